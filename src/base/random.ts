@@ -1,0 +1,52 @@
+/** Randomness, by argument: the system's for real use, a seeded one for tests that must replay. */
+import { randomBytes } from 'node:crypto'
+
+export interface Random {
+  /** A whole number from 0 to 2^32 - 1. */
+  u32(): number
+  /** A whole number from 0 to `below - 1`; `below` from 1 to 2^32. */
+  below(below: number): number
+  /** `length` random bytes. */
+  bytes(length: number): Buffer
+}
+
+const POOL_BYTES = 4096
+let pool = Buffer.alloc(0)
+let poolUsed = 0
+
+/** The operating system's generator, fetched in blocks. Fit for cookies, salts and secrets. */
+export const systemRandom: Random = {
+  u32() {
+    if (poolUsed + 4 > pool.length) {
+      pool = randomBytes(POOL_BYTES)
+      poolUsed = 0
+    }
+    poolUsed += 4
+    return pool.readUInt32LE(poolUsed - 4)
+  },
+  below: (below) => Math.floor((systemRandom.u32() / 2 ** 32) * below),
+  bytes: (length) => randomBytes(length),
+}
+
+/** xorshift128 seeded by a number: the same seed gives the same run. Never for secrets. */
+export function seededRandom(seed: number): Random {
+  let [x, y, z, w] = [seed >>> 0 || 1, 362436069, 521288629, 88675123]
+  const u32 = () => {
+    const t = x ^ (x << 11)
+    x = y
+    y = z
+    z = w
+    w = (w ^ (w >>> 19) ^ t ^ (t >>> 8)) >>> 0
+    return w
+  }
+  for (let i = 0; i < 16; i++) u32()
+  return {
+    u32,
+    below: (below) => Math.floor((u32() / 2 ** 32) * below),
+    bytes(length) {
+      const bytes = Buffer.allocUnsafe(length)
+      for (let i = 0; i < length; i++) bytes[i] = u32()
+      return bytes
+    },
+  }
+}
