@@ -46,3 +46,58 @@ export const SHUTDOWN_GRACE_MS = 10_000
 export const RANGES_PER_REQUEST_MAX = 100
 /** Ids handed out by one assign request. */
 export const ASSIGN_COUNT_MAX = 1_000_000
+/** HTTP client: no byte in either direction for this long ends the request. */
+export const CLIENT_TIMEOUT_MS_DEFAULT = 30_000
+/** HTTP client: an unused connection is closed after this, before the server's own limit does it. */
+export const CLIENT_IDLE_CONNECTION_MS = 4_000
+export const CLIENT_CONNECTIONS_PER_HOST_MAX = 64
+/** Store client: tries of one call, the first included. */
+export const CLIENT_ATTEMPTS_MAX = 5
+/** Store client: wait before the second try; it doubles each time, up to the maximum. */
+export const CLIENT_BACKOFF_MS = 50
+export const CLIENT_BACKOFF_MS_MAX = 2_000
+/** Store client: volumes whose locations are remembered, and for how long. */
+export const CLIENT_LOCATIONS_MAX = 100_000
+export const CLIENT_LOCATION_TTL_MS = 600_000
+/** Store client: a JSON reply of a master or a volume server. */
+export const CLIENT_JSON_BYTES_MAX = 1 * MIB
+/** A write begins only when this many pages (2 KiB each) of the needle index's memory, or 1/16 of it, are left for writers beside it. */
+export const INDEX_ROOM_PAGES = 1024
+/** A thread waits at most this many times (1 ms or more each) for another one that is changing the needle index. */
+export const INDEX_LOCK_WAITS_MAX = 30_000
+/** A cluster message whose clock differs by more is refused; its nonce is remembered for twice as long. */
+export const CLUSTER_CLOCK_SKEW_MS_MAX = 30_000
+/** Nonces of cluster messages remembered at a time. */
+export const CLUSTER_NONCES_MAX = 100_000
+/** A shorter cluster secret could be guessed. */
+export const CLUSTER_SECRET_BYTES_MIN = 16
+/** One message of the cluster's wire: a heartbeat with VOLUMES_PER_SERVER_MAX volumes fits. */
+export const CLUSTER_MESSAGE_BYTES_MAX = 8 * MIB
+/** A heartbeat, and every call to a volume server but compaction, is answered within this time. */
+export const CLUSTER_CALL_MS_MAX = 10_000
+/** Compacting one volume may take this long. */
+export const COMPACT_CALL_MS_MAX = 4 * 3_600_000
+/** A volume server tells the master its state this often, and at once when something changes. */
+export const HEARTBEAT_PERIOD_MS_DEFAULT = 1_000
+/** A node unseen for this many of its own heartbeat periods is out. */
+export const HEARTBEAT_PERIODS_MISSED_MAX = 5
+/** Volume servers of one master. */
+export const NODES_MAX = 1_000
+/** Collection names become part of file names. */
+export const COLLECTION_BYTES_MAX = 128
+/** An assign that finds nothing writable waits this long for growth before it answers 503. */
+export const ASSIGN_WAIT_MS_MAX = 5_000
+/** Assigns that wait for growth at a time. */
+export const ASSIGNS_WAITING_MAX = 10_000
+/** Volumes made at a time when none is writable. */
+export const GROW_COUNT_DEFAULT = 2
+/** File keys that a master takes from its durable state at a time; unused ones are skipped after a restart. */
+export const KEY_LEASE_COUNT = 131_072
+/** A volume server's disk with less than this free gets no new files. */
+export const DISK_FREE_BYTES_MIN = 64 * MIB
+/** A volume is compacted when deleted bytes are at least this share of it. */
+export const GARBAGE_THRESHOLD_DEFAULT = 0.3
+/** A master looks for volumes to compact this often. */
+export const VACUUM_PERIOD_MS_DEFAULT = 15 * 60_000
+/** Form bodies of the master's own requests. */
+export const FORM_BODY_BYTES_MAX = 64 * KIB

@@ -1,0 +1,82 @@
+/**
+ * Who may speak on the cluster's wire: every message between roles carries an HMAC-SHA256 with the cluster secret over
+ * its method, path with query, time, nonce and body. So a message cannot be forged, changed, sent to another path,
+ * or sent again. The header is `Authorization: Cairn-Cluster time=<ms>,nonce=<32 hex>,mac=<64 hex>`.
+ */
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import { StoreError } from '../base/errors.ts'
+import { CLUSTER_CLOCK_SKEW_MS_MAX, CLUSTER_NONCES_MAX, CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
+
+export interface ClusterMessage {
+  method: string
+  /** Path and query exactly as on the request line. */
+  path: string
+  body: Buffer
+}
+
+const SCHEME = 'Cairn-Cluster'
+const HEADER = /^Cairn-Cluster time=([0-9]{1,15}),nonce=([0-9a-f]{32}),mac=([0-9a-f]{64})$/
+const NONCE_BYTES = 16
+
+/** Signs what one process sends and verifies what it receives. One secret for the cluster. */
+export class ClusterAuth {
+  readonly #secret: Buffer
+  readonly #clock: Clock
+  readonly #random: Random
+  /** Nonces already seen, with the monotonic time after which their message is too old anyway. In order of arrival. */
+  readonly #nonces = new Map<string, number>()
+
+  /** `secret`: at least CLUSTER_SECRET_BYTES_MIN bytes, the same in every process of the cluster. */
+  constructor(options: { secret: Buffer; clock: Clock; random: Random }) {
+    assert(options.secret.length >= CLUSTER_SECRET_BYTES_MIN, 'the cluster secret is too short')
+    this.#secret = options.secret
+    this.#clock = options.clock
+    this.#random = options.random
+  }
+
+  /** The value of the Authorization header for a message. */
+  sign(message: ClusterMessage): string {
+    const time = String(this.#clock.nowMs())
+    const nonce = this.#random.bytes(NONCE_BYTES).toString('hex')
+    return `${SCHEME} time=${time},nonce=${nonce},mac=${this.#mac(message, time, nonce).toString('hex')}`
+  }
+
+  /** Throws `unauthorized` with the reason, or `too_many_requests` when nonces come faster than they expire. */
+  verify(message: ClusterMessage, authorization: string | undefined): void {
+    const match = HEADER.exec(authorization ?? '')
+    if (match === null) throw new StoreError('unauthorized', 'this path needs the cluster secret')
+    const [, time, nonce, mac] = match as unknown as [string, string, string, string]
+    if (!timingSafeEqual(Buffer.from(mac, 'hex'), this.#mac(message, time, nonce))) {
+      throw new StoreError('unauthorized', 'wrong cluster secret')
+    }
+    const skewMs = Number(time) - this.#clock.nowMs()
+    if (Math.abs(skewMs) > CLUSTER_CLOCK_SKEW_MS_MAX) {
+      throw new StoreError(
+        'unauthorized',
+        `clocks differ by ${Math.round(skewMs / 1000)} s, more than ${CLUSTER_CLOCK_SKEW_MS_MAX / 1000} s`,
+      )
+    }
+    this.#useNonce(nonce)
+  }
+
+  #useNonce(nonce: string): void {
+    const now = this.#clock.monotonicMs()
+    for (const [old, expiresMs] of this.#nonces) {
+      if (expiresMs > now) break
+      this.#nonces.delete(old)
+    }
+    if (this.#nonces.has(nonce)) throw new StoreError('unauthorized', 'this message was already received')
+    // A nonce is never dropped early: that would let its message in again.
+    if (this.#nonces.size >= CLUSTER_NONCES_MAX) throw new StoreError('too_many_requests', 'too many cluster messages')
+    this.#nonces.set(nonce, now + 2 * CLUSTER_CLOCK_SKEW_MS_MAX + 1)
+  }
+
+  #mac(message: ClusterMessage, time: string, nonce: string): Buffer {
+    const bodyHash = createHash('sha256').update(message.body).digest('hex')
+    const text = [SCHEME, message.method, message.path, time, nonce, bodyHash].join('\n')
+    return createHmac('sha256', this.#secret).update(text).digest()
+  }
+}
