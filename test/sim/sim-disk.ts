@@ -74,7 +74,16 @@ export interface HeldCall {
   length: number
 }
 
-const LOSS_STYLES: readonly LossStyle[] = ['none', 'all', 'prefix', 'prefix', 'subset', 'subset', 'pages', 'sectors']
+const LOSS_STYLES: readonly LossStyle[] = [
+  'none',
+  'all',
+  'prefix',
+  'prefix',
+  'subset',
+  'subset',
+  'pages',
+  'sectors',
+]
 const FIRST_HANDLE = 1000
 const LOG_CALLS_MAX = 20_000
 
@@ -120,8 +129,17 @@ export class SimDisk implements Disk {
   // What tests steer
 
   /** Makes the Nth call fail. `short` is a short write that ends in ENOSPC. */
-  failCall(nth: number, fault: Fault | Fault['code'] | 'short', options: Omit<FaultRule, 'nth' | 'fault'> = {}): void {
-    const full: Fault = typeof fault === 'object' ? fault : fault === 'short' ? { code: 'ENOSPC', short: true } : { code: fault }
+  failCall(
+    nth: number,
+    fault: Fault | Fault['code'] | 'short',
+    options: Omit<FaultRule, 'nth' | 'fault'> = {},
+  ): void {
+    const full: Fault =
+      typeof fault === 'object'
+        ? fault
+        : fault === 'short'
+          ? { code: 'ENOSPC', short: true }
+          : { code: fault }
     this.#rules.push({ rule: { nth, fault: full, kinds: CHANGING_CALLS, ...options }, seen: 0 })
   }
 
@@ -371,7 +389,10 @@ export class SimDisk implements Disk {
 
   #sync(file: SimFile, path: string, covered: number): void {
     const fault = this.#ask('sync', path)
-    if (fault === undefined) return file.sync(covered)
+    if (fault === undefined) {
+      file.sync(covered)
+      return
+    }
     const evict = fault.evict ?? this.#random.below(2) === 0
     file.failSync(covered, this.#random, { dropPerMille: fault.dropPerMille ?? 1000, evict })
     throw errno(fault.code, 'fdatasync', path)

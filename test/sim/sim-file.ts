@@ -88,10 +88,12 @@ export class SimFile {
   /** Makes durable what had returned by `sequence`. Dropped pages follow only where their page was written again. */
   sync(sequence: number): void {
     const covered = (operation: Operation) =>
-      operation.sequence <= sequence && !(operation.kind === 'write' && (operation.inFlight || operation.dropped))
+      operation.sequence <= sequence &&
+      !(operation.kind === 'write' && (operation.inFlight || operation.dropped))
     const rewritten = new Set<number>()
     for (const operation of this.#pending) {
-      if (operation.kind === 'write' && covered(operation)) for (const page of pagesOf(operation)) rewritten.add(page)
+      if (operation.kind === 'write' && covered(operation))
+        for (const page of pagesOf(operation)) rewritten.add(page)
     }
     const rest: Operation[] = []
     for (const operation of this.#pending) {
@@ -109,7 +111,8 @@ export class SimFile {
   failSync(sequence: number, random: Random, options: { dropPerMille: number; evict: boolean }): void {
     const next: Operation[] = []
     for (const operation of this.#pending) {
-      if (operation.kind === 'truncate' || operation.inFlight || operation.sequence > sequence) next.push(operation)
+      if (operation.kind === 'truncate' || operation.inFlight || operation.sequence > sequence)
+        next.push(operation)
       else for (const piece of splitByPage(operation)) next.push(piece)
     }
     const lost = new Map<number, boolean>()
@@ -164,13 +167,20 @@ function pagesOf(write: Write): number[] {
 }
 
 function range(write: Write, unitBytes: number): [first: number, last: number] {
-  return [Math.floor(write.position / unitBytes), Math.floor((write.position + write.bytes.length - 1) / unitBytes)]
+  return [
+    Math.floor(write.position / unitBytes),
+    Math.floor((write.position + write.bytes.length - 1) / unitBytes),
+  ]
 }
 
 function splitByPage(write: Write): Write[] {
   return pagesOf(write).map((page) => {
     const [start, end] = overlap(write, page * PAGE_BYTES, (page + 1) * PAGE_BYTES)
-    return { ...write, position: start, bytes: write.bytes.subarray(start - write.position, end - write.position) }
+    return {
+      ...write,
+      position: start,
+      bytes: write.bytes.subarray(start - write.position, end - write.position),
+    }
   })
 }
 
@@ -195,7 +205,8 @@ function losePart(content: PagedBytes, operations: Operation[], plan: LossPlan):
     }
     const [first, last] = range(operation, SECTOR_BYTES)
     const sectors: number[] = []
-    for (let sector = first; sector <= last; sector++) if (forced.has(sector) || keepers[i]!(sector)) sectors.push(sector)
+    for (let sector = first; sector <= last; sector++)
+      if (forced.has(sector) || keepers[i]!(sector)) sectors.push(sector)
     for (const sector of sectors) forced.add(sector)
     kept[i] = sectors
   }

@@ -87,7 +87,8 @@ export class SimNames {
   crash(random: Random): Map<string, SimNode> {
     const names = new Map(this.#durable)
     const choice = random.below(3)
-    const count = choice === 0 ? 0 : choice === 1 ? this.#pending.length : random.below(this.#pending.length + 1)
+    const count =
+      choice === 0 ? 0 : choice === 1 ? this.#pending.length : random.below(this.#pending.length + 1)
     for (const change of this.#pending.slice(0, count)) change.apply(names)
     return names
   }
