@@ -101,3 +101,12 @@ export const GARBAGE_THRESHOLD_DEFAULT = 0.3
 export const VACUUM_PERIOD_MS_DEFAULT = 15 * 60_000
 /** Form bodies of the master's own requests. */
 export const FORM_BODY_BYTES_MAX = 64 * KIB
+/** Parts of one multipart form, and the headers of each. */
+export const FORM_PARTS_MAX = 64
+export const FORM_PART_HEADER_BYTES_MAX = 8 * KIB
+/** Passwords that basic authentication remembers as right, so that each is hashed once. */
+export const BASIC_AUTH_CACHE_MAX = 1_000
+/** Lines of a basic authentication file. */
+export const BASIC_AUTH_USERS_MAX = 10_000
+/** A JSON Web Token in a request. */
+export const JWT_BYTES_MAX = 8 * KIB

@@ -1,0 +1,342 @@
+/**
+ * The life of an HTTP server: listening, deadlines, limits, early errors, graceful shutdown. What the requests mean is
+ * the handler's business. Node's own timers cover heads and silence; a sweep over the connections covers what they do
+ * not: bodies and readers that move, but too slowly, and bodies that nobody reads any more.
+ */
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
+import net, { type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../base/clock.ts'
+import { StoreError } from '../base/errors.ts'
+import * as limits from '../base/limits.ts'
+
+export interface HttpServerSettings {
+  /** A whole request head must arrive within this time. */
+  headerTimeoutMs: number
+  /** A connection on which nothing moves for this long is closed. */
+  idleTimeoutMs: number
+  /** Request bodies and readers of replies must move at this rate, averaged since the request began, after `slowGraceMs`. */
+  bytesPerSecondMin: number
+  slowGraceMs: number
+  /** How often connections are looked at for the two above. */
+  sweepPeriodMs: number
+  headerBytesMax: number
+  connectionsMax: number
+  /** After an early error at most this much of the body is read and dropped, for at most this long. */
+  drainBytesMax: number
+  drainMsMax: number
+  shutdownGraceMs: number
+}
+
+export const HTTP_SERVER_SETTINGS: Readonly<HttpServerSettings> = {
+  headerTimeoutMs: limits.HEADER_TIMEOUT_MS,
+  idleTimeoutMs: limits.IDLE_TIMEOUT_MS,
+  bytesPerSecondMin: limits.BODY_BYTES_PER_SECOND_MIN,
+  slowGraceMs: limits.IDLE_TIMEOUT_MS,
+  sweepPeriodMs: 1_000,
+  headerBytesMax: limits.HEADER_BYTES_MAX,
+  connectionsMax: limits.CONNECTIONS_MAX,
+  drainBytesMax: limits.DRAIN_BODY_BYTES_MAX,
+  drainMsMax: limits.DRAIN_BODY_MS_MAX,
+  shutdownGraceMs: limits.SHUTDOWN_GRACE_MS,
+}
+
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>
+
+/** An error that the server itself answers, in the protocol's form. */
+export interface ErrorBody {
+  contentType: string
+  body: string
+}
+
+export interface HttpServerOptions {
+  clock: Clock
+  handler: HttpHandler
+  /** Makes the body of the server's own errors: 400, 408, 417, 431, 500. */
+  errorBody?: (status: number, reason: string) => ErrorBody
+  /** PEM texts; with them the server speaks HTTPS only. */
+  tls?: { cert: string | Buffer; key: string | Buffer }
+  settings?: Partial<HttpServerSettings>
+  /** Told about handlers that threw: a bug, already answered with 500. */
+  onHandlerError?: (error: unknown) => void
+}
+
+export interface ListenOptions {
+  host: string
+  /** 0 takes any free port. */
+  port: number
+  /** Lets several threads of this process listen on one port. Call `assertPortFree` first, once. */
+  reusePort?: boolean
+}
+
+/** What the sweep knows of one connection. */
+interface Connection {
+  /** The request that is being answered. */
+  request: IncomingMessage | undefined
+  response: ServerResponse | undefined
+  startedMs: number
+  /** Counters of the socket when the request began. */
+  bytesReadBefore: number
+  bytesFlushedBefore: number
+}
+
+const REASONS: Record<number, string> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  417: 'Expectation Failed',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+}
+
+/** How often a closing server looks for connections that have become idle. */
+const CLOSE_POLL_MS = 10
+
+export class HttpServer {
+  readonly settings: Readonly<HttpServerSettings>
+  readonly #options: HttpServerOptions
+  readonly #server: http.Server
+  readonly #connections = new Map<Duplex, Connection>()
+  #stopSweep: (() => void) | undefined
+  #closing: Promise<void> | undefined
+  #isClosing = false
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options
+    this.settings = { ...HTTP_SERVER_SETTINGS, ...options.settings }
+    const { headerTimeoutMs, idleTimeoutMs, headerBytesMax } = this.settings
+    const shared: https.ServerOptions = {
+      maxHeaderSize: headerBytesMax,
+      headersTimeout: headerTimeoutMs,
+      requestTimeout: 0,
+      keepAliveTimeout: idleTimeoutMs,
+      connectionsCheckingInterval: Math.max(10, Math.min(1_000, headerTimeoutMs / 4)),
+      insecureHTTPParser: false,
+      requireHostHeader: true,
+      noDelay: true,
+    }
+    const { tls } = options
+    this.#server = tls
+      ? https.createServer({ ...shared, cert: tls.cert, key: tls.key, handshakeTimeout: headerTimeoutMs })
+      : http.createServer(shared)
+    // The head's size bounds the count of headers; Node would drop those above its own count in silence.
+    this.#server.maxHeadersCount = 0
+    this.#server.maxConnections = this.settings.connectionsMax
+    this.#server.setTimeout(idleTimeoutMs)
+    this.#server.on('request', this.#onRequest)
+    this.#server.on('checkContinue', this.#onRequest)
+    this.#server.on('checkExpectation', this.#onExpectation)
+    this.#server.on('clientError', this.#onClientError)
+    this.#server.on('timeout', (socket: Socket) => socket.destroy())
+    this.#server.on(tls ? 'secureConnection' : 'connection', this.#onConnection)
+  }
+
+  /** Starts to listen; gives the port. Throws `in_use`, or `bad_request` for an address that is not this machine's. */
+  async listen(options: ListenOptions): Promise<number> {
+    await listen(this.#server, options)
+    // Errors after this are of single accepts (no more file handles): the next accept may work.
+    this.#server.on('error', () => {})
+    const { sweepPeriodMs } = this.settings
+    this.#stopSweep = this.#options.clock.every(sweepPeriodMs, () => this.#sweep())
+    return (this.#server.address() as net.AddressInfo).port
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size
+  }
+
+  /** Stops accepting, lets requests in flight finish for `shutdownGraceMs`, then cuts what is left. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true
+    this.#stopSweep?.()
+    if (!this.#server.listening) return
+    const { clock } = this.#options
+    const deadlineMs = clock.monotonicMs() + this.settings.shutdownGraceMs
+    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()))
+    while (this.#connections.size > 0 && clock.monotonicMs() < deadlineMs) {
+      this.#server.closeIdleConnections()
+      this.#closeFresh()
+      await clock.sleep(CLOSE_POLL_MS)
+    }
+    this.#server.closeAllConnections()
+    for (const socket of this.#connections.keys()) socket.destroy()
+    await closed
+  }
+
+  /** Connections that never sent a byte are idle too, though Node does not count them so. */
+  #closeFresh(): void {
+    for (const [socket, connection] of this.#connections) {
+      if (connection.request === undefined && (socket as Socket).bytesRead === 0) socket.destroy()
+    }
+  }
+
+  readonly #onConnection = (socket: Socket): void => {
+    this.#connections.set(socket, {
+      request: undefined,
+      response: undefined,
+      startedMs: 0,
+      bytesReadBefore: 0,
+      bytesFlushedBefore: 0,
+    })
+    socket.once('close', () => this.#connections.delete(socket))
+  }
+
+  readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request
+    const connection = this.#connections.get(socket)
+    if (connection !== undefined) {
+      connection.request = request
+      connection.response = response
+      connection.startedMs = 0
+    }
+    // Go clients see no Connection header from SeaweedFS either; HTTP/1.0 needs it said.
+    if (this.#isClosing) response.shouldKeepAlive = false
+    else if (request.httpVersionMinor === 1) response.removeHeader('Connection')
+    try {
+      const pending = this.#options.handler(request, response)
+      if (pending !== undefined) pending.catch((error: unknown) => this.#handlerFailed(error, response))
+    } catch (error) {
+      this.#handlerFailed(error, response)
+    }
+  }
+
+  #handlerFailed(error: unknown, response: ServerResponse): void {
+    this.#options.onHandlerError?.(error)
+    if (response.headersSent) {
+      // Half a reply cannot be taken back; a reset tells the client that it is not whole.
+      response.destroy()
+      return
+    }
+    const { contentType, body } = this.#errorBody(500, 'internal error')
+    response.writeHead(500, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
+    response.end(body)
+  }
+
+  readonly #onExpectation = (_request: IncomingMessage, response: ServerResponse): void => {
+    const { contentType, body } = this.#errorBody(417, 'the only expectation known is 100-continue')
+    response.writeHead(417, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
+    response.end(body)
+  }
+
+  /** What the parser refused: there is no request to answer through, so the reply is written by hand. */
+  readonly #onClientError = (error: NodeJS.ErrnoException, duplex: Duplex): void => {
+    const socket = duplex as Socket
+    const response = this.#connections.get(socket)?.response
+    const midReply = response?.headersSent === true && !response.writableEnded
+    if (!socket.writable || midReply || error.code === 'ECONNRESET') {
+      socket.destroy()
+      return
+    }
+    const [status, reason] = clientErrorStatus(error)
+    const { contentType, body } = this.#errorBody(status, reason)
+    const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${contentType}\r\n`
+    socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+    // What the client still sends is dropped, so that the close does not reset the connection under the answer.
+    const { drainBytesMax, drainMsMax } = this.settings
+    const limit = socket.bytesRead + drainBytesMax
+    const stop = this.#options.clock.after(drainMsMax, () => socket.destroy())
+    socket.removeAllListeners('data')
+    socket.on('data', () => {
+      if (socket.bytesRead > limit) socket.destroy()
+    })
+    socket.once('end', () => socket.destroy())
+    socket.once('close', stop)
+    socket.resume()
+  }
+
+  #errorBody(status: number, reason: string): ErrorBody {
+    const make = this.#options.errorBody
+    if (make !== undefined) return make(status, reason)
+    return { contentType: 'text/plain; charset=utf-8', body: `${reason}\n` }
+  }
+
+  /** Cuts requests whose body arrives, or whose reply is taken, at less than the smallest rate. */
+  #sweep(): void {
+    const nowMs = this.#options.clock.monotonicMs()
+    const { bytesPerSecondMin, slowGraceMs } = this.settings
+    for (const [duplex, connection] of this.#connections) {
+      const { request, response } = connection
+      const socket = duplex as Socket
+      if (request === undefined || response === undefined) continue
+      if (request.complete && response.writableFinished) {
+        connection.request = undefined
+        connection.response = undefined
+        continue
+      }
+      if (connection.startedMs === 0) {
+        connection.startedMs = nowMs
+        connection.bytesReadBefore = socket.bytesRead
+        connection.bytesFlushedBefore = bytesFlushed(socket)
+        continue
+      }
+      const elapsedMs = nowMs - connection.startedMs
+      if (elapsedMs < slowGraceMs) continue
+      const bytesWanted = (elapsedMs / 1_000) * bytesPerSecondMin
+      const readSlowly = !request.complete && socket.bytesRead - connection.bytesReadBefore < bytesWanted
+      const takenSlowly =
+        socket.writableLength > 0 && bytesFlushed(socket) - connection.bytesFlushedBefore < bytesWanted
+      if (takenSlowly) socket.destroy()
+      else if (readSlowly) this.#onClientError(slowError(), socket)
+    }
+  }
+}
+
+function slowError(): NodeJS.ErrnoException {
+  return Object.assign(new Error('the body arrives too slowly'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+}
+
+function clientErrorStatus(error: NodeJS.ErrnoException): [number, string] {
+  switch (error.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return [431, 'the request head is too large']
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return [408, 'the request took too long']
+    default:
+      return [400, 'malformed HTTP request']
+  }
+}
+
+/** Bytes that left for the network. Node counts what it took over; what the kernel has not taken yet is subtracted. */
+function bytesFlushed(socket: Socket): number {
+  const inner = socket as unknown as { _bytesDispatched?: number; _handle?: { writeQueueSize?: number } }
+  if (inner._bytesDispatched === undefined) return socket.bytesWritten - socket.writableLength
+  return inner._bytesDispatched - (inner._handle?.writeQueueSize ?? 0)
+}
+
+function listen(server: net.Server, options: ListenOptions): Promise<void> {
+  const { host, port, reusePort = false } = options
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException) => reject(listenError(error, options))
+    server.once('error', onError)
+    server.listen({ host, port, reusePort, backlog: LISTEN_BACKLOG }, () => {
+      server.off('error', onError)
+      resolve()
+    })
+  })
+}
+
+/** Connections that the kernel holds until they are accepted. */
+const LISTEN_BACKLOG = 4096
+
+function listenError(error: NodeJS.ErrnoException, { host, port }: ListenOptions): StoreError {
+  const cause = { cause: error }
+  if (error.code === 'EADDRINUSE')
+    return new StoreError('in_use', `${host}:${port} is in use by another process`, cause)
+  return new StoreError('bad_request', `cannot listen on ${host}:${port}: ${error.message}`, cause)
+}
+
+/**
+ * Throws `in_use` when anyone listens there. With `reusePort` two processes would both start, and share the
+ * connections without a word; so the main thread asks once without it before its workers listen.
+ */
+export async function assertPortFree(host: string, port: number): Promise<void> {
+  if (port === 0) return
+  const probe = net.createServer()
+  await listen(probe, { host, port })
+  await new Promise<void>((resolve) => void probe.close(() => resolve()))
+}

@@ -1,0 +1,162 @@
+/**
+ * multipart/form-data bodies (RFC 7578), parsed where they lie: a part is a window on the one buffer that holds the
+ * body, never a copy. Strict: what is cut off, nested or oversized is an error, not a guess.
+ */
+import { StoreError } from '../base/errors.ts'
+import { FORM_PART_HEADER_BYTES_MAX, FORM_PARTS_MAX } from '../base/limits.ts'
+import { parseContentDisposition } from './content-disposition.ts'
+
+export interface FormPart {
+  /** Of the Content-Disposition; bytes in latin1 strings. `filename` is undefined for a plain field. */
+  name: string | undefined
+  filename: string | undefined
+  contentType: string | undefined
+  contentEncoding: string | undefined
+  contentMd5: string | undefined
+  data: Buffer
+}
+
+const [CR, LF, DASH, SPACE, TAB, COLON] = [13, 10, 45, 32, 9, 58]
+/** RFC 2046: 1 to 70 characters. */
+const BOUNDARY_CHARACTERS_MAX = 70
+
+/**
+ * The boundary of a `multipart/form-data` content type; undefined for any other type.
+ * Throws `bad_request` for a multipart type without a usable boundary.
+ */
+export function formBoundary(contentType: string): string | undefined {
+  if (!/^multipart\/form-data[ \t]*(;|$)/i.test(contentType)) return undefined
+  const parsed = parseContentDisposition(`form-data${contentType.slice(contentType.indexOf(';') >>> 0)}`)
+  const boundary = parsed?.parameters.get('boundary') ?? ''
+  if (
+    boundary === '' ||
+    boundary.length > BOUNDARY_CHARACTERS_MAX ||
+    !/^[\x20-\x7e]*[\x21-\x7e]$/.test(boundary)
+  ) {
+    throw new StoreError('bad_request', 'the multipart form has no usable boundary')
+  }
+  return boundary
+}
+
+/** All parts of a form. Throws `bad_request` or `too_large` with the reason. */
+export function parseForm(body: Buffer, boundary: string): FormPart[] {
+  const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1')
+  const parts: FormPart[] = []
+  let position = firstDelimiterEnd(body, delimiter)
+  while (!isClosing(body, position)) {
+    if (parts.length >= FORM_PARTS_MAX) throw malformed(`more than ${FORM_PARTS_MAX} parts`)
+    const { part, dataStart } = parseHead(body, afterLineEnd(body, position))
+    // The delimiter's line break may be the one of the empty line behind the headers: a part without data.
+    const end = findDelimiter(body, delimiter, dataStart - 2)
+    if (end < 0) throw malformed('no closing boundary: the body is cut off')
+    part.data = body.subarray(dataStart, Math.max(dataStart, end))
+    parts.push(part)
+    position = end + delimiter.length
+  }
+  if (parts.length === 0) throw malformed('no parts')
+  return parts
+}
+
+/** Position of the next delimiter, or -1. A longer boundary that only begins like ours is data. */
+function findDelimiter(body: Buffer, delimiter: Buffer, from: number): number {
+  let start = body.indexOf(delimiter, from)
+  while (start >= 0) {
+    const end = start + delimiter.length
+    if (isClosing(body, end) || afterLineEnd(body, end) > 0) return start
+    start = body.indexOf(delimiter, end)
+  }
+  return -1
+}
+
+/**
+ * The one file of a form: the part with a file name, or else the only part.
+ * Throws `bad_request` for a form with two files or none.
+ */
+export function fileOfForm(body: Buffer, boundary: string): FormPart {
+  const parts = parseForm(body, boundary)
+  if (parts.length === 1) return parts[0]!
+  const files = parts.filter((part) => part.filename !== undefined)
+  if (files.length > 1) throw new StoreError('bad_request', 'the form has more than one file')
+  if (files.length === 0) throw new StoreError('bad_request', 'the form has no file')
+  return files[0]!
+}
+
+function malformed(reason: string): StoreError {
+  return new StoreError('bad_request', `malformed multipart form: ${reason}`)
+}
+
+/** Position behind the first boundary; what stands before it is a preamble, to be ignored. */
+function firstDelimiterEnd(body: Buffer, delimiter: Buffer): number {
+  const length = delimiter.length - 2
+  const isAtStart = body.length >= length && body.compare(delimiter, 2, delimiter.length, 0, length) === 0
+  if (isAtStart && (isClosing(body, length) || afterLineEnd(body, length) > 0)) return length
+  const start = findDelimiter(body, delimiter, 0)
+  if (start < 0) throw malformed('the boundary does not appear')
+  return start + delimiter.length
+}
+
+/** Whether a boundary that ends at `position` is the closing one. */
+function isClosing(body: Buffer, position: number): boolean {
+  return body[position] === DASH && body[position + 1] === DASH
+}
+
+/** Start of the line behind a boundary, over the spaces that transports may add; 0 when no line ends there. */
+function afterLineEnd(body: Buffer, position: number): number {
+  let at = position
+  while (body[at] === SPACE || body[at] === TAB) at++
+  return body[at] === CR && body[at + 1] === LF ? at + 2 : 0
+}
+
+function parseHead(body: Buffer, start: number): { part: FormPart; dataStart: number } {
+  const part: FormPart = {
+    name: undefined,
+    filename: undefined,
+    contentType: undefined,
+    contentEncoding: undefined,
+    contentMd5: undefined,
+    data: body,
+  }
+  if (body[start] === CR && body[start + 1] === LF) return { part, dataStart: start + 2 }
+  const searchEnd = Math.min(body.length, start + FORM_PART_HEADER_BYTES_MAX + 4)
+  const end = body.subarray(start, searchEnd).indexOf('\r\n\r\n', 0, 'latin1')
+  if (end < 0) {
+    if (searchEnd < body.length) throw new StoreError('too_large', 'the headers of a form part are too large')
+    throw malformed('the headers of a part are cut off')
+  }
+  const text = body.toString('latin1', start, start + end)
+  let lineStart = 0
+  while (lineStart < text.length) {
+    const found = text.indexOf('\r\n', lineStart)
+    const lineStop = found < 0 ? text.length : found
+    parseHeaderLine(text, lineStart, lineStop, part)
+    lineStart = lineStop + 2
+  }
+  return { part, dataStart: start + end + 4 }
+}
+
+function parseHeaderLine(text: string, start: number, stop: number, part: FormPart): void {
+  let colon = start
+  while (colon < stop && text.charCodeAt(colon) !== COLON) colon++
+  if (colon === start || colon === stop) throw malformed('a header line without a name')
+  const value = text.slice(colon + 1, stop).trim()
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these must not come through.
+  if (/[\0\r\n]/.test(value)) throw malformed('a control character in a header')
+  switch (text.slice(start, colon).toLowerCase()) {
+    case 'content-disposition': {
+      const disposition = parseContentDisposition(value)
+      if (disposition === undefined) throw malformed('the Content-Disposition of a part')
+      part.name = disposition.parameters.get('name')
+      part.filename = disposition.parameters.get('filename')
+      break
+    }
+    case 'content-type':
+      part.contentType = value
+      break
+    case 'content-encoding':
+      part.contentEncoding = value
+      break
+    case 'content-md5':
+      part.contentMd5 = value
+      break
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What a handler answers, as a value, and how it leaves: head and small body in one write, large bodies piece by piece
+ * at the reader's pace. Header lists are flat, name then value, and pass through untouched: an object per reply would
+ * cost more than the file that it carries.
+ */
+import type { ServerResponse } from 'node:http'
+import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
+
+/** A body too large to hold. `pieces` may be asked for once; `close` is called once, always. */
+export interface BodyStream {
+  sizeBytes: number
+  pieces(): AsyncIterable<Buffer | string>
+  close(): void
+}
+
+export interface Outcome {
+  status: number
+  /** Name, value, name, value, … without Date and Content-Length. Values are ASCII or bytes as latin1. */
+  headers: string[]
+  /** A string is latin1: one byte a character. */
+  body: string | Buffer | BodyStream | undefined
+  /** Length of the body that a HEAD leaves out. */
+  sizeBytes?: number
+}
+
+/** The headers that every reply carries: server, time, and an id that names the request in logs. */
+export class CommonHeaders {
+  readonly #clock: Clock
+  readonly #server: string
+  readonly #idPrefix: string
+  #requestCount = 0
+  #second = 0
+  #date = ''
+
+  constructor(options: { clock: Clock; random: Random; server: string }) {
+    this.#clock = options.clock
+    this.#server = options.server
+    this.#idPrefix = options.random.bytes(4).toString('hex').toUpperCase()
+  }
+
+  /** A new list that begins with them. */
+  begin(): string[] {
+    return ['Server', this.#server, 'Date', this.date(), 'X-Amz-Request-Id', this.requestId()]
+  }
+
+  /** The time now as an HTTP date; made once a second. */
+  date(): string {
+    const second = Math.floor(this.#clock.nowMs() / 1_000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#date = new Date(second * 1_000).toUTCString()
+    }
+    return this.#date
+  }
+
+  requestId(): string {
+    this.#requestCount = (this.#requestCount + 1) >>> 0
+    return this.#idPrefix + this.#requestCount.toString(16)
+  }
+}
+
+/** Sends an outcome as the whole reply. `headers`: those of CommonHeaders. Never throws; a broken stream cuts the connection. */
+export function sendOutcome(response: ServerResponse, outcome: Outcome, headers: string[]): void {
+  const { body } = outcome
+  if (response.destroyed || response.headersSent) {
+    if (isStream(body)) body.close()
+    return
+  }
+  for (let i = 0; i < outcome.headers.length; i++) headers.push(outcome.headers[i]!)
+  const length = outcome.sizeBytes ?? bodyLength(body)
+  if (outcome.status !== 204 && outcome.status !== 304) headers.push('Content-Length', String(length))
+  response.sendDate = false
+  response.writeHead(outcome.status, headers)
+  if (typeof body === 'string') response.end(body, 'latin1')
+  else if (isStream(body)) void streamBody(response, body)
+  else if (body === undefined) response.end()
+  else response.end(body)
+}
+
+function isStream(body: Outcome['body']): body is BodyStream {
+  return typeof body === 'object' && 'pieces' in body
+}
+
+function bodyLength(body: Outcome['body']): number {
+  if (body === undefined) return 0
+  return isStream(body) ? body.sizeBytes : body.length
+}
+
+async function streamBody(response: ServerResponse, body: BodyStream): Promise<void> {
+  try {
+    for await (const piece of body.pieces()) {
+      if (response.destroyed) return
+      const goesOn = typeof piece === 'string' ? response.write(piece, 'latin1') : response.write(piece)
+      if (!goesOn) await drained(response)
+    }
+    response.end()
+  } catch {
+    // The head is gone already: only a cut connection can still say that the body is not whole.
+    response.destroy()
+  } finally {
+    body.close()
+  }
+}
+
+/** Resolves when the reader has taken what is buffered, or has gone away. */
+function drained(response: ServerResponse): Promise<void> {
+  if (response.destroyed) return Promise.resolve()
+  return new Promise((resolve) => {
+    const settle = () => {
+      response.off('drain', settle)
+      response.off('close', settle)
+      resolve()
+    }
+    response.on('drain', settle)
+    response.on('close', settle)
+  })
+}
+
+/** Value of the first header of that name (given in lower case) in a raw list, or undefined. */
+export function rawHeader(rawHeaders: readonly string[], lowerName: string): string | undefined {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === lowerName.length && name.toLowerCase() === lowerName) return rawHeaders[i + 1]
+  }
+  return undefined
+}
+
+/** JSON as SeaweedFS writes it: compact, or by two spaces when asked to; `<`, `>`, `&` escaped. As UTF-8 bytes. */
+export function jsonBytes(value: unknown, pretty: boolean): Buffer {
+  return Buffer.from(escapeHtml(JSON.stringify(value, undefined, pretty ? 2 : undefined)))
+}
+
+const HTML_CHARACTERS = /[<>&\u2028\u2029]/g
+
+function escapeHtml(json: string): string {
+  return json.replace(HTML_CHARACTERS, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+export const JSON_HEADERS: readonly string[] = [
+  'Content-Type',
+  'application/json',
+  'X-Content-Type-Options',
+  'nosniff',
+]
+
+/** A JSON reply. */
+export function jsonOutcome(status: number, value: unknown, pretty = false): Outcome {
+  return { status, headers: [...JSON_HEADERS], body: jsonBytes(value, pretty) }
+}
+
+/** `{"error":"…"}`. */
+export function errorOutcome(status: number, message: string, pretty = false): Outcome {
+  return jsonOutcome(status, { error: message }, pretty)
+}
