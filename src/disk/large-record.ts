@@ -1,0 +1,149 @@
+/**
+ * Reading a record above SMALL_RECORD_BYTES_MAX: its fields first, verified by the trailer, then any part of its data,
+ * each 64 KiB block verified before it leaves. A record without trailer is read once to verify it and again to serve it.
+ */
+import { crc32c } from '../base/checksum.ts'
+import { StoreError } from '../base/errors.ts'
+import { CHECKSUM_BLOCK_BYTES, SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import type { Disk } from './disk.ts'
+import * as codec from './needle.ts'
+import type { LargeData, Needle } from './needle.ts'
+
+const PIECE_BYTES = SMALL_RECORD_BYTES_MAX
+
+export interface LargePlace {
+  handle: number
+  offsetUnits: number
+  lengthBytes: number
+  seed: number
+  onClose: () => void
+  onDamage: () => void
+}
+
+export class LargeRecord implements LargeData {
+  readonly fields: codec.RecordFields
+  readonly #disk: Disk
+  readonly #place: LargePlace
+  /** The record without its data. */
+  readonly #frame: Buffer
+  #closed = false
+
+  private constructor(disk: Disk, place: LargePlace, frame: Buffer, fields: codec.RecordFields) {
+    this.#disk = disk
+    this.#place = place
+    this.#frame = frame
+    this.fields = fields
+  }
+
+  /** Reads and verifies all but the data (without trailer: the data as well). Throws `corrupt`, `io_error`. */
+  static async open(disk: Disk, place: LargePlace): Promise<LargeRecord> {
+    const head = Buffer.alloc(codec.DATA_OFFSET)
+    await readExactly(disk, place.handle, head, place.offsetUnits * 8)
+    const dataBytes = head.readUInt32BE(codec.HEADER_BYTES)
+    const restBytes = place.lengthBytes - codec.DATA_OFFSET - dataBytes
+    if (restBytes < codec.TAIL_BYTES || restBytes > codec.FRAME_BYTES_MAX) throw damaged()
+    const frame = Buffer.alloc(codec.DATA_OFFSET + restBytes)
+    head.copy(frame)
+    const rest = frame.subarray(codec.DATA_OFFSET)
+    await readExactly(disk, place.handle, rest, place.offsetUnits * 8 + codec.DATA_OFFSET + dataBytes)
+    const fields = codec.decodeRecord(frame, place.seed, dataBytes)
+    fields.needle.dataSizeBytes = dataBytes
+    const record = new LargeRecord(disk, place, frame, fields)
+    if (fields.blockChecksumsOffset === 0) {
+      for await (const _piece of record.#readUnblocked(0, dataBytes));
+    }
+    return record
+  }
+
+  read(start: number, end: number): AsyncIterable<Buffer> {
+    return this.fields.blockChecksumsOffset > 0 ? this.#readBlocks(start, end) : this.#readUnblocked(start, end)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#place.onClose()
+  }
+
+  async *#readBlocks(start: number, end: number): AsyncGenerator<Buffer> {
+    const dataBytes = this.fields.needle.dataSizeBytes
+    let at = start - (start % CHECKSUM_BLOCK_BYTES)
+    while (at < end) {
+      const lengthBytes = Math.min(PIECE_BYTES, roundUp(end) - at, dataBytes - at)
+      const piece = await this.#readPiece(at, lengthBytes)
+      for (let block = 0; block < lengthBytes; block += CHECKSUM_BLOCK_BYTES) {
+        const crc = crc32c(piece.subarray(block, block + CHECKSUM_BLOCK_BYTES))
+        const expected = codec.blockChecksum(this.#frame, this.fields, (at + block) / CHECKSUM_BLOCK_BYTES)
+        if (crc !== expected) throw this.#damage()
+      }
+      yield piece.subarray(Math.max(0, start - at), Math.min(lengthBytes, end - at))
+      at += lengthBytes
+    }
+  }
+
+  /** Verifies the whole while it passes, and gives out the part that is asked for. The last piece leaves only if all is well. */
+  async *#readUnblocked(start: number, end: number): AsyncGenerator<Buffer> {
+    const dataBytes = this.fields.needle.dataSizeBytes
+    let crc = 0
+    let held: Buffer | undefined
+    for (let at = 0; at < dataBytes; ) {
+      const lengthBytes = Math.min(PIECE_BYTES, dataBytes - at)
+      const piece = await this.#readPiece(at, lengthBytes)
+      crc = crc32c(piece, crc)
+      const [from, to] = [Math.max(0, start - at), Math.min(lengthBytes, end - at)]
+      if (from < to) {
+        if (held !== undefined) yield held
+        held = piece.subarray(from, to)
+      }
+      at += lengthBytes
+    }
+    if (!codec.checksumMatches(this.fields, crc)) throw this.#damage()
+    if (held !== undefined) yield held
+  }
+
+  async #readPiece(at: number, lengthBytes: number): Promise<Buffer> {
+    const piece = Buffer.allocUnsafeSlow(lengthBytes)
+    const position = this.#place.offsetUnits * 8 + codec.DATA_OFFSET + at
+    await readExactly(this.#disk, this.#place.handle, piece, position)
+    return piece
+  }
+
+  #damage(): StoreError {
+    this.#place.onDamage()
+    return damaged()
+  }
+}
+
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BLOCK_BYTES
+}
+
+function damaged(): StoreError {
+  return new StoreError('corrupt', 'damaged record: its data does not match its checksum')
+}
+
+async function readExactly(disk: Disk, handle: number, into: Buffer, position: number): Promise<void> {
+  const count = await disk.read(handle, into, 0, into.length, position)
+  if (count !== into.length) throw new StoreError('corrupt', 'damaged record: it is cut off')
+}
+
+/** True when a small needle that was read holds exactly these bytes. */
+export function sameData(stored: Needle, data: Buffer): boolean {
+  return stored.data !== undefined && stored.data.equals(data)
+}
+
+/** True when a large needle holds exactly these bytes. Reads all of it, and closes it. */
+export async function sameLargeData(stored: Needle, data: Buffer): Promise<boolean> {
+  const { large } = stored
+  if (large === undefined) return false
+  try {
+    let at = 0
+    for await (const piece of large.read(0, stored.dataSizeBytes)) {
+      if (!piece.equals(data.subarray(at, at + piece.length))) return false
+      at += piece.length
+    }
+    return at === data.length
+  } finally {
+    large.close()
+  }
+}

@@ -1,0 +1,466 @@
+/**
+ * Opens the files of a volume into a slot of the shared table, and heals them: the index is a cache of `.dat` and rebuilt
+ * where it is behind, a torn tail is cut off, a hole is covered by a filler. Opens SeaweedFS's volumes as well.
+ */
+import { StoreError } from '../base/errors.ts'
+import type { Random } from '../base/random.ts'
+import { isLater } from './append-time.ts'
+import { writeCheckpoint } from './checkpoint.ts'
+import { readFileWhole, replaceFileDurably } from './disk.ts'
+import { finishCompaction } from './finish-compaction.ts'
+import { IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry, decodeIdxEntry, encodeIdxEntry } from './idx-entry.ts'
+import { type IndexSums, decodeSums } from './index-sums.ts'
+import { fillHole } from './large-write.ts'
+import { NeedleIndex } from './needle-index.ts'
+import * as codec from './needle.ts'
+import { RecordScanner, type ScannedRecord } from './record-scanner.ts'
+import { SUPER_BLOCK_BYTES, type SuperBlock, decodeSuperBlock } from './super-block.ts'
+import type { ThreadContext } from './thread-context.ts'
+import { IndexLoader, loadCoveredEntries } from './volume-index-file.ts'
+import { type VolumeInfoFile, decodeVolumeInfo, encodeVolumeInfo } from './volume-info.ts'
+import { EXTENSION, volumeBaseName } from './volume-paths.ts'
+import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
+
+const FIRST_RECORD_UNITS = SUPER_BLOCK_BYTES / 8
+
+export interface OpenOptions {
+  /** Number of the data directory in the thread context. */
+  directory: number
+  collection: string
+  volumeId: number
+  sizeLimitBytes: number
+  random: Random
+}
+
+/** What opening found and did. */
+export interface OpenReport {
+  /** Written by SeaweedFS, opened by Cairn for the first time. */
+  foreign: boolean
+  /** No sidecar to rely on: all of `.dat` was read. */
+  fullScan: boolean
+  recordsScanned: number
+  recordsRecovered: number
+  /** Records that are in the index though damaged: reads of them say so. */
+  recordsDamaged: number
+  indexBlocksRebuilt: number
+  bytesTruncated: number
+  holesFilled: number
+}
+
+export interface OpenedVolume {
+  slot: VolumeSlot
+  sums: IndexSums
+  report: OpenReport
+}
+
+/**
+ * Throws `unsupported` (a version or offset size that Cairn does not read), `corrupt` (not a volume), `io_error`,
+ * `index_full`. The slot is given back when it throws.
+ */
+export function openVolume(context: ThreadContext, options: OpenOptions): OpenedVolume {
+  const slot = context.table.take()
+  const opening = new VolumeOpening(context, slot, options)
+  try {
+    return opening.run()
+  } catch (error) {
+    opening.giveUp()
+    throw error
+  }
+}
+
+class VolumeOpening {
+  readonly #context: ThreadContext
+  readonly #slot: VolumeSlot
+  readonly #options: OpenOptions
+  readonly #directory: string
+  readonly #base: string
+  readonly #index: NeedleIndex
+  #loader: IndexLoader
+  readonly #report: OpenReport = {
+    foreign: false,
+    fullScan: false,
+    recordsScanned: 0,
+    recordsRecovered: 0,
+    recordsDamaged: 0,
+    indexBlocksRebuilt: 0,
+    bytesTruncated: 0,
+    holesFilled: 0,
+  }
+  #dat = -1
+  #idx = -1
+  /** Entries that `.idx` held when it was opened, whole ones. */
+  #idxEntriesFound = 0
+  #sizeZeroEntries: Map<number, number> | undefined
+  readonly #added = new EntryBuffer()
+
+  constructor(context: ThreadContext, slot: VolumeSlot, options: OpenOptions) {
+    this.#context = context
+    this.#slot = slot
+    this.#options = options
+    this.#directory = context.directories[options.directory] as string
+    this.#base = volumeBaseName(options.collection, options.volumeId)
+    this.#index = new NeedleIndex(context.arena, slot.indexWords)
+    this.#loader = new IndexLoader(this.#index)
+  }
+
+  run(): OpenedVolume {
+    const { disk } = this.#context
+    this.#refuseWideOffsets()
+    this.#dat = disk.open(this.#path(EXTENSION.dat), 'r+')
+    const superBlock = this.#readSuperBlock()
+    finishCompaction(disk, this.#directory, this.#base, superBlock.compactionRevision)
+    this.#idx = disk.open(this.#path(EXTENSION.idx), disk.stat(this.#path(EXTENSION.idx)) ? 'r+' : 'w+')
+    this.#idxEntriesFound = Math.floor(disk.sizeSync(this.#idx) / IDX_ENTRY_BYTES)
+    const info = this.#readInfo()
+    this.#fillSlot(superBlock, info)
+    this.#load(superBlock)
+    this.#loader.store(this.#slot)
+    if (info.suspect) this.#slot.setFlag(FLAG.readOnly)
+    const sums = this.#checkpoint(superBlock)
+    this.#slot.set(WORD.state, STATE.active)
+    this.#context.table.bumpVersion()
+    return { slot: this.#slot, sums, report: this.#report }
+  }
+
+  giveUp(): void {
+    for (const handle of [this.#dat, this.#idx]) if (handle !== -1) this.#context.disk.close(handle)
+    this.#index.clear()
+    this.#slot.set(WORD.state, STATE.free)
+  }
+
+  #path(extension: string): string {
+    return `${this.#directory}/${this.#base}${extension}`
+  }
+
+  #refuseWideOffsets(): void {
+    const vif = readFileWhole(this.#context.disk, this.#path('.vif'))
+    const width = /"bytesOffset":\s*(\d+)/.exec(vif?.toString('latin1') ?? '')?.[1]
+    if (width === undefined || width === '4' || width === '0') return
+    throw new StoreError('unsupported', `${this.#path('.vif')}: a volume with ${width}-byte offsets, only 4 are read`)
+  }
+
+  #readSuperBlock(): SuperBlock {
+    const bytes = Buffer.alloc(SUPER_BLOCK_BYTES)
+    const count = this.#context.disk.readSync(this.#dat, bytes, 0, SUPER_BLOCK_BYTES, 0)
+    return decodeSuperBlock(bytes.subarray(0, count), this.#path(EXTENSION.dat))
+  }
+
+  /** The `.cairn` file; made anew, with the salt that the records tell, where it is missing or damaged. */
+  #readInfo(): VolumeInfoFile {
+    const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.cairn))
+    const read = bytes === undefined ? undefined : decodeVolumeInfo(bytes)
+    if (read !== undefined) return read
+    const salt = this.#saltFromRecords()
+    this.#report.foreign = bytes === undefined && salt === undefined
+    const info = { salt: salt ?? this.#options.random.u32(), redundancy: 'copies-1', suspect: false }
+    replaceFileDurably(this.#context.disk, this.#directory, `${this.#base}${EXTENSION.cairn}`, encodeVolumeInfo(info))
+    return info
+  }
+
+  /** The salt on which most of the first records with a trailer agree. */
+  #saltFromRecords(): number | undefined {
+    const { disk } = this.#context
+    const endBytes = disk.sizeSync(this.#dat)
+    const votes = new Map<number, number>()
+    const header = Buffer.alloc(codec.HEADER_BYTES)
+    let found = 0
+    for (let at = SUPER_BLOCK_BYTES, records = 0; found < 16 && records < 100_000; records++) {
+      if (disk.readSync(this.#dat, header, 0, header.length, at) < header.length) break
+      const lengthBytes = codec.recordLength(header.readUInt32BE(12))
+      if (at + lengthBytes > endBytes) break
+      if (lengthBytes <= 4 * 1024 * 1024) {
+        const record = Buffer.allocUnsafe(lengthBytes)
+        disk.readSync(this.#dat, record, 0, lengthBytes, at)
+        const seed = codec.seedOfRecord(record)
+        if (seed !== undefined) {
+          const salt = codec.recordSeed(seed, at / 8)
+          votes.set(salt, (votes.get(salt) ?? 0) + 1)
+          found++
+        }
+      }
+      at += lengthBytes
+    }
+    return [...votes].sort((a, b) => b[1] - a[1])[0]?.[0]
+  }
+
+  #fillSlot(superBlock: SuperBlock, info: VolumeInfoFile): void {
+    const slot = this.#slot
+    slot.set(WORD.volumeId, this.#options.volumeId)
+    slot.set(WORD.directory, this.#options.directory)
+    slot.set(WORD.datHandle, this.#dat)
+    slot.set(WORD.idxHandle, this.#idx)
+    slot.set(WORD.salt, info.salt)
+    slot.set(WORD.ttl, superBlock.ttl)
+    slot.set(WORD.replicaPlacement, superBlock.replicaPlacement)
+    slot.set(WORD.compactionRevision, superBlock.compactionRevision)
+    slot.set(WORD.sizeLimitUnits, Math.min(Math.floor(this.#options.sizeLimitBytes / 8), 0xffffffff))
+    slot.set(WORD.modifiedS, Math.floor((this.#context.disk.stat(this.#path(EXTENSION.dat))?.modifiedMs ?? 0) / 1000))
+    slot.collection = this.#options.collection
+  }
+
+  #load(superBlock: SuperBlock): void {
+    const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.sums))
+    const sums = bytes === undefined ? undefined : decodeSums(bytes)
+    if (sums !== undefined && sums.compactionRevision === superBlock.compactionRevision && this.#loadCovered(sums)) return
+    if (this.#report.foreign && this.#idxEntriesFound > 0) return this.#loadForeign()
+    this.#report.fullScan = true
+    this.#index.clear()
+    this.#loader = new IndexLoader(this.#index)
+    this.#scan(FIRST_RECORD_UNITS, new Set())
+  }
+
+  #loadCovered(sums: IndexSums): boolean {
+    const last = sums.checkpoints.at(-1)
+    if (last === undefined || last.lowWaterUnits * 8 > this.#datEndBytes()) return false
+    const loaded = loadCoveredEntries(
+      {
+        disk: this.#context.disk,
+        idxHandle: this.#idx,
+        datHandle: this.#dat,
+        datEndBytes: this.#datEndBytes(),
+        salt: this.#slot.get(WORD.salt),
+      },
+      sums,
+      this.#loader,
+    )
+    if (loaded === undefined) return false
+    this.#slot.set(WORD.appendNsHigh, sums.appendNsHigh)
+    this.#slot.set(WORD.appendNsLow, sums.appendNsLow)
+    this.#report.indexBlocksRebuilt = loaded.blocksRebuilt
+    this.#scan(last.lowWaterUnits, loaded.recentOffsets)
+    return true
+  }
+
+  /** SeaweedFS's `.idx` is taken as it is: only it knows which records of size 0 are deletions. */
+  #loadForeign(): void {
+    const datEndUnits = this.#datEndBytes() / 8
+    const bytes = Buffer.alloc(this.#idxEntriesFound * IDX_ENTRY_BYTES)
+    this.#context.disk.readSync(this.#idx, bytes, 0, bytes.length, 0)
+    let endUnits = FIRST_RECORD_UNITS
+    let lastUnits = 0
+    for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) {
+      const entry = decodeIdxEntry(bytes, at)
+      const deleted = entry.sizeBytes === IDX_SIZE_DELETED
+      const lengthUnits = codec.recordLength(deleted ? 0 : entry.sizeBytes) / 8
+      const fits = entry.offsetUnits === 0 ? deleted : entry.offsetUnits + lengthUnits <= datEndUnits
+      if (!fits) {
+        this.#report.recordsDamaged++
+        continue
+      }
+      this.#addEntry(entry)
+      if (entry.offsetUnits >= lastUnits && entry.offsetUnits !== 0) {
+        lastUnits = entry.offsetUnits
+        endUnits = lastUnits + lengthUnits
+      }
+    }
+    if (lastUnits > 0) this.#noteTimeOf(lastUnits)
+    this.#scan(endUnits, new Set())
+  }
+
+  #noteTimeOf(offsetUnits: number): void {
+    const time = this.#timeAt(offsetUnits)
+    this.#slot.set(WORD.appendNsHigh, time.high)
+    this.#slot.set(WORD.appendNsLow, time.low)
+  }
+
+  #timeAt(offsetUnits: number): { high: number; low: number } {
+    const { disk } = this.#context
+    const bytes = Buffer.alloc(codec.HEADER_BYTES)
+    disk.readSync(this.#dat, bytes, 0, codec.HEADER_BYTES, offsetUnits * 8)
+    const tailAt = offsetUnits * 8 + codec.HEADER_BYTES + bytes.readUInt32BE(12)
+    disk.readSync(this.#dat, bytes, 0, codec.TAIL_BYTES, tailAt)
+    return { high: bytes.readUInt32BE(4), low: bytes.readUInt32BE(8) }
+  }
+
+  #datEndBytes(): number {
+    const sizeBytes = this.#context.disk.sizeSync(this.#dat)
+    return sizeBytes - (sizeBytes % 8)
+  }
+
+  /** Reads the records from a place to the end, indexes what the index lacks, heals what is damaged, and sets the tail. */
+  #scan(fromUnits: number, known: Set<number>): void {
+    const endBytes = this.#datEndBytes()
+    const file = { handle: this.#dat, salt: this.#slot.get(WORD.salt), endBytes }
+    const scanner = new RecordScanner(this.#context.disk, file)
+    const holes: { offsetUnits: number; lengthBytes: number }[] = []
+    let goodEnd = fromUnits
+    for (let at = fromUnits; at * 8 < endBytes; ) {
+      const scanned = scanner.check(at)
+      this.#report.recordsScanned++
+      if (scanned.ok) {
+        if (!known.has(at)) this.#recover(scanned.record)
+        at += scanned.record.lengthBytes / 8
+        goodEnd = at
+        continue
+      }
+      const kept = this.#report.fullScan ? this.#keepDamaged(at) : undefined
+      if (kept !== undefined) {
+        at += kept
+        goodEnd = at
+        continue
+      }
+      const next = scanned.lengthBytes === undefined ? scanner.search(at + 1) : at + scanned.lengthBytes / 8
+      if (next === undefined) break
+      const previous = holes.at(-1)
+      if (previous !== undefined && previous.offsetUnits * 8 + previous.lengthBytes === at * 8) {
+        previous.lengthBytes += (next - at) * 8
+      } else holes.push({ offsetUnits: at, lengthBytes: (next - at) * 8 })
+      at = next
+    }
+    this.#heal(holes.filter((hole) => hole.offsetUnits < goodEnd), goodEnd)
+    this.#slot.set(WORD.tailUnits, goodEnd)
+  }
+
+  /**
+   * With no sidecar to tell what was synced, a damaged record that `.idx` knows was once whole: it stays in the index, so
+   * that reads of it say "damaged" and not "missing". Returns its length in units.
+   */
+  #keepDamaged(offsetUnits: number): number | undefined {
+    const entry = this.#findIdxEntry(offsetUnits)
+    if (entry === undefined) return undefined
+    const lengthUnits = codec.recordLength(entry.sizeBytes === IDX_SIZE_DELETED ? 0 : entry.sizeBytes) / 8
+    if (offsetUnits + lengthUnits > this.#datEndBytes() / 8) return undefined
+    this.#report.recordsDamaged++
+    this.#addEntry(entry)
+    return lengthUnits
+  }
+
+  #findIdxEntry(offsetUnits: number): IdxEntry | undefined {
+    const block = Buffer.allocUnsafe(64 * 1024)
+    for (let entry = 0; entry < this.#idxEntriesFound; entry += block.length / IDX_ENTRY_BYTES) {
+      const count = this.#context.disk.readSync(this.#idx, block, 0, block.length, entry * IDX_ENTRY_BYTES)
+      for (let at = 0; at + IDX_ENTRY_BYTES <= count; at += IDX_ENTRY_BYTES) {
+        if (block.readUInt32BE(at + 8) === offsetUnits) return decodeIdxEntry(block, at)
+      }
+    }
+    return undefined
+  }
+
+  /** Puts a scanned record into the index, unless a later one of its key is there. */
+  #recover(record: ScannedRecord): void {
+    if (record.kind === 'filler') return this.#noteTime(record)
+    const { keyHigh, keyLow } = record.header
+    const later = isLater(
+      record.appendNsHigh,
+      record.appendNsLow,
+      this.#slot.get(WORD.appendNsHigh),
+      this.#slot.get(WORD.appendNsLow),
+    )
+    const known = this.#index.get(keyHigh, keyLow)
+    if (!later && known && this.#index.offsetUnits !== 0) {
+      const present = this.#timeAt(this.#index.offsetUnits)
+      if (!isLater(record.appendNsHigh, record.appendNsLow, present.high, present.low)) return
+    }
+    this.#noteTime(record)
+    const deletes = record.kind === 'delete' || (record.kind === 'unknown' && this.#isForeignDelete(record, known))
+    const sizeBytes = deletes ? IDX_SIZE_DELETED : record.header.sizeBytes
+    this.#addEntry({ keyHigh, keyLow, offsetUnits: record.offsetUnits, sizeBytes })
+    this.#report.recordsRecovered++
+  }
+
+  #noteTime(record: ScannedRecord): void {
+    const { appendNsHigh, appendNsLow } = record
+    if (!isLater(appendNsHigh, appendNsLow, this.#slot.get(WORD.appendNsHigh), this.#slot.get(WORD.appendNsLow))) return
+    this.#slot.set(WORD.appendNsHigh, appendNsHigh)
+    this.#slot.set(WORD.appendNsLow, appendNsLow)
+  }
+
+  /** A record of size 0 that SeaweedFS wrote: `.idx` decides; without its entry, a key that lives is being deleted. */
+  #isForeignDelete(record: ScannedRecord, known: boolean): boolean {
+    if (this.#sizeZeroEntries === undefined) {
+      this.#sizeZeroEntries = new Map()
+      const block = Buffer.allocUnsafe(64 * 1024)
+      for (let entry = 0; entry < this.#idxEntriesFound; entry += block.length / IDX_ENTRY_BYTES) {
+        const count = this.#context.disk.readSync(this.#idx, block, 0, block.length, entry * IDX_ENTRY_BYTES)
+        for (let at = 0; at + IDX_ENTRY_BYTES <= count; at += IDX_ENTRY_BYTES) {
+          const sizeBytes = block.readUInt32BE(at + 12)
+          const empty = sizeBytes === 0 || sizeBytes === IDX_SIZE_DELETED
+          if (empty) this.#sizeZeroEntries.set(block.readUInt32BE(at + 8), sizeBytes)
+        }
+      }
+    }
+    const sizeBytes = this.#sizeZeroEntries.get(record.offsetUnits)
+    return sizeBytes === undefined ? known : sizeBytes === IDX_SIZE_DELETED
+  }
+
+  /** Into the index, and into the `.idx` that will be written. */
+  #addEntry(entry: IdxEntry): void {
+    this.#loader.add(entry.keyHigh, entry.keyLow, entry.offsetUnits, entry.sizeBytes)
+    this.#added.add(entry)
+  }
+
+  #heal(holes: { offsetUnits: number; lengthBytes: number }[], goodEnd: number): void {
+    const { disk } = this.#context
+    const surplus = disk.sizeSync(this.#dat) - goodEnd * 8
+    if (surplus > 0) disk.truncateSync(this.#dat, goodEnd * 8)
+    this.#report.bytesTruncated = Math.max(0, surplus)
+    const time = { high: this.#slot.get(WORD.appendNsHigh), low: this.#slot.get(WORD.appendNsLow) }
+    for (const hole of holes) {
+      if (hole.lengthBytes < codec.EMPTY_RECORD_BYTES) {
+        this.#slot.setFlag(FLAG.readOnly)
+        continue
+      }
+      fillHole(disk, this.#slot, { ...hole, datHandle: this.#dat, time })
+      this.#report.holesFilled++
+    }
+  }
+
+  /** Writes what `.idx` lacks, syncs all, and notes it in the sidecar. */
+  #checkpoint(superBlock: SuperBlock): IndexSums {
+    const { disk } = this.#context
+    const coveredBytes = (this.#loader.entries - this.#added.count) * IDX_ENTRY_BYTES
+    if (coveredBytes === 0) this.#replaceIdx()
+    else {
+      if (disk.sizeSync(this.#idx) > coveredBytes) disk.truncateSync(this.#idx, coveredBytes)
+      const bytes = this.#added.bytes()
+      if (bytes.length > 0) disk.writeSync(this.#idx, bytes, 0, bytes.length, coveredBytes)
+    }
+    disk.fdatasyncSync(this.#dat)
+    disk.fdatasyncSync(this.#idx)
+    return writeCheckpoint(disk, { directory: this.#directory, base: this.#base, idxHandle: this.#idx }, {
+      compactionRevision: superBlock.compactionRevision,
+      appendNsHigh: this.#slot.get(WORD.appendNsHigh),
+      appendNsLow: this.#slot.get(WORD.appendNsLow),
+      checkpoint: {
+        idxEntries: this.#loader.entries,
+        lowWaterUnits: this.#slot.get(WORD.tailUnits),
+        tailUnits: this.#slot.get(WORD.tailUnits),
+      },
+      previous: undefined,
+    })
+  }
+
+  /** Made anew, `.idx` is replaced in one step: until then the old one may be all that explains SeaweedFS's records. */
+  #replaceIdx(): void {
+    const { disk } = this.#context
+    if (this.#added.count === 0 && disk.sizeSync(this.#idx) === 0) return
+    replaceFileDurably(disk, this.#directory, `${this.#base}${EXTENSION.idx}`, this.#added.bytes())
+    disk.close(this.#idx)
+    this.#idx = -1
+    this.#idx = disk.open(this.#path(EXTENSION.idx), 'r+')
+    this.#slot.set(WORD.idxHandle, this.#idx)
+  }
+}
+
+/** Index entries in their file form, millions if need be. */
+class EntryBuffer {
+  readonly #full: Buffer[] = []
+  #current = Buffer.allocUnsafe(64 * 1024)
+  #used = 0
+  count = 0
+
+  add(entry: IdxEntry): void {
+    if (this.#used === this.#current.length) {
+      this.#full.push(this.#current)
+      this.#current = Buffer.allocUnsafe(1024 * 1024)
+      this.#used = 0
+    }
+    encodeIdxEntry(entry, this.#current, this.#used)
+    this.#used += IDX_ENTRY_BYTES
+    this.count++
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat([...this.#full, this.#current.subarray(0, this.#used)])
+  }
+}

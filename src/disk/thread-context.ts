@@ -1,0 +1,50 @@
+/** What one thread needs to work on volumes. */
+import type { Clock } from '../base/clock.ts'
+import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import type { Disk } from './disk.ts'
+import { IndexArena } from './index-arena.ts'
+import { VolumeTable } from './volume-table.ts'
+
+/** What the threads of a process share; it may be posted to a worker as it is. */
+export interface SharedVolumes {
+  table: SharedArrayBuffer
+  arena: SharedArrayBuffer
+  /** The data directories, in the order in which slots number them. */
+  directories: string[]
+}
+
+export interface ThreadContext {
+  disk: Disk
+  clock: Clock
+  table: VolumeTable
+  arena: IndexArena
+  directories: readonly string[]
+  /** Holds one small record: the one being written, or the one just read. */
+  scratch: Buffer
+  /** Holds an earlier record of a key that is being written again. */
+  scratchExisting: Buffer
+}
+
+export function createSharedVolumes(options: {
+  directories: string[]
+  indexBytesMax: number
+  volumesMax?: number
+}): SharedVolumes {
+  return {
+    table: VolumeTable.create(options.volumesMax).shared,
+    arena: IndexArena.create(options.indexBytesMax).shared,
+    directories: options.directories,
+  }
+}
+
+export function createThreadContext(shared: SharedVolumes, disk: Disk, clock: Clock): ThreadContext {
+  return {
+    disk,
+    clock,
+    table: new VolumeTable(shared.table),
+    arena: new IndexArena(shared.arena),
+    directories: shared.directories,
+    scratch: Buffer.allocUnsafeSlow(SMALL_RECORD_BYTES_MAX),
+    scratchExisting: Buffer.allocUnsafeSlow(SMALL_RECORD_BYTES_MAX),
+  }
+}

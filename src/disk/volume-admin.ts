@@ -1,0 +1,62 @@
+/** What the keeper does for others, and what it tells of its volumes. All of it may be called from another thread. */
+
+export interface VolumeInfo {
+  id: number
+  collection: string
+  directory: string
+  replicaPlacement: number
+  /** count << 8 | unit; 0 = none. */
+  ttl: number
+  /** Bytes of `.dat`. */
+  sizeBytes: number
+  /** Files written since the last compaction, those that were deleted or overwritten included. */
+  fileCount: number
+  deleteCount: number
+  deletedBytes: number
+  readOnly: boolean
+  full: boolean
+  /** A write or sync failed. */
+  failed: boolean
+  diskFull: boolean
+  compactionRevision: number
+  maxKeyHigh: number
+  maxKeyLow: number
+  /** Seconds since 1970. */
+  modifiedS: number
+  /** Damaged records that reads met since the volume was opened. */
+  damageFound: number
+}
+
+export interface DirectoryInfo {
+  path: string
+  totalBytes: number
+  freeBytes: number
+  volumeCount: number
+  volumeCountMax: number
+  /** The disk does not answer any more. */
+  failed: boolean
+}
+
+export interface NewVolume {
+  id: number
+  collection: string
+  replicaPlacement: number
+  ttl: number
+}
+
+export interface StoreStatus {
+  directories: DirectoryInfo[]
+  volumes: VolumeInfo[]
+}
+
+export interface VolumeAdmin {
+  /** Throws `volume_exists`, `disk_full`, `no_writable_volume` (no free place), `bad_request`, `io_error`. */
+  createVolume(volume: NewVolume): Promise<void>
+  /** Throws `volume_not_found`. */
+  deleteVolume(id: number): Promise<void>
+  /** Throws `volume_not_found`; `conflict` when the volume failed and cannot be written again. */
+  setReadOnly(id: number, readOnly: boolean): Promise<void>
+  /** Does nothing below the threshold (0 to 1). Throws `volume_not_found`, `disk_full`, `io_error`. */
+  compactVolume(id: number, garbageThreshold: number): Promise<{ compacted: boolean; garbageRatio: number }>
+  status(): Promise<StoreStatus>
+}

@@ -1,0 +1,34 @@
+/**
+ * `<volume>.cairn`: what only Cairn knows of a volume, as one line of JSON and a line with its CRC32C. Should it be lost,
+ * the salt can be had back from any undamaged record, as a CRC is linear in its start value.
+ */
+import { crc32c } from '../base/checksum.ts'
+
+const FORMAT_VERSION = 1
+
+export interface VolumeInfoFile {
+  /** Starts the checksums of the volume's trailers. */
+  salt: number
+  /** How the volume's bytes are protected; `copies-1` until there is more. */
+  redundancy: string
+  /** A sync failed: the files are not trusted for writes until a compaction has written them anew. */
+  suspect: boolean
+}
+
+export function encodeVolumeInfo(info: VolumeInfoFile): Buffer {
+  const line = JSON.stringify({ format: FORMAT_VERSION, ...info, salt: hex(info.salt) })
+  return Buffer.from(`${line}\n${hex(crc32c(Buffer.from(line)))}\n`)
+}
+
+/** Undefined when the bytes are damaged. Throws nothing. */
+export function decodeVolumeInfo(bytes: Buffer): VolumeInfoFile | undefined {
+  const [line, checksum] = bytes.toString('utf8').split('\n')
+  if (line === undefined || checksum !== hex(crc32c(Buffer.from(line)))) return undefined
+  const parsed = JSON.parse(line) as { format: number; salt: string; redundancy: string; suspect: boolean }
+  if (parsed.format !== FORMAT_VERSION) return undefined
+  return { salt: Number.parseInt(parsed.salt, 16), redundancy: parsed.redundancy, suspect: parsed.suspect }
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(8, '0')
+}

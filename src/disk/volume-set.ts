@@ -1,0 +1,55 @@
+/** One thread's view of all volumes of the process. It sees volumes come and go by itself. */
+import type { ThreadContext } from './thread-context.ts'
+import { Volume } from './volume.ts'
+import { STATE, WORD } from './volume-table.ts'
+
+export class VolumeSet {
+  readonly context: ThreadContext
+  #version = -1
+  #volumes = new Map<number, Volume>()
+  /** Incarnation of the slot that each volume was made for. */
+  #incarnations = new Map<Volume, number>()
+
+  constructor(context: ThreadContext) {
+    this.context = context
+  }
+
+  get(volumeId: number): Volume | undefined {
+    if (this.#version !== this.context.table.version) this.#refresh()
+    return this.#volumes.get(volumeId)
+  }
+
+  list(): Volume[] {
+    if (this.#version !== this.context.table.version) this.#refresh()
+    return [...this.#volumes.values()]
+  }
+
+  /** Gives back this thread's file handles. */
+  close(): void {
+    for (const volume of this.#volumes.values()) volume.sync.close()
+    this.#volumes.clear()
+    this.#version = -1
+  }
+
+  #refresh(): void {
+    const { table } = this.context
+    const version = table.version
+    const volumes = new Map<number, Volume>()
+    const incarnations = new Map<Volume, number>()
+    for (let number = 0; number < table.slotCount; number++) {
+      const slot = table.slot(number)
+      if (slot.get(WORD.state) !== STATE.active) continue
+      const incarnation = slot.get(WORD.incarnation)
+      const id = slot.get(WORD.volumeId)
+      const present = this.#volumes.get(id)
+      const same = present?.slot.number === number && this.#incarnations.get(present) === incarnation
+      const volume = same ? present : new Volume(this.context, slot)
+      volumes.set(id, volume)
+      incarnations.set(volume, incarnation)
+    }
+    for (const volume of this.#volumes.values()) if (!incarnations.has(volume)) volume.sync.close()
+    this.#volumes = volumes
+    this.#incarnations = incarnations
+    this.#version = version
+  }
+}

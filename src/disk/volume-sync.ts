@@ -1,0 +1,106 @@
+/** Group commit: one thread's writers to one volume share each fdatasync. */
+import { StoreError, toStoreError } from '../base/errors.ts'
+import type { ThreadContext } from './thread-context.ts'
+import { EXTENSION, volumeBaseName } from './volume-paths.ts'
+import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
+
+/**
+ * Syncs through a handle of this thread's own: the kernel tells each open file once that writing it back failed, so a
+ * shared handle would let one thread swallow the failure that concerns another's records.
+ */
+export class VolumeSync {
+  readonly #context: ThreadContext
+  readonly #slot: VolumeSlot
+  #handle = -1
+  #generation = -1
+  #written = 0
+  #synced = 0
+  #running = false
+  #waiting: PromiseWithResolvers<void> | undefined
+
+  constructor(context: ThreadContext, slot: VolumeSlot) {
+    this.#context = context
+    this.#slot = slot
+  }
+
+  /** Call it before a write, so that the handle sees every failure from then on. Throws `io_error`. */
+  prepare(): void {
+    if (this.#generation !== this.#slot.generation && !this.#running) this.#open()
+  }
+
+  /** Says that something was written which `durable` shall cover. */
+  noteWrite(): void {
+    this.#written++
+  }
+
+  /** Resolves when all that was noted before the call is on disk; rejects with `io_error`. */
+  durable(): Promise<void> {
+    if (this.#written === this.#synced && !this.#slot.hasFlag(FLAG.failed)) return Promise.resolve()
+    this.#waiting ??= Promise.withResolvers<void>()
+    const { promise } = this.#waiting
+    if (!this.#running) void this.#run()
+    return promise
+  }
+
+  /** One fdatasync for this caller alone. */
+  async durableAlone(): Promise<void> {
+    const pin = this.#slot.pin()
+    try {
+      this.prepare()
+      await this.#context.disk.fdatasync(this.#handle)
+    } catch (error) {
+      throw this.#failed(error)
+    } finally {
+      this.#slot.unpin(pin)
+    }
+    if (this.#slot.hasFlag(FLAG.failed)) throw notTrusted()
+  }
+
+  close(): void {
+    if (this.#handle !== -1 && !this.#running) this.#context.disk.close(this.#handle)
+    if (!this.#running) this.#handle = -1
+    this.#generation = -1
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    while (this.#waiting !== undefined) {
+      const batch = this.#waiting
+      const upTo = this.#written
+      this.#waiting = undefined
+      try {
+        if (this.#generation !== this.#slot.generation) this.#open()
+        await this.#context.disk.fdatasync(this.#handle)
+        if (this.#slot.hasFlag(FLAG.failed)) throw notTrusted()
+        this.#synced = upTo
+        batch.resolve()
+      } catch (error) {
+        batch.reject(this.#failed(error))
+      }
+    }
+    this.#running = false
+    if (this.#generation === -1) this.close()
+  }
+
+  /** A failed sync may have dropped any unsynced record: the volume takes no more writes. */
+  #failed(error: unknown): StoreError {
+    this.#slot.setFlag(FLAG.failed)
+    const cause = toStoreError(error)
+    return cause.code === 'io_error' ? cause : new StoreError('io_error', cause.message, { cause })
+  }
+
+  #open(): void {
+    const { disk, directories } = this.#context
+    const generation = this.#slot.generation
+    if (this.#handle !== -1) disk.close(this.#handle)
+    this.#handle = -1
+    const directory = directories[this.#slot.get(WORD.directory)] as string
+    const name = volumeBaseName(this.#slot.collection, this.#slot.get(WORD.volumeId))
+    this.#handle = disk.open(`${directory}/${name}${EXTENSION.dat}`, 'r+')
+    this.#generation = generation
+  }
+}
+
+function notTrusted(): StoreError {
+  return new StoreError('io_error', 'the volume failed to sync and takes no more writes')
+}

@@ -1,0 +1,411 @@
+/**
+ * One thread's view of one volume: read, write, remove. All state is in the volume's slot of the shared table and in the
+ * files, so any number of threads may have a view of the same volume.
+ */
+import { StoreError, toStoreError } from '../base/errors.ts'
+import type { Fid } from '../base/fid.ts'
+import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import { ttlSeconds } from '../base/ttl.ts'
+import { AppendClock, type AppendTime, appendTimeToMs } from './append-time.ts'
+import { IDX_ENTRY_BYTES, IDX_SIZE_DELETED, decodeIdxEntry, encodeIdxEntry } from './idx-entry.ts'
+import { LargeRecord, sameData } from './large-record.ts'
+import { sameFields, writeLarge } from './large-write.ts'
+import { NeedleIndex } from './needle-index.ts'
+import * as codec from './needle.ts'
+import type { Needle, NewNeedle } from './needle.ts'
+import type { ThreadContext } from './thread-context.ts'
+import { VolumeSync } from './volume-sync.ts'
+import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
+
+/** Records up to this size are read into a buffer that the next read uses again. */
+export const BORROWED_BYTES_MAX = 16 * 1024
+/** A read that takes longer than this makes the next ones asynchronous, so that a cold disk does not block the thread. */
+const SLOW_READ_MS = 4
+const ASYNC_READS_AFTER_SLOW = 64
+
+export interface ReadOptions {
+  /** Also serves a needle that was deleted, while its bytes are still there. */
+  readDeleted?: boolean
+}
+const NO_OPTIONS: ReadOptions = {}
+
+export interface WriteResult {
+  /** The same bytes were there already, and nothing was written. */
+  unchanged: boolean
+  /** CRC32C of the stored data. */
+  checksum: number
+  /** The record's `size` field. */
+  sizeBytes: number
+}
+
+export class Volume {
+  readonly id: number
+  readonly collection: string
+  /** From the super block. */
+  readonly info: { ttl: number; replicaPlacement: number }
+  readonly slot: VolumeSlot
+  readonly context: ThreadContext
+  readonly sync: VolumeSync
+  readonly index: NeedleIndex
+  readonly appendClock: AppendClock
+  readonly #idxEntry = Buffer.alloc(IDX_ENTRY_BYTES)
+  readonly #marker = Buffer.alloc(codec.EMPTY_RECORD_BYTES)
+  #asyncReads = 0
+
+  constructor(context: ThreadContext, slot: VolumeSlot) {
+    this.context = context
+    this.slot = slot
+    this.id = slot.get(WORD.volumeId)
+    this.collection = slot.collection
+    this.info = { ttl: slot.get(WORD.ttl), replicaPlacement: slot.get(WORD.replicaPlacement) }
+    this.sync = new VolumeSync(context, slot)
+    this.index = new NeedleIndex(context.arena, slot.indexWords)
+    this.appendClock = new AppendClock(context.clock)
+  }
+
+  /** Resolves when all that this thread wrote or removed before the call is on disk. Rejects with `io_error`. */
+  durable(): Promise<void> {
+    return this.sync.durable()
+  }
+
+  /** As `durable`, by an fdatasync of the caller's own. */
+  durableAlone(): Promise<void> {
+    return this.sync.durableAlone()
+  }
+
+  // Reading
+
+  /**
+   * The needle, verified, or undefined when it is missing, deleted, expired, or has another cookie.
+   * Throws (or rejects with) `corrupt` and `io_error`. A promise only for large records and while the disk is slow.
+   */
+  read(fid: Fid, options: ReadOptions = NO_OPTIONS): Needle | undefined | Promise<Needle | undefined> {
+    const place = this.#locate(fid, options)
+    if (place === undefined) return undefined
+    if (place.lengthBytes > SMALL_RECORD_BYTES_MAX) return this.#readLarge(fid, place)
+    if (this.#asyncReads > 0) return this.#readSlow(fid, place)
+    try {
+      const borrowed = place.lengthBytes <= BORROWED_BYTES_MAX
+      const record = borrowed
+        ? this.context.scratch.subarray(0, place.lengthBytes)
+        : Buffer.allocUnsafeSlow(place.lengthBytes)
+      const startMs = this.context.clock.monotonicMs()
+      const count = this.context.disk.readSync(place.handle, record, 0, place.lengthBytes, place.offsetUnits * 8)
+      if (this.context.clock.monotonicMs() - startMs > SLOW_READ_MS) this.#asyncReads = ASYNC_READS_AFTER_SLOW
+      return this.#accept(fid, place, record.subarray(0, count), borrowed)
+    } catch (error) {
+      throw this.#readFailed(error)
+    } finally {
+      this.slot.unpin(place.pin)
+    }
+  }
+
+  /** Finds the record, and pins the file that it is in; the caller unpins. */
+  #locate(fid: Fid, options: ReadOptions): Place | undefined {
+    for (;;) {
+      const generation = this.slot.generation
+      const pin = this.slot.pin()
+      let found = this.slot.get(WORD.state) === STATE.active && this.index.get(fid.keyHigh, fid.keyLow)
+      let { offsetUnits, lengthUnits } = this.index
+      const handle = this.slot.get(WORD.datHandle)
+      if (found && this.index.deleted) {
+        const earlier = options.readDeleted === true ? this.#earlierEntry(fid) : undefined
+        found = earlier !== undefined
+        if (earlier !== undefined) {
+          offsetUnits = earlier.offsetUnits
+          lengthUnits = codec.recordLength(earlier.sizeBytes) / 8
+        }
+      }
+      if (this.slot.generation !== generation) {
+        this.slot.unpin(pin)
+        continue
+      }
+      if (found) return { pin, handle, offsetUnits, lengthBytes: lengthUnits * 8 }
+      this.slot.unpin(pin)
+      return undefined
+    }
+  }
+
+  /** The last entry of the key in `.idx` that is no deletion. Reads all of `.idx` if need be: rarely used. */
+  #earlierEntry(fid: Fid): ReturnType<typeof decodeIdxEntry> | undefined {
+    const handle = this.slot.get(WORD.idxHandle)
+    const block = Buffer.alloc(64 * 1024)
+    for (let end = this.slot.get(WORD.idxEntries) * IDX_ENTRY_BYTES; end > 0; end -= block.length) {
+      const start = Math.max(0, end - block.length)
+      const count = this.context.disk.readSync(handle, block, 0, end - start, start)
+      for (let at = count - IDX_ENTRY_BYTES; at >= 0; at -= IDX_ENTRY_BYTES) {
+        const entry = decodeIdxEntry(block, at)
+        if (entry.keyHigh !== fid.keyHigh || entry.keyLow !== fid.keyLow) continue
+        if (entry.sizeBytes !== IDX_SIZE_DELETED) return entry
+      }
+    }
+    return undefined
+  }
+
+  /** Verifies a record that was read whole. */
+  #accept(fid: Fid, place: Place, record: Buffer, borrowed: boolean): Needle | undefined {
+    if (record.length !== place.lengthBytes) throw new StoreError('corrupt', 'damaged record: it is cut off')
+    const fields = codec.decodeWhole(record, this.#seed(place.offsetUnits))
+    fields.needle.borrowed = borrowed
+    return this.#acceptFields(fid, fields)
+  }
+
+  #acceptFields(fid: Fid, fields: codec.RecordFields): Needle | undefined {
+    const { needle } = fields
+    if (needle.keyHigh !== fid.keyHigh || needle.keyLow !== fid.keyLow) {
+      throw new StoreError('corrupt', 'damaged record: it has another key')
+    }
+    if (!fields.hasTrailer) this.slot.add(WORD.trailerless, 1)
+    if (needle.cookie !== fid.cookie) return undefined
+    if (needle.ttl !== 0 && this.#isExpired(needle)) return undefined
+    return needle
+  }
+
+  #isExpired(needle: Needle): boolean {
+    const bornMs = appendTimeToMs({ high: needle.appendNsHigh, low: needle.appendNsLow })
+    return this.context.clock.nowMs() > bornMs + ttlSeconds(needle.ttl) * 1000
+  }
+
+  async #readSlow(fid: Fid, place: Place): Promise<Needle | undefined> {
+    this.#asyncReads--
+    try {
+      const record = Buffer.allocUnsafeSlow(place.lengthBytes)
+      const count = await this.context.disk.read(place.handle, record, 0, place.lengthBytes, place.offsetUnits * 8)
+      return this.#accept(fid, place, record.subarray(0, count), false)
+    } catch (error) {
+      throw this.#readFailed(error)
+    } finally {
+      this.slot.unpin(place.pin)
+    }
+  }
+
+  async #readLarge(fid: Fid, place: Place): Promise<Needle | undefined> {
+    let kept = false
+    try {
+      const large = await LargeRecord.open(this.context.disk, {
+        ...place,
+        seed: this.#seed(place.offsetUnits),
+        onClose: () => this.slot.unpin(place.pin),
+        onDamage: () => this.slot.add(WORD.damageFound, 1),
+      })
+      const needle = this.#acceptFields(fid, large.fields)
+      if (needle !== undefined) {
+        needle.large = large
+        kept = true
+      }
+      return needle
+    } catch (error) {
+      throw this.#readFailed(error)
+    } finally {
+      if (!kept) this.slot.unpin(place.pin)
+    }
+  }
+
+  #readFailed(error: unknown): unknown {
+    const failure = error instanceof Error && error.name === 'AssertionFailure' ? error : toStoreError(error)
+    if (failure instanceof StoreError && failure.code === 'corrupt') this.slot.add(WORD.damageFound, 1)
+    return failure
+  }
+
+  #seed(offsetUnits: number): number {
+    return codec.recordSeed(this.slot.get(WORD.salt), offsetUnits)
+  }
+
+  // Writing
+
+  /**
+   * Appends a needle, or finds that it is there already. Not durable before `durable()` resolves.
+   * Throws (or rejects with) `read_only`, `volume_full`, `disk_full`, `index_full`, `io_error`, `cookie_mismatch`,
+   * `too_large`, `bad_request`. A promise only for large records.
+   */
+  write(given: NewNeedle): WriteResult | Promise<WriteResult> {
+    const needle = given.ttl === 0 && this.info.ttl !== 0 ? { ...given, ttl: this.info.ttl } : given
+    codec.checkNeedle(needle)
+    const lengthBytes = codec.recordLength(codec.needleSize(needle))
+    if (lengthBytes > SMALL_RECORD_BYTES_MAX) return writeLarge(this, needle)
+    const record = this.context.scratch
+    const encoded = codec.encodeNeedle(needle, record)
+    this.sync.prepare()
+    this.slot.lock()
+    try {
+      this.assertWritable(lengthBytes)
+      const existing = this.existingHeader(needle)
+      if (existing !== undefined && this.#isUnchanged(needle, encoded)) {
+        this.sync.noteWrite()
+        return { unchanged: true, checksum: encoded.checksum, sizeBytes: encoded.sizeBytes }
+      }
+      const offsetUnits = this.slot.get(WORD.tailUnits)
+      const time = this.appendClock.next(this.slot)
+      codec.sealRecord(record, encoded, this.seal(offsetUnits, time))
+      this.#append(record, { ...needleKey(needle), offsetUnits, sizeBytes: encoded.sizeBytes }, lengthBytes)
+    } finally {
+      this.slot.unlock()
+    }
+    this.sync.noteWrite()
+    return { unchanged: false, checksum: encoded.checksum, sizeBytes: encoded.sizeBytes }
+  }
+
+  /**
+   * Appends a delete marker. Returns the `size` field of what was deleted, or undefined when there was nothing.
+   * Throws `cookie_mismatch`, `read_only`, `disk_full`, `io_error`.
+   */
+  remove(fid: Fid): { sizeBytes: number } | undefined {
+    this.sync.prepare()
+    this.slot.lock()
+    try {
+      if (!this.index.get(fid.keyHigh, fid.keyLow) || this.index.deleted) return undefined
+      this.#assertNotBlocked(FLAG.readOnly | FLAG.failed)
+      if (!this.#hasRoomFor(codec.EMPTY_RECORD_BYTES)) throw new StoreError('volume_full', 'the volume is full')
+      const existing = this.existingHeader(fid)
+      if (existing === undefined) return undefined
+      const offsetUnits = this.slot.get(WORD.tailUnits)
+      const time = this.appendClock.next(this.slot)
+      codec.encodeDeleteMarker(fid, this.seal(offsetUnits, time), this.#marker)
+      const entry = { ...needleKey(fid), offsetUnits, sizeBytes: IDX_SIZE_DELETED }
+      this.#append(this.#marker, entry, codec.EMPTY_RECORD_BYTES)
+      this.sync.noteWrite()
+      return { sizeBytes: existing.sizeBytes }
+    } finally {
+      this.slot.unlock()
+    }
+  }
+
+  /** Under the lock: writes record and index entry, and makes them visible. Leaves no trace when it throws. */
+  #append(record: Buffer, entry: ReturnType<typeof decodeIdxEntry>, lengthBytes: number): void {
+    const { disk } = this.context
+    const datHandle = this.slot.get(WORD.datHandle)
+    try {
+      disk.writeSync(datHandle, record, 0, lengthBytes, entry.offsetUnits * 8)
+      this.writeIdxEntry(entry)
+      this.publish(entry, lengthBytes)
+      this.slot.set(WORD.tailUnits, entry.offsetUnits + lengthBytes / 8)
+    } catch (error) {
+      this.noteWriteFailure(error)
+      try {
+        disk.truncateSync(datHandle, entry.offsetUnits * 8)
+      } catch {
+        this.slot.setFlag(FLAG.failed)
+      }
+      throw toStoreError(error)
+    }
+  }
+
+  /** Under the lock: the next entry of `.idx`, not counted before `publish`. */
+  writeIdxEntry(entry: ReturnType<typeof decodeIdxEntry>): void {
+    encodeIdxEntry(entry, this.#idxEntry)
+    const position = this.slot.get(WORD.idxEntries) * IDX_ENTRY_BYTES
+    this.context.disk.writeSync(this.slot.get(WORD.idxHandle), this.#idxEntry, 0, IDX_ENTRY_BYTES, position)
+  }
+
+  /** Under the lock: index and counters. */
+  publish(entry: ReturnType<typeof decodeIdxEntry>, lengthBytes: number): void {
+    const { slot, index } = this
+    const { keyHigh, keyLow } = entry
+    const deletes = entry.sizeBytes === IDX_SIZE_DELETED
+    const replaced = index.get(keyHigh, keyLow) && !index.deleted ? index.lengthUnits : 0
+    index.put(keyHigh, keyLow, entry.offsetUnits, lengthBytes / 8, deletes)
+    countEntry(slot, entry, { replacedUnits: replaced, lengthUnits: lengthBytes / 8 })
+    slot.add(WORD.idxEntries, 1)
+    slot.set(WORD.modifiedS, Math.floor(this.context.clock.nowMs() / 1000))
+  }
+
+  /** Throws what keeps a record of that length from being appended. Under the lock. */
+  assertWritable(lengthBytes: number): void {
+    this.#assertNotBlocked(FLAG.readOnly | FLAG.failed | FLAG.diskFull)
+    const limit = this.slot.get(WORD.sizeLimitUnits)
+    if (this.slot.get(WORD.tailUnits) >= limit || !this.#hasRoomFor(lengthBytes)) {
+      throw new StoreError('volume_full', `volume ${this.id} is full`)
+    }
+    if (!this.index.hasRoom()) throw new StoreError('index_full', 'the memory for needle indexes is used up')
+  }
+
+  #hasRoomFor(lengthBytes: number): boolean {
+    return this.slot.get(WORD.tailUnits) + lengthBytes / 8 <= 0xffffffff
+  }
+
+  #assertNotBlocked(flags: number): void {
+    if (this.slot.get(WORD.state) !== STATE.active) {
+      throw new StoreError('volume_not_found', `volume ${this.id} is not here any more`)
+    }
+    const blocked = this.slot.get(WORD.flags) & flags
+    if (blocked === 0) return
+    if ((blocked & FLAG.failed) !== 0) {
+      throw new StoreError('io_error', `volume ${this.id} failed and takes no more writes`)
+    }
+    if ((blocked & FLAG.readOnly) !== 0) throw new StoreError('read_only', `volume ${this.id} is read only`)
+    throw new StoreError('disk_full', `volume ${this.id}: no space left on its disk`)
+  }
+
+  /** The header of the key's present record, its cookie checked; undefined when there is none. Under the lock. */
+  existingHeader(key: { keyHigh: number; keyLow: number; cookie: number }): codec.RecordHeader | undefined {
+    if (!this.index.get(key.keyHigh, key.keyLow) || this.index.offsetUnits === 0) return undefined
+    const header = this.context.scratchExisting.subarray(0, codec.HEADER_BYTES)
+    const { disk } = this.context
+    const handle = this.slot.get(WORD.datHandle)
+    const count = disk.readSync(handle, header, 0, codec.HEADER_BYTES, this.index.offsetUnits * 8)
+    if (count < codec.HEADER_BYTES) throw new StoreError('corrupt', 'damaged record: it is cut off')
+    const existing = codec.decodeHeader(header)
+    if (existing.cookie !== key.cookie) {
+      const cookie = key.cookie.toString(16).padStart(8, '0')
+      throw new StoreError('cookie_mismatch', `mismatching cookie ${cookie}`)
+    }
+    return existing
+  }
+
+  /** True when the record that the index now points to holds the same file. Under the lock, after `existingHeader`. */
+  #isUnchanged(needle: NewNeedle, encoded: codec.EncodedNeedle): boolean {
+    const { index } = this
+    const lengthBytes = index.lengthUnits * 8
+    if (index.deleted || needle.ttl !== 0 || lengthBytes > SMALL_RECORD_BYTES_MAX) return false
+    const record = this.context.scratchExisting.subarray(0, lengthBytes)
+    const handle = this.slot.get(WORD.datHandle)
+    const count = this.context.disk.readSync(handle, record, 0, lengthBytes, index.offsetUnits * 8)
+    if (count !== lengthBytes) return false
+    try {
+      const fields = codec.decodeWhole(record, this.#seed(index.offsetUnits))
+      const stored = fields.needle
+      return stored.checksum === encoded.checksum && sameFields(stored, needle) && sameData(stored, needle.data)
+    } catch {
+      return false // A damaged record is worth replacing.
+    }
+  }
+
+  /** Under the lock, after a failed write: a full disk is waited out, any other failure ends the volume's writes. */
+  noteWriteFailure(error: unknown): void {
+    this.slot.setFlag(toStoreError(error).code === 'disk_full' ? FLAG.diskFull : FLAG.failed)
+  }
+
+  seal(offsetUnits: number, time: AppendTime): codec.Seal {
+    return { seed: this.#seed(offsetUnits), appendNsHigh: time.high, appendNsLow: time.low }
+  }
+}
+
+/** Where a record is. */
+interface Place {
+  pin: number
+  handle: number
+  offsetUnits: number
+  lengthBytes: number
+}
+
+function needleKey(from: { keyHigh: number; keyLow: number }): { keyHigh: number; keyLow: number } {
+  return { keyHigh: from.keyHigh, keyLow: from.keyLow }
+}
+
+/** The volume's counters after one more entry of its index. Used by recovery as well, so that both agree. */
+export function countEntry(
+  slot: VolumeSlot,
+  entry: { keyHigh: number; keyLow: number; sizeBytes: number },
+  units: { replacedUnits: number; lengthUnits: number },
+): void {
+  const deletes = entry.sizeBytes === IDX_SIZE_DELETED
+  if (units.replacedUnits > 0) slot.add(WORD.deleteCount, 1)
+  if (!deletes) slot.add(WORD.putCount, 1)
+  slot.add(WORD.liveUnits, (deletes ? 0 : units.lengthUnits) - units.replacedUnits)
+  const { keyHigh, keyLow } = entry
+  const [high, low] = [slot.get(WORD.maxKeyHigh), slot.get(WORD.maxKeyLow)]
+  if (keyHigh > high || (keyHigh === high && keyLow > low)) {
+    slot.set(WORD.maxKeyHigh, keyHigh)
+    slot.set(WORD.maxKeyLow, keyLow)
+  }
+}
