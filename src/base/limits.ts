@@ -110,3 +110,18 @@ export const BASIC_AUTH_CACHE_MAX = 1_000
 export const BASIC_AUTH_USERS_MAX = 10_000
 /** A JSON Web Token in a request. */
 export const JWT_BYTES_MAX = 8 * KIB
+/** Volumes that `/submit` tries when one turns out to be full or closed for writing. */
+export const SUBMIT_ATTEMPTS_MAX = 3
+/** A token to write or delete one file, from an assign or a lookup, is good for this long. */
+export const JWT_WRITE_S = 10
+/** A token to read one file. */
+export const JWT_READ_S = 60
+/** Chunks of one manifest, and its length as JSON. */
+export const MANIFEST_CHUNKS_MAX = 100_000
+export const MANIFEST_BYTES_MAX = 16 * MIB
+/** What is read of another server's error reply. */
+export const ERROR_REPLY_BYTES_MAX = 64 * KIB
+/** Life of a token that one server makes for another. */
+export const JWT_LIFE_S = 10
+/** Last-Modified texts that a reader keeps. */
+export const DATE_CACHE_ENTRIES = 4096

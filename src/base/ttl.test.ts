@@ -55,7 +55,8 @@ test('what is not a TTL is refused with a reason', () => {
   for (const text of ['5s', 'm', 'abc', '-1m', '1.5h', '5 m', '3mm', '1e3', '99999999999m', '5D', '٣m']) {
     assert.throws(
       () => parseTtl(text),
-      (error: unknown) => error instanceof StoreError && error.code === 'bad_request' && /ttl/.test(error.message),
+      (error: unknown) =>
+        error instanceof StoreError && error.code === 'bad_request' && /ttl/.test(error.message),
       text,
     )
   }

@@ -33,11 +33,17 @@ export function parseTtl(text: string): number {
   if (text === '') return 0
   const match = /^([0-9]{1,9})([a-zA-Z]?)$/.exec(text)
   if (match === null) {
-    throw new StoreError('bad_request', `ttl "${text.slice(0, 32)}" is not a number with one of the units m h d w M y`)
+    throw new StoreError(
+      'bad_request',
+      `ttl "${text.slice(0, 32)}" is not a number with one of the units m h d w M y`,
+    )
   }
   const unit = match[2] === '' ? UNITS[0] : UNITS.find((each) => each.letter === match[2])
   if (unit === undefined) {
-    throw new StoreError('bad_request', `ttl "${text.slice(0, 32)}" has an unknown unit: use one of m h d w M y`)
+    throw new StoreError(
+      'bad_request',
+      `ttl "${text.slice(0, 32)}" has an unknown unit: use one of m h d w M y`,
+    )
   }
   const seconds = Number(match[1]) * unit.seconds
   if (seconds === 0) return 0
@@ -51,7 +57,7 @@ export function parseTtl(text: string): number {
 function storedTtl(seconds: number): number | undefined {
   const fits = (unit: TtlUnit) => Math.floor(seconds / unit.seconds) <= COUNT_MAX
   const unit = UNITS.findLast((each) => seconds % each.seconds === 0 && fits(each)) ?? UNITS.find(fits)
-  return unit && ((Math.floor(seconds / unit.seconds) << 8) | unit.code)
+  return unit && (Math.floor(seconds / unit.seconds) << 8) | unit.code
 }
 
 /** The text of a stored TTL; '' for none, and for bytes that no unit explains. */

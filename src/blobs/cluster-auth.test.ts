@@ -25,7 +25,11 @@ function handClock(startMs: number): Clock & { add(ms: number): void; skew(ms: n
 }
 
 const secret = Buffer.from('0123456789abcdef0123456789abcdef')
-const message: ClusterMessage = { method: 'POST', path: '/cluster/heartbeat?a=1', body: Buffer.from('{"x":1}') }
+const message: ClusterMessage = {
+  method: 'POST',
+  path: '/cluster/heartbeat?a=1',
+  body: Buffer.from('{"x":1}'),
+}
 
 function pair() {
   const clock = handClock(1_800_000_000_000)
@@ -64,8 +68,19 @@ test('any change is refused', () => {
 test('a missing or malformed header is refused', () => {
   const { sender, receiver } = pair()
   const header = sender.sign(message)
-  for (const wrong of [undefined, '', 'Bearer x', 'Basic eDp5', header.slice(0, -1), `${header} `, header.toLowerCase()]) {
-    assert.throws(() => receiver.verify(message, wrong), { code: 'unauthorized', message: /needs the cluster secret/ })
+  for (const wrong of [
+    undefined,
+    '',
+    'Bearer x',
+    'Basic eDp5',
+    header.slice(0, -1),
+    `${header} `,
+    header.toLowerCase(),
+  ]) {
+    assert.throws(() => receiver.verify(message, wrong), {
+      code: 'unauthorized',
+      message: /needs the cluster secret/,
+    })
   }
 })
 
@@ -100,5 +115,8 @@ test('the nonce store is bounded and refuses rather than forgets', () => {
 
 test('a short secret is a bug of the caller', () => {
   const { clock } = pair()
-  assert.throws(() => new ClusterAuth({ secret: Buffer.from('short'), clock, random: seededRandom(1) }), /too short/)
+  assert.throws(
+    () => new ClusterAuth({ secret: Buffer.from('short'), clock, random: seededRandom(1) }),
+    /too short/,
+  )
 })

@@ -70,7 +70,8 @@ export class ClusterAuth {
     }
     if (this.#nonces.has(nonce)) throw new StoreError('unauthorized', 'this message was already received')
     // A nonce is never dropped early: that would let its message in again.
-    if (this.#nonces.size >= CLUSTER_NONCES_MAX) throw new StoreError('too_many_requests', 'too many cluster messages')
+    if (this.#nonces.size >= CLUSTER_NONCES_MAX)
+      throw new StoreError('too_many_requests', 'too many cluster messages')
     this.#nonces.set(nonce, now + 2 * CLUSTER_CLOCK_SKEW_MS_MAX + 1)
   }
 

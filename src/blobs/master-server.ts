@@ -1,0 +1,303 @@
+/**
+ * The master's HTTP door: heartbeats of volume servers and the API of clients (ids, locations, volumes, collections),
+ * in SeaweedFS's paths and replies.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../base/clock.ts'
+import { StoreError, toStoreError } from '../base/errors.ts'
+import {
+  CLUSTER_MESSAGE_BYTES_MAX,
+  FILE_SIZE_BYTES_MAX_DEFAULT,
+  FORM_BODY_BYTES_MAX,
+  GARBAGE_THRESHOLD_DEFAULT,
+  VACUUM_PERIOD_MS_DEFAULT,
+} from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../net/basic-auth.ts'
+import { announcedLength, type BodyBudget, drain, readBody } from '../net/body.ts'
+import type { HttpClient } from '../net/http-client.ts'
+import { HttpServer, type HttpServerSettings } from '../net/http-server.ts'
+import { formBoundary, parseForm } from '../net/multipart.ts'
+import {
+  CommonHeaders,
+  errorOutcome,
+  jsonBytes,
+  jsonOutcome,
+  type Outcome,
+  sendOutcome,
+} from '../net/reply.ts'
+import type { ClusterAuth } from './cluster-auth.ts'
+import { ClusterClient } from './cluster-client.ts'
+import { CLUSTER_STATUS } from './cluster-status.ts'
+import {
+  EPOCH,
+  HEARTBEAT_PATH,
+  type HeartbeatReply,
+  PROTOCOL_VERSION,
+  parseHeartbeat,
+} from './cluster-wire.ts'
+import { Master } from './master/master.ts'
+import { assignRequest, Params } from './master/params.ts'
+import { answer, failed, methodNotAllowed, type RouteContext, writeToken } from './master/routes.ts'
+import { submit } from './master/submit.ts'
+import type { MasterState } from './master-state.ts'
+
+export interface MasterServerOptions {
+  /** UUID of this process, from `loadNodeId` on its data directory. */
+  nodeId: string
+  state: MasterState
+  auth: ClusterAuth
+  /** For calls to volume servers, and for forwarding `/submit`. */
+  http: HttpClient
+  clock: Clock
+  random: Random
+  log: Log
+  /** Bodies of `/submit` in memory are counted here. */
+  bodyBudget: BodyBudget
+  /** What volume servers and clients are addressed with. */
+  scheme?: 'http' | 'https'
+  tls?: { cert: string | Buffer; key: string | Buffer }
+  /** Asked of clients on every path but the health checks. */
+  basicAuth?: BasicAuth
+  /** Keys of the tokens that volume servers ask for, to write and to read. */
+  signingKey?: string
+  readSigningKey?: string
+  heartbeatPeriodMs?: number
+  /** Default GARBAGE_THRESHOLD_DEFAULT. */
+  garbageThreshold?: number
+  /** Default VACUUM_PERIOD_MS_DEFAULT; 0 never compacts by itself. */
+  vacuumPeriodMs?: number
+  /** Largest body of `/submit`. */
+  fileSizeBytesMax?: number
+  metrics?: () => Promise<{ contentType: string; body: string }>
+  /** Told about every reply, for metrics. `path` is one of the API's, or 'other'. */
+  onReply?: (path: string, status: number) => void
+  version: string
+  settings?: Partial<HttpServerSettings>
+}
+
+const HEALTH_PATHS = ['/healthz', '/readyz', '/cluster/healthz']
+const NO_PARAMS = new Params()
+/** The same refused heartbeat is logged again after this time. */
+const REFUSAL_LOG_MS = 60_000
+const REFUSALS_MAX = 1_000
+
+export class MasterServer {
+  readonly master: Master
+  readonly #options: MasterServerOptions
+  readonly #server: HttpServer
+  readonly #common: CommonHeaders
+  readonly #context: RouteContext
+  readonly #refusals = new Map<string, number>()
+
+  constructor(options: MasterServerOptions) {
+    const { nodeId, state, auth, http, clock, random, log, scheme = 'http', version } = options
+    const garbageThreshold = options.garbageThreshold ?? GARBAGE_THRESHOLD_DEFAULT
+    this.#options = options
+    this.master = new Master({
+      nodeId,
+      state,
+      client: new ClusterClient({ http, auth, scheme }),
+      clock,
+      random,
+      log,
+      heartbeatPeriodMs: options.heartbeatPeriodMs,
+      garbageThreshold,
+      vacuumPeriodMs: options.vacuumPeriodMs ?? VACUUM_PERIOD_MS_DEFAULT,
+    })
+    this.#common = new CommonHeaders({ clock, random, server: `Cairn Master ${version}` })
+    this.#context = {
+      master: this.master,
+      clock,
+      url: '',
+      scheme,
+      version: `Cairn ${version}`,
+      replication: '000',
+      garbageThreshold,
+      signingKey: options.signingKey,
+      readSigningKey: options.readSigningKey,
+      metrics: options.metrics,
+    }
+    this.#server = new HttpServer({
+      clock,
+      handler: (request, response) => this.#handle(request, response),
+      errorBody: (_status, reason) => ({
+        contentType: 'application/json',
+        body: jsonBytes({ error: reason }, false).toString(),
+      }),
+      tls: options.tls,
+      settings: options.settings,
+      onHandlerError: (error) => log.error({ error }, 'a request failed by a bug'),
+    })
+  }
+
+  /** Starts to serve; gives the port. `url`: `host:port` that others know this master by; default the listening one. */
+  async listen(options: { host: string; port: number; url?: string }): Promise<number> {
+    const { host } = options
+    const port = await this.#server.listen({ host, port: options.port })
+    this.#context.url = options.url ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
+    this.master.start()
+    return port
+  }
+
+  /** Finishes the requests in flight. */
+  async close(): Promise<void> {
+    this.master.stop()
+    await this.#server.close()
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { path, search } = splitTarget(request.url ?? '/')
+    const query = search === '' ? undefined : new URLSearchParams(search)
+    const outcome = await this.#answer(request, response, { path, search, query })
+    sendOutcome(response, outcome, this.#common.begin())
+    this.#options.onReply?.(path, outcome.status)
+    if (!request.complete) drain(request, { clock: this.#options.clock })
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, target: Target): Promise<Outcome> {
+    const { path, query } = target
+    const method = request.method ?? 'GET'
+    const pretty = (query?.get('pretty') ?? '') !== ''
+    if (path === HEARTBEAT_PATH) return await this.#takeHeartbeat(request, response)
+    try {
+      this.#checkUser(request, path)
+      if (path === '/submit') return await this.#submit(request, response, target)
+      const form = method === 'POST' || method === 'PUT' ? await readForm(request, response) : undefined
+      const params = query === undefined && form === undefined ? NO_PARAMS : paramsOf(form, query)
+      return await answer(this.#context, {
+        method,
+        path,
+        search: target.search,
+        params,
+        pretty: params.has('pretty'),
+      })
+    } catch (error) {
+      const outcome = failed(error, pretty)
+      if (outcome.status === 401) outcome.headers.push('WWW-Authenticate', BASIC_AUTH_CHALLENGE)
+      return outcome
+    }
+  }
+
+  #checkUser(request: IncomingMessage, path: string): void {
+    const { basicAuth } = this.#options
+    if (basicAuth === undefined || HEALTH_PATHS.includes(path)) return
+    if (basicAuth.user(request.headers.authorization) === undefined) {
+      throw new StoreError('unauthorized', 'user and password are required')
+    }
+  }
+
+  async #submit(request: IncomingMessage, response: ServerResponse, { query }: Target): Promise<Outcome> {
+    const params = paramsOf(query)
+    const pretty = params.has('pretty')
+    if (request.method !== 'POST') {
+      const outcome = methodNotAllowed(['POST'], pretty)
+      return { ...errorOutcome(405, 'Only submit via POST!', pretty), headers: outcome.headers }
+    }
+    // Checked before the body is read: what cannot be stored is not uploaded.
+    const assign = assignRequest(params, this.#context)
+    const {
+      http,
+      scheme = 'http',
+      bodyBudget,
+      fileSizeBytesMax = FILE_SIZE_BYTES_MAX_DEFAULT,
+    } = this.#options
+    const body = await readBody(request, response, { bytesMax: fileSizeBytesMax, budget: bodyBudget })
+    try {
+      return await submit(
+        {
+          assigner: this.master.assigner,
+          http,
+          scheme,
+          writeToken: (fid) => writeToken(this.#context, fid),
+        },
+        {
+          contentType: request.headers['content-type'] ?? '',
+          headers: passedOn(request),
+          body: body.bytes,
+          request: assign,
+          pretty,
+        },
+      )
+    } finally {
+      body.release()
+    }
+  }
+
+  async #takeHeartbeat(request: IncomingMessage, response: ServerResponse): Promise<Outcome> {
+    const { auth, nodeId, state } = this.#options
+    try {
+      if (request.method !== 'POST') throw new StoreError('bad_request', 'heartbeats are POSTs')
+      const body = await readBody(request, response, { bytesMax: CLUSTER_MESSAGE_BYTES_MAX })
+      const message = { method: 'POST', path: request.url ?? '', body: body.bytes }
+      auth.verify(message, request.headers.authorization)
+      await this.master.takeHeartbeat(parseHeartbeat(body.bytes))
+      const reply = { protocolVersion: PROTOCOL_VERSION, nodeId, epoch: EPOCH, clusterId: state.clusterId }
+      return jsonOutcome(200, reply satisfies HeartbeatReply)
+    } catch (error) {
+      const { code, message } = toStoreError(error)
+      this.#logRefusal(request.socket.remoteAddress ?? '', message, code)
+      return jsonOutcome(CLUSTER_STATUS[code], { error: message, code })
+    }
+  }
+
+  /** Once a minute for each sender and reason: a wrong secret comes again every second. */
+  #logRefusal(from: string, reason: string, code: string): void {
+    const { clock, log } = this.#options
+    const [now, key] = [clock.monotonicMs(), `${from} ${code}`]
+    if (now - (this.#refusals.get(key) ?? Number.NEGATIVE_INFINITY) < REFUSAL_LOG_MS) return
+    if (this.#refusals.size >= REFUSALS_MAX) this.#refusals.clear()
+    this.#refusals.set(key, now)
+    log.warn({ from, code, reason }, 'refused a heartbeat')
+  }
+}
+
+interface Target {
+  path: string
+  /** With its `?`, or ''. */
+  search: string
+  query: URLSearchParams | undefined
+}
+
+function splitTarget(target: string): { path: string; search: string } {
+  // A proxy may send the absolute form.
+  const start = target.startsWith('/') ? 0 : Math.max(0, target.indexOf('/', target.indexOf('//') + 2))
+  const question = target.indexOf('?', start)
+  if (question < 0) return { path: target.slice(start), search: '' }
+  return { path: target.slice(start, question), search: target.slice(question) }
+}
+
+function paramsOf(...sources: (URLSearchParams | undefined)[]): Params {
+  return new Params(...sources.filter((source) => source !== undefined))
+}
+
+/** The fields of a form body; undefined when there is none. A body of another type is left unread. */
+async function readForm(
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<URLSearchParams | undefined> {
+  const contentType = request.headers['content-type'] ?? ''
+  const isUrlEncoded = /^application\/x-www-form-urlencoded[ \t]*(;|$)/i.test(contentType)
+  const boundary = isUrlEncoded ? undefined : formBoundary(contentType)
+  if (announcedLength(request) === 0 || (!isUrlEncoded && boundary === undefined)) return undefined
+  const { bytes } = await readBody(request, response, { bytesMax: FORM_BODY_BYTES_MAX })
+  if (boundary === undefined) return new URLSearchParams(bytes.toString('utf8'))
+  const fields = new URLSearchParams()
+  for (const part of parseForm(bytes, boundary)) {
+    if (part.name !== undefined && part.filename === undefined)
+      fields.append(part.name, part.data.toString('utf8'))
+  }
+  return fields
+}
+
+/** What of a submission's headers the volume server must see: who asks, and what is stored with the file. */
+function passedOn(request: IncomingMessage): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (typeof value !== 'string') continue
+    if (name === 'authorization' || name === 'content-md5' || name.startsWith('seaweed-'))
+      headers[name] = value
+  }
+  return headers
+}

@@ -1,0 +1,92 @@
+/** `/submit`: a form with a file is given an id and stored on its volume server, in one request of the client. */
+import { StoreError } from '../../base/errors.ts'
+import { formatFid } from '../../base/fid.ts'
+import { CLUSTER_MESSAGE_BYTES_MAX, SUBMIT_ATTEMPTS_MAX } from '../../base/limits.ts'
+import { formatTtl } from '../../base/ttl.ts'
+import { ConnectionError, type HttpClient } from '../../net/http-client.ts'
+import { fileOfForm, formBoundary } from '../../net/multipart.ts'
+import { errorOutcome, jsonOutcome, type Outcome } from '../../net/reply.ts'
+import type { Assigner, Assignment, AssignRequest } from './assign.ts'
+
+export interface SubmitContext {
+  assigner: Assigner
+  http: HttpClient
+  scheme: 'http' | 'https'
+  /** The token for writing to a file id, where the store asks for tokens. */
+  writeToken: (fid: string) => string | undefined
+}
+
+export interface Submission {
+  /** Value of the Content-Type header. */
+  contentType: string
+  /** `Authorization`, `Seaweed-*`: what the volume server must see too. */
+  headers: Record<string, string>
+  body: Buffer
+  request: AssignRequest
+  pretty: boolean
+}
+
+/** Throws what an assign throws, and `bad_request` for a form that is not one; the volume server's refusal is the reply. */
+export async function submit(context: SubmitContext, submission: Submission): Promise<Outcome> {
+  const boundary = formBoundary(submission.contentType)
+  if (boundary === undefined) throw new StoreError('bad_request', 'Content-Type must be multipart/form-data')
+  // A form that the volume server would refuse costs no id and no transfer.
+  fileOfForm(submission.body, boundary)
+  let lastFailure: Outcome | StoreError | undefined
+  for (let attempt = 0; attempt < SUBMIT_ATTEMPTS_MAX; attempt++) {
+    const assignment = await context.assigner.assign(submission.request)
+    try {
+      const outcome = await forward(context, submission, assignment)
+      // Full, closed for writing, or gone since the assign: another volume will do.
+      if (![404, 409, 503, 507].includes(outcome.status)) return outcome
+      lastFailure = outcome
+    } catch (error) {
+      if (!(error instanceof ConnectionError) || error.requestSent) throw error
+      lastFailure = error
+    }
+  }
+  if (lastFailure instanceof StoreError) throw lastFailure
+  return lastFailure!
+}
+
+async function forward(
+  context: SubmitContext,
+  submission: Submission,
+  assignment: Assignment,
+): Promise<Outcome> {
+  const { http, scheme, writeToken } = context
+  const fid = formatFid(assignment.fid)
+  const query = new URLSearchParams()
+  const [ttl, token] = [formatTtl(submission.request.layout.ttl), writeToken(fid)]
+  if (ttl !== '') query.set('ttl', ttl)
+  if (token !== undefined) query.set('jwt', token)
+  const reply = await http.request({
+    method: 'POST',
+    url: `${scheme}://${assignment.node.url}/${fid}${query.size > 0 ? `?${query}` : ''}`,
+    headers: { ...submission.headers, 'content-type': submission.contentType },
+    body: submission.body,
+  })
+  const stored = parseReply(await reply.bytes(CLUSTER_MESSAGE_BYTES_MAX))
+  if (reply.status !== 201) {
+    const reason =
+      typeof stored.error === 'string' ? stored.error : `the volume server answered ${reply.status}`
+    return errorOutcome(reply.status >= 400 ? reply.status : 500, reason, submission.pretty)
+  }
+  const result = {
+    eTag: typeof stored.eTag === 'string' ? stored.eTag : '',
+    fid,
+    fileName: typeof stored.name === 'string' ? stored.name : '',
+    fileUrl: `${assignment.node.publicUrl}/${fid}`,
+    size: typeof stored.size === 'number' ? stored.size : 0,
+  }
+  return jsonOutcome(201, result, submission.pretty)
+}
+
+function parseReply(bytes: Buffer): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}
