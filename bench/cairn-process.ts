@@ -1,0 +1,111 @@
+/** A real `cairn server` process, on free ports and a directory of its own. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { systemClock } from '../src/base/clock.ts'
+import { parseFid } from '../src/base/fid.ts'
+import { systemRandom } from '../src/base/random.ts'
+import { runLoad } from '../src/bench/load.ts'
+import { runVolumeBenchmark } from '../src/bench/volume-benchmark.ts'
+import { CairnClient } from '../src/client/cairn-client.ts'
+import { freePort, stopProcess, waitForHttp } from './processes.ts'
+import type { AssignedRange } from './wrk.ts'
+
+const PROGRAM = fileURLToPath(new URL('../bin/cairn', import.meta.url))
+
+export interface CairnServer {
+  master: string
+  volumeUrl: string
+  /** Milliseconds from the start of the process to the first answer. */
+  startMs: number
+  /** Memory that the process holds, in bytes. */
+  residentBytes(): number
+  stop(): Promise<void>
+}
+
+export async function startCairn(options: { directory: string; flags?: string[] }): Promise<CairnServer> {
+  const masterPort = await freePort()
+  const volumePort = await freePort()
+  const args = ['server', '--data', options.directory, '--log-level', 'warn']
+  args.push(
+    '--master-port',
+    String(masterPort),
+    '--volume-port',
+    String(volumePort),
+    ...(options.flags ?? []),
+  )
+  const child: ChildProcess = spawn(PROGRAM, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  const started = performance.now()
+  const volumeUrl = `http://127.0.0.1:${volumePort}`
+  try {
+    await waitForHttp(child, `http://127.0.0.1:${masterPort}/dir/assign`)
+    await waitForHttp(child, `${volumeUrl}/status`)
+  } catch (error) {
+    await stopProcess(child)
+    throw error
+  }
+  return {
+    master: `127.0.0.1:${masterPort}`,
+    volumeUrl,
+    startMs: performance.now() - started,
+    residentBytes: () => residentBytesOf(child.pid!),
+    stop: () => stopProcess(child),
+  }
+}
+
+/** What Linux says that a process holds in memory. */
+export function residentBytesOf(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))
+  return match === null ? Number.NaN : Number(match[1]) * 1024
+}
+
+/** Stores files of one size and gives their paths. */
+export async function preload(
+  server: CairnServer,
+  options: { files: number; sizeBytes: number },
+): Promise<string[]> {
+  const { fids, phases } = await runVolumeBenchmark(
+    {
+      masters: [server.master],
+      requests: options.files,
+      sizeBytes: options.sizeBytes,
+      concurrency: 16,
+      write: true,
+      read: false,
+      fids: undefined,
+      assignBatch: 100,
+      deletePercent: 0,
+      verify: true,
+      timeoutMs: 30_000,
+    },
+    {
+      threads: [{ run: (spec) => runLoad(spec, systemClock) }],
+      clock: systemClock,
+      random: systemRandom,
+      progress: { write: () => undefined, isTerminal: true },
+      onPhase: () => undefined,
+    },
+  )
+  const { failed, failures } = phases[0]!
+  if (failed > 0) throw new Error(`${failed} files could not be stored: ${JSON.stringify(failures)}`)
+  return Array.from(fids.texts(), (fid) => `/${fid}`)
+}
+
+/** Reserves ids for the writes of one round, spread over volumes as the master gives them out. */
+export async function assignRanges(
+  server: CairnServer,
+  options: { ranges: number; idsEach: number },
+): Promise<AssignedRange[]> {
+  const client = new CairnClient({ masters: [server.master] })
+  try {
+    const ranges: AssignedRange[] = []
+    for (let i = 0; i < options.ranges; i++) {
+      const { fid, count } = await client.assign({ count: options.idsEach })
+      const { volumeId, keyHigh, keyLow, cookie } = parseFid(fid)
+      ranges.push({ volumeId, firstKey: keyHigh * 2 ** 32 + keyLow, cookie, count })
+    }
+    return ranges
+  } finally {
+    client.close()
+  }
+}

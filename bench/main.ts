@@ -1,0 +1,84 @@
+/**
+ * `npm run bench [-- <name>] [--quick] [--rounds N] [--seconds S] [--json FILE]`: how fast the store is.
+ * `small-files` (the default) compares with nginx; `ten-million` fills the engine with needles; `needle-index` measures
+ * the index alone. What the figures were is in docs/performance.md.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { formatRows, runSmallFiles } from './small-files.ts'
+
+const SCRIPTS = ['ten-million', 'needle-index']
+const ROUNDS = 5
+const SECONDS_MAX = 5
+const SECONDS_QUICK = 2
+
+async function main(argv: string[]): Promise<number> {
+  const name = argv[0] !== undefined && !argv[0].startsWith('-') ? argv[0] : 'small-files'
+  if (SCRIPTS.includes(name)) return await runScript(name, argv.slice(1))
+  if (name !== 'small-files') {
+    console.error(`there is no benchmark ${name}; there are small-files, ${SCRIPTS.join(', ')}`)
+    return 2
+  }
+  const { values } = parseArgs({
+    args: argv[0] === name ? argv.slice(1) : argv,
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string', default: String(ROUNDS) },
+      seconds: { type: 'string' },
+      json: { type: 'string' },
+      'cairn-flags': { type: 'string', default: '' },
+    },
+  })
+  for (const program of ['nginx', 'wrk']) if (!ensureInstalled(program)) return 2
+  const rows = await runSmallFiles({
+    rounds: wholeNumber('rounds', values.rounds, 100),
+    seconds: wholeNumber('seconds', values.seconds ?? (values.quick ? SECONDS_QUICK : SECONDS_MAX), 60),
+    cairnFlags: values['cairn-flags'].split(' ').filter((flag) => flag !== ''),
+    log: (line) => console.error(line),
+  })
+  console.log(formatRows(rows))
+  if (values.json !== undefined) {
+    const report = { node: process.version, cores: availableParallelism(), rows }
+    writeFileSync(values.json === '-' ? 1 : values.json, `${JSON.stringify(report, null, 2)}\n`)
+  }
+  return rows.every((row) => row.ratio >= row.passMark) ? 0 : 1
+}
+
+function wholeNumber(name: string, text: string | number, max: number): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1 || value > max)
+    throw new Error(`--${name} is a number from 1 to ${max}`)
+  return value
+}
+
+/** Runs another benchmark of this folder in a process of its own, so that its memory is its own. */
+function runScript(name: string, args: string[]): Promise<number> {
+  const script = fileURLToPath(new URL(`${name}.ts`, import.meta.url))
+  const child = spawn(process.execPath, [script, ...args], { stdio: 'inherit' })
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => resolve(code ?? 1))
+  })
+}
+
+/** Whether a program is there; as root it is installed from the system's own packages when it is not. */
+function ensureInstalled(program: string): boolean {
+  if (hasProgram(program)) return true
+  const packageName = program === 'nginx' ? 'nginx-light' : program
+  if (process.getuid?.() === 0 && hasProgram('apt-get')) {
+    console.error(`installing ${packageName}`)
+    spawnSync('apt-get', ['install', '-y', packageName], { stdio: ['ignore', 'ignore', 'inherit'] })
+    if (hasProgram(program)) return true
+  }
+  console.error(`this benchmark needs ${program}: install the package ${packageName} and start it again`)
+  return false
+}
+
+function hasProgram(program: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+}
+
+process.exitCode = await main(process.argv.slice(2))

@@ -1,0 +1,182 @@
+/**
+ * Small files over HTTP, as ratios to nginx: the servers take turns, round after round, under the same load generator,
+ * and the medians are compared. So a machine that is slow, or busy for a while, changes all figures and few ratios.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { assignRanges, type CairnServer, preload, startCairn } from './cairn-process.ts'
+import { type NginxServer, startNginx } from './nginx.ts'
+import { runWrk, writeGetScript, writePostScript } from './wrk.ts'
+
+export const KIB = 1024
+const SMALL_BYTES = KIB
+/** The size of the files in the table that the project's benchmark takes after. */
+const MEDIUM_BYTES = 50 * KIB
+const SMALL_FILES = 100_000
+const MEDIUM_FILES = 1_000
+/** nginx has all of them open after a second: its best case. */
+const NGINX_FILES = 1_000
+/** Ids for the writes of one round: more than any server here can write in it. */
+const POST_RANGES = 8
+const POST_IDS_PER_SECOND = 200_000
+
+export interface SmallFilesOptions {
+  rounds: number
+  seconds: number
+  /** Extra flags for `cairn server`. */
+  cairnFlags: string[]
+  log: (line: string) => void
+}
+
+export interface Row {
+  name: string
+  /** Medians of requests per second. */
+  nginx: number
+  cairn: number
+  ratio: number
+  passMark: number
+  goal: number
+  p99Ms: number
+  nginxRounds: number[]
+  cairnRounds: number[]
+}
+
+interface Contender {
+  name: string
+  /** Which contender's figure is the measure. */
+  against: string
+  passMark: number
+  goal: number
+  url: string
+  /** The script of the next round. */
+  script: () => string | Promise<string>
+  rates: number[]
+  p99Ms: number[]
+}
+
+export async function runSmallFiles(options: SmallFilesOptions): Promise<Row[]> {
+  const directory = mkdtempSync(join(tmpdir(), 'cairn-bench-'))
+  const stops: (() => Promise<void>)[] = []
+  try {
+    options.log('preparing files')
+    const nginx = await startNginx({
+      directory,
+      sizesBytes: [SMALL_BYTES, MEDIUM_BYTES],
+      fileCount: NGINX_FILES,
+    })
+    stops.push(nginx.stop)
+    const contenders = await makeContenders({ directory, nginx, stops, options })
+    await takeTurns(contenders, options)
+    return toRows(contenders)
+  } finally {
+    for (const stop of stops) await stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+interface Setting {
+  directory: string
+  nginx: NginxServer
+  stops: (() => Promise<void>)[]
+  options: SmallFilesOptions
+}
+
+async function makeContenders(setting: Setting): Promise<Contender[]> {
+  const { directory, nginx } = setting
+  const batch = await startOne('batch', setting)
+  const none = await startOne('none', setting)
+  const small = await preload(batch, { files: SMALL_FILES, sizeBytes: SMALL_BYTES })
+  const medium = await preload(batch, { files: MEDIUM_FILES, sizeBytes: MEDIUM_BYTES })
+  const get = (name: string, url: string, paths: readonly string[]) => {
+    const script = writeGetScript(directory, name.replaceAll(' ', '-'), paths)
+    return { name, url, script: () => script, rates: [], p99Ms: [] }
+  }
+  const post = (name: string, server: CairnServer) => ({
+    name,
+    url: server.volumeUrl,
+    script: async () => {
+      const idsEach = Math.ceil((POST_IDS_PER_SECOND * setting.options.seconds) / POST_RANGES)
+      const ranges = await assignRanges(server, { ranges: POST_RANGES, idsEach })
+      return writePostScript(directory, name.replaceAll(/[ ,]+/g, '-'), { ranges, contentBytes: SMALL_BYTES })
+    },
+    rates: [],
+    p99Ms: [],
+  })
+  const nginxSmall = 'nginx 1 KiB'
+  const nginxMedium = 'nginx 50 KiB'
+  return [
+    { ...get(nginxSmall, nginx.url, nginx.paths.get(SMALL_BYTES)!), against: '', passMark: 0, goal: 0 },
+    { ...get('1 KiB GET', batch.volumeUrl, small), against: nginxSmall, passMark: 0.65, goal: 0.85 },
+    { ...post('1 KiB POST, sync none', none), against: nginxSmall, passMark: 0.5, goal: 0.6 },
+    { ...post('1 KiB POST, sync batch', batch), against: nginxSmall, passMark: 0.35, goal: 0.5 },
+    { ...get(nginxMedium, nginx.url, nginx.paths.get(MEDIUM_BYTES)!), against: '', passMark: 0, goal: 0 },
+    { ...get('50 KiB GET', batch.volumeUrl, medium), against: nginxMedium, passMark: 0.7, goal: 1 },
+  ]
+}
+
+async function startOne(sync: string, setting: Setting): Promise<CairnServer> {
+  const directory = join(setting.directory, sync)
+  mkdirSync(directory)
+  const server = await startCairn({ directory, flags: ['--sync', sync, ...setting.options.cairnFlags] })
+  setting.stops.push(server.stop)
+  return server
+}
+
+async function takeTurns(contenders: Contender[], options: SmallFilesOptions): Promise<void> {
+  const { log, seconds } = options
+  for (const contender of contenders) {
+    await runWrk({ url: contender.url, script: await contender.script(), seconds: 1 })
+  }
+  for (let round = 1; round <= options.rounds; round++) {
+    for (const contender of contenders) {
+      const run = await runWrk({ url: contender.url, script: await contender.script(), seconds })
+      if (run.errors > 0) throw new Error(`${contender.name}: ${run.errors} requests failed`)
+      contender.rates.push(run.requestsPerSecond)
+      contender.p99Ms.push(run.latencyMs.p99)
+      log(`round ${round}  ${contender.name.padEnd(24)} ${Math.round(run.requestsPerSecond)}/s`)
+    }
+  }
+}
+
+function toRows(contenders: Contender[]): Row[] {
+  const rows: Row[] = []
+  for (const contender of contenders) {
+    const measure = contenders.find(({ name }) => name === contender.against)
+    if (measure === undefined) continue
+    const { name, passMark, goal } = contender
+    const [nginx, cairn] = [median(measure.rates), median(contender.rates)]
+    rows.push({
+      name,
+      nginx,
+      cairn,
+      ratio: cairn / nginx,
+      passMark,
+      goal,
+      p99Ms: median(contender.p99Ms),
+      nginxRounds: measure.rates,
+      cairnRounds: contender.rates,
+    })
+  }
+  return rows
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** The table as Markdown, ready for docs/performance.md. */
+export function formatRows(rows: readonly Row[]): string {
+  const lines = [
+    '| row | nginx, req/s | Cairn, req/s | ratio | pass mark | goal | | p99, ms |',
+    '|---|---:|---:|---:|---:|---:|---|---:|',
+  ]
+  for (const row of rows) {
+    const verdict = row.ratio >= row.goal ? 'goal met' : row.ratio >= row.passMark ? 'pass' : 'BELOW'
+    const cells = [row.name, Math.round(row.nginx), Math.round(row.cairn), row.ratio.toFixed(2)]
+    lines.push(`| ${[...cells, row.passMark, row.goal, verdict, row.p99Ms.toFixed(2)].join(' | ')} |`)
+  }
+  return lines.join('\n')
+}
