@@ -45,6 +45,8 @@ export interface OpenReport {
   indexBlocksRebuilt: number
   bytesTruncated: number
   holesFilled: number
+  /** A sync failed before: the volume is read only until a compaction has written it anew. */
+  suspect: boolean
 }
 
 export interface OpenedVolume {
@@ -85,6 +87,7 @@ class VolumeOpening {
     indexBlocksRebuilt: 0,
     bytesTruncated: 0,
     holesFilled: 0,
+    suspect: false,
   }
   #dat = -1
   #idx = -1
@@ -115,6 +118,7 @@ class VolumeOpening {
     this.#fillSlot(superBlock, info)
     this.#load(superBlock)
     this.#loader.store(this.#slot)
+    this.#report.suspect = info.suspect
     if (info.suspect) this.#slot.setFlag(FLAG.readOnly)
     const sums = this.#checkpoint(superBlock)
     this.#slot.set(WORD.state, STATE.active)

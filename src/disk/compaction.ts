@@ -1,0 +1,376 @@
+/**
+ * Compaction: the live records of a volume are copied into new files while reads and writes go on, what was written
+ * meanwhile follows, and under the volume's lock the new files take the place of the old ones. The rename of the new
+ * `.dat` decides; see `finish-compaction.ts` for what a crash leaves. Records of deleted, overwritten and expired needles,
+ * delete markers and fillers are left out; records without trailer get one.
+ */
+import { StoreError } from '../base/errors.ts'
+import { ttlSeconds } from '../base/ttl.ts'
+import { appendTimeToMs } from './append-time.ts'
+import { writeCheckpoint } from './checkpoint.ts'
+import { IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry, decodeIdxEntry, encodeIdxEntry } from './idx-entry.ts'
+import type { IndexSums } from './index-sums.ts'
+import { INDEX_STATE_WORDS, NeedleIndex } from './needle-index.ts'
+import * as codec from './needle.ts'
+import { SUPER_BLOCK_BYTES, encodeSuperBlock } from './super-block.ts'
+import type { ThreadContext } from './thread-context.ts'
+import { IndexLoader } from './volume-index-file.ts'
+import { EXTENSION, volumeBaseName } from './volume-paths.ts'
+import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
+
+const OUTPUT_BYTES = 4 * 1024 * 1024
+const ENTRIES_PER_STEP = 1024
+/** What may be left to copy when the volume is locked for the swap. */
+const LAST_STEP_ENTRIES_MAX = 256
+const LAST_STEP_BYTES_MAX = 8 * 1024 * 1024
+const DRAIN_RETRY_MS = 2
+const DRAIN_TRIES_MAX = 30_000
+
+export interface CompactionResult {
+  sums: IndexSums
+  bytesBefore: number
+  bytesAfter: number
+  damagedCopied: number
+}
+
+/**
+ * Compacts one volume; one at a time for each. Between its steps it gives the thread back by `pause`.
+ * Throws `disk_full`, `io_error`, `index_full`, `conflict`; the old files then stand unless the volume is marked failed.
+ */
+export async function compactVolume(
+  context: ThreadContext,
+  slot: VolumeSlot,
+  pause: () => Promise<void>,
+): Promise<CompactionResult> {
+  const compaction = new Compaction(context, slot)
+  try {
+    await compaction.copyLive(pause)
+    return await compaction.swap()
+  } catch (error) {
+    compaction.discard()
+    throw error
+  } finally {
+    slot.clearFlag(FLAG.draining)
+    compaction.closeOld()
+  }
+}
+
+class Compaction {
+  readonly #context: ThreadContext
+  readonly #slot: VolumeSlot
+  readonly #directory: string
+  readonly #base: string
+  readonly #revision: number
+  readonly #index: NeedleIndex
+  readonly #newIndex: NeedleIndex
+  readonly #loader: IndexLoader
+  readonly #oldDat: number
+  readonly #oldIdx: number
+  readonly #output = Buffer.allocUnsafeSlow(OUTPUT_BYTES)
+  readonly #idxOutput = Buffer.allocUnsafeSlow(ENTRIES_PER_STEP * IDX_ENTRY_BYTES)
+  #outputUsed = SUPER_BLOCK_BYTES
+  #outputAt = 0
+  #idxUsed = 0
+  #idxAt = 0
+  /** Entries of the old `.idx` that are dealt with. */
+  #copied = 0
+  #dat = -1
+  #idx = -1
+  #damaged = 0
+  #sums: IndexSums | undefined
+  #committed = false
+  #swapped = false
+
+  constructor(context: ThreadContext, slot: VolumeSlot) {
+    this.#context = context
+    this.#slot = slot
+    this.#directory = context.directories[slot.get(WORD.directory)] as string
+    this.#base = volumeBaseName(slot.collection, slot.get(WORD.volumeId))
+    this.#revision = (slot.get(WORD.compactionRevision) + 1) & 0xffff
+    this.#index = new NeedleIndex(context.arena, slot.indexWords)
+    this.#newIndex = new NeedleIndex(context.arena, new Int32Array(new SharedArrayBuffer(INDEX_STATE_WORDS * 4)))
+    this.#loader = new IndexLoader(this.#newIndex)
+    this.#oldDat = slot.get(WORD.datHandle)
+    this.#oldIdx = slot.get(WORD.idxHandle)
+  }
+
+  #path(extension: string): string {
+    return `${this.#directory}/${this.#base}${extension}`
+  }
+
+  /** Copies until little is left, while the volume lives on. */
+  async copyLive(pause: () => Promise<void>): Promise<void> {
+    const { disk } = this.#context
+    this.#dat = disk.open(this.#path(EXTENSION.compactedDat), 'w+')
+    this.#idx = disk.open(this.#path(EXTENSION.compactedIdx), 'w+')
+    encodeSuperBlock({
+      replicaPlacement: this.#slot.get(WORD.replicaPlacement),
+      ttl: this.#slot.get(WORD.ttl),
+      compactionRevision: this.#revision,
+    }).copy(this.#output)
+    for (;;) {
+      const entries = this.#slot.get(WORD.idxEntries)
+      if (entries === this.#copied) break
+      await this.#copyStep(Math.min(entries, this.#copied + ENTRIES_PER_STEP))
+      await pause()
+      this.#assertAlive()
+      if (entries - this.#copied <= LAST_STEP_ENTRIES_MAX && this.#bytesLeft() <= LAST_STEP_BYTES_MAX) break
+    }
+    this.#flush()
+    await disk.fdatasync(this.#dat)
+    await disk.fdatasync(this.#idx)
+    this.#sums = this.#checkpoint()
+  }
+
+  /** The new files' sidecar, as far as they are written and synced. */
+  #checkpoint(): IndexSums {
+    const tailUnits = this.#outputAt / 8
+    const place = { directory: this.#directory, base: this.#base, idxHandle: this.#idx, extension: EXTENSION.compactedSums }
+    return writeCheckpoint(this.#context.disk, place, {
+      compactionRevision: this.#revision,
+      appendNsHigh: this.#slot.get(WORD.appendNsHigh),
+      appendNsLow: this.#slot.get(WORD.appendNsLow),
+      checkpoint: { idxEntries: this.#loader.entries, lowWaterUnits: tailUnits, tailUnits },
+      previous: this.#sums,
+    })
+  }
+
+  #assertAlive(): void {
+    if (this.#slot.get(WORD.state) !== STATE.active) throw new StoreError('conflict', 'the volume was removed')
+  }
+
+  /** Bytes of `.dat` that the entries not yet copied speak of. */
+  #bytesLeft(): number {
+    const entry = Buffer.alloc(IDX_ENTRY_BYTES)
+    let bytes = 0
+    for (let i = this.#copied; i < this.#slot.get(WORD.idxEntries); i++) {
+      this.#context.disk.readSync(this.#oldIdx, entry, 0, IDX_ENTRY_BYTES, i * IDX_ENTRY_BYTES)
+      const { sizeBytes } = decodeIdxEntry(entry)
+      if (sizeBytes !== IDX_SIZE_DELETED) bytes += sizeBytes
+    }
+    return bytes
+  }
+
+  async #copyStep(upTo: number): Promise<void> {
+    const bytes = Buffer.allocUnsafe((upTo - this.#copied) * IDX_ENTRY_BYTES)
+    this.#context.disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
+    for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) this.#copyEntry(decodeIdxEntry(bytes, at))
+    this.#copied = upTo
+  }
+
+  /** Copies the record of an entry if it is the key's present one; a deletion is kept only where the copy has the key. */
+  #copyEntry(entry: IdxEntry): void {
+    const { keyHigh, keyLow } = entry
+    if (entry.sizeBytes === IDX_SIZE_DELETED) {
+      if (this.#newIndex.get(keyHigh, keyLow) && !this.#newIndex.deleted) this.#copyDeletion(entry)
+      return
+    }
+    if (!this.#index.get(keyHigh, keyLow)) return
+    if (this.#index.offsetUnits !== entry.offsetUnits || this.#index.deleted) return
+    this.#copyRecord(entry)
+  }
+
+  #copyDeletion(entry: IdxEntry): void {
+    const old = Buffer.alloc(codec.EMPTY_RECORD_BYTES)
+    this.#context.disk.readSync(this.#oldDat, old, 0, old.length, entry.offsetUnits * 8)
+    const header = codec.decodeHeader(old)
+    const offsetUnits = this.#place(codec.EMPTY_RECORD_BYTES)
+    const key = { keyHigh: entry.keyHigh, keyLow: entry.keyLow, cookie: header.cookie }
+    const time = { appendNsHigh: old.readUInt32BE(20), appendNsLow: old.readUInt32BE(24) }
+    codec.encodeDeleteMarker(key, { seed: this.#seed(offsetUnits), ...time }, this.#output.subarray(this.#outputUsed))
+    this.#outputUsed += codec.EMPTY_RECORD_BYTES
+    this.#note({ ...entry, offsetUnits })
+  }
+
+  #copyRecord(entry: IdxEntry): void {
+    const lengthBytes = codec.recordLength(entry.sizeBytes)
+    const record = Buffer.allocUnsafe(lengthBytes)
+    const count = this.#context.disk.readSync(this.#oldDat, record, 0, lengthBytes, entry.offsetUnits * 8)
+    if (count < lengthBytes) record.fill(0, count)
+    const needle = this.#verified(record, entry)
+    if (needle === undefined) return this.#copyDamaged(record, entry)
+    if (this.#isExpired(needle)) return
+    const newNeedle = { ...needle, data: needle.data as Buffer }
+    const newBytes = codec.recordLength(codec.needleSize(newNeedle))
+    const offsetUnits = this.#place(newBytes)
+    const into = newBytes > OUTPUT_BYTES ? Buffer.allocUnsafe(newBytes) : this.#output.subarray(this.#outputUsed)
+    const encoded = codec.encodeNeedle(newNeedle, into)
+    const { appendNsHigh, appendNsLow } = needle
+    codec.sealRecord(into, encoded, { seed: this.#seed(offsetUnits), appendNsHigh, appendNsLow })
+    this.#advance(into, newBytes)
+    this.#note({ ...entry, offsetUnits, sizeBytes: encoded.sizeBytes })
+  }
+
+  #verified(record: Buffer, entry: IdxEntry): codec.Needle | undefined {
+    try {
+      const seed = codec.recordSeed(this.#slot.get(WORD.salt), entry.offsetUnits)
+      const { needle } = codec.decodeWhole(record, seed)
+      return needle.keyHigh === entry.keyHigh && needle.keyLow === entry.keyLow ? needle : undefined
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'corrupt') return undefined
+      throw error
+    }
+  }
+
+  #isExpired(needle: codec.Needle): boolean {
+    if (needle.ttl === 0) return false
+    const bornMs = appendTimeToMs({ high: needle.appendNsHigh, low: needle.appendNsLow })
+    return this.#context.clock.nowMs() > bornMs + ttlSeconds(needle.ttl) * 1000
+  }
+
+  /** A damaged record moves as it is, key and size mended so that a walk passes it: reads of it go on saying "damaged". */
+  #copyDamaged(record: Buffer, entry: IdxEntry): void {
+    const offsetUnits = this.#place(record.length)
+    record.writeUInt32BE(entry.keyHigh, 4)
+    record.writeUInt32BE(entry.keyLow, 8)
+    record.writeUInt32BE(entry.sizeBytes, 12)
+    if (record.length <= OUTPUT_BYTES) record.copy(this.#output, this.#outputUsed)
+    this.#advance(record, record.length)
+    this.#damaged++
+    this.#note({ ...entry, offsetUnits })
+  }
+
+  /** Makes room for a record in the output, and says where it will be. */
+  #place(lengthBytes: number): number {
+    if (this.#outputUsed + lengthBytes > OUTPUT_BYTES) this.#flushDat()
+    return (this.#outputAt + this.#outputUsed) / 8
+  }
+
+  /** Takes the record that was put at the end of the output, or writes it when it is larger than that. */
+  #advance(record: Buffer, lengthBytes: number): void {
+    if (lengthBytes <= OUTPUT_BYTES) {
+      this.#outputUsed += lengthBytes
+      return
+    }
+    this.#context.disk.writeSync(this.#dat, record, 0, lengthBytes, this.#outputAt)
+    this.#outputAt += lengthBytes
+  }
+
+  #note(entry: IdxEntry): void {
+    if (this.#idxUsed === this.#idxOutput.length) this.#flushIdx()
+    encodeIdxEntry(entry, this.#idxOutput, this.#idxUsed)
+    this.#idxUsed += IDX_ENTRY_BYTES
+    this.#loader.add(entry.keyHigh, entry.keyLow, entry.offsetUnits, entry.sizeBytes)
+  }
+
+  #flush(): void {
+    this.#flushDat()
+    this.#flushIdx()
+  }
+
+  #flushDat(): void {
+    this.#context.disk.writeSync(this.#dat, this.#output, 0, this.#outputUsed, this.#outputAt)
+    this.#outputAt += this.#outputUsed
+    this.#outputUsed = 0
+  }
+
+  #flushIdx(): void {
+    this.#context.disk.writeSync(this.#idx, this.#idxOutput, 0, this.#idxUsed, this.#idxAt)
+    this.#idxAt += this.#idxUsed
+    this.#idxUsed = 0
+  }
+
+  #seed(offsetUnits: number): number {
+    return codec.recordSeed(this.#slot.get(WORD.salt), offsetUnits)
+  }
+
+  /** Waits until no large write is under way, then, under the lock, copies the last entries and swaps the files. */
+  async swap(): Promise<CompactionResult> {
+    const bytesBefore = this.#slot.get(WORD.tailUnits) * 8
+    this.#slot.setFlag(FLAG.draining)
+    for (let tries = 0; ; tries++) {
+      if (tries > DRAIN_TRIES_MAX) throw new StoreError('conflict', 'large writes did not end')
+      this.#slot.lock()
+      try {
+        this.#assertAlive()
+        if (this.#slot.get(WORD.largeWriteCount) === 0) {
+          const sums = this.#swapLocked()
+          return { sums, bytesBefore, bytesAfter: this.#outputAt, damagedCopied: this.#damaged }
+        }
+      } finally {
+        this.#slot.unlock()
+      }
+      await this.#context.clock.sleep(DRAIN_RETRY_MS)
+    }
+  }
+
+  #swapLocked(): IndexSums {
+    const { disk } = this.#context
+    const entries = this.#slot.get(WORD.idxEntries)
+    const bytes = Buffer.allocUnsafe((entries - this.#copied) * IDX_ENTRY_BYTES)
+    disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
+    for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) this.#copyEntry(decodeIdxEntry(bytes, at))
+    this.#copied = entries
+    this.#flush()
+    disk.fdatasyncSync(this.#dat)
+    disk.fdatasyncSync(this.#idx)
+    const sums = this.#checkpoint()
+    this.#rename()
+    this.#publish(this.#outputAt / 8)
+    return sums
+  }
+
+  /** The first rename decides. A failure behind it leaves files of which nobody can tell what a crash would bring back. */
+  #rename(): void {
+    const { disk } = this.#context
+    disk.renameSync(this.#path(EXTENSION.compactedDat), this.#path(EXTENSION.dat))
+    this.#committed = true
+    try {
+      disk.syncDirectorySync(this.#directory)
+      disk.renameSync(this.#path(EXTENSION.compactedIdx), this.#path(EXTENSION.idx))
+      disk.syncDirectorySync(this.#directory)
+      disk.renameSync(this.#path(EXTENSION.compactedSums), this.#path(EXTENSION.sums))
+      disk.syncDirectorySync(this.#directory)
+      this.#slot.clearFlag(FLAG.failed)
+    } catch {
+      this.#slot.setFlag(FLAG.failed)
+    }
+  }
+
+  /** From here on readers and writers use the new files. The generation is odd while index and handles do not fit. */
+  #publish(tailUnits: number): void {
+    const slot = this.#slot
+    slot.add(WORD.generation, 1)
+    this.#index.adopt(this.#newIndex)
+    slot.set(WORD.datHandle, this.#dat)
+    slot.set(WORD.idxHandle, this.#idx)
+    slot.set(WORD.tailUnits, tailUnits)
+    slot.set(WORD.compactionRevision, this.#revision)
+    const [high, low] = [slot.get(WORD.maxKeyHigh), slot.get(WORD.maxKeyLow)]
+    this.#loader.store(slot)
+    slot.set(WORD.maxKeyHigh, high)
+    slot.set(WORD.maxKeyLow, low)
+    slot.add(WORD.generation, 1)
+    this.#swapped = true
+  }
+
+  /** After a failure: the new files go away, unless they are the volume already. */
+  discard(): void {
+    if (this.#swapped) return
+    const { disk } = this.#context
+    this.#newIndex.clear()
+    for (const handle of [this.#dat, this.#idx]) if (handle !== -1) disk.close(handle)
+    if (this.#committed) return
+    for (const extension of [EXTENSION.compactedDat, EXTENSION.compactedIdx, EXTENSION.compactedSums]) {
+      try {
+        disk.removeSync(this.#path(extension))
+      } catch {
+        // The next opening of the volume removes it.
+      }
+    }
+  }
+
+  /** Closes the old files once nobody reads them. Pins are counted for the last two generations apart. */
+  closeOld(): void {
+    if (!this.#swapped) return
+    const { clock, disk } = this.#context
+    const generation = this.#slot.generation - 2
+    const close = () => {
+      if (this.#slot.pins(generation) > 0) return clock.after(50, close)
+      disk.close(this.#oldDat)
+      disk.close(this.#oldIdx)
+      return undefined
+    }
+    close()
+  }
+}

@@ -1,0 +1,466 @@
+/**
+ * The keeper of one process's volumes: opens, makes, removes and compacts them, writes their checkpoints, and watches the
+ * disks' space. One thread runs it; other threads read and write volumes by themselves, through the shared table.
+ */
+import { StoreError, toStoreError } from '../base/errors.ts'
+import * as limits from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { ttlSeconds } from '../base/ttl.ts'
+import { Ballast } from './ballast.ts'
+import { writeCheckpoint } from './checkpoint.ts'
+import { compactVolume } from './compaction.ts'
+import { createVolumeFiles, removeVolumeFiles } from './create-volume.ts'
+import { readFileWhole, replaceFileDurably } from './disk.ts'
+import type { Checkpoint, IndexSums } from './index-sums.ts'
+import { NeedleIndex } from './needle-index.ts'
+import { type OpenReport, openVolume } from './open-volume.ts'
+import type { ThreadContext } from './thread-context.ts'
+import type { DirectoryInfo, NewVolume, StoreStatus, VolumeAdmin, VolumeInfo } from './volume-admin.ts'
+import { decodeVolumeInfo, encodeVolumeInfo } from './volume-info.ts'
+import { EXTENSION, parseDatName, volumeBaseName } from './volume-paths.ts'
+import { COLLECTION_BYTES_MAX, FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
+
+/** How often the keeper looks after its volumes and disks. */
+export const KEEPER_PERIOD_MS = 1000
+/** A volume that was written to and then left alone for so long gets a checkpoint, so that a restart reads little. */
+const IDLE_CHECKPOINT_MS = 10_000
+/** Free space below which a disk takes no more writes: what deletes and checkpoints need to go on. */
+const RESERVE_BYTES = 64 * 1024 * 1024
+const RESERVE_PART_MAX = 1 / 20
+const BALLAST_STEP_BYTES = 16 * 1024 * 1024
+/** An expired TTL volume is removed only this much later, so that no reader meets the edge. */
+const EXPIRY_GRACE_PART = 0.1
+const EXPIRY_GRACE_S_MAX = 600
+/** A volume is compacted by itself only when it is worth it. */
+const COMPACT_GARBAGE_BYTES_MIN = 1024 * 1024
+
+export interface KeeperOptions {
+  random: Random
+  log: Log
+  /** A volume takes no new writes above this size. */
+  volumeSizeLimitBytes: number
+  /** Volumes in one directory. */
+  volumesPerDirectoryMax: number
+  /** Part of a volume (0 to 1) that must be garbage before it is compacted by itself. */
+  garbageThreshold: number
+  ballastBytes: number
+}
+
+interface KeptVolume {
+  slot: VolumeSlot
+  sums: IndexSums
+  checkpointedAtMs: number
+  busy: boolean
+  /** `.cairn` says that the files are not trusted for writes. */
+  suspect: boolean
+}
+
+interface KeptDirectory {
+  path: string
+  ballast: Ballast | undefined
+  failed: boolean
+  diskFull: boolean
+}
+
+export class VolumeKeeper implements VolumeAdmin {
+  readonly #context: ThreadContext
+  readonly #options: KeeperOptions
+  readonly #log: Log
+  readonly #volumes = new Map<number, KeptVolume>()
+  readonly #directories: KeptDirectory[]
+  readonly #onChange: (() => void)[] = []
+  #stopTimer: (() => void) | undefined
+  #tending: Promise<void> | undefined
+
+  constructor(context: ThreadContext, options: KeeperOptions) {
+    this.#context = context
+    this.#options = options
+    this.#log = options.log
+    this.#directories = context.directories.map((path) => ({ path, ballast: undefined, failed: false, diskFull: false }))
+  }
+
+  /** Opens every volume of every directory. A volume or directory that cannot be opened is logged and left out. */
+  open(): void {
+    for (const [number, directory] of this.#directories.entries()) {
+      try {
+        this.#context.disk.mkdirSync(directory.path)
+        this.#openDirectory(number)
+        directory.ballast = new Ballast(this.#context.disk, directory.path, this.#options.ballastBytes)
+      } catch (error) {
+        directory.failed = true
+        this.#log.error({ directory: directory.path, error: String(error) }, 'data directory failed')
+      }
+    }
+    this.#watchSpace()
+  }
+
+  /** Looks after volumes and disks from now on. */
+  start(): void {
+    this.#stopTimer = this.#context.clock.every(KEEPER_PERIOD_MS, () => {
+      this.#tending ??= this.tend().finally(() => {
+        this.#tending = undefined
+      })
+    })
+  }
+
+  /** Checkpoints everything and closes the files. No thread may use the volumes any more. */
+  async stop(): Promise<void> {
+    this.#stopTimer?.()
+    await this.#tending
+    for (const kept of this.#volumes.values()) {
+      try {
+        await this.#checkpoint(kept)
+      } catch (error) {
+        this.#log.error({ volume: kept.slot.get(WORD.volumeId), error: String(error) }, 'last checkpoint failed')
+      }
+      this.#context.disk.close(kept.slot.get(WORD.datHandle))
+      this.#context.disk.close(kept.slot.get(WORD.idxHandle))
+      kept.slot.set(WORD.state, STATE.free)
+    }
+    this.#volumes.clear()
+    this.#context.table.bumpVersion()
+  }
+
+  /** Calls back after a volume was made, removed, or stopped taking writes. */
+  onChange(listener: () => void): void {
+    this.#onChange.push(listener)
+  }
+
+  #changed(): void {
+    for (const listener of this.#onChange) listener()
+  }
+
+  #openDirectory(number: number): void {
+    const directory = this.#directories[number] as KeptDirectory
+    for (const name of this.#context.disk.list(directory.path).sort()) {
+      const parsed = parseDatName(name)
+      if (parsed === undefined) continue
+      if (this.#volumes.has(parsed.volumeId)) {
+        this.#log.error({ volume: parsed.volumeId, directory: directory.path }, 'a second copy of a volume is left out')
+        continue
+      }
+      try {
+        this.#openVolume(number, parsed)
+      } catch (error) {
+        const { code, message } = toStoreError(error)
+        this.#log.error({ volume: parsed.volumeId, directory: directory.path, code }, `volume not opened: ${message}`)
+      }
+    }
+  }
+
+  #openVolume(directory: number, name: { collection: string; volumeId: number }): KeptVolume {
+    const { slot, sums, report } = openVolume(this.#context, {
+      directory,
+      ...name,
+      sizeLimitBytes: this.#options.volumeSizeLimitBytes,
+      random: this.#options.random,
+    })
+    const kept = { slot, sums, checkpointedAtMs: this.#context.clock.monotonicMs(), busy: false, suspect: report.suspect }
+    this.#volumes.set(name.volumeId, kept)
+    this.#logOpened(name.volumeId, report)
+    return kept
+  }
+
+  #logOpened(volume: number, report: OpenReport): void {
+    const healed = report.bytesTruncated + report.holesFilled + report.indexBlocksRebuilt + report.recordsDamaged > 0
+    if (healed) this.#log.warn({ volume, ...report }, 'volume opened and healed')
+    else this.#log.debug({ volume, ...report }, 'volume opened')
+  }
+
+  // VolumeAdmin
+
+  async createVolume(volume: NewVolume): Promise<void> {
+    const { id, collection, replicaPlacement, ttl } = volume
+    if (this.#volumes.has(id)) throw new StoreError('volume_exists', `volume ${id} is here already`)
+    checkCollection(collection)
+    const number = this.#pickDirectory()
+    const directory = (this.#directories[number] as KeptDirectory).path
+    try {
+      const files = { directory, collection, volumeId: id, replicaPlacement, ttl }
+      createVolumeFiles(this.#context.disk, files, this.#options.random)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+    this.#openVolume(number, { collection, volumeId: id })
+    this.#log.info({ volume: id, collection, directory }, 'volume made')
+    this.#changed()
+  }
+
+  /** The working directory with the fewest volumes, so that several disks share the load. */
+  #pickDirectory(): number {
+    const counts = this.#directories.map((_, number) => this.#volumesIn(number))
+    const usable = this.#directories
+      .map((directory, number) => ({ directory, number, count: counts[number] as number }))
+      .filter(({ directory }) => !directory.failed)
+    if (usable.length === 0) throw new StoreError('no_writable_volume', 'no data directory works')
+    const withRoom = usable.filter(({ directory }) => !directory.diskFull)
+    if (withRoom.length === 0) throw new StoreError('disk_full', 'no space left in any data directory')
+    const open = withRoom.filter(({ count }) => count < this.#options.volumesPerDirectoryMax)
+    const [first] = open.sort((a, b) => a.count - b.count)
+    if (first === undefined) throw new StoreError('no_writable_volume', 'every data directory has its most volumes')
+    return first.number
+  }
+
+  #volumesIn(directory: number): number {
+    let count = 0
+    for (const { slot } of this.#volumes.values()) if (slot.get(WORD.directory) === directory) count++
+    return count
+  }
+
+  async deleteVolume(id: number): Promise<void> {
+    const kept = this.#kept(id)
+    const { slot } = kept
+    if (kept.busy) throw new StoreError('conflict', `volume ${id} is being compacted`)
+    slot.lock()
+    slot.set(WORD.state, STATE.closing)
+    slot.unlock()
+    this.#volumes.delete(id)
+    this.#context.table.bumpVersion()
+    const directory = this.#context.directories[slot.get(WORD.directory)] as string
+    removeVolumeFiles(this.#context.disk, directory, volumeBaseName(slot.collection, id))
+    this.#releaseSlot(slot)
+    this.#log.info({ volume: id }, 'volume removed')
+    this.#changed()
+  }
+
+  /** Closes the files of a removed volume and frees its slot once nobody reads or writes it. */
+  #releaseSlot(slot: VolumeSlot): void {
+    const { clock, disk, arena } = this.#context
+    const release = () => {
+      if (slot.get(WORD.pins0) + slot.get(WORD.pins1) > 0) return void clock.after(50, release)
+      disk.close(slot.get(WORD.datHandle))
+      disk.close(slot.get(WORD.idxHandle))
+      new NeedleIndex(arena, slot.indexWords).clear()
+      slot.set(WORD.state, STATE.free)
+    }
+    release()
+  }
+
+  async setReadOnly(id: number, readOnly: boolean): Promise<void> {
+    const { slot } = this.#kept(id)
+    if (!readOnly && slot.hasFlag(FLAG.failed)) {
+      throw new StoreError('conflict', `volume ${id} failed: compact it before it takes writes again`)
+    }
+    if (readOnly) slot.setFlag(FLAG.readOnly)
+    else slot.clearFlag(FLAG.readOnly)
+    this.#changed()
+  }
+
+  async compactVolume(id: number, garbageThreshold: number): Promise<{ compacted: boolean; garbageRatio: number }> {
+    const kept = this.#kept(id)
+    const garbage = garbageBytes(kept.slot)
+    const garbageRatio = garbage / Math.max(1, kept.slot.get(WORD.tailUnits) * 8)
+    const wanted = kept.suspect || kept.slot.hasFlag(FLAG.failed) || (garbage > 0 && garbageRatio >= garbageThreshold)
+    if (!wanted) return { compacted: false, garbageRatio }
+    if (kept.busy) throw new StoreError('conflict', `volume ${id} is being compacted`)
+    kept.busy = true
+    try {
+      await this.#compact(kept)
+    } finally {
+      kept.busy = false
+    }
+    return { compacted: true, garbageRatio }
+  }
+
+  async #compact(kept: KeptVolume): Promise<void> {
+    const { slot } = kept
+    const volume = slot.get(WORD.volumeId)
+    const directory = this.#directories[slot.get(WORD.directory)] as KeptDirectory
+    const liveBytes = slot.get(WORD.liveUnits) * 8
+    const { freeBytes } = this.#context.disk.space(directory.path)
+    if (freeBytes < liveBytes) directory.ballast?.release()
+    try {
+      const result = await compactVolume(this.#context, slot, () => this.#context.clock.sleep(0))
+      kept.sums = result.sums
+      const { sums: _, ...figures } = result
+      this.#log.info({ volume, ...figures }, 'volume compacted')
+      this.#noteTrusted(kept)
+      this.#changed()
+    } catch (error) {
+      const failure = toStoreError(error)
+      this.#log.error({ volume, code: failure.code }, `compaction failed: ${failure.message}`)
+      throw failure
+    }
+  }
+
+  async status(): Promise<StoreStatus> {
+    return { directories: this.#directoryInfos(), volumes: [...this.#volumes.values()].map((kept) => this.#info(kept.slot)) }
+  }
+
+  #directoryInfos(): DirectoryInfo[] {
+    return this.#directories.map((directory, number) => {
+      const common = {
+        path: directory.path,
+        volumeCount: this.#volumesIn(number),
+        volumeCountMax: this.#options.volumesPerDirectoryMax,
+      }
+      try {
+        return { ...common, ...this.#context.disk.space(directory.path), failed: directory.failed }
+      } catch {
+        return { ...common, totalBytes: 0, freeBytes: 0, failed: true }
+      }
+    })
+  }
+
+  #info(slot: VolumeSlot): VolumeInfo {
+    return {
+      id: slot.get(WORD.volumeId),
+      collection: slot.collection,
+      directory: this.#context.directories[slot.get(WORD.directory)] as string,
+      replicaPlacement: slot.get(WORD.replicaPlacement),
+      ttl: slot.get(WORD.ttl),
+      sizeBytes: slot.get(WORD.tailUnits) * 8,
+      fileCount: slot.get(WORD.putCount),
+      deleteCount: slot.get(WORD.deleteCount),
+      deletedBytes: garbageBytes(slot),
+      readOnly: slot.hasFlag(FLAG.readOnly),
+      full: slot.get(WORD.tailUnits) >= slot.get(WORD.sizeLimitUnits),
+      failed: slot.hasFlag(FLAG.failed),
+      diskFull: slot.hasFlag(FLAG.diskFull),
+      compactionRevision: slot.get(WORD.compactionRevision),
+      maxKeyHigh: slot.get(WORD.maxKeyHigh),
+      maxKeyLow: slot.get(WORD.maxKeyLow),
+      modifiedS: slot.get(WORD.modifiedS),
+      damageFound: slot.get(WORD.damageFound),
+    }
+  }
+
+  #kept(id: number): KeptVolume {
+    const kept = this.#volumes.get(id)
+    if (kept === undefined) throw new StoreError('volume_not_found', `volume ${id} is not here`)
+    return kept
+  }
+
+  // Looking after
+
+  /** One round of care: space, checkpoints, expired volumes, garbage. */
+  async tend(): Promise<void> {
+    this.#watchSpace()
+    for (const [id, kept] of [...this.#volumes]) {
+      try {
+        await this.#tendVolume(id, kept)
+      } catch (error) {
+        const { code, message } = toStoreError(error)
+        this.#log.error({ volume: id, code }, `care of the volume failed: ${message}`)
+      }
+    }
+  }
+
+  async #tendVolume(id: number, kept: KeptVolume): Promise<void> {
+    const { slot } = kept
+    if (slot.hasFlag(FLAG.failed)) return this.#noteSuspect(kept)
+    if (this.#isExpired(slot)) return this.deleteVolume(id)
+    const last = kept.sums.checkpoints.at(-1) as Checkpoint
+    const newBytes = (slot.get(WORD.tailUnits) - last.tailUnits) * 8
+    const idleMs = this.#context.clock.monotonicMs() - kept.checkpointedAtMs
+    if (newBytes >= limits.CHECKPOINT_DAT_BYTES || (newBytes > 0 && idleMs > IDLE_CHECKPOINT_MS)) {
+      await this.#checkpoint(kept)
+    }
+    const worthIt = garbageBytes(slot) >= COMPACT_GARBAGE_BYTES_MIN && !slot.hasFlag(FLAG.readOnly)
+    if (worthIt) await this.compactVolume(id, this.#options.garbageThreshold)
+  }
+
+  /** A volume of a TTL goes as a whole when its youngest file has expired. */
+  #isExpired(slot: VolumeSlot): boolean {
+    const ttlS = ttlSeconds(slot.get(WORD.ttl))
+    if (ttlS === 0 || slot.get(WORD.tailUnits) <= 1) return false
+    const graceS = Math.min(ttlS * EXPIRY_GRACE_PART, EXPIRY_GRACE_S_MAX)
+    return this.#context.clock.nowMs() / 1000 > slot.get(WORD.modifiedS) + ttlS + graceS
+  }
+
+  /** Syncs `.dat` and `.idx`, and notes in the sidecar how far they go. */
+  async #checkpoint(kept: KeptVolume): Promise<void> {
+    const { slot } = kept
+    const { disk } = this.#context
+    slot.lock()
+    const idxEntries = slot.get(WORD.idxEntries)
+    const checkpoint = { idxEntries, lowWaterUnits: slot.lowWaterUnits(), tailUnits: slot.get(WORD.tailUnits) }
+    const [appendNsHigh, appendNsLow] = [slot.get(WORD.appendNsHigh), slot.get(WORD.appendNsLow)]
+    slot.unlock()
+    kept.checkpointedAtMs = this.#context.clock.monotonicMs()
+    if (slot.hasFlag(FLAG.failed)) return
+    const last = kept.sums.checkpoints.at(-1) as Checkpoint
+    if (last.idxEntries === idxEntries && last.lowWaterUnits === checkpoint.lowWaterUnits) return
+    try {
+      await disk.fdatasync(slot.get(WORD.datHandle))
+      await disk.fdatasync(slot.get(WORD.idxHandle))
+    } catch (error) {
+      slot.setFlag(FLAG.failed)
+      throw toStoreError(error)
+    }
+    if (slot.hasFlag(FLAG.failed)) return
+    const directory = this.#context.directories[slot.get(WORD.directory)] as string
+    const base = volumeBaseName(slot.collection, slot.get(WORD.volumeId))
+    kept.sums = writeCheckpoint(disk, { directory, base, idxHandle: slot.get(WORD.idxHandle) }, {
+      compactionRevision: slot.get(WORD.compactionRevision),
+      appendNsHigh,
+      appendNsLow,
+      checkpoint,
+      previous: kept.sums,
+    })
+  }
+
+  /** Writes down, once, that the files are not to be trusted for writes, for the next start to know. */
+  #noteSuspect(kept: KeptVolume): void {
+    if (kept.suspect) return
+    this.#log.error({ volume: kept.slot.get(WORD.volumeId) }, 'volume failed to write or sync, and takes no more writes')
+    kept.suspect = true
+    this.#writeSuspect(kept)
+    this.#changed()
+  }
+
+  /** After a compaction the files are new ones. */
+  #noteTrusted(kept: KeptVolume): void {
+    if (!kept.suspect || kept.slot.hasFlag(FLAG.failed)) return
+    kept.suspect = false
+    this.#writeSuspect(kept)
+    kept.slot.clearFlag(FLAG.readOnly)
+  }
+
+  #writeSuspect(kept: KeptVolume): void {
+    const { slot, suspect } = kept
+    const directory = this.#context.directories[slot.get(WORD.directory)] as string
+    const name = `${volumeBaseName(slot.collection, slot.get(WORD.volumeId))}${EXTENSION.cairn}`
+    const bytes = readFileWhole(this.#context.disk, `${directory}/${name}`)
+    const info = bytes === undefined ? undefined : decodeVolumeInfo(bytes)
+    if (info === undefined || info.suspect === suspect) return
+    replaceFileDurably(this.#context.disk, directory, name, encodeVolumeInfo({ ...info, suspect }))
+  }
+
+  /** Stops writes to a disk that is at its reserve, and lets them go on when there is room again. */
+  #watchSpace(): void {
+    for (const [number, directory] of this.#directories.entries()) {
+      if (directory.failed) continue
+      try {
+        const { totalBytes, freeBytes } = this.#context.disk.space(directory.path)
+        const reserve = Math.min(RESERVE_BYTES, totalBytes * RESERVE_PART_MAX)
+        const wasFull = directory.diskFull
+        directory.diskFull = wasFull ? freeBytes < reserve * 1.25 : freeBytes < reserve
+        for (const { slot } of this.#volumes.values()) {
+          if (slot.get(WORD.directory) !== number) continue
+          if (directory.diskFull) slot.setFlag(FLAG.diskFull)
+          else slot.clearFlag(FLAG.diskFull)
+        }
+        if (wasFull !== directory.diskFull) {
+          this.#log.warn({ directory: directory.path, freeBytes }, directory.diskFull ? 'disk full' : 'disk has room again')
+          this.#changed()
+        }
+        directory.ballast?.grow(BALLAST_STEP_BYTES, reserve * 2)
+      } catch (error) {
+        this.#log.error({ directory: directory.path, error: String(error) }, 'space of the disk is unknown')
+      }
+    }
+  }
+}
+
+function garbageBytes(slot: VolumeSlot): number {
+  return Math.max(0, (slot.get(WORD.tailUnits) - 1 - slot.get(WORD.liveUnits)) * 8)
+}
+
+/** Collection names become parts of file names. Throws `bad_request`. */
+export function checkCollection(name: string): void {
+  const bytes = Buffer.byteLength(name)
+  const bad = bytes > COLLECTION_BYTES_MAX || name.startsWith('.') || /[/\\\0-\x1f\x7f]/.test(name)
+  if (bad) throw new StoreError('bad_request', `bad collection name: ${JSON.stringify(name.slice(0, 64))}`)
+}
