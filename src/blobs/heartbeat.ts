@@ -85,6 +85,12 @@ export class HeartbeatSender {
     )
   }
 
+  /** Stops without a word: the masters find out by its silence. */
+  abandon(): void {
+    this.#stopped = true
+    this.#stopTimer?.()
+  }
+
   #sendSoon(master: MasterLink): Promise<void> {
     if (master.sending !== undefined) {
       master.again = true
