@@ -65,13 +65,20 @@ export function runToEnd(
   })
 }
 
+/** Writes a script and gives its path. */
+export function writeScript(directory: string, name: string, text: string): string {
+  const script = join(directory, `${name}.lua`)
+  writeFileSync(script, text)
+  return script
+}
+
 /** A script that asks for the paths of a list in random order. */
 export function writeGetScript(directory: string, name: string, paths: readonly string[]): string {
   const list = join(directory, `${name}.paths`)
-  const script = join(directory, `${name}.lua`)
   writeFileSync(list, paths.join('\n'))
-  writeFileSync(
-    script,
+  return writeScript(
+    directory,
+    name,
     `local requests = {}
 for path in io.lines(${JSON.stringify(list)}) do
   requests[#requests + 1] = "GET " .. path .. " HTTP/1.1\\r\\nHost: bench\\r\\n\\r\\n"
@@ -81,7 +88,6 @@ math.randomseed(os.time())
 request = function() return requests[random(count)] end
 `,
   )
-  return script
 }
 
 export interface AssignedRange {
@@ -100,7 +106,6 @@ export function writePostScript(
   name: string,
   options: { ranges: readonly AssignedRange[]; contentBytes: number },
 ): string {
-  const script = join(directory, `${name}.lua`)
   const boundary = 'bench-9b1c0de5f00d'
   const start = `--${boundary}\\r\\nContent-Disposition: form-data; name=\\"file\\"; filename=\\"b\\"\\r\\nContent-Type: application/octet-stream\\r\\n\\r\\n`
   const end = `\\r\\n--${boundary}--\\r\\n`
@@ -108,8 +113,9 @@ export function writePostScript(
     const cookie = range.cookie.toString(16).padStart(8, '0')
     return `  { volume = "${range.volumeId}", key = ${range.firstKey}, cookie = "${cookie}", left = ${range.count} },`
   })
-  writeFileSync(
-    script,
+  return writeScript(
+    directory,
+    name,
     `local ranges = {
 ${ranges.join('\n')}
 }
@@ -133,5 +139,4 @@ request = function()
 end
 `,
   )
-  return script
 }
