@@ -1,0 +1,248 @@
+/**
+ * Every setting of the program, once. From this table come the flags, the `CAIRN_*` variables, the keys of the TOML file,
+ * the defaults, `--help` and `docs/configuration.md` (`node script/docs.ts` writes it again). To add one: an entry here, and
+ * its key in `settings` of the commands that use it. Keys end in their unit where one exists; the flag leaves it out.
+ */
+
+import * as limits from '../base/limits.ts'
+import { CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
+import { LOG_FORMATS, LOG_LEVELS } from '../base/log.ts'
+import { bytes, choice, decimal, duration, flag, integer, list, type Setting, text } from './setting.ts'
+import { UsageError } from './usage-error.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+const TIB = 1024 * GIB
+
+const PORT = { min: 0, max: 65_535, placeholder: 'PORT' }
+const HOST_PORT = { pattern: /^(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/, expected: 'HOST:PORT' }
+
+export const SETTINGS = {
+  // Where things are kept.
+  data: list({
+    doc: 'Directories for the volumes, one for each disk. The first also keeps what the master must remember.',
+    fallback: ['./data'],
+    placeholder: 'DIR,…',
+  }),
+  dir: list({
+    doc: 'Directories for the volumes, one for each disk.',
+    fallback: ['./data'],
+    placeholder: 'DIR,…',
+  }),
+
+  // Who listens where.
+  ip: text({
+    doc: 'Address to listen on, for every door that `--listen` does not name. 0.0.0.0 is every IPv4 address of the machine.',
+    fallback: '127.0.0.1',
+    placeholder: 'ADDRESS',
+  }),
+  port: integer({
+    ...PORT,
+    doc: 'Port to listen on. 0 lets the system choose one.',
+    fallback: 9333,
+    fallbackOf: { volume: 8080 },
+  }),
+  masterPort: integer({ ...PORT, doc: 'Port of the master.', fallback: 9333 }),
+  volumePort: integer({ ...PORT, doc: 'Port of the volume server.', fallback: 8080 }),
+  listen: list({
+    doc: 'Addresses of single doors, for example `volume=0.0.0.0:8080`. Doors that are not named listen on `--ip`.',
+    fallback: [],
+    placeholder: 'DOOR=HOST:PORT,…',
+    pattern: /^[a-z]+=(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/,
+    expected: 'DOOR=HOST:PORT',
+  }),
+  publicUrl: text({
+    ...HOST_PORT,
+    doc: 'HOST:PORT under which clients reach this server, where that is not the address it listens on.',
+    fallback: '',
+    placeholder: 'HOST:PORT',
+  }),
+  master: list({
+    ...HOST_PORT,
+    doc: 'Masters that this volume server reports to.',
+    fallback: ['127.0.0.1:9333'],
+    placeholder: 'HOST:PORT,…',
+  }),
+  workers: integer({
+    doc: 'Threads that serve the volume door.',
+    fallback: (machine) => Math.min(64, Math.max(2, machine.cpus)),
+    fallbackDoc: 'the number of CPUs, at least 2',
+    min: 1,
+    max: 64,
+  }),
+  tlsCert: text({
+    doc: 'File with the certificate chain (PEM). With `--tls-key`, every door speaks HTTPS.',
+    fallback: '',
+    placeholder: 'FILE',
+  }),
+  tlsKey: text({
+    doc: 'File with the private key of `--tls-cert` (PEM).',
+    fallback: '',
+    placeholder: 'FILE',
+  }),
+  headerTimeoutMs: duration({
+    doc: 'A client must have sent the whole head of a request within this time.',
+    fallback: limits.HEADER_TIMEOUT_MS,
+    min: 100,
+    max: 600_000,
+  }),
+  idleTimeoutMs: duration({
+    doc: 'A connection on which nothing moves for this long is closed.',
+    fallback: limits.IDLE_TIMEOUT_MS,
+    min: 100,
+    max: 3_600_000,
+  }),
+
+  // How files are stored.
+  sync: choice(['none', 'batch', 'always'], {
+    doc:
+      'When a write is acknowledged. `batch`: once it is on disk, with one fdatasync for all writers that wait. ' +
+      '`always`: the same with a sync of its own. `none`: before it is on disk; a power loss can lose it.',
+    fallback: 'batch',
+  }),
+  volumeSizeLimitBytes: bytes({
+    doc: 'A volume takes no new files above this size.',
+    fallback: limits.VOLUME_SIZE_LIMIT_BYTES_DEFAULT,
+    min: MIB,
+    max: limits.VOLUME_SIZE_BYTES_MAX,
+  }),
+  maxVolumes: integer({
+    doc: 'Volumes that each directory may hold.',
+    fallback: 256,
+    min: 1,
+    max: limits.VOLUMES_PER_SERVER_MAX,
+  }),
+  fileSizeLimitBytes: bytes({
+    doc: 'Largest file of one request.',
+    fallback: limits.FILE_SIZE_BYTES_MAX_DEFAULT,
+    min: KIB,
+    max: GIB,
+  }),
+  bodyInFlightBytes: bytes({
+    doc: 'Bytes of request bodies that the process holds at a time. Requests above it get 429.',
+    fallback: limits.BODY_BYTES_IN_FLIGHT_MAX_DEFAULT,
+    min: MIB,
+    max: TIB,
+  }),
+  garbageThreshold: decimal({
+    doc: 'Volumes of which more than this share is deleted files are compacted.',
+    fallback: limits.GARBAGE_THRESHOLD_DEFAULT,
+    min: 0.01,
+    max: 1,
+  }),
+  ballastBytes: bytes({
+    doc: 'Room set aside in each directory, so that a full disk can still be compacted. 0 sets none aside.',
+    fallback: 256 * MIB,
+    min: 0,
+    max: TIB,
+  }),
+  indexMemoryBytes: bytes({
+    doc: 'Most memory for the index of all files. It is taken as files come, about 10 bytes for each.',
+    fallback: (machine) => Math.max(64 * MIB, Math.floor(machine.memoryBytes / 4 / MIB) * MIB),
+    fallbackDoc: "a quarter of the machine's memory",
+    min: 16 * MIB,
+    max: TIB,
+  }),
+  defaultReplication: text({
+    doc: 'Copies of a file whose request names no replication: in other data centers, other racks, other servers.',
+    fallback: '000',
+    placeholder: 'XYZ',
+    pattern: /^[0-2]{1,3}$/,
+    expected: 'up to three digits from 0 to 2',
+  }),
+
+  // The cluster.
+  dataCenter: text({
+    doc: 'Data center of this server.',
+    fallback: 'DefaultDataCenter',
+    placeholder: 'NAME',
+  }),
+  rack: text({ doc: 'Rack of this server.', fallback: 'DefaultRack', placeholder: 'NAME' }),
+  heartbeatMs: duration({
+    doc: 'Time between two reports of a volume server to its masters.',
+    fallback: limits.HEARTBEAT_PERIOD_MS_DEFAULT,
+    min: 50,
+    max: 60_000,
+  }),
+  clusterSecretFile: text({
+    doc: 'File with the secret that the servers of one cluster share. It is made at the first start.',
+    fallback: '',
+    fallbackDoc:
+      '`cluster.secret` in the first data directory for `server`; elsewhere `~/.config/cairn/cluster.secret`',
+    placeholder: 'FILE',
+  }),
+  clusterSecret: text({
+    doc: `The cluster's secret itself, at least ${CLUSTER_SECRET_BYTES_MIN} bytes. Better as a variable than as a flag, which others can see.`,
+    fallback: '',
+    fallbackDoc: 'read from `cluster-secret-file`',
+    secret: true,
+  }),
+
+  // Who may do what.
+  jwtSigningKey: text({
+    doc: 'Key of the tokens that writes and deletes must carry (HS256). Empty: none is asked for.',
+    fallback: '',
+    secret: true,
+  }),
+  jwtReadKey: text({
+    doc: 'Key of the tokens that reads must carry (HS256). Empty: none is asked for.',
+    fallback: '',
+    secret: true,
+  }),
+  basicAuthFile: text({
+    doc: 'File of `user:password` lines. With it, every request must carry one of them.',
+    fallback: '',
+    placeholder: 'FILE',
+  }),
+
+  // What it says.
+  logLevel: choice(LOG_LEVELS, { doc: 'The least important lines that are logged.', fallback: 'info' }),
+  logFormat: choice(LOG_FORMATS, {
+    doc: 'Log lines as JSON, or short for people.',
+    fallback: (machine) => (machine.logsToTerminal ? 'pretty' : 'json'),
+    fallbackDoc: '`pretty` on a terminal, else `json`',
+  }),
+
+  // Commands for people.
+  json: flag({ doc: 'Print the result as JSON.', fallback: false }),
+} as const
+
+export type SettingKey = keyof typeof SETTINGS
+
+type ValueOf<S> = S extends Setting<infer T> ? T : never
+
+/** All values, by key. A command gets those that it lists. */
+export type Settings = { readonly [K in SettingKey]: ValueOf<(typeof SETTINGS)[K]> }
+
+/** Settings of every command: how it logs. */
+export const COMMON_SETTINGS = ['logLevel', 'logFormat'] as const satisfies readonly SettingKey[]
+
+/** What a command that lists the keys `K` is given. Frozen. */
+export type Config<K extends SettingKey> = Pick<Settings, K | (typeof COMMON_SETTINGS)[number]>
+
+/** Conditions over several settings, checked once all are read. Throws `UsageError`. */
+export function checkTogether(values: Partial<Settings>): void {
+  const { tlsCert, tlsKey, masterPort, volumePort, clusterSecret } = values
+  if (tlsCert !== undefined && (tlsCert === '') !== (tlsKey === '')) {
+    throw new UsageError('--tls-cert and --tls-key go together')
+  }
+  if (masterPort !== undefined && masterPort !== 0 && masterPort === volumePort) {
+    throw new UsageError('--master-port and --volume-port must differ')
+  }
+  if (clusterSecret && Buffer.byteLength(clusterSecret) < CLUSTER_SECRET_BYTES_MIN) {
+    throw new UsageError(`the cluster secret must have at least ${CLUSTER_SECRET_BYTES_MIN} bytes`)
+  }
+}
+
+/** The name of a setting in flags (`--volume-size-limit`) and in the file (`volume-size-limit`). */
+export function nameOf(key: SettingKey): string {
+  const { unit } = SETTINGS[key]
+  const words = unit !== '' && key.endsWith(unit) ? key.slice(0, -unit.length) : key
+  return words.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+/** The name of a setting's environment variable: `CAIRN_VOLUME_SIZE_LIMIT`. */
+export function variableOf(key: SettingKey): string {
+  return `CAIRN_${nameOf(key).replaceAll('-', '_').toUpperCase()}`
+}

@@ -1,0 +1,167 @@
+/** Moving files between the local disk and a store, several at a time: what upload, download and delete share. */
+import { createReadStream, createWriteStream } from 'node:fs'
+import { link, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, relative } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Clock } from '../base/clock.ts'
+import { StoreError, toStoreError } from '../base/errors.ts'
+import { systemRandom } from '../base/random.ts'
+import { type ProgressOutput, startProgress } from '../bench/progress.ts'
+import type { CairnClient, UploadOptions } from '../client/cairn-client.ts'
+
+export interface TransferOutput {
+  /** One line of the result. */
+  line(text: string): void
+  /** One failure, with what it happened to. */
+  failure(what: string, error: StoreError): void
+  progress: ProgressOutput
+  clock: Clock
+}
+
+/** Runs `work` on each item, at most `parallel` at a time. Resolves to how many failed; each failure was shown. */
+export async function transferAll<T>(
+  items: readonly T[],
+  options: { label: string; parallel: number; nameOf: (item: T) => string; work: (item: T) => Promise<void> },
+  output: TransferOutput,
+): Promise<number> {
+  let [next, done, failed] = [0, 0, 0]
+  const failures: [string, StoreError][] = []
+  const worker = async () => {
+    while (next < items.length) {
+      const item = items[next++]!
+      try {
+        await options.work(item)
+        done++
+      } catch (error) {
+        failed++
+        failures.push([options.nameOf(item), toStoreError(error)])
+      }
+    }
+  }
+  // One file needs no bar.
+  const stop =
+    items.length > 1
+      ? startProgress({
+          output: output.progress,
+          clock: output.clock,
+          label: options.label,
+          total: items.length,
+          state: () => ({ done, failed }),
+        })
+      : () => undefined
+  await Promise.all(Array.from({ length: Math.min(options.parallel, items.length) }, worker))
+  stop()
+  // After the bar, so that they stay on the screen.
+  for (const [what, error] of failures) output.failure(what, error)
+  return failed
+}
+
+export interface LocalFile {
+  path: string
+  /** As it is shown: the base name, or the way from the directory that was asked for. */
+  shownName: string
+}
+
+/** The files named, and all those below the directories named. Links to directories are not followed. */
+export async function listFiles(
+  files: readonly string[],
+  directories: readonly string[],
+): Promise<LocalFile[]> {
+  const found: LocalFile[] = files.map((path) => ({ path, shownName: basename(path) }))
+  for (const directory of directories) {
+    const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(
+      (error: Error) => {
+        throw new StoreError('bad_request', `cannot read the directory ${directory}: ${error.message}`, {
+          cause: error,
+        })
+      },
+    )
+    for (const entry of entries) {
+      const path = join(entry.parentPath, entry.name)
+      const isFile =
+        entry.isFile() || (entry.isSymbolicLink() && (await stat(path).catch(() => undefined))?.isFile())
+      if (isFile) found.push({ path, shownName: relative(directory, path) })
+    }
+  }
+  return found
+}
+
+/** Stores one file, and shows what became of it as a line of JSON. */
+export async function uploadFile(
+  client: CairnClient,
+  file: LocalFile,
+  options: Pick<UploadOptions, 'collection' | 'ttl' | 'replication'>,
+  output: TransferOutput,
+): Promise<void> {
+  const info = await stat(file.path)
+  if (!info.isFile()) throw new StoreError('bad_request', 'not a file')
+  const stored = await client.upload(() => createReadStream(file.path, { highWaterMark: 1 << 18 }), {
+    ...options,
+    name: basename(file.path),
+    sizeBytes: info.size,
+    lastModifiedS: Math.max(0, Math.floor(info.mtimeMs / 1_000)),
+  })
+  const { fid, url, eTag } = stored
+  output.line(JSON.stringify({ fileName: file.shownName, fid, url, size: info.size, eTag }))
+}
+
+/** Where a download goes: to a path, or into a directory under the name it was stored with. */
+export type DownloadTarget = { path: string } | { directory: string; overwrite: boolean }
+
+/** Fetches one file. Its path holds the whole, verified file or is left as it was. */
+export async function downloadFile(
+  client: CairnClient,
+  fid: string,
+  target: DownloadTarget,
+): Promise<{ path: string; sizeBytes: number }> {
+  const download = await client.download(fid)
+  const path = 'path' in target ? target.path : join(target.directory, safeName(download.name) ?? fid)
+  const partial = join(
+    dirname(path),
+    `.${basename(path).slice(0, 100)}.${systemRandom.bytes(6).toString('hex')}.part`,
+  )
+  let sizeBytes = 0
+  const counted = async function* () {
+    for await (const piece of download.body) {
+      sizeBytes += piece.length
+      yield piece
+    }
+  }
+  try {
+    await pipeline(Readable.from(counted()), createWriteStream(partial, { flags: 'wx' }))
+    if ('path' in target || target.overwrite) await rename(partial, path)
+    else await linkNew(partial, path)
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw error
+  }
+  return { path, sizeBytes }
+}
+
+/** Gives a file its name unless that is taken. */
+async function linkNew(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    throw new StoreError('conflict', `${to} exists already`)
+  }
+  await rm(from)
+}
+
+/** Writes one file to standard output. What was written when it fails is to be thrown away. */
+export async function downloadToStdout(client: CairnClient, fid: string): Promise<void> {
+  const download = await client.download(fid)
+  await pipeline(Readable.from(download.body), process.stdout, { end: false })
+}
+
+/** A stored name as the name of a local file: never a path, never hidden. Undefined where nothing is left of it. */
+export function safeName(name: string | undefined): string | undefined {
+  const base = name
+    ?.split(/[/\\]/)
+    .at(-1)
+    ?.replace(/[\0-\x1f\x7f]/g, '_')
+    .replace(/^\.+/, '')
+  return base === undefined || base === '' ? undefined : base
+}
