@@ -60,12 +60,15 @@ export class CommonHeaders {
   }
 }
 
-/** Sends an outcome as the whole reply. `headers`: those of CommonHeaders. Never throws; a broken stream cuts the connection. */
-export function sendOutcome(response: ServerResponse, outcome: Outcome, headers: string[]): void {
+/**
+ * Sends an outcome as the whole reply and returns the length of its body. `headers`: those of CommonHeaders.
+ * Never throws; a broken stream cuts the connection.
+ */
+export function sendOutcome(response: ServerResponse, outcome: Outcome, headers: string[]): number {
   const { body } = outcome
   if (response.destroyed || response.headersSent) {
     if (isStream(body)) body.close()
-    return
+    return 0
   }
   for (let i = 0; i < outcome.headers.length; i++) headers.push(outcome.headers[i]!)
   const length = outcome.sizeBytes ?? bodyLength(body)
@@ -76,6 +79,7 @@ export function sendOutcome(response: ServerResponse, outcome: Outcome, headers:
   else if (isStream(body)) void streamBody(response, body)
   else if (body === undefined) response.end()
   else response.end(body)
+  return body === undefined || response.req.method === 'HEAD' ? 0 : length
 }
 
 function isStream(body: Outcome['body']): body is BodyStream {

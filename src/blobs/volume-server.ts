@@ -1,0 +1,268 @@
+/**
+ * The volume server's HTTP: files by id, status pages, and the master's calls. One instance a thread; all of them
+ * listen on one port and see the same volumes. What the replies are is in `volume/`; here is who may ask, and the way
+ * from request to reply: route by character codes first, everything else only for those who need it.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../base/clock.ts'
+import { CLUSTER_MESSAGE_BYTES_MAX } from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import type { VolumeAdmin } from '../disk/volume-admin.ts'
+import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../net/basic-auth.ts'
+import { type Body, type BodyBudget, collectBody, drain, readBody } from '../net/body.ts'
+import type { HttpClient } from '../net/http-client.ts'
+import { HttpServer, type HttpServerSettings, type ListenOptions } from '../net/http-server.ts'
+import {
+  CommonHeaders,
+  errorOutcome,
+  JSON_HEADERS,
+  jsonOutcome,
+  type Outcome,
+  rawHeader,
+  sendOutcome,
+} from '../net/reply.ts'
+import type { ClusterAuth } from './cluster-auth.ts'
+import { failureOutcome } from './volume/errors.ts'
+import { plainFid } from './volume/file-path.ts'
+import { type FileRequest, FileService } from './volume/file-service.ts'
+import type { VolumesView } from './volume/read.ts'
+import { RemoteBlobs } from './volume/remote-blobs.ts'
+import { MARK, marksOf } from './volume/request-marks.ts'
+import { statusPage } from './volume/status.ts'
+import type { SyncMode } from './volume/write.ts'
+import { answerVolumeAdmin, isVolumeAdminPath } from './volume-admin-door.ts'
+import type { VolumeCounters } from './volume-counters.ts'
+
+export interface VolumeServerOptions {
+  volumes: VolumesView
+  admin: VolumeAdmin
+  clusterAuth: ClusterAuth
+  /** Of this volume server, the same in all of its threads. */
+  nodeId: string
+  clock: Clock
+  random: Random
+  log: Log
+  /** The program's, for the Server header and status pages. */
+  version: string
+  counters: VolumeCounters
+  bodyBudget: BodyBudget
+  sync: SyncMode
+  /** One file, and what stored gzip may inflate to. */
+  fileSizeBytesMax: number
+  /** For chunks that live on other servers. */
+  http: HttpClient
+  /** `host:port` of the servers that hold a volume. */
+  lookup: (volumeId: number) => Promise<string[]>
+  /** Text of the `/metrics` page. */
+  metrics: () => Promise<{ contentType: string; text: string }>
+  /** Asked for on everything but `/healthz` and the master's calls. */
+  basicAuth?: BasicAuth
+  /** Keys of the master; without one, that kind of access needs no token. */
+  jwt?: { readKey?: string; writeKey?: string }
+  tls?: { cert: string | Buffer; key: string | Buffer }
+  settings?: Partial<HttpServerSettings>
+}
+
+/** Places in the counters. */
+const KIND = { read: 0, write: 1, delete: 2, other: 3 } as const
+const ALLOWED_METHODS = 'PUT, POST, GET, HEAD, DELETE, OPTIONS'
+/** What boundaries and part headers may add to a file. */
+const FORM_OVERHEAD_BYTES_MAX = 64 * 1024
+
+export class VolumeServer {
+  readonly #options: VolumeServerOptions
+  readonly #server: HttpServer
+  readonly #common: CommonHeaders
+  readonly #files: FileService
+  /** Whether every GET must be looked at for credentials before it is answered. */
+  readonly #guardsReads: boolean
+
+  constructor(options: VolumeServerOptions) {
+    this.#options = options
+    const { clock, random, log, sync, fileSizeBytesMax, volumes, version, jwt = {} } = options
+    this.#common = new CommonHeaders({ clock, random, server: `Cairn/${version}` })
+    const scheme = options.tls === undefined ? 'http' : 'https'
+    const remote = new RemoteBlobs({ http: options.http, clock, lookup: options.lookup, scheme, jwt })
+    const chunks = { volumes, remote, inflatedBytesMax: fileSizeBytesMax }
+    this.#files = new FileService({ chunks, clock, random, log, sync, fileSizeBytesMax, jwt })
+    this.#guardsReads = options.basicAuth !== undefined || jwt.readKey !== undefined
+    this.#server = new HttpServer({
+      clock,
+      handler: (request, response) => this.#handle(request, response),
+      errorBody: (_status, reason) => ({
+        contentType: 'application/json',
+        body: JSON.stringify({ error: reason }),
+      }),
+      tls: options.tls,
+      settings: options.settings,
+      onHandlerError: (error) => log.error({ error }, 'a request failed by a bug'),
+    })
+  }
+
+  /** Starts to serve; gives the port. Throws `in_use`, `bad_request`. */
+  listen(options: ListenOptions): Promise<number> {
+    return this.#server.listen(options)
+  }
+
+  /** Stops accepting and lets the requests in flight finish, for a bounded time. */
+  close(): Promise<void> {
+    return this.#server.close()
+  }
+
+  get connectionCount(): number {
+    return this.#server.connectionCount
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse): void | Promise<void> {
+    const { rawHeaders } = request
+    const url = request.url!
+    const marks = marksOf(rawHeaders)
+    const exchange: Exchange = { request, response, marks, kind: KIND.read, bytesReceived: 0 }
+    if (request.method === 'GET' && !this.#guardsReads) {
+      const fid = plainFid(url)
+      if (fid !== undefined) return this.#answer(exchange, this.#files.readPlain(fid, rawHeaders, marks))
+    }
+    const question = url.indexOf('?')
+    const path = question < 0 ? url : url.slice(0, question)
+    const queryText = question < 0 ? '' : url.slice(question + 1)
+    return this.#handleAny(exchange, { method: request.method!, path, queryText, rawHeaders, marks })
+  }
+
+  #handleAny(exchange: Exchange, asked: FileRequest): void | Promise<void> {
+    const refusal = this.#refusal(asked)
+    if (refusal !== undefined) return this.#answer(ofKind(exchange, KIND.other), refusal)
+    switch (asked.method) {
+      case 'GET':
+      case 'HEAD': {
+        const page = this.#page(asked)
+        if (page !== undefined) return this.#answer(ofKind(exchange, KIND.other), page)
+        return this.#answer(exchange, this.#files.read(asked))
+      }
+      case 'POST':
+      case 'PUT':
+        if (isVolumeAdminPath(asked.path)) return this.#handleAdmin(ofKind(exchange, KIND.other))
+        return this.#handleWrite(ofKind(exchange, KIND.write), asked)
+      case 'DELETE':
+        return this.#answer(ofKind(exchange, KIND.delete), this.#files.remove(asked))
+      case 'OPTIONS': {
+        const headers = ['Access-Control-Allow-Methods', ALLOWED_METHODS, 'Access-Control-Allow-Headers', '*']
+        return this.#answer(ofKind(exchange, KIND.other), { status: 200, headers, body: undefined })
+      }
+      default: {
+        const outcome = errorOutcome(405, `method ${asked.method} is not allowed`)
+        outcome.headers.push('Allow', ALLOWED_METHODS)
+        return this.#answer(ofKind(exchange, KIND.other), outcome)
+      }
+    }
+  }
+
+  /** 401 for requests that lack a password. Health checks and preflights have none; the master signs its calls. */
+  #refusal({ method, path, rawHeaders }: FileRequest): Outcome | undefined {
+    const { basicAuth } = this.#options
+    if (basicAuth === undefined || path === '/healthz' || method === 'OPTIONS' || isVolumeAdminPath(path)) {
+      return undefined
+    }
+    if (basicAuth.user(rawHeader(rawHeaders, 'authorization')) !== undefined) return undefined
+    const outcome = errorOutcome(401, 'wrong user or password')
+    outcome.headers.push('WWW-Authenticate', BASIC_AUTH_CHALLENGE)
+    return outcome
+  }
+
+  /** The pages that are no files. */
+  #page({ path, queryText }: FileRequest): Outcome | Promise<Outcome> | undefined {
+    switch (path) {
+      case '/healthz':
+        return { status: 200, headers: [], body: undefined }
+      case '/status':
+        return this.#statusPage((new URLSearchParams(queryText).get('pretty') ?? '') !== '')
+      case '/metrics':
+        return this.#metricsPage()
+      case '/':
+      case '/favicon.ico':
+        return errorOutcome(404, 'no such page')
+      default:
+        return undefined
+    }
+  }
+
+  async #statusPage(pretty: boolean): Promise<Outcome> {
+    return jsonOutcome(200, statusPage(await this.#options.admin.status(), this.#options.version), pretty)
+  }
+
+  async #metricsPage(): Promise<Outcome> {
+    const { contentType, text } = await this.#options.metrics()
+    return { status: 200, headers: ['Content-Type', contentType], body: Buffer.from(text) }
+  }
+
+  #handleWrite(exchange: Exchange, asked: FileRequest): void | Promise<void> {
+    const target = this.#files.prepareWrite(asked)
+    if ('status' in target) return this.#answer(exchange, target)
+    const { fileSizeBytesMax, bodyBudget: budget } = this.#options
+    const options = { bytesMax: fileSizeBytesMax + FORM_OVERHEAD_BYTES_MAX, budget }
+    collectBody(exchange.request, exchange.response, options, (error, body) => {
+      if (error !== undefined) return void this.#answer(exchange, failureOutcome(error, target.query.pretty)!)
+      exchange.bytesReceived = body!.bytes.length
+      const outcome = this.#files.write(target, body!.bytes)
+      if (!(outcome instanceof Promise)) {
+        body!.release()
+        this.#reply(exchange, outcome)
+        return
+      }
+      void outcome.then((settled) => {
+        body!.release()
+        this.#reply(exchange, settled)
+      })
+    })
+  }
+
+  async #handleAdmin(exchange: Exchange): Promise<void> {
+    const { admin, clusterAuth: auth, nodeId } = this.#options
+    const { request, response } = exchange
+    let body: Body
+    try {
+      body = await readBody(request, response, { bytesMax: CLUSTER_MESSAGE_BYTES_MAX })
+    } catch (error) {
+      return this.#reply(exchange, failureOutcome(error)!)
+    }
+    const message = { method: request.method!, path: request.url!, body: body.bytes }
+    const { authorization } = request.headers
+    const { status, body: json } = await answerVolumeAdmin({ auth, admin, nodeId }, message, authorization)
+    this.#reply(exchange, { status, headers: [...JSON_HEADERS], body: Buffer.from(json) })
+  }
+
+  #answer(exchange: Exchange, outcome: Outcome | Promise<Outcome>): void | Promise<void> {
+    if (!(outcome instanceof Promise)) return this.#reply(exchange, outcome)
+    return outcome.then((settled) => this.#reply(exchange, settled))
+  }
+
+  #reply(exchange: Exchange, outcome: Outcome): void {
+    const { request, response, marks, kind, bytesReceived } = exchange
+    const headers = this.#common.begin()
+    if ((marks & MARK.origin) !== 0) {
+      headers.push('Access-Control-Allow-Origin', '*', 'Access-Control-Allow-Credentials', 'true')
+    }
+    const sent = sendOutcome(response, outcome, headers)
+    this.#options.counters.note(kind, outcome.status, { received: bytesReceived, sent })
+    if (!request.complete) {
+      const { drainBytesMax, drainMsMax } = this.#server.settings
+      drain(request, { clock: this.#options.clock, bytesMax: drainBytesMax, msMax: drainMsMax })
+    }
+  }
+}
+
+/** One request on its way to its reply. */
+interface Exchange {
+  request: IncomingMessage
+  response: ServerResponse
+  /** Bits of MARK. */
+  marks: number
+  /** One of KIND. */
+  kind: number
+  bytesReceived: number
+}
+
+function ofKind(exchange: Exchange, kind: number): Exchange {
+  exchange.kind = kind
+  return exchange
+}

@@ -1,0 +1,46 @@
+/** The store's errors as a volume server's replies. */
+import { type ErrorCode, type StoreError, toStoreError } from '../../base/errors.ts'
+import { errorOutcome, type Outcome } from '../../net/reply.ts'
+
+/** HTTP status of each error. 409 asks the client for another volume, 5xx for another try. */
+export const VOLUME_STATUS = {
+  bad_request: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  cookie_mismatch: 500, // what SeaweedFS's clients know
+  volume_not_found: 404,
+  volume_exists: 409,
+  collection_not_found: 404,
+  read_only: 409,
+  volume_full: 409,
+  no_writable_volume: 409,
+  disk_full: 507,
+  index_full: 507,
+  too_large: 413,
+  too_many_requests: 429,
+  corrupt: 500,
+  io_error: 500,
+  in_use: 409,
+  unsupported: 501,
+  conflict: 409,
+  unavailable: 503,
+  timeout: 504,
+  internal: 500,
+} as const satisfies Record<ErrorCode, number>
+
+/** The reply to an expected failure; undefined for what is a bug. */
+export function failureOutcome(error: unknown, pretty = false): Outcome | undefined {
+  const failure = toStoreError(error)
+  if (failure.code === 'internal') return undefined
+  const outcome = errorOutcome(VOLUME_STATUS[failure.code], messageOf(failure), pretty)
+  if (failure.code === 'too_many_requests' || failure.code === 'unavailable')
+    outcome.headers.push('Retry-After', '1')
+  return outcome
+}
+
+function messageOf(failure: StoreError): string {
+  return failure.code === 'cookie_mismatch'
+    ? `failed to write to local disk: ${failure.message}`
+    : failure.message
+}

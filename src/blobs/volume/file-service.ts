@@ -1,0 +1,192 @@
+/**
+ * What can be done with files over HTTP, from the parts of a request to an outcome. It knows no socket: whoever has
+ * parsed a request may ask. Outcomes come at once where the disk lets them, and as promises where something is waited for.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { StoreError } from '../../base/errors.ts'
+import type { Fid } from '../../base/fid.ts'
+import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
+import { verifyFidToken } from '../../net/jwt.ts'
+import { errorOutcome, type Outcome, rawHeader } from '../../net/reply.ts'
+import { failureOutcome } from './errors.ts'
+import { type FilePath, parseFilePath, plainFid } from './file-path.ts'
+import type { ChunkReader } from './manifest.ts'
+import { type FileQuery, NO_QUERY, parseFileQuery } from './query.ts'
+import { FileReader, type ReadRequest } from './read.ts'
+import { removeFile } from './remove.ts'
+import { parseUpload, type Upload, uploadHeadersOf } from './upload.ts'
+import { requireVolume, type SyncMode, storeUpload } from './write.ts'
+
+export interface FileRequest {
+  method: string
+  /** The request target up to the question mark, as received. */
+  path: string
+  /** What stands behind the question mark; '' without one. */
+  queryText: string
+  rawHeaders: readonly string[]
+  /** Bits of MARK. */
+  marks: number
+}
+
+/** A write that was looked at before its body is read. */
+export interface WriteTarget {
+  fid: Fid
+  query: Readonly<FileQuery>
+  pathName: string
+  rawHeaders: readonly string[]
+}
+
+export interface FileServiceOptions {
+  chunks: ChunkReader
+  clock: Clock
+  random: Random
+  log: Log
+  sync: SyncMode
+  fileSizeBytesMax: number
+  jwt: { readKey?: string; writeKey?: string }
+}
+
+export class FileService {
+  readonly #options: FileServiceOptions
+  readonly #reader: FileReader
+
+  constructor(options: FileServiceOptions) {
+    this.#options = options
+    this.#reader = new FileReader({ ...options.chunks, random: options.random })
+  }
+
+  /** GET of a path that is a plain file id, without query and without credentials. */
+  readPlain(fid: Fid, rawHeaders: readonly string[], marks: number): Outcome | Promise<Outcome> {
+    return this.#read({ fid, isHead: false, rawHeaders, marks, query: NO_QUERY, filename: undefined })
+  }
+
+  /** GET and HEAD of any path of a file. */
+  read(request: FileRequest): Outcome | Promise<Outcome> {
+    const { rawHeaders, marks } = request
+    try {
+      const { file, query } = parseTarget(request)
+      this.#verifyToken(this.#options.jwt.readKey, request, { file, query })
+      const { fid, filename } = file
+      return this.#read({ fid, isHead: request.method === 'HEAD', rawHeaders, marks, query, filename })
+    } catch (error) {
+      return this.#failure(error, false)
+    }
+  }
+
+  #read(request: ReadRequest): Outcome | Promise<Outcome> {
+    const { pretty } = request.query
+    try {
+      const outcome = this.#reader.read(request)
+      if (!(outcome instanceof Promise)) return outcome
+      return outcome.catch((error: unknown) => this.#failure(error, pretty))
+    } catch (error) {
+      return this.#failure(error, pretty)
+    }
+  }
+
+  /** Checks all that can be known of a POST or PUT before its body: the caller's right, the path, the query, the volume. */
+  prepareWrite(request: FileRequest): WriteTarget | Outcome {
+    const { path, queryText, rawHeaders } = request
+    const { jwt, chunks } = this.#options
+    try {
+      const plain = queryText === '' && jwt.writeKey === undefined ? plainFid(path) : undefined
+      if (plain !== undefined) {
+        requireVolume(chunks.volumes.get(plain.volumeId), plain.volumeId)
+        return { fid: plain, query: NO_QUERY, pathName: path.slice(1), rawHeaders }
+      }
+      const { file, query } = parseTarget(request)
+      if (!file.isComma) throw new StoreError('bad_request', 'writes need the form /volume,fid')
+      this.#verifyToken(jwt.writeKey, request, { file, query })
+      requireVolume(chunks.volumes.get(file.fid.volumeId), file.fid.volumeId)
+      return { fid: file.fid, query, pathName: file.lastSegment, rawHeaders }
+    } catch (error) {
+      return this.#failure(error, false)
+    }
+  }
+
+  /** Stores the body of a write. The outcome says so only once it is as durable as configured. */
+  write(target: WriteTarget, body: Buffer): Outcome | Promise<Outcome> {
+    const { pretty } = target.query
+    try {
+      const { clock, fileSizeBytesMax } = this.#options
+      const upload = parseUpload({
+        fid: target.fid,
+        query: target.query,
+        pathName: target.pathName,
+        headers: uploadHeadersOf(target.rawHeaders),
+        body,
+        nowS: Math.floor(clock.nowMs() / 1_000),
+        inflatedBytesMax: fileSizeBytesMax,
+      })
+      const outcome =
+        upload instanceof Promise
+          ? upload.then((parsed) => this.#store(target, parsed))
+          : this.#store(target, upload)
+      if (!(outcome instanceof Promise)) return outcome
+      return outcome.catch((error: unknown) => this.#failure(error, pretty))
+    } catch (error) {
+      return this.#failure(error, pretty)
+    }
+  }
+
+  #store(target: WriteTarget, upload: Upload): Outcome | Promise<Outcome> {
+    const { fileSizeBytesMax, chunks, sync } = this.#options
+    if (upload.needle.data.length > fileSizeBytesMax) {
+      throw new StoreError('too_large', `file over the limit of ${fileSizeBytesMax} bytes`)
+    }
+    const { volumeId } = target.fid
+    const volume = requireVolume(chunks.volumes.get(volumeId), volumeId)
+    const { fsync, pretty } = target.query
+    return storeUpload(volume, upload, { sync, fsync, pretty })
+  }
+
+  async remove(request: FileRequest): Promise<Outcome> {
+    const { jwt, sync, chunks } = this.#options
+    try {
+      const { file, query } = parseTarget(request)
+      this.#verifyToken(jwt.writeKey, request, { file, query })
+      const { fsync, pretty } = query
+      const authorization = rawHeader(request.rawHeaders, 'authorization')
+      const keepChunks = query.manifest === false
+      return await removeFile({ fid: file.fid, sync, fsync, pretty, keepChunks, authorization }, chunks)
+    } catch (error) {
+      return this.#failure(error, false)
+    }
+  }
+
+  #verifyToken(
+    key: string | undefined,
+    request: FileRequest,
+    { file, query }: { file: FilePath; query: Readonly<FileQuery> },
+  ): void {
+    if (key === undefined) return
+    const token = query.jwt ?? bearerToken(request.rawHeaders) ?? cookieToken(request.rawHeaders) ?? ''
+    verifyFidToken(key, token, { fid: file.fidText, nowS: this.#options.clock.nowMs() / 1_000 })
+  }
+
+  /** The reply to what was thrown. A bug is logged, and is answered like one. */
+  #failure(error: unknown, pretty: boolean): Outcome {
+    const { log } = this.#options
+    if (error instanceof StoreError && (error.code === 'corrupt' || error.code === 'io_error')) {
+      log.warn({ error }, 'the disk gave an error or damaged bytes')
+    }
+    const outcome = failureOutcome(error, pretty)
+    if (outcome !== undefined) return outcome
+    log.error({ error }, 'a request failed by a bug')
+    return errorOutcome(500, 'internal error', pretty)
+  }
+}
+
+function parseTarget({ path, queryText }: FileRequest): { file: FilePath; query: Readonly<FileQuery> } {
+  const query = queryText === '' ? NO_QUERY : parseFileQuery(queryText)
+  return { file: parseFilePath(path), query }
+}
+
+function bearerToken(rawHeaders: readonly string[]): string | undefined {
+  return /^bearer +([^ ]+) *$/i.exec(rawHeader(rawHeaders, 'authorization') ?? '')?.[1]
+}
+
+function cookieToken(rawHeaders: readonly string[]): string | undefined {
+  return /(?:^|; *)AT=([^; ]+)/.exec(rawHeader(rawHeaders, 'cookie') ?? '')?.[1]
+}

@@ -1,0 +1,131 @@
+/** The query of a file's URL, every value checked: a number that is none is an error, never a silent default. */
+import { StoreError } from '../../base/errors.ts'
+import { parseTtl } from '../../base/ttl.ts'
+
+export interface FileQuery {
+  /** `ts`: last modified, seconds since 1970. */
+  lastModifiedS: number | undefined
+  /** `ttl` as stored; undefined when not given. */
+  ttl: number | undefined
+  /** `cm`: the upload is a chunk manifest; `false` on a read gives the manifest itself. */
+  manifest: boolean | undefined
+  fsync: boolean
+  /** `type=replicate`: sent by another volume server. */
+  isReplicate: boolean
+  jwt: string | undefined
+  /** `dl`: as an attachment. */
+  download: boolean
+  readDeleted: boolean
+  pretty: boolean
+  /** Headers that replace the reply's own (`response-content-type` and its like): name, value, … */
+  responseHeaders: string[]
+}
+
+export const NO_QUERY: Readonly<FileQuery> = {
+  lastModifiedS: undefined,
+  ttl: undefined,
+  manifest: undefined,
+  fsync: false,
+  isReplicate: false,
+  jwt: undefined,
+  download: false,
+  readDeleted: false,
+  pretty: false,
+  responseHeaders: [],
+}
+
+const RESPONSE_HEADERS: readonly [parameter: string, header: string][] = [
+  ['response-cache-control', 'Cache-Control'],
+  ['response-content-disposition', 'Content-Disposition'],
+  ['response-content-encoding', 'Content-Encoding'],
+  ['response-content-language', 'Content-Language'],
+  ['response-content-type', 'Content-Type'],
+  ['response-expires', 'Expires'],
+]
+/** Whole numbers that mean something for images. */
+const IMAGE_NUMBERS = ['width', 'height', 'crop_x1', 'crop_y1', 'crop_x2', 'crop_y2']
+const IMAGE_MODES = ['', 'fit', 'fill']
+/** Last modified is stored in 5 bytes. */
+const LAST_MODIFIED_S_MAX = 2 ** 40 - 1
+
+/** Parses what stands behind the `?`. Throws `bad_request` naming the parameter. */
+export function parseFileQuery(text: string): FileQuery {
+  const values = parseQuery(text)
+  const ttl = values.get('ttl')
+  for (const name of IMAGE_NUMBERS) wholeNumber(values, name, 0xffff)
+  oneOf(values, 'mode', IMAGE_MODES)
+  return {
+    lastModifiedS: wholeNumber(values, 'ts', LAST_MODIFIED_S_MAX),
+    ttl: ttl === undefined ? undefined : parseTtl(ttl),
+    manifest: flag(values, 'cm'),
+    fsync: flag(values, 'fsync') ?? false,
+    isReplicate: oneOf(values, 'type', ['', 'replicate']) === 'replicate',
+    jwt: values.get('jwt'),
+    download: flag(values, 'dl') ?? false,
+    readDeleted: flag(values, 'readDeleted') ?? false,
+    pretty: (values.get('pretty') ?? '') !== '',
+    responseHeaders: responseHeaders(values),
+  }
+}
+
+/** Names and values, decoded, the first of each name. */
+export function parseQuery(text: string): Map<string, string> {
+  const values = new Map<string, string>()
+  for (const pair of text.split('&')) {
+    if (pair === '') continue
+    const equals = pair.indexOf('=')
+    const name = decode(equals < 0 ? pair : pair.slice(0, equals))
+    if (!values.has(name)) values.set(name, equals < 0 ? '' : decode(pair.slice(equals + 1)))
+  }
+  return values
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch (error) {
+    throw new StoreError('bad_request', 'malformed percent encoding in the query', { cause: error })
+  }
+}
+
+function wholeNumber(values: Map<string, string>, name: string, max: number): number | undefined {
+  const text = values.get(name)
+  if (text === undefined || text === '') return undefined
+  const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN
+  if (!(value <= max)) throw new StoreError('bad_request', `${name} is not a whole number from 0 to ${max}`)
+  return value
+}
+
+function flag(values: Map<string, string>, name: string): boolean | undefined {
+  const text = values.get(name)
+  if (text === undefined || text === '') return undefined
+  if (/^(1|t|true)$/i.test(text)) return true
+  if (/^(0|f|false)$/i.test(text)) return false
+  throw new StoreError('bad_request', `${name} is neither true nor false`)
+}
+
+function oneOf(values: Map<string, string>, name: string, allowed: readonly string[]): string {
+  const text = values.get(name) ?? ''
+  if (allowed.includes(text)) return text
+  throw new StoreError(
+    'bad_request',
+    `${name} is not one of: ${allowed.filter((each) => each !== '').join(', ')}`,
+  )
+}
+
+function responseHeaders(values: Map<string, string>): string[] {
+  const headers: string[] = []
+  for (const [parameter, header] of RESPONSE_HEADERS) {
+    const value = values.get(parameter)
+    if (value === undefined || value === '') continue
+    const bytes = Buffer.from(value, 'utf8').toString('latin1')
+    if (!isHeaderValue(bytes)) throw new StoreError('bad_request', `${parameter} holds a control character`)
+    headers.push(header, bytes)
+  }
+  return headers
+}
+
+/** Whether bytes (as a latin1 string) may stand in a header. */
+export function isHeaderValue(value: string): boolean {
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
+}

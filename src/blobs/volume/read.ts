@@ -1,0 +1,302 @@
+/**
+ * GET and HEAD of a file. The usual case, a small file without any condition, goes straight from needle to outcome;
+ * everything else (ranges, conditions, stored gzip, manifests, large files) goes by `answerFully`.
+ */
+import { StoreError } from '../../base/errors.ts'
+import type { Fid } from '../../base/fid.ts'
+import { DATE_CACHE_ENTRIES, MANIFEST_BYTES_MAX } from '../../base/limits.ts'
+import type { Random } from '../../base/random.ts'
+import type { Needle } from '../../disk/needle.ts'
+import type { Volume } from '../../disk/volume.ts'
+import { evaluateConditions, formatHttpDate, ifRangeHolds } from '../../net/conditional.ts'
+import { formatContentDisposition } from '../../net/content-disposition.ts'
+import { parseRanges } from '../../net/ranges.ts'
+import { errorOutcome, type Outcome, rawHeader } from '../../net/reply.ts'
+import { type ByteSource, memorySource, rangeOutcome, rangesOutcome, wholeOutcome } from './byte-source.ts'
+import { inflate, looksGzipped } from './inflate.ts'
+import { type ChunkReader, manifestSource, parseManifest, plainData, storedData } from './manifest.ts'
+import { mimeTypeOfName, OCTET_STREAM } from './mime-types.ts'
+import { pairHeaders } from './pairs.ts'
+import { type FileQuery, isHeaderValue, NO_QUERY } from './query.ts'
+import { MARK } from './request-marks.ts'
+
+/** One thread's view of the volumes, as far as the HTTP face needs it. */
+export interface VolumesView {
+  get(volumeId: number): Volume | undefined
+}
+
+export interface ReadRequest {
+  fid: Fid
+  isHead: boolean
+  rawHeaders: readonly string[]
+  /** Bits of MARK. */
+  marks: number
+  query: Readonly<FileQuery>
+  /** A name that the URL gives the file. */
+  filename: string | undefined
+}
+
+/** Bodies up to this size leave as a latin1 string, together with their head, in one write. */
+const STRING_BODY_BYTES_MAX = 16 * 1024
+const NOT_FOUND: Outcome = { status: 404, headers: [], body: undefined }
+const READ_DELETED = { readDeleted: true }
+const SPECIAL_MARKS = MARK.range | MARK.conditional
+
+export class FileReader {
+  readonly #chunks: ChunkReader
+  readonly #random: Random
+  readonly #dates = new DateCache()
+
+  constructor(options: ChunkReader & { random: Random }) {
+    this.#chunks = options
+    this.#random = options.random
+  }
+
+  /** The reply. Throws or rejects with `corrupt`, `io_error`, `timeout`, `unavailable`. */
+  read(request: ReadRequest): Outcome | Promise<Outcome> {
+    const volume = this.#chunks.volumes.get(request.fid.volumeId)
+    if (volume === undefined) return NOT_FOUND
+    const found = request.query.readDeleted
+      ? volume.read(request.fid, READ_DELETED)
+      : volume.read(request.fid)
+    if (found instanceof Promise) return found.then((needle) => this.#answer(request, needle))
+    return this.#answer(request, found)
+  }
+
+  #answer(request: ReadRequest, needle: Needle | undefined): Outcome | Promise<Outcome> {
+    if (needle === undefined) return NOT_FOUND
+    const isPlain =
+      (request.marks & SPECIAL_MARKS) === 0 &&
+      request.query === NO_QUERY &&
+      request.filename === undefined &&
+      !needle.manifest &&
+      !needle.gzipped &&
+      needle.pairs === undefined &&
+      needle.data !== undefined
+    if (!isPlain) return this.#answerFully(request, needle)
+    const headers = ['Accept-Ranges', 'bytes', 'ETag', etagOf(needle)]
+    this.#pushFileHeaders(headers, needle, '')
+    const data = needle.data!
+    if (request.isHead) return { status: 200, headers, body: undefined, sizeBytes: data.length }
+    return { status: 200, headers, body: smallBody(data) }
+  }
+
+  /** Last-Modified, Content-Disposition and Content-Type of a needle as it is stored. */
+  #pushFileHeaders(headers: string[], needle: Needle, urlName: string): void {
+    if (needle.lastModifiedS) headers.push('Last-Modified', this.#dates.format(needle.lastModifiedS))
+    const name = urlName !== '' || needle.name === undefined ? urlName : needle.name.toString('latin1')
+    if (name !== '') headers.push('Content-Disposition', formatContentDisposition('inline', name))
+    const type = contentType(needle.mime?.toString('latin1'), name, needle.dataSizeBytes)
+    if (type !== undefined) headers.push('Content-Type', type)
+  }
+
+  async #answerFully(request: ReadRequest, needle: Needle): Promise<Outcome> {
+    // What is borrowed is gone with the next read of this thread, so it is copied before anything is waited for.
+    if (needle.borrowed) {
+      needle.data = Buffer.from(needle.data!)
+      needle.borrowed = false
+    }
+    let isStreamed = false
+    try {
+      const outcome = await this.#outcomeOf(request, needle)
+      isStreamed = typeof outcome.body === 'object' && 'pieces' in outcome.body
+      return outcome
+    } catch (error) {
+      const isTooLarge = error instanceof StoreError && error.code === 'too_large'
+      if (isTooLarge)
+        return errorOutcome(406, `${error.message}; ask with Accept-Encoding: gzip`, request.query.pretty)
+      throw error
+    } finally {
+      if (!isStreamed) closeLarge(needle)
+    }
+  }
+
+  async #outcomeOf(request: ReadRequest, needle: Needle): Promise<Outcome> {
+    const validators = { etag: etagOf(needle), lastModifiedS: needle.lastModifiedS || undefined }
+    const headers = ['Accept-Ranges', 'bytes', 'ETag', validators.etag]
+    if (needle.lastModifiedS) headers.push('Last-Modified', this.#dates.format(needle.lastModifiedS))
+    if ((request.marks & MARK.conditional) !== 0) {
+      const status = evaluateConditions(conditionsOf(request.rawHeaders), validators)
+      if (status === 304) return { status, headers: headers.slice(2), body: undefined }
+      if (status === 412)
+        return errorOutcome(412, 'the file does not meet the condition', request.query.pretty)
+    }
+    if (needle.pairs !== undefined) headers.push(...pairHeaders(needle.pairs))
+    const content = await this.#contentOf(request, needle, headers)
+    addContentHeaders(headers, content, request.query)
+    const overrides = request.query.responseHeaders
+    for (let i = 0; i < overrides.length; i += 2) setHeader(headers, overrides[i]!, overrides[i + 1]!)
+    const outcome = this.#rangedOutcome(request, { source: content.source, headers, validators })
+    if (!request.isHead) return outcome
+    closeSource(outcome, content.source)
+    return { status: outcome.status, headers, body: undefined, sizeBytes: content.source.sizeBytes }
+  }
+
+  /** The bytes to serve, and what names and describes them. */
+  async #contentOf(request: ReadRequest, needle: Needle, headers: string[]): Promise<Content> {
+    const urlName = request.filename === undefined ? '' : Buffer.from(request.filename).toString('latin1')
+    const storedName = needle.name?.toString('latin1') ?? ''
+    const { inflatedBytesMax } = this.#chunks
+    if (needle.manifest && request.query.manifest !== false) {
+      const manifest = parseManifest(await plainData(needle, MANIFEST_BYTES_MAX))
+      headers.push('X-File-Store', 'chunked')
+      closeLarge(needle)
+      const authorization = rawHeader(request.rawHeaders, 'authorization')
+      const name = urlName || Buffer.from(manifest.name).toString('latin1')
+      const source = manifestSource(manifest, this.#chunks, authorization)
+      return { source, name, mime: Buffer.from(manifest.mime).toString('latin1') }
+    }
+    const description = { name: urlName || storedName, mime: needle.mime?.toString('latin1') }
+    const source = sourceOf(needle)
+    if (!needle.gzipped) return { source, ...description }
+    const isGzip = source.whole === undefined || looksGzipped(source.whole)
+    if (isGzip && acceptsGzip(request)) {
+      headers.push('Content-Encoding', 'gzip', 'Vary', 'Accept-Encoding')
+      return { source, ...description }
+    }
+    const stored = await storedData(needle, inflatedBytesMax)
+    closeLarge(needle)
+    return { source: memorySource(await inflateForReader(stored, inflatedBytesMax)), ...description }
+  }
+
+  #rangedOutcome(
+    request: ReadRequest,
+    file: {
+      source: ByteSource
+      headers: string[]
+      validators: { etag: string; lastModifiedS: number | undefined }
+    },
+  ): Outcome {
+    const { source, headers, validators } = file
+    const wantsRange =
+      !request.isHead &&
+      (request.marks & MARK.range) !== 0 &&
+      ifRangeHolds(rawHeader(request.rawHeaders, 'if-range'), validators)
+    if (!wantsRange) return wholeOutcome(source, headers)
+    const ranges = parseRanges(rawHeader(request.rawHeaders, 'range'), source.sizeBytes)
+    if (ranges === undefined) return wholeOutcome(source, headers)
+    if (ranges === 'invalid') {
+      source.close()
+      const outcomeHeaders = [
+        'Content-Type',
+        'text/plain; charset=utf-8',
+        'X-Content-Type-Options',
+        'nosniff',
+      ]
+      outcomeHeaders.push('Accept-Ranges', 'bytes', 'Content-Range', `bytes */${source.sizeBytes}`)
+      return { status: 416, headers: outcomeHeaders, body: 'invalid range\n' }
+    }
+    if (ranges.length === 1) return rangeOutcome(source, headers, ranges[0]!)
+    const type = removeHeader(headers, 'Content-Type')
+    const boundary = this.#random.bytes(16).toString('hex')
+    return rangesOutcome(source, headers, { ranges, boundary, contentType: type })
+  }
+}
+
+function sourceOf(needle: Needle): ByteSource {
+  const { large } = needle
+  if (large === undefined) return memorySource(needle.data!)
+  return {
+    sizeBytes: needle.dataSizeBytes,
+    whole: undefined,
+    read: (start, end) => large.read(start, end),
+    close: () => closeLarge(needle),
+  }
+}
+
+/** Closes what a needle holds open; any number of times. */
+function closeLarge(needle: Needle): void {
+  needle.large?.close()
+  needle.large = undefined
+}
+
+interface Content {
+  source: ByteSource
+  /** latin1 bytes. */
+  name: string
+  mime: string | undefined
+}
+
+function addContentHeaders(headers: string[], content: Content, query: Readonly<FileQuery>): void {
+  const { name, mime, source } = content
+  if (name !== '' || query.download) {
+    const kind = query.download ? 'attachment' : 'inline'
+    headers.push('Content-Disposition', formatContentDisposition(kind, name))
+  }
+  const type = contentType(mime, name, source.sizeBytes)
+  if (type !== undefined) headers.push('Content-Type', type)
+}
+
+/** The stored type, unless it says nothing; else what the name tells. An empty nameless file has none. */
+function contentType(mime: string | undefined, name: string, sizeBytes: number): string | undefined {
+  if (mime !== undefined && mime !== '' && !mime.startsWith(OCTET_STREAM) && isHeaderValue(mime)) return mime
+  const ofName = name === '' ? OCTET_STREAM : mimeTypeOfName(name)
+  return ofName === OCTET_STREAM && sizeBytes === 0 ? undefined : ofName
+}
+
+function closeSource(outcome: Outcome, source: ByteSource): void {
+  if (typeof outcome.body === 'object' && 'pieces' in outcome.body) outcome.body.close()
+  else source.close()
+}
+
+function etagOf(needle: Needle): string {
+  const hex = needle.checksum.toString(16)
+  return hex.length === 8 ? `"${hex}"` : `"${hex.padStart(8, '0')}"`
+}
+
+function smallBody(data: Buffer): string | Buffer {
+  return data.length <= STRING_BODY_BYTES_MAX ? data.toString('latin1') : data
+}
+
+function acceptsGzip(request: ReadRequest): boolean {
+  if ((request.marks & MARK.acceptEncoding) === 0) return false
+  const header = rawHeader(request.rawHeaders, 'accept-encoding') ?? ''
+  for (const entry of header.toLowerCase().split(',')) {
+    const [coding, ...parameters] = entry.split(';').map((part) => part.trim())
+    if (coding !== 'gzip' && coding !== 'x-gzip') continue
+    return !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))
+  }
+  return false
+}
+
+async function inflateForReader(stored: Buffer, bytesMax: number): Promise<Buffer> {
+  // A file that only claims to be gzip is served as it is, as SeaweedFS does.
+  if (!looksGzipped(stored)) return stored
+  return await inflate(stored, bytesMax)
+}
+
+function conditionsOf(rawHeaders: readonly string[]) {
+  return {
+    ifMatch: rawHeader(rawHeaders, 'if-match'),
+    ifNoneMatch: rawHeader(rawHeaders, 'if-none-match'),
+    ifModifiedSince: rawHeader(rawHeaders, 'if-modified-since'),
+    ifUnmodifiedSince: rawHeader(rawHeaders, 'if-unmodified-since'),
+  }
+}
+
+function removeHeader(headers: string[], name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] === name) return headers.splice(i, 2)[1]
+  }
+  return undefined
+}
+
+function setHeader(headers: string[], name: string, value: string): void {
+  removeHeader(headers, name)
+  headers.push(name, value)
+}
+
+/** Last-Modified texts by second: files that were stored together are read together. */
+class DateCache {
+  readonly #seconds = new Float64Array(DATE_CACHE_ENTRIES)
+  readonly #texts: string[] = new Array(DATE_CACHE_ENTRIES).fill('')
+
+  format(seconds: number): string {
+    const slot = seconds % DATE_CACHE_ENTRIES
+    if (this.#seconds[slot] !== seconds) {
+      this.#seconds[slot] = seconds
+      this.#texts[slot] = formatHttpDate(seconds)
+    }
+    return this.#texts[slot]!
+  }
+}

@@ -1,0 +1,83 @@
+/** DELETE of a file; of a chunked one its chunks first, so that none is ever left without its manifest. */
+import { StoreError } from '../../base/errors.ts'
+import type { Fid } from '../../base/fid.ts'
+import { MANIFEST_BYTES_MAX } from '../../base/limits.ts'
+import type { Needle } from '../../disk/needle.ts'
+import type { Volume } from '../../disk/volume.ts'
+import { errorOutcome, jsonOutcome, type Outcome } from '../../net/reply.ts'
+import { type ChunkReader, type Manifest, parseManifest, plainData } from './manifest.ts'
+import { type SyncMode, syncVolume } from './write.ts'
+
+export interface RemoveRequest {
+  fid: Fid
+  sync: SyncMode
+  fsync: boolean
+  pretty: boolean
+  /** Whether a manifest is removed without its chunks (`cm=false`). */
+  keepChunks: boolean
+  authorization: string | undefined
+}
+
+/** Removes a file and answers. Throws or rejects with `read_only`, `disk_full`, `io_error`, `corrupt`, … */
+export async function removeFile(request: RemoveRequest, chunks: ChunkReader): Promise<Outcome> {
+  const { fid, pretty } = request
+  const volume = chunks.volumes.get(fid.volumeId)
+  if (volume === undefined) return jsonOutcome(404, { size: 0 }, pretty)
+  const needle = await readForRemoval(volume, fid)
+  let sizeBytes: number | undefined
+  if (needle?.manifest && !request.keepChunks) {
+    const manifest = await manifestOf(needle)
+    await removeChunks(manifest, request, chunks)
+    sizeBytes = manifest.sizeBytes
+  } else {
+    needle?.large?.close()
+  }
+  let removed: { sizeBytes: number } | undefined
+  try {
+    removed = volume.remove(fid)
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'cookie_mismatch') {
+      return errorOutcome(400, 'File Random Cookie does not match.', pretty)
+    }
+    throw error
+  }
+  if (removed === undefined) return jsonOutcome(404, { size: 0 }, pretty)
+  await syncVolume(volume, request)
+  return jsonOutcome(202, { size: sizeBytes ?? removed.sizeBytes }, pretty)
+}
+
+/** What is to be removed, as far as it can still be read: damage must not keep a file from being deleted. */
+async function readForRemoval(volume: Volume, fid: Fid): Promise<Needle | undefined> {
+  try {
+    return await volume.read(fid)
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'corrupt') return undefined
+    throw error
+  }
+}
+
+async function manifestOf(needle: Needle): Promise<Manifest> {
+  try {
+    return parseManifest(await plainData(needle, MANIFEST_BYTES_MAX))
+  } finally {
+    needle.large?.close()
+  }
+}
+
+async function removeChunks(
+  manifest: Manifest,
+  request: RemoveRequest,
+  { volumes, remote }: ChunkReader,
+): Promise<void> {
+  const touched = new Set<Volume>()
+  for (const chunk of manifest.chunks) {
+    const volume = volumes.get(chunk.fid.volumeId)
+    if (volume === undefined) {
+      await remote.remove(chunk, request.authorization)
+    } else {
+      volume.remove(chunk.fid)
+      touched.add(volume)
+    }
+  }
+  for (const volume of touched) await syncVolume(volume, request)
+}
