@@ -509,8 +509,8 @@ test('submit refuses what it cannot store, and tries another volume when one clo
 
 test('submit bounds one body and all bodies together', async () => {
   const master = await startMaster({
-    fileSizeBytesMax: 2000,
-    bodyBudget: new BodyBudget(new SharedArrayBuffer(4), 1024),
+    fileSizeBytesMax: 200_000,
+    bodyBudget: new BodyBudget(new SharedArrayBuffer(4), 102_400),
   })
   await startNode(master)
   const form = (bytes: number) => {
@@ -518,8 +518,8 @@ test('submit bounds one body and all bodies together', async () => {
     data.set('file', new File([Buffer.alloc(bytes)], 'x'))
     return data
   }
-  assert.equal((await ask(master, '/submit', { method: 'POST', body: form(3000) })).status, 413)
-  const busy = await ask(master, '/submit', { method: 'POST', body: form(1500) })
+  assert.equal((await ask(master, '/submit', { method: 'POST', body: form(300_000) })).status, 413)
+  const busy = await ask(master, '/submit', { method: 'POST', body: form(150_000) })
   assert.equal(busy.status, 429)
   assert.equal((await ask(master, '/submit', { method: 'POST', body: form(100) })).status, 201)
 })
@@ -553,7 +553,7 @@ test('basic authentication on all but the health checks and the heartbeats', asy
 })
 
 test('metrics by callback', async () => {
-  const master = await startMaster({ metrics: async () => ({ contentType: 'text/plain', body: 'up 1\n' }) })
+  const master = await startMaster({ metrics: async () => ({ contentType: 'text/plain', text: 'up 1\n' }) })
   const reply = await ask(master, '/metrics')
   assert.equal(reply.text, 'up 1\n')
   assert.equal((await ask(await startMaster(), '/metrics')).status, 404)

@@ -68,9 +68,10 @@ export interface MasterServerOptions {
   garbageThreshold?: number
   /** Default VACUUM_PERIOD_MS_DEFAULT; 0 never compacts by itself. */
   vacuumPeriodMs?: number
-  /** Largest body of `/submit`. */
+  /** Largest file of `/submit`. */
   fileSizeBytesMax?: number
-  metrics?: () => Promise<{ contentType: string; body: string }>
+  /** Text of the `/metrics` page. */
+  metrics?: () => Promise<{ contentType: string; text: string }>
   /** Told about every reply, for metrics. `path` is one of the API's, or 'other'. */
   onReply?: (path: string, status: number) => void
   version: string
@@ -106,13 +107,13 @@ export class MasterServer {
       garbageThreshold,
       vacuumPeriodMs: options.vacuumPeriodMs ?? VACUUM_PERIOD_MS_DEFAULT,
     })
-    this.#common = new CommonHeaders({ clock, random, server: `Cairn Master ${version}` })
+    this.#common = new CommonHeaders({ clock, random, server: `Cairn/${version}` })
     this.#context = {
       master: this.master,
       clock,
       url: '',
       scheme,
-      version: `Cairn ${version}`,
+      version,
       replication: '000',
       garbageThreshold,
       signingKey: options.signingKey,
@@ -203,7 +204,10 @@ export class MasterServer {
       bodyBudget,
       fileSizeBytesMax = FILE_SIZE_BYTES_MAX_DEFAULT,
     } = this.#options
-    const body = await readBody(request, response, { bytesMax: fileSizeBytesMax, budget: bodyBudget })
+    const body = await readBody(request, response, {
+      bytesMax: fileSizeBytesMax + FORM_BODY_BYTES_MAX,
+      budget: bodyBudget,
+    })
     try {
       return await submit(
         {

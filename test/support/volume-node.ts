@@ -17,9 +17,9 @@ import { HttpClient } from '../../src/net/http-client.ts'
 import { HttpServer } from '../../src/net/http-server.ts'
 import { fileOfForm, formBoundary } from '../../src/net/multipart.ts'
 
-export const CLUSTER_SECRET = Buffer.from('a secret of this test run only')
+export const CLUSTER_SECRET: Buffer = Buffer.from('a secret of this test run only')
 
-export function testAuth(clock: Clock = systemClock, secret = CLUSTER_SECRET): ClusterAuth {
+export function testAuth(clock: Clock = systemClock, secret: Buffer = CLUSTER_SECRET): ClusterAuth {
   return new ClusterAuth({ secret, clock, random: systemRandom })
 }
 

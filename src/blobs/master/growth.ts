@@ -23,8 +23,8 @@ export interface GrowRequest {
 
 export interface GrowthOptions {
   topology: Topology
-  state: MasterState
-  calls: VolumeCalls
+  state: Pick<MasterState, 'allocateVolumeId'>
+  calls: Pick<VolumeCalls, 'create'>
   random: Random
   log: Log
 }

@@ -22,7 +22,7 @@ export interface RouteContext {
   /** Keys of the tokens that volume servers ask for; undefined when they ask for none. */
   signingKey: string | undefined
   readSigningKey: string | undefined
-  metrics: (() => Promise<{ contentType: string; body: string }>) | undefined
+  metrics: (() => Promise<{ contentType: string; text: string }>) | undefined
 }
 
 export interface RouteRequest {
@@ -224,8 +224,8 @@ function answerReady({ master }: RouteContext, { pretty }: RouteRequest): Outcom
 
 async function answerMetrics({ metrics }: RouteContext): Promise<Outcome> {
   if (metrics === undefined) throw new StoreError('not_found', 'this process has no metrics')
-  const { contentType, body } = await metrics()
-  return { status: 200, headers: ['Content-Type', contentType], body: Buffer.from(body) }
+  const { contentType, text } = await metrics()
+  return { status: 200, headers: ['Content-Type', contentType], body: Buffer.from(text) }
 }
 
 /** `/3,0163…` goes on to the volume server that has the volume, whatever the method. */

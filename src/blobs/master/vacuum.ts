@@ -7,7 +7,7 @@ import type { VolumeCalls } from './volume-calls.ts'
 
 export interface VacuumOptions {
   topology: Topology
-  calls: VolumeCalls
+  calls: Pick<VolumeCalls, 'compact'>
   log: Log
 }
 
