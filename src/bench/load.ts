@@ -40,7 +40,7 @@ export interface LoadSpec {
   seed: number
   /** A FidTable's memory. */
   fids: SharedArrayBuffer
-  /** Requests answered and failed so far, two Int32 for each thread. */
+  /** Requests answered and failed so far, two Int32 for each thread; then one that stops all threads when it is not 0. */
   progress: SharedArrayBuffer
   thread: number
 }
@@ -107,10 +107,11 @@ async function runLanes(state: LoadState, lanes: Lane[]): Promise<Histogram> {
   const { spec, clock, result } = state
   const times = new Histogram()
   const progress = new Int32Array(spec.progress, spec.thread * 8, 2)
+  const stop = new Int32Array(spec.progress, spec.progress.byteLength - 4, 1)
   let next = spec.start
   let failuresInARow = 0
   const runLane = async (lane: Lane) => {
-    while (next < spec.end) {
+    while (next < spec.end && Atomics.load(stop, 0) === 0) {
       const at = next++
       const startedMs = clock.monotonicMs()
       try {
@@ -134,7 +135,7 @@ async function runLanes(state: LoadState, lanes: Lane[]): Promise<Histogram> {
     }
   }
   await Promise.all(lanes.map(runLane))
-  assert(result.completed + result.failed === spec.end - spec.start, 'every request has an end')
+  assert(result.completed + result.failed === next - spec.start, 'every request has an end')
   return times
 }
 

@@ -39,6 +39,8 @@ export interface VolumeBenchmarkParts {
   clock: Clock
   random: Random
   progress: ProgressOutput
+  /** Ends the benchmark early: what is in flight is finished and counted. */
+  signal?: AbortSignal
   /** Called with each phase's figures as soon as it is over. */
   onPhase: (figures: PhaseFigures) => void
 }
@@ -62,7 +64,7 @@ export async function runVolumeBenchmark(
     phases.push(await runPhase('write', table, options, parts))
     fids = table.compacted()
   }
-  if (options.read) {
+  if (options.read && parts.signal?.aborted !== true) {
     if (fids === undefined || fids.length === 0)
       throw new StoreError('bad_request', 'there is no file to read')
     phases.push(await runPhase('read', fids, options, parts))
@@ -97,8 +99,10 @@ async function runPhase(
   parts: VolumeBenchmarkParts,
 ): Promise<PhaseFigures> {
   const { clock, threads } = parts
-  const progress = new SharedArrayBuffer(threads.length * 8)
-  const counters = new Int32Array(progress)
+  const progress = new SharedArrayBuffer(threads.length * 8 + 4)
+  const counters = new Int32Array(progress, 0, threads.length * 2)
+  const stop = () => void Atomics.store(new Int32Array(progress), threads.length * 2, 1)
+  parts.signal?.addEventListener('abort', stop)
   const countOf = (first: number) => {
     let sum = 0
     for (let at = first; at < counters.length; at += 2) sum += counters[at]!
@@ -118,6 +122,7 @@ async function runPhase(
       threads.map((thread, at) => thread.run(specOf(phase, table, at, { options, parts, progress }))),
     )
   } finally {
+    parts.signal?.removeEventListener('abort', stop)
     stopProgress()
   }
   const title = phase === 'write' ? 'Writing Benchmark' : 'Randomly Reading Benchmark'

@@ -1,7 +1,19 @@
 /** The commands, in the order of `cairn --help`. A new one is a file in `commands/` and a line here. */
 import type { Command } from './command.ts'
+import { benchmark } from './commands/benchmark.ts'
+import { deleteFiles } from './commands/delete.ts'
+import { download } from './commands/download.ts'
 import { master } from './commands/master.ts'
 import { server } from './commands/server.ts'
+import { upload } from './commands/upload.ts'
 import { volume } from './commands/volume.ts'
 
-export const COMMANDS: readonly Command<never>[] = [server, master, volume]
+export const COMMANDS: readonly Command<never>[] = [
+  server,
+  master,
+  volume,
+  upload,
+  download,
+  deleteFiles,
+  benchmark,
+]

@@ -60,7 +60,7 @@ export const SETTINGS = {
   }),
   master: list({
     ...HOST_PORT,
-    doc: 'Masters that this volume server reports to.',
+    doc: 'Masters: those that a volume server reports to, or that a client asks.',
     fallback: ['127.0.0.1:9333'],
     placeholder: 'HOST:PORT,…',
   }),
@@ -206,6 +206,105 @@ export const SETTINGS = {
 
   // Commands for people.
   json: flag({ doc: 'Print the result as JSON.', fallback: false }),
+  collection: text({ doc: 'Collection of new files.', fallback: '', placeholder: 'NAME' }),
+  replication: text({
+    doc: "Copies of new files: in other data centers, other racks, other servers. Empty: the master's default.",
+    fallback: '',
+    placeholder: 'XYZ',
+    pattern: /^[0-9]{1,3}$/,
+    expected: 'up to three digits',
+  }),
+  ttl: text({
+    doc: 'New files are gone after this time: `3m`, `4h`, `5d`, `6w`, `7M` (months) or `8y`. Empty: never.',
+    fallback: '',
+    placeholder: 'TIME',
+    pattern: /^[0-9]{1,3}[mhdwMy]?$/,
+    expected: 'a number and one of m, h, d, w, M, y',
+  }),
+  https: flag({ doc: 'Speak HTTPS with the servers.', fallback: false }),
+  tlsCa: text({
+    doc: 'File with the authorities to trust (PEM), beside those of the system.',
+    fallback: '',
+    placeholder: 'FILE',
+  }),
+  basicAuth: text({
+    doc: 'USER:PASSWORD to send with every request. Better as a variable than as a flag, which others can see.',
+    fallback: '',
+    placeholder: 'USER:PASSWORD',
+    secret: true,
+  }),
+  timeoutMs: duration({
+    doc: 'A request on which nothing moves for this long has failed.',
+    fallback: limits.CLIENT_TIMEOUT_MS_DEFAULT,
+    min: 100,
+    max: 3_600_000,
+  }),
+  parallel: integer({ doc: 'Files that are moved at a time.', fallback: 8, min: 1, max: 64 }),
+  recursive: list({
+    doc: 'Directories of which every file is stored, those below included.',
+    fallback: [],
+    placeholder: 'DIR,…',
+    short: 'r',
+  }),
+  output: text({
+    doc: 'File to write the one download to; `-` is standard output.',
+    fallback: '',
+    placeholder: 'FILE',
+    short: 'o',
+  }),
+  outputDir: text({
+    doc: 'Directory to write downloads to, each under the name it was stored with, or its id.',
+    fallback: '.',
+    placeholder: 'DIR',
+  }),
+  overwrite: flag({ doc: 'Replace files of the same name in the output directory.', fallback: false }),
+
+  // `cairn benchmark`.
+  server: list({
+    ...HOST_PORT,
+    doc: 'Masters of the store to measure.',
+    fallback: ['127.0.0.1:9333'],
+    placeholder: 'HOST:PORT,…',
+  }),
+  requests: integer({
+    doc: 'Files to write, and reads of random ones.',
+    fallback: 1_048_576,
+    min: 1,
+    max: 1_000_000_000,
+    short: 'n',
+  }),
+  sizeBytes: bytes({ doc: 'Size of each file.', fallback: KIB, min: 1, max: GIB }),
+  concurrency: integer({
+    doc: 'Connections, each with one request at a time.',
+    fallback: 16,
+    min: 1,
+    max: 10_000,
+    short: 'c',
+  }),
+  threads: integer({ doc: 'Threads that share the connections.', fallback: 1, min: 1, max: 64 }),
+  write: flag({ doc: 'Write files; `--no-write` reads those of `--list`.', fallback: true }),
+  read: flag({ doc: 'Read files; `--no-read` only writes.', fallback: true }),
+  list: text({
+    doc: 'File of file ids, one a line: those written are added to it; with `--no-write` it says what to read.',
+    fallback: '',
+    placeholder: 'FILE',
+  }),
+  deletePercent: decimal({
+    doc: 'Share of the written files that are deleted at once.',
+    fallback: 0,
+    min: 0,
+    max: 100,
+  }),
+  assignBatch: integer({
+    doc: 'File ids to ask the master for at a time.',
+    fallback: 1,
+    min: 1,
+    max: limits.ASSIGN_COUNT_MAX,
+  }),
+  verify: flag({
+    doc: 'Compare what is read with what was written. `--no-verify` for files of others.',
+    fallback: true,
+  }),
 } as const
 
 export type SettingKey = keyof typeof SETTINGS

@@ -2,7 +2,7 @@
 import { createReadStream, createWriteStream } from 'node:fs'
 import { link, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
-import { Readable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../base/clock.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
@@ -69,19 +69,20 @@ export async function listFiles(
   directories: readonly string[],
 ): Promise<LocalFile[]> {
   const found: LocalFile[] = files.map((path) => ({ path, shownName: basename(path) }))
-  for (const directory of directories) {
-    const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(
-      (error: Error) => {
-        throw new StoreError('bad_request', `cannot read the directory ${directory}: ${error.message}`, {
-          cause: error,
-        })
-      },
-    )
+  const pending = directories.map((directory) => ({ root: directory, directory }))
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { root, directory } = next
+    const entries = await readdir(directory, { withFileTypes: true }).catch((error: Error) => {
+      throw new StoreError('bad_request', `cannot read the directory ${directory}: ${error.message}`, {
+        cause: error,
+      })
+    })
     for (const entry of entries) {
-      const path = join(entry.parentPath, entry.name)
+      const path = join(directory, entry.name)
+      if (entry.isDirectory()) pending.push({ root, directory: path })
       const isFile =
         entry.isFile() || (entry.isSymbolicLink() && (await stat(path).catch(() => undefined))?.isFile())
-      if (isFile) found.push({ path, shownName: relative(directory, path) })
+      if (isFile) found.push({ path, shownName: relative(root, path) })
     }
   }
   return found
@@ -151,9 +152,9 @@ async function linkNew(from: string, to: string): Promise<void> {
 }
 
 /** Writes one file to standard output. What was written when it fails is to be thrown away. */
-export async function downloadToStdout(client: CairnClient, fid: string): Promise<void> {
+export async function downloadToStdout(client: CairnClient, fid: string, stdout: Writable): Promise<void> {
   const download = await client.download(fid)
-  await pipeline(Readable.from(download.body), process.stdout, { end: false })
+  await pipeline(Readable.from(download.body), stdout, { end: false })
 }
 
 /** A stored name as the name of a local file: never a path, never hidden. Undefined where nothing is left of it. */
@@ -161,7 +162,7 @@ export function safeName(name: string | undefined): string | undefined {
   const base = name
     ?.split(/[/\\]/)
     .at(-1)
-    ?.replace(/[\0-\x1f\x7f]/g, '_')
+    ?.replace(/\p{Cc}/gu, '_')
     .replace(/^\.+/, '')
   return base === undefined || base === '' ? undefined : base
 }

@@ -30,7 +30,7 @@ import { FormBody, type UploadContent } from './multipart-form.ts'
 import { errorOfReply, parseJson } from './reply.ts'
 
 export interface CairnClientOptions {
-  /** `host:port` of each master. */
+  /** `host:port` of each master, or `https://host:port`: then the volume servers are asked over https, too. */
   masters: readonly string[]
   /** No byte in either direction for this long ends a request. */
   timeoutMs?: number
@@ -85,12 +85,14 @@ export class CairnClient {
   readonly #random: Random
   readonly #attemptsMax: number
   readonly #locations: LocationCache
+  readonly #secure: boolean
 
   constructor(options: CairnClientOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#random = options.random ?? systemRandom
     this.#attemptsMax = options.attemptsMax ?? CLIENT_ATTEMPTS_MAX
+    this.#secure = options.masters.some((master) => master.startsWith('https://'))
     this.#http = new HttpClient({
       timeoutMs: options.timeoutMs,
       connectionsPerHostMax: options.connectionsPerHostMax,
@@ -164,7 +166,7 @@ export class CairnClient {
     for (const [key, value] of Object.entries(options.pairs ?? {})) headers[`Seaweed-${key}`] = value
     const reply = await this.#http.request({
       method: 'POST',
-      url: `${baseUrl(target.publicUrl)}/${target.fid}${query.size === 0 ? '' : `?${query}`}`,
+      url: `${baseUrl(target.publicUrl, this.#secure)}/${target.fid}${query.size === 0 ? '' : `?${query}`}`,
       headers,
       body: form.open(),
       sizeBytes: form.sizeBytes,
@@ -240,7 +242,7 @@ export class CairnClient {
       const first = this.#random.below(locations.length)
       let missing: Answer | undefined
       for (let turn = 0; turn < locations.length; turn++) {
-        const url = `${baseUrl(locations[(first + turn) % locations.length]!.publicUrl)}/${fid}`
+        const url = `${baseUrl(locations[(first + turn) % locations.length]!.publicUrl, this.#secure)}/${fid}`
         const credentials: Record<string, string> = authorization === undefined ? {} : { authorization }
         try {
           const reply = await this.#http.request({

@@ -143,9 +143,10 @@ export class MasterClient {
   }
 }
 
-/** A server's address as the start of a URL. */
-export function baseUrl(address: string): string {
-  return /^https?:\/\//.test(address) ? address.replace(/\/+$/, '') : `http://${address}`
+/** A server's address as the start of a URL; where it names no scheme, `secure` decides. */
+export function baseUrl(address: string, secure = false): string {
+  if (/^https?:\/\//.test(address)) return address.replace(/\/+$/, '')
+  return `${secure ? 'https' : 'http'}://${address}`
 }
 
 /** How long to wait before try number `attempt` (the first is 0): 50, 100, 200 … ms. */
