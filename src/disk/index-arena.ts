@@ -20,6 +20,8 @@ import { INDEX_LOCK_WAITS_MAX, INDEX_ROOM_PAGES } from '../base/limits.ts'
 
 export const PAGE_BYTES = 2048
 export const PAGE_WORDS = PAGE_BYTES / 4
+/** Entries of the fullest page, one more, and a round number. */
+const SCRATCH_ENTRIES = 256
 
 /** What the upper 8 bits of a page's first word say. The lower 24 belong to the kind. */
 export const PAGE_LEAF = 1
@@ -45,6 +47,13 @@ export class IndexArena {
   readonly halves: Uint16Array
   /** Pages of the buffer, page 0 included. Page numbers are from 1 to `pageCount - 1`. */
   readonly pageCount: number
+  /** Where a thread unpacks a page, to write it in another format or to two pages. Shared by the indexes of the thread. */
+  readonly scratch = {
+    keyHighs: new Uint32Array(SCRATCH_ENTRIES),
+    keyLows: new Uint32Array(SCRATCH_ENTRIES),
+    offsets: new Uint32Array(SCRATCH_ENTRIES),
+    lengths: new Uint32Array(SCRATCH_ENTRIES),
+  }
   private readonly head: Int32Array
 
   /** Reserves address space for `bytesMax` bytes, rounded down to whole pages. Throws `index_full` when there is none. */
@@ -55,7 +64,9 @@ export class IndexArena {
     try {
       shared = new SharedArrayBuffer(pageCount * PAGE_BYTES)
     } catch (cause) {
-      throw new StoreError('index_full', `cannot reserve ${bytesMax} bytes of memory for the needle index`, { cause })
+      throw new StoreError('index_full', `cannot reserve ${bytesMax} bytes of memory for the needle index`, {
+        cause,
+      })
     }
     const head = new Int32Array(shared, 0, PAGE_WORDS)
     head[NEXT_PAGE_WORD] = 1

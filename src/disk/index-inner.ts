@@ -40,7 +40,8 @@ export class InnerPages {
     while (from < to) {
       const middle = (from + to) >>> 1
       const high = words[at + HIGHS_AT + middle] as number
-      if (high < keyHigh || (high === keyHigh && (words[at + LOWS_AT + middle] as number) <= keyLow)) from = middle + 1
+      if (high < keyHigh || (high === keyHigh && (words[at + LOWS_AT + middle] as number) <= keyLow))
+        from = middle + 1
       else to = middle
     }
     return from - 1

@@ -35,22 +35,23 @@ const NARROW_LENGTH_MAX = 0xffff
 /** What `search` answers for a page that is no leaf. Below every other answer. */
 export const NO_LEAF = -1000
 
-/** The scratch list holds a full page and one entry more. */
-const SCRATCH_ENTRIES = 256
-
 /** Reads and writes the leaf pages of an arena, for one thread. */
 export class LeafPages {
   private readonly words: Uint32Array
   private readonly halves: Uint16Array
-  /** Entries of a page on their way to another format or to two pages. */
-  private readonly keyHighs = new Uint32Array(SCRATCH_ENTRIES)
-  private readonly keyLows = new Uint32Array(SCRATCH_ENTRIES)
-  private readonly offsets = new Uint32Array(SCRATCH_ENTRIES)
-  private readonly lengths = new Uint32Array(SCRATCH_ENTRIES)
+  /** The scratch list: entries of a page on their way to another format or to two pages. */
+  private readonly keyHighs: Uint32Array
+  private readonly keyLows: Uint32Array
+  private readonly offsets: Uint32Array
+  private readonly lengths: Uint32Array
 
   constructor(arena: IndexArena) {
     this.words = arena.words
     this.halves = arena.halves
+    this.keyHighs = arena.scratch.keyHighs
+    this.keyLows = arena.scratch.keyLows
+    this.offsets = arena.scratch.offsets
+    this.lengths = arena.scratch.lengths
   }
 
   /** The first word of a page, which `search`, `offsetAt` and `lengthAt` take, so that all three see the same one. */
@@ -103,7 +104,9 @@ export class LeafPages {
   /** True when the key is not below the page's base, so that only its distance decides where it belongs. */
   isAtOrAboveBase(page: number, keyHigh: number, keyLow: number): boolean {
     const baseHigh = this.words[page * PAGE_WORDS + 1] as number
-    return keyHigh > baseHigh || (keyHigh === baseHigh && keyLow >= (this.words[page * PAGE_WORDS + 2] as number))
+    return (
+      keyHigh > baseHigh || (keyHigh === baseHigh && keyLow >= (this.words[page * PAGE_WORDS + 2] as number))
+    )
   }
 
   /** True when a page with this first word has room for such a length. */
@@ -143,7 +146,8 @@ export class LeafPages {
     this.words[at + HEADER_WORDS + position] = entry.offset
     this.writeDistance(at, format, position, high >>> 0, (entry.keyLow - baseLow) >>> 0)
     this.writeLength(at, format, position, entry.length)
-    if (position === count) this.words[at + 3] = coarseOf(format & 3, high >>> 0, (entry.keyLow - baseLow) >>> 0)
+    if (position === count)
+      this.words[at + 3] = coarseOf(format & 3, high >>> 0, (entry.keyLow - baseLow) >>> 0)
     this.words[at] = header + 1
   }
 
@@ -271,14 +275,22 @@ export class LeafPages {
     return from < count && words[column + from] === low ? from : ~from
   }
 
-  private search48(highs: number, lows: number, count: number, likely: number, high: number, low: number): number {
+  private search48(
+    highs: number,
+    lows: number,
+    count: number,
+    likely: number,
+    high: number,
+    low: number,
+  ): number {
     const { words, halves } = this
     let from = 0
     let to = count
     let middle = likely
     for (let step = 0; from < to; step++) {
       const middleHigh = halves[highs + middle] as number
-      if (middleHigh < high || (middleHigh === high && (words[lows + middle] as number) < low)) from = middle + 1
+      if (middleHigh < high || (middleHigh === high && (words[lows + middle] as number) < low))
+        from = middle + 1
       else to = middle
       // The first step was at the likely place, the second is a little beyond it, then halves.
       if (step > 0) middle = (from + to) >>> 1
@@ -287,7 +299,14 @@ export class LeafPages {
     return from < count && words[lows + from] === low && halves[highs + from] === high ? from : ~from
   }
 
-  private search64(lows: number, capacity: number, count: number, likely: number, high: number, low: number): number {
+  private search64(
+    lows: number,
+    capacity: number,
+    count: number,
+    likely: number,
+    high: number,
+    low: number,
+  ): number {
     const words = this.words
     const highs = lows + capacity
     let from = 0
@@ -295,7 +314,8 @@ export class LeafPages {
     let middle = likely
     for (let step = 0; from < to; step++) {
       const middleHigh = words[highs + middle] as number
-      if (middleHigh < high || (middleHigh === high && (words[lows + middle] as number) < low)) from = middle + 1
+      if (middleHigh < high || (middleHigh === high && (words[lows + middle] as number) < low))
+        from = middle + 1
       else to = middle
       // The first step was at the likely place, the second is a little beyond it, then halves.
       if (step > 0) middle = (from + to) >>> 1

@@ -273,7 +273,7 @@ export class NeedleIndex {
   private begin(): void {
     const words = this.words
     if (words[STARVING] !== 0) this.leaveGap()
-    const seq = Atomics.load(words, SEQ)
+    const seq = words[SEQ] as number
     assert((seq & 1) === 0, 'one thread at a time changes an index')
     Atomics.store(words, SEQ, seq + 1)
     // A load after the store keeps the writes that follow behind it, on processors that would not.
@@ -281,7 +281,8 @@ export class NeedleIndex {
   }
 
   private leaveGap(): void {
-    for (let pauses = 0; pauses < GAP_PAUSES_MAX && Atomics.load(this.words, STARVING) !== 0; pauses++) Atomics.pause()
+    for (let pauses = 0; pauses < GAP_PAUSES_MAX && Atomics.load(this.words, STARVING) !== 0; pauses++)
+      Atomics.pause()
   }
 
   private end(): void {
@@ -361,7 +362,11 @@ export class NeedleIndex {
       const right = this.freshPages[0] as number
       leaves.pack(right, cut, entries)
       this.noteSplit(page, right)
-      this.link(page, { page: right, keyHigh: leaves.scratchKeyHigh(cut), keyLow: leaves.scratchKeyLow(cut) }, depth)
+      this.link(
+        page,
+        { page: right, keyHigh: leaves.scratchKeyHigh(cut), keyLow: leaves.scratchKeyLow(cut) },
+        depth,
+      )
     }
     this.words[ENTRIES] = this.word(ENTRIES) + added
     this.end()
@@ -405,7 +410,10 @@ export class NeedleIndex {
 
   private takePages(count: number): void {
     if (this.arena.allocate(this.freshPages, count)) return
-    throw new StoreError('index_full', `the memory of the needle index is used up: ${this.arena.bytesUsed} bytes`)
+    throw new StoreError(
+      'index_full',
+      `the memory of the needle index is used up: ${this.arena.bytesUsed} bytes`,
+    )
   }
 
   /** Enters the page right of `left` in the inner pages, splitting those that are full. */
@@ -471,7 +479,8 @@ export class NeedleIndex {
 
   private rightmostLeaf(): number {
     let page = this.word(ROOT)
-    for (let level = this.word(HEIGHT); level > 1; level--) page = this.inners.pageAt(page, this.inners.count(page) - 1)
+    for (let level = this.word(HEIGHT); level > 1; level--)
+      page = this.inners.pageAt(page, this.inners.count(page) - 1)
     return page
   }
 
