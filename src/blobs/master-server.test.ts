@@ -1,6 +1,7 @@
 /** The master over real sockets: every reply of its API, with volume servers that come, go and refuse. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, test } from 'node:test'
@@ -263,6 +264,34 @@ test('lookup', async () => {
     assert.deepEqual(reply.json, { volumeId: id, volumeOrFileId: id, error })
   }
   assert.equal((await ask(master, '/dir/lookup')).status, 400)
+})
+
+/** Sends bytes as they are and gives all that comes back. */
+async function raw(master: Running, text: string): Promise<string> {
+  const socket = connect(Number(master.url.split(':')[1]), '127.0.0.1')
+  socket.setTimeout(10_000, () => socket.destroy())
+  socket.write(text)
+  let reply = ''
+  for await (const piece of socket) reply += piece
+  return reply
+}
+
+test('a lower-case get is answered as GET', async () => {
+  const master = await startMaster({ basicAuth: new BasicAuth('ann:secret') })
+  await startNode(master)
+  const user = `authorization: Basic ${Buffer.from('ann:secret').toString('base64')}`
+  const found = await raw(master, `get /dir/lookup?volumeId=77 HTTP/1.1\r\nHost: x\r\n${user}\r\n\r\n`)
+  assert.match(found, /^HTTP\/1\.1 404 Not Found\r\n/)
+  assert.match(
+    found,
+    /Connection: close\r\n\r\n\{"volumeId":"77","volumeOrFileId":"77","error":"volume id 77 not found"\}$/,
+  )
+  assert.match(found, /X-Amz-Request-Id: /)
+  assert.match(await raw(master, 'get /dir/assign HTTP/1.1\r\nHost: x\r\n\r\n'), /^HTTP\/1\.1 401 /)
+  assert.match(await raw(master, `get /dir/assign HTTP/1.1\r\nHost: x\r\n${user}\r\n\r\n`), /"fid":"/)
+  for (const other of ['post', 'Get', 'BREW', 'get /dir/assign', 'get  /']) {
+    assert.match(await raw(master, `${other} / HTTP/1.1\r\nHost: x\r\n\r\n`), /^HTTP\/1\.1 400 /, other)
+  }
 })
 
 test('redirect of a file id, query kept', async () => {

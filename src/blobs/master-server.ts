@@ -129,6 +129,7 @@ export class MasterServer {
       }),
       tls: options.tls,
       settings: options.settings,
+      answerUnknownMethod: (head) => this.#answerLowerCaseGet(head),
       onHandlerError: (error) => log.error({ error }, 'a request failed by a bug'),
     })
   }
@@ -163,7 +164,7 @@ export class MasterServer {
     const pretty = (query?.get('pretty') ?? '') !== ''
     if (path === HEARTBEAT_PATH) return await this.#takeHeartbeat(request, response)
     try {
-      this.#checkUser(request, path)
+      this.#checkUser(request.headers.authorization, path)
       if (path === '/submit') return await this.#submit(request, response, target)
       const form = method === 'POST' || method === 'PUT' ? await readForm(request, response) : undefined
       const params = query === undefined && form === undefined ? NO_PARAMS : paramsOf(form, query)
@@ -175,16 +176,44 @@ export class MasterServer {
         pretty: params.has('pretty'),
       })
     } catch (error) {
-      const outcome = failed(error, pretty)
-      if (outcome.status === 401) outcome.headers.push('WWW-Authenticate', BASIC_AUTH_CHALLENGE)
-      return outcome
+      return failedWithChallenge(error, pretty)
     }
   }
 
-  #checkUser(request: IncomingMessage, path: string): void {
+  /**
+   * `curl -X get`, as old guides print it: the parser refuses the method before there is a request, so this costs
+   * others nothing. Only what has no body.
+   */
+  #answerLowerCaseGet(head: string): Promise<Outcome> | undefined {
+    const match = /^get (\S+) HTTP\/1\.[01]\r\n/.exec(head)
+    if (match === null) return undefined
+    const { path, search } = splitTarget(match[1]!)
+    const params = new Params(new URLSearchParams(search))
+    const authorization = /\r\nauthorization:[ \t]*([^\r\n]*)/i.exec(head)?.[1]
+    const answered = async () => {
+      try {
+        this.#checkUser(authorization, path)
+        return await answer(this.#context, {
+          method: 'GET',
+          path,
+          search,
+          params,
+          pretty: params.has('pretty'),
+        })
+      } catch (error) {
+        return failedWithChallenge(error, params.has('pretty'))
+      }
+    }
+    return answered().then((outcome) => ({
+      ...outcome,
+      headers: [...this.#common.begin(), ...outcome.headers],
+    }))
+  }
+
+  #checkUser(authorization: string | undefined, path: string): void {
     const { basicAuth } = this.#options
     if (basicAuth === undefined || HEALTH_PATHS.includes(path)) return
-    if (basicAuth.user(request.headers.authorization) === undefined) {
+    if (basicAuth.user(authorization) === undefined) {
       throw new StoreError('unauthorized', 'user and password are required')
     }
   }
@@ -255,6 +284,12 @@ export class MasterServer {
     this.#refusals.set(key, now)
     log.warn({ from, code, reason }, 'refused a heartbeat')
   }
+}
+
+function failedWithChallenge(error: unknown, pretty: boolean): Outcome {
+  const outcome = failed(error, pretty)
+  if (outcome.status === 401) outcome.headers.push('WWW-Authenticate', BASIC_AUTH_CHALLENGE)
+  return outcome
 }
 
 interface Target {

@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import * as limits from '../base/limits.ts'
+import type { Outcome } from './reply.ts'
 
 export interface HttpServerSettings {
   /** A whole request head must arrive within this time. */
@@ -58,6 +59,11 @@ export interface HttpServerOptions {
   /** PEM texts; with them the server speaks HTTPS only. */
   tls?: { cert: string | Buffer; key: string | Buffer }
   settings?: Partial<HttpServerSettings>
+  /**
+   * Answers a request whose method the parser does not know, such as `get`, from its raw head (latin1, up to the empty
+   * line). Undefined leaves it at 400. The connection closes afterwards.
+   */
+  answerUnknownMethod?: (head: string) => Promise<Outcome> | undefined
   /** Told about handlers that threw: a bug, already answered with 500. */
   onHandlerError?: (error: unknown) => void
 }
@@ -232,10 +238,9 @@ export class HttpServer {
       socket.destroy()
       return
     }
-    const [status, reason] = clientErrorStatus(error)
-    const { contentType, body } = this.#errorBody(status, reason)
-    const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${contentType}\r\n`
-    socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+    const answered = this.#answerUnknownMethod(error)
+    if (answered === undefined) this.#endWithError(socket, error)
+    else answered.then((reply) => socket.end(reply)).catch(() => this.#endWithError(socket, error))
     // What the client still sends is dropped, so that the close does not reset the connection under the answer.
     const { drainBytesMax, drainMsMax } = this.settings
     const limit = socket.bytesRead + drainBytesMax
@@ -247,6 +252,21 @@ export class HttpServer {
     socket.once('end', () => socket.destroy())
     socket.once('close', stop)
     socket.resume()
+  }
+
+  #endWithError(socket: Socket, error: NodeJS.ErrnoException): void {
+    const [status, reason] = clientErrorStatus(error)
+    const { contentType, body } = this.#errorBody(status, reason)
+    const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${contentType}\r\n`
+    socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+  }
+
+  #answerUnknownMethod(error: NodeJS.ErrnoException): Promise<Buffer> | undefined {
+    const { rawPacket } = error as { rawPacket?: Buffer }
+    if (error.code !== 'HPE_INVALID_METHOD' || rawPacket === undefined) return undefined
+    const headEnd = rawPacket.indexOf('\r\n\r\n')
+    if (headEnd < 0) return undefined
+    return this.#options.answerUnknownMethod?.(rawPacket.toString('latin1', 0, headEnd))?.then(closingReply)
   }
 
   #errorBody(status: number, reason: string): ErrorBody {
@@ -284,6 +304,17 @@ export class HttpServer {
       else if (readSlowly) this.#onClientError(slowError(), socket)
     }
   }
+}
+
+/** A whole reply as bytes, for where there is no ServerResponse. */
+function closingReply(outcome: Outcome): Buffer {
+  const { status, headers, body } = outcome
+  let head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\n`
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+  const bytes =
+    typeof body === 'string' ? Buffer.from(body, 'latin1') : Buffer.isBuffer(body) ? body : Buffer.alloc(0)
+  head += `Content-Length: ${bytes.length}\r\nConnection: close\r\n\r\n`
+  return Buffer.concat([Buffer.from(head, 'latin1'), bytes])
 }
 
 function slowError(): NodeJS.ErrnoException {
