@@ -581,6 +581,13 @@ test('basic authentication on all but the health checks and the heartbeats', asy
   assert.equal((await ask(master, '/dir/assign', { headers })).status, 200)
 })
 
+test('replies are counted by path, of which there are few', async () => {
+  const replies: string[] = []
+  const master = await startMaster({ onReply: (path, status) => void replies.push(`${path} ${status}`) })
+  for (const path of ['/healthz', '/3,0163', '/nonsense', '/submit']) await ask(master, path)
+  assert.deepEqual(replies, ['/healthz 200', 'other 503', 'other 404', '/submit 405'])
+})
+
 test('metrics by callback', async () => {
   const master = await startMaster({ metrics: async () => ({ contentType: 'text/plain', text: 'up 1\n' }) })
   const reply = await ask(master, '/metrics')

@@ -39,7 +39,7 @@ import {
 } from './cluster-wire.ts'
 import { Master } from './master/master.ts'
 import { assignRequest, Params } from './master/params.ts'
-import { answer, failed, methodNotAllowed, type RouteContext, writeToken } from './master/routes.ts'
+import { answer, failed, hasRoute, methodNotAllowed, type RouteContext, writeToken } from './master/routes.ts'
 import { submit } from './master/submit.ts'
 import type { MasterState } from './master-state.ts'
 
@@ -154,7 +154,7 @@ export class MasterServer {
     const query = search === '' ? undefined : new URLSearchParams(search)
     const outcome = await this.#answer(request, response, { path, search, query })
     sendOutcome(response, outcome, this.#common.begin())
-    this.#options.onReply?.(path, outcome.status)
+    this.#options.onReply?.(isKnownPath(path) ? path : 'other', outcome.status)
     if (!request.complete) drain(request, { clock: this.#options.clock })
   }
 
@@ -284,6 +284,11 @@ export class MasterServer {
     this.#refusals.set(key, now)
     log.warn({ from, code, reason }, 'refused a heartbeat')
   }
+}
+
+/** Names of metrics must be few: file ids and nonsense are 'other'. */
+function isKnownPath(path: string): boolean {
+  return path === '/submit' || path === HEARTBEAT_PATH || hasRoute(path)
 }
 
 function failedWithChallenge(error: unknown, pretty: boolean): Outcome {

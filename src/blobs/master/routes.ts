@@ -86,10 +86,14 @@ export const MASTER_STATUS = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>
 
+export function hasRoute(path: string): boolean {
+  return Object.hasOwn(ROUTES, path)
+}
+
 /** The outcome of a request, errors included; throws only for bugs. */
 export async function answer(context: RouteContext, request: RouteRequest): Promise<Outcome> {
   try {
-    const known = Object.hasOwn(ROUTES, request.path) ? ROUTES[request.path] : undefined
+    const known = hasRoute(request.path) ? ROUTES[request.path] : undefined
     if (known === undefined) return redirect(context, request)
     if (!known.methods.includes(request.method)) return methodNotAllowed(known.methods, request.pretty)
     return await known.route(context, request)
