@@ -11,7 +11,8 @@ import { CairnClient } from '../src/client/cairn-client.ts'
 import { freePort, stopProcess, waitForHttp } from './processes.ts'
 import type { AssignedRange } from './wrk.ts'
 
-const PROGRAM = fileURLToPath(new URL('../bin/cairn', import.meta.url))
+/** What `bin/cairn` runs, on the same Node; without the shell between, so that the process is ours to watch and end. */
+const PROGRAM = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 
 export interface CairnServer {
   master: string
@@ -26,7 +27,7 @@ export interface CairnServer {
 export async function startCairn(options: { directory: string; flags?: string[] }): Promise<CairnServer> {
   const masterPort = await freePort()
   const volumePort = await freePort()
-  const args = ['server', '--data', options.directory, '--log-level', 'warn']
+  const args = [PROGRAM, 'server', '--data', options.directory, '--log-level', 'warn']
   args.push(
     '--master-port',
     String(masterPort),
@@ -34,7 +35,7 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     String(volumePort),
     ...(options.flags ?? []),
   )
-  const child: ChildProcess = spawn(PROGRAM, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  const child: ChildProcess = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   const started = performance.now()
   const volumeUrl = `http://127.0.0.1:${volumePort}`
   try {

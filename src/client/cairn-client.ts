@@ -291,8 +291,10 @@ interface Answer {
   doubtful: boolean
 }
 
+const ANOTHER_VOLUME_HELPS: ReadonlySet<string> = new Set(['disk_full', 'conflict', 'not_found'])
+
 function isRetryableWrite(error: unknown): boolean {
   if (isRetryable(error)) return true
-  // The volume was full or closed for writing between the assign and the write: another one will do.
-  return error instanceof StoreError && (error.code === 'disk_full' || error.code === 'conflict')
+  // The volume was full, closed for writing or gone between the assign and the write: another one will do.
+  return error instanceof StoreError && ANOTHER_VOLUME_HELPS.has(error.code)
 }

@@ -127,10 +127,12 @@ async function exchange(
 ): Promise<HttpReply> {
   const state = { connected: false, timedOut: false }
   outgoing.on('socket', (socket) => {
-    if (!socket.connecting) state.connected = true
-    socket.once('connect', () => {
-      state.connected = true
-    })
+    state.connected = !socket.connecting
+    if (!state.connected) {
+      socket.once('connect', () => {
+        state.connected = true
+      })
+    }
   })
   outgoing.on('timeout', () => {
     state.timedOut = true
