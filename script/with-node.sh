@@ -53,11 +53,12 @@ take_lock() {
 
 install() {
   command -v npm >/dev/null 2>&1 || { say 'npm is needed to install (any Node from 18 on brings it)'; exit 1; }
+  # `npm install`, not `npm ci`: a registry that lacks the package of some other platform must not stop this one.
   # A runtime install is completed in place: a server may be running from it.
   case $mode-$kind in
-    run-*) what='runtime packages'; arguments='ci --omit=dev' ;;
+    run-*) what='runtime packages'; arguments='install --no-save --omit=dev' ;;
     dev-runtime) what='development packages'; arguments='install --no-save --include=dev' ;;
-    *) what='packages'; arguments='ci --include=dev' ;;
+    *) what='packages'; arguments='install --no-save --include=dev' ;;
   esac
   say "installing $what with npm (once)"
   mkdir -p "$modules"

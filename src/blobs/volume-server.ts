@@ -34,6 +34,8 @@ import type { SyncMode } from './volume/write.ts'
 import { answerVolumeAdmin, isVolumeAdminPath } from './volume-admin-door.ts'
 import type { VolumeCounters } from './volume-counters.ts'
 
+export type { SyncMode }
+
 export interface VolumeServerOptions {
   volumes: VolumesView
   admin: VolumeAdmin

@@ -37,7 +37,9 @@ export interface IndexSums {
 
 export function encodeSums(sums: IndexSums): Buffer {
   const { checkpoints, blockChecksums } = sums
-  const bytes = Buffer.alloc(HEADER_BYTES + checkpoints.length * CHECKPOINT_BYTES + blockChecksums.length * 4 + 4)
+  const bytes = Buffer.alloc(
+    HEADER_BYTES + checkpoints.length * CHECKPOINT_BYTES + blockChecksums.length * 4 + 4,
+  )
   let at = bytes.writeUInt32BE(MAGIC, 0)
   at = bytes.writeUInt32BE(sums.compactionRevision, at)
   at = bytes.writeUInt32BE(sums.appendNsHigh, at)
@@ -60,7 +62,8 @@ export function decodeSums(bytes: Buffer): IndexSums | undefined {
   const end = bytes.length - 4
   if (crc32c(bytes.subarray(0, end)) !== bytes.readUInt32BE(end)) return undefined
   const [checkpointCount, blockCount] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)]
-  if (HEADER_BYTES + checkpointCount * CHECKPOINT_BYTES + blockCount * 4 !== end || checkpointCount === 0) return undefined
+  if (HEADER_BYTES + checkpointCount * CHECKPOINT_BYTES + blockCount * 4 !== end || checkpointCount === 0)
+    return undefined
   const checkpoints: Checkpoint[] = []
   let at = HEADER_BYTES
   for (let i = 0; i < checkpointCount; i++, at += CHECKPOINT_BYTES) {
@@ -85,6 +88,7 @@ export function decodeSums(bytes: Buffer): IndexSums | undefined {
 
 /** Adds a checkpoint behind the others. */
 export function addCheckpoint(sums: IndexSums, checkpoint: Checkpoint): void {
-  if (sums.checkpoints.length >= CHECKPOINTS_MAX) sums.checkpoints = sums.checkpoints.filter((_, i) => i % 2 === 1)
+  if (sums.checkpoints.length >= CHECKPOINTS_MAX)
+    sums.checkpoints = sums.checkpoints.filter((_, i) => i % 2 === 1)
   sums.checkpoints.push(checkpoint)
 }

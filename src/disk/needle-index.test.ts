@@ -1,8 +1,9 @@
 /** The needle index against a Map: what it says, in which order, in how many pages, with how many bytes. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { AssertionFailure } from '../base/assert.ts'
 import { type Random, seededRandom, systemRandom } from '../base/random.ts'
-import { IndexArena, PAGE_BYTES } from './index-arena.ts'
+import { IndexArena, PAGE_BYTES, PAGE_WORDS } from './index-arena.ts'
 import { INDEX_STATE_WORDS, NeedleIndex } from './needle-index.ts'
 
 type Model = Map<bigint, { offset: number; length: number; deleted: boolean }>
@@ -245,6 +246,31 @@ test('another view of the same memory sees the same index', () => {
   for (let i = 0; i < 2000; i++) (i % 2 === 0 ? one : two).put(0, i, i, i, false)
   for (let i = 0; i < 2000; i++) assert.ok((i % 3 === 0 ? one : two).get(0, i))
   assert.equal(two.entryCount, 2000)
+})
+
+test('a look-up in pages of rubbish ends, with numbers or as a bug that is named', () => {
+  const random = seededRandom(8)
+  const arena = IndexArena.create(12 * PAGE_BYTES)
+  const words = new Int32Array(new SharedArrayBuffer(INDEX_STATE_WORDS * 4))
+  const index = new NeedleIndex(arena, words)
+  const rootWord = 2
+  for (let round = 0; round < 3000; round++) {
+    for (let i = PAGE_WORDS; i < arena.words.length; i += 1 + random.below(8))
+      arena.words[i] = random.below(2) ? random.u32() : random.below(14)
+    for (let page = 1; page < arena.pageCount; page++) {
+      // Kind, format and count of a page that may be right, and often is just beyond.
+      const header = [(1 << 24) | (random.below(10) << 16) | random.below(300), (2 << 24) | random.below(180)]
+      arena.words[page * PAGE_WORDS] = header[random.below(2)] as number
+    }
+    words[rootWord] = random.below(14)
+    words[rootWord + 1] = 1 + random.below(8)
+    try {
+      if (!index.get(random.u32() >>> random.below(32), random.u32())) continue
+      assert.ok(Number.isInteger(index.offsetUnits) && Number.isInteger(index.lengthUnits))
+    } catch (error) {
+      assert.ok(error instanceof AssertionFailure, String(error))
+    }
+  }
 })
 
 test('memory: 1 million needles', () => {

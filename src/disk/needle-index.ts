@@ -18,17 +18,16 @@
  */
 import { assert } from '../base/assert.ts'
 import { StoreError } from '../base/errors.ts'
-import { backOff, type IndexArena } from './index-arena.ts'
+import type { IndexArena } from './index-arena.ts'
 import { InnerPages, type InnerSlot, NO_INNER } from './index-inner.ts'
 import { type LeafEntry, LeafPages, NO_LEAF } from './index-leaf.ts'
+import { SEQLOCK_WORDS, Seqlock } from './index-seqlock.ts'
 
 /** Words of shared memory that hold the state of one index: a cache line. Zeros are an empty one. */
 export const INDEX_STATE_WORDS = 16
 
-const SEQ = 0
-const STARVING = 1
-/** From here on the words describe the tree, and change only while the sequence number is odd. */
-const ROOT = 2
+/** The seqlock has the first words. The others describe the tree, and change only inside it. */
+const ROOT = SEQLOCK_WORDS
 const HEIGHT = 3
 const ENTRIES = 4
 const PAGES = 5
@@ -45,10 +44,6 @@ const SLACK_MAX = 64 * SLACK_PARTS
 const HEIGHT_MAX = 8
 /** Units of a record's length fit into 30 bits, beside the deleted flag. */
 const LENGTH_UNITS_MAX = 2 ** 30 - 1
-/** A reader that failed so often asks the writer for a gap. */
-const TRIES_BEFORE_STARVING = 8
-/** How long a writer leaves a gap for readers that asked: pauses of some 40 ns. */
-const GAP_PAUSES_MAX = 100
 /** Freed pages are handed to the arena in lists of this length. */
 const FREE_LIST_LENGTH = 256
 
@@ -66,6 +61,7 @@ export class NeedleIndex {
 
   private readonly arena: IndexArena
   private readonly words: Int32Array
+  private readonly lock: Seqlock
   private readonly leaves: LeafPages
   private readonly inners: InnerPages
   private readonly entry: LeafEntry = { keyHigh: 0, keyLow: 0, offset: 0, length: 0 }
@@ -73,26 +69,24 @@ export class NeedleIndex {
   private readonly pathPages = new Int32Array(HEIGHT_MAX)
   private readonly pathSlots = new Int32Array(HEIGHT_MAX)
   private readonly freshPages = new Int32Array(HEIGHT_MAX + 2)
-  /** Only this thread writes here: storing orders the reads before it, on processors that would not. */
-  private readonly fence = new Int32Array(1)
-
   /** `words` are INDEX_STATE_WORDS words of shared memory, the same for all threads. */
   constructor(arena: IndexArena, words: Int32Array) {
     assert(words.length === INDEX_STATE_WORDS, 'an index has all the words of its state')
     this.arena = arena
     this.words = words
+    this.lock = new Seqlock(words)
     this.leaves = new LeafPages(arena)
     this.inners = new InnerPages(arena)
   }
 
   /** Looks a key up. When true, `offsetUnits`, `lengthUnits` and `deleted` say what was found. Needs no lock. */
   get(keyHigh: number, keyLow: number): boolean {
-    const seq = Atomics.load(this.words, SEQ)
-    if ((seq & 1) === 0) {
+    const sequence = this.lock.sequence()
+    if ((sequence & 1) === 0) {
       const found = this.lookUp(keyHigh >>> 0, keyLow >>> 0)
-      if (this.isStill(seq)) return this.checked(found)
+      if (this.lock.isStill(sequence)) return this.checked(found)
     }
-    return this.getContended(keyHigh >>> 0, keyLow >>> 0)
+    return this.getPatiently(keyHigh >>> 0, keyLow >>> 0)
   }
 
   /** Inserts or replaces. Throws `index_full`, and changes nothing, when the arena has no page left. */
@@ -124,11 +118,11 @@ export class NeedleIndex {
     if (position < 0) return false
     const emptied = this.leaves.count(page) === 1 ? this.emptiedPages(page) : 0
     const entriesLeft = this.word(ENTRIES) - 1
-    this.begin()
+    this.lock.begin()
     if (emptied === 0) this.leaves.remove(page, position)
     else this.unlink(emptied)
     this.words[ENTRIES] = entriesLeft
-    this.end()
+    this.lock.end()
     if (emptied > 0) this.arena.free(this.freshPages, emptied)
     return true
   }
@@ -142,9 +136,9 @@ export class NeedleIndex {
   clear(): void {
     const root = this.word(ROOT)
     const height = this.word(HEIGHT)
-    this.begin()
+    this.lock.begin()
     this.words.fill(0, ROOT, TREE_END)
-    this.end()
+    this.lock.end()
     this.freeTree(root, height)
   }
 
@@ -157,12 +151,12 @@ export class NeedleIndex {
     assert(other.words !== this.words, 'an index does not adopt itself')
     const root = this.word(ROOT)
     const height = this.word(HEIGHT)
-    this.begin()
-    other.begin()
+    this.lock.begin()
+    other.lock.begin()
     this.words.set(other.words.subarray(ROOT, TREE_END), ROOT)
     other.words.fill(0, ROOT, TREE_END)
-    other.end()
-    this.end()
+    other.lock.end()
+    this.lock.end()
     this.freeTree(root, height)
   }
 
@@ -233,60 +227,14 @@ export class NeedleIndex {
     return page < pageCount ? page : TORN
   }
 
-  private isStill(seq: number): boolean {
-    Atomics.store(this.fence, 0, 0)
-    return Atomics.load(this.words, SEQ) === seq
+  /** `get` while the tree changes. Apart, because a closure makes every call of its function allocate. */
+  private getPatiently(keyHigh: number, keyLow: number): boolean {
+    return this.checked(this.lock.readPatiently(() => this.lookUp(keyHigh, keyLow)))
   }
 
   private checked(found: number): boolean {
     assert(found !== TORN, 'an index that nobody changes makes sense')
     return found === 1
-  }
-
-  /** `get` while the tree changes. After some tries it asks the writer for a gap, so it ends beside the busiest one too. */
-  private getContended(keyHigh: number, keyLow: number): boolean {
-    const words = this.words
-    let seen = 0
-    let triesSinceSeen = 0
-    let starving = false
-    try {
-      for (let tries = 0; ; tries++) {
-        const seq = Atomics.load(words, SEQ)
-        if (seq !== seen) triesSinceSeen = 0
-        seen = seq
-        if ((seq & 1) === 1) backOff(words, SEQ, seq, triesSinceSeen++)
-        else {
-          const found = this.lookUp(keyHigh, keyLow)
-          if (this.isStill(seq)) return this.checked(found)
-        }
-        if (tries === TRIES_BEFORE_STARVING) {
-          Atomics.add(words, STARVING, 1)
-          starving = true
-        }
-      }
-    } finally {
-      if (starving) Atomics.sub(words, STARVING, 1)
-    }
-  }
-
-  /** Opens a change. Nothing between here and `end` may throw, unless it is a bug. */
-  private begin(): void {
-    const words = this.words
-    if (words[STARVING] !== 0) this.leaveGap()
-    const seq = words[SEQ] as number
-    assert((seq & 1) === 0, 'one thread at a time changes an index')
-    Atomics.store(words, SEQ, seq + 1)
-    // A load after the store keeps the writes that follow behind it, on processors that would not.
-    Atomics.load(words, SEQ)
-  }
-
-  private leaveGap(): void {
-    for (let pauses = 0; pauses < GAP_PAUSES_MAX && Atomics.load(this.words, STARVING) !== 0; pauses++)
-      Atomics.pause()
-  }
-
-  private end(): void {
-    Atomics.store(this.words, SEQ, (this.words[SEQ] as number) + 1)
   }
 
   private word(index: number): number {
@@ -307,21 +255,21 @@ export class NeedleIndex {
     this.takePages(1)
     const page = this.freshPages[0] as number
     const count = this.leaves.startScratch(entry)
-    this.begin()
+    this.lock.begin()
     this.leaves.pack(page, 0, count)
     this.words[ROOT] = page
     this.words[LAST_LEAF] = page
     this.words[HEIGHT] = 1
     this.words[ENTRIES] = 1
     this.words[PAGES] = 1
-    this.end()
+    this.lock.end()
   }
 
   private replace(page: number, position: number, entry: LeafEntry): void {
     if (this.leaves.canReplace(this.leaves.header(page), entry.length)) {
-      this.begin()
+      this.lock.begin()
       this.leaves.replace(page, position, entry.offset, entry.length)
-      this.end()
+      this.lock.end()
       return
     }
     const count = this.leaves.unpackAndReplace(page, position, entry)
@@ -332,11 +280,11 @@ export class NeedleIndex {
     const leaves = this.leaves
     const outOfOrder = page === this.word(LAST_LEAF) && position < leaves.count(page)
     if (leaves.canInsert(page, entry.keyHigh, entry.keyLow, entry.length)) {
-      this.begin()
+      this.lock.begin()
       leaves.insert(page, position, entry)
       this.words[ENTRIES] = this.word(ENTRIES) + 1
       if (outOfOrder && this.word(SLACK) === 0) this.words[SLACK] = SLACK_FIRST
-      this.end()
+      this.lock.end()
       return
     }
     const entries = leaves.unpackAndInsert(page, position, entry)
@@ -356,7 +304,7 @@ export class NeedleIndex {
     const fits = leaves.fits(0, entries)
     const depth = fits ? 0 : this.findPath(page)
     if (!fits) this.takePages(this.pagesForSplit(depth))
-    this.begin()
+    this.lock.begin()
     leaves.pack(page, 0, fits ? entries : cut)
     if (!fits) {
       const right = this.freshPages[0] as number
@@ -369,7 +317,7 @@ export class NeedleIndex {
       )
     }
     this.words[ENTRIES] = this.word(ENTRIES) + added
-    this.end()
+    this.lock.end()
   }
 
   /** Keeps the last two leaves, and adapts the slack: too little was left when the leaf before the last had to be split. */

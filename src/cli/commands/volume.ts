@@ -1,13 +1,33 @@
-/** `cairn volume`: wires the parts of this role. */
-import { StoreError } from '../../base/errors.ts'
+/** `cairn volume`: keeps files, and reports to the masters. */
 import { defineCommand } from '../command.ts'
+import { ownDirectories, untilAborted } from '../roles/directories.ts'
+import { readDoorSecrets } from '../roles/doors.ts'
+import { startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 
 export const volume = defineCommand({
   name: 'volume',
   summary: 'Run a volume server, which keeps the files',
   settings: ['dir', 'ip', 'port', 'publicUrl', 'master', ...VOLUME_SETTINGS, ...DOOR_SETTINGS],
-  async run(_config, _context) {
-    throw new StoreError('unsupported', 'volume is not there yet')
+  async run(config, context) {
+    const directories = ownDirectories(config.dir)
+    try {
+      const running = await startVolumeServer(
+        {
+          config,
+          secrets: readDoorSecrets(config, context.random, context.machine.configDir),
+          directories: directories.paths,
+          listen: { host: config.ip, port: config.port },
+          publicUrl: config.publicUrl,
+          masters: [...config.master],
+        },
+        context,
+      )
+      await untilAborted(context.signal)
+      await running.stop()
+    } finally {
+      directories.release()
+    }
+    return 0
   },
 })

@@ -1,0 +1,45 @@
+/** Data directories: made where they are missing, and owned by one process at a time. */
+import { mkdirSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { StoreError } from '../../base/errors.ts'
+import { DirectoryLock } from '../../disk/directory-lock.ts'
+
+export interface OwnedDirectories {
+  paths: string[]
+  release(): void
+}
+
+/** Throws `in_use` when another process has one of them, `io_error` when one cannot be made. */
+export function ownDirectories(given: readonly string[]): OwnedDirectories {
+  const paths = given.map((path) => resolve(path))
+  const locks: DirectoryLock[] = []
+  const release = () => {
+    for (const lock of locks.splice(0)) lock.release()
+  }
+  try {
+    for (const path of paths) {
+      makeDirectory(path)
+      locks.push(DirectoryLock.take(path))
+    }
+  } catch (error) {
+    release()
+    throw error
+  }
+  return { paths, release }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o750 })
+  } catch (error) {
+    throw new StoreError('io_error', `cannot make the data directory ${path}: ${(error as Error).message}`)
+  }
+}
+
+/** Resolves at the first signal to end. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolvePromise) => {
+    if (signal.aborted) resolvePromise()
+    else signal.addEventListener('abort', () => resolvePromise(), { once: true })
+  })
+}

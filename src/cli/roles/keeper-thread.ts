@@ -1,0 +1,76 @@
+/** The thread that keeps the volumes: opens, makes, compacts and checkpoints them, and reports them to the masters. */
+import { workerData } from 'node:worker_threads'
+import { systemClock } from '../../base/clock.ts'
+import { createLog } from '../../base/log.ts'
+import { offerCalls } from '../../base/port-calls.ts'
+import { systemRandom } from '../../base/random.ts'
+import { ClusterAuth } from '../../blobs/cluster-auth.ts'
+import { ClusterClient } from '../../blobs/cluster-client.ts'
+import { HeartbeatSender } from '../../blobs/heartbeat.ts'
+import { VolumeCounters } from '../../blobs/volume-counters.ts'
+import { realDisk } from '../../disk/real-disk.ts'
+import { createThreadContext } from '../../disk/thread-context.ts'
+import { offerVolumeAdmin } from '../../disk/volume-admin-port.ts'
+import { VolumeKeeper } from '../../disk/volume-keeper.ts'
+import { HttpClient } from '../../net/http-client.ts'
+import { descriptorWriter } from '../log-writer.ts'
+import { VolumeMetrics } from './metrics.ts'
+import type { KeeperControl, KeeperThreadData } from './thread-data.ts'
+
+const STDERR = 2
+const data = workerData as KeeperThreadData
+const [clock, random] = [systemClock, systemRandom]
+const log = createLog({ ...data.log, write: descriptorWriter(STDERR) }).with({ role: 'volume' })
+const context = createThreadContext(data.shared, realDisk, clock)
+const keeper = new VolumeKeeper(context, {
+  random,
+  log,
+  volumeSizeLimitBytes: data.volumeSizeLimitBytes,
+  volumesPerDirectoryMax: data.volumesPerDirectoryMax,
+  garbageThreshold: data.garbageThreshold,
+  ballastBytes: data.ballastBytes,
+})
+const metrics = new VolumeMetrics(new VolumeCounters(data.counters, 0))
+let heartbeats: HeartbeatSender | undefined
+
+const control: KeeperControl = {
+  async open() {
+    keeper.open()
+    keeper.start()
+  },
+  async announce({ url, publicUrl }) {
+    const { secrets, nodeId, dataCenter, rack, volumeSizeLimitBytes } = data
+    const client = new ClusterClient({
+      http: new HttpClient({ ca: secrets.tls?.cert }),
+      auth: new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random }),
+      scheme: secrets.tls === undefined ? 'http' : 'https',
+    })
+    const sender = new HeartbeatSender({
+      masters: data.masters,
+      identity: { nodeId, url, publicUrl, dataCenter, rack, volumeSizeLimitBytes },
+      periodMs: data.heartbeatMs,
+      client,
+      admin: keeper,
+      clock,
+      random,
+      log,
+    })
+    heartbeats = sender
+    keeper.onChange(() => sender.notify())
+    sender.start()
+    await sender.flush()
+  },
+  async leave() {
+    await heartbeats?.stop()
+  },
+  async stop() {
+    await keeper.stop()
+  },
+}
+
+offerCalls(data.control, { ...control })
+const offer = {
+  ...offerVolumeAdmin(keeper),
+  metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed),
+}
+for (const port of data.callers) offerCalls(port, offer)

@@ -1,0 +1,133 @@
+/** Metrics for Prometheus: what the roles count, as prom-client writes it. */
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client'
+import type { VolumeCounters } from '../../blobs/volume-counters.ts'
+import type { StoreStatus } from '../../disk/volume-admin.ts'
+
+export interface MetricsPage {
+  contentType: string
+  text: string
+}
+
+export class MasterMetrics {
+  readonly #registry = new Registry()
+  readonly #replies: Counter<'path' | 'status'>
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry })
+    this.#replies = new Counter({
+      name: 'cairn_master_replies_total',
+      help: 'Replies of the master, by path and status.',
+      labelNames: ['path', 'status'],
+      registers: [this.#registry],
+    })
+  }
+
+  noteReply(path: string, status: number): void {
+    this.#replies.inc({ path, status: String(status) })
+  }
+
+  async page(): Promise<MetricsPage> {
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() }
+  }
+}
+
+/** Of all threads of a volume server: they count in shared memory, and the keeper knows its volumes. */
+export class VolumeMetrics {
+  readonly #registry = new Registry()
+  readonly #counters: VolumeCounters
+  readonly #requests: Counter<'kind'>
+  readonly #replies: Counter<'class'>
+  readonly #bytes: Counter<'direction'>
+  readonly #volumes: Gauge<'collection' | 'state'>
+  readonly #stored: Gauge<'collection' | 'what'>
+  readonly #disk: Gauge<'directory' | 'what'>
+  readonly #index: Gauge
+  readonly #damage: Gauge
+
+  constructor(counters: VolumeCounters) {
+    this.#counters = counters
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry })
+    this.#requests = new Counter({
+      name: 'cairn_volume_requests_total',
+      help: 'Requests, by kind.',
+      labelNames: ['kind'],
+      registers,
+    })
+    this.#replies = new Counter({
+      name: 'cairn_volume_replies_total',
+      help: 'Replies, by class of status.',
+      labelNames: ['class'],
+      registers,
+    })
+    this.#bytes = new Counter({
+      name: 'cairn_volume_body_bytes_total',
+      help: 'Bytes of bodies.',
+      labelNames: ['direction'],
+      registers,
+    })
+    this.#volumes = new Gauge({
+      name: 'cairn_volumes',
+      help: 'Volumes, by collection and state.',
+      labelNames: ['collection', 'state'],
+      registers,
+    })
+    this.#stored = new Gauge({
+      name: 'cairn_volume_stored',
+      help: 'Bytes and files of the volumes, garbage included and apart.',
+      labelNames: ['collection', 'what'],
+      registers,
+    })
+    this.#disk = new Gauge({
+      name: 'cairn_disk_bytes',
+      help: 'Space of the data directories.',
+      labelNames: ['directory', 'what'],
+      registers,
+    })
+    this.#index = new Gauge({ name: 'cairn_index_bytes', help: 'Memory of the needle indexes.', registers })
+    this.#damage = new Gauge({
+      name: 'cairn_damaged_records_found',
+      help: 'Damaged records that reads met since the start.',
+      registers,
+    })
+  }
+
+  async page(status: StoreStatus, indexBytes: number): Promise<MetricsPage> {
+    this.#fillCounters()
+    this.#fillVolumes(status)
+    this.#index.set(indexBytes)
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() }
+  }
+
+  #fillCounters(): void {
+    const totals = this.#counters.totals()
+    for (const counter of [this.#requests, this.#replies, this.#bytes]) counter.reset()
+    this.#requests.inc({ kind: 'read' }, totals.reads)
+    this.#requests.inc({ kind: 'write' }, totals.writes)
+    this.#requests.inc({ kind: 'delete' }, totals.deletes)
+    this.#requests.inc({ kind: 'other' }, totals.otherRequests)
+    this.#replies.inc({ class: '2xx' }, totals.status2xx)
+    this.#replies.inc({ class: '3xx' }, totals.status3xx)
+    this.#replies.inc({ class: '4xx' }, totals.status4xx)
+    this.#replies.inc({ class: '5xx' }, totals.status5xx)
+    this.#bytes.inc({ direction: 'received' }, totals.bytesReceived)
+    this.#bytes.inc({ direction: 'sent' }, totals.bytesSent)
+  }
+
+  #fillVolumes(status: StoreStatus): void {
+    for (const gauge of [this.#volumes, this.#stored, this.#disk, this.#damage]) gauge.reset()
+    for (const volume of status.volumes) {
+      const { collection } = volume
+      const state = volume.failed ? 'failed' : volume.readOnly ? 'read_only' : volume.full ? 'full' : 'writable'
+      this.#volumes.inc({ collection, state })
+      this.#stored.inc({ collection, what: 'bytes' }, volume.sizeBytes)
+      this.#stored.inc({ collection, what: 'garbage_bytes' }, volume.deletedBytes)
+      this.#stored.inc({ collection, what: 'files' }, volume.fileCount - volume.deleteCount)
+      this.#damage.inc(volume.damageFound)
+    }
+    for (const directory of status.directories) {
+      this.#disk.set({ directory: directory.path, what: 'total' }, directory.totalBytes)
+      this.#disk.set({ directory: directory.path, what: 'free' }, directory.freeBytes)
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** One of the threads that serve the volume door. All of them listen on one port and see the same volumes. */
+import { workerData } from 'node:worker_threads'
+import { systemClock } from '../../base/clock.ts'
+import { CLIENT_LOCATION_TTL_MS, CLIENT_LOCATIONS_MAX } from '../../base/limits.ts'
+import { createLog } from '../../base/log.ts'
+import { offerCalls } from '../../base/port-calls.ts'
+import { systemRandom } from '../../base/random.ts'
+import { ClusterAuth } from '../../blobs/cluster-auth.ts'
+import { VolumeCounters } from '../../blobs/volume-counters.ts'
+import { VolumeServer } from '../../blobs/volume-server.ts'
+import { LocationCache } from '../../client/location-cache.ts'
+import { MasterClient } from '../../client/master-client.ts'
+import { realDisk } from '../../disk/real-disk.ts'
+import { createThreadContext } from '../../disk/thread-context.ts'
+import { VolumeAdminPort } from '../../disk/volume-admin-port.ts'
+import { VolumeSet } from '../../disk/volume-set.ts'
+import { BasicAuth } from '../../net/basic-auth.ts'
+import { BodyBudget } from '../../net/body.ts'
+import { HttpClient } from '../../net/http-client.ts'
+import { descriptorWriter } from '../log-writer.ts'
+import type { MetricsPage } from './metrics.ts'
+import type { VolumeControl, VolumeThreadData } from './thread-data.ts'
+import { VERSION } from './version.ts'
+
+const STDERR = 2
+const data = workerData as VolumeThreadData
+const { secrets } = data
+const [clock, random] = [systemClock, systemRandom]
+const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
+const keeper = new VolumeAdminPort(data.keeper)
+const http = new HttpClient({ ca: secrets.tls?.cert })
+const locations = new LocationCache({ clock, entriesMax: CLIENT_LOCATIONS_MAX, ttlMs: CLIENT_LOCATION_TTL_MS })
+const scheme = secrets.tls === undefined ? 'http' : 'https'
+const master = new MasterClient({ masters: data.masters.map((each) => `${scheme}://${each}`), http, clock })
+
+async function lookup(volumeId: number): Promise<string[]> {
+  let found = locations.get(volumeId)
+  if (found === undefined) {
+    found = await master.lookup(volumeId)
+    locations.set(volumeId, found)
+  }
+  return found.map((location) => location.url)
+}
+
+const server = new VolumeServer({
+  volumes,
+  admin: keeper,
+  clusterAuth: new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random }),
+  nodeId: data.nodeId,
+  clock,
+  random,
+  log: createLog({ ...data.log, write: descriptorWriter(STDERR) }).with({ role: 'volume' }),
+  version: VERSION,
+  counters: new VolumeCounters(data.counters, data.thread),
+  bodyBudget: new BodyBudget(data.budget, data.bodyBytesInFlightMax),
+  sync: data.sync,
+  fileSizeBytesMax: data.fileSizeBytesMax,
+  http,
+  lookup,
+  metrics: () => keeper.caller.call<MetricsPage>('metrics'),
+  basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
+  jwt: secrets.jwt,
+  tls: secrets.tls,
+  settings: data.settings,
+})
+
+const control: VolumeControl = {
+  listen: ({ host, port }) => server.listen({ host, port, reusePort: true }),
+  async stop() {
+    await server.close()
+    volumes.close()
+  },
+}
+offerCalls(data.control, { ...control })

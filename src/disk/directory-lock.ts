@@ -1,0 +1,41 @@
+/**
+ * One owner for each data directory, by an exclusive SQLite lock: the system frees it however the process ends, and other
+ * programs of the store can test it.
+ */
+import { DatabaseSync } from 'node:sqlite'
+import { StoreError } from '../base/errors.ts'
+
+const NAME = 'cairn.lock'
+const TRY_MS_MAX = 10_000
+
+export class DirectoryLock {
+  readonly #database: DatabaseSync
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database
+  }
+
+  /**
+   * Takes the lock of an existing directory. A process that is just ending gets `tryMs` to do so.
+   * Throws `in_use` when another process holds it, `io_error` when the directory cannot be written.
+   */
+  static take(directory: string, tryMs = TRY_MS_MAX): DirectoryLock {
+    let database: DatabaseSync | undefined
+    try {
+      database = new DatabaseSync(`${directory}/${NAME}`, { timeout: tryMs })
+      database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE')
+      return new DirectoryLock(database)
+    } catch (error) {
+      database?.close()
+      const message = error instanceof Error ? error.message : String(error)
+      if (/locked|busy/i.test(message)) {
+        throw new StoreError('in_use', `another process uses the data directory ${directory}`, { cause: error })
+      }
+      throw new StoreError('io_error', `cannot lock the data directory ${directory}: ${message}`, { cause: error })
+    }
+  }
+
+  release(): void {
+    this.#database.close()
+  }
+}
