@@ -93,7 +93,7 @@ export const ASSIGNS_WAITING_MAX = 10_000
 export const GROW_COUNT_DEFAULT = 2
 /** File keys that a master takes from its durable state at a time; unused ones are skipped after a restart. */
 export const KEY_LEASE_COUNT = 131_072
-/** A volume server's disk with less than this free gets no new files. */
+/** A volume server's disk with less than this free gets no new volumes. */
 export const DISK_FREE_BYTES_MIN = 64 * MIB
 /** A volume is compacted when deleted bytes are at least this share of it. */
 export const GARBAGE_THRESHOLD_DEFAULT = 0.3

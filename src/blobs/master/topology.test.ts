@@ -135,22 +135,17 @@ test('what may not be written', () => {
     { diskFull: true },
     { maxKeyHigh: 0xffffffff, maxKeyLow: 0xffffffff },
     { directory: '/failed' },
-    { directory: '/packed' },
     { replicaPlacement: 1 },
     { ttl: 0x0301 },
     { collection: 'c' },
     {},
   ]
-  const directories = [
-    directoryInfo(),
-    directoryInfo({ path: '/failed', failed: true }),
-    directoryInfo({ path: '/packed', freeBytes: DISK_FREE_BYTES_MIN - 1 }),
-  ]
+  const directories = [directoryInfo(), directoryInfo({ path: '/failed', failed: true })]
   const volumes = variants.map((fields, index) => volumeInfo({ id: index + 1, ...fields }))
   topology.takeHeartbeat(heartbeat('a', { directories, volumes }))
-  assert.deepEqual(writableIds(topology), [11])
-  assert.deepEqual(writableIds(topology, { ...PLAIN, ttl: 0x0301 }), [9])
-  assert.deepEqual(writableIds(topology, { ...PLAIN, collection: 'c' }), [10])
+  assert.deepEqual(writableIds(topology), [10])
+  assert.deepEqual(writableIds(topology, { ...PLAIN, ttl: 0x0301 }), [8])
+  assert.deepEqual(writableIds(topology, { ...PLAIN, collection: 'c' }), [9])
 })
 
 test('a volume that two nodes have is read from both and written on neither', () => {
@@ -229,7 +224,7 @@ test('free slots', () => {
     directoryInfo({ path: '/1', volumeCountMax: 5, volumeCount: 2 }),
     directoryInfo({ path: '/2', volumeCountMax: 5, volumeCount: 5 }),
     directoryInfo({ path: '/3', volumeCountMax: 5, failed: true }),
-    directoryInfo({ path: '/4', volumeCountMax: 5, freeBytes: 0 }),
+    directoryInfo({ path: '/4', volumeCountMax: 5, freeBytes: DISK_FREE_BYTES_MIN - 1 }),
   ]
   topology.takeHeartbeat(heartbeat('a', { directories }))
   const node = topology.nodes()[0]!

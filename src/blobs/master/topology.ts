@@ -60,6 +60,8 @@ export type HeartbeatEffect = 'joined' | 'updated' | 'late' | 'left'
 export const DATA_CENTER_DEFAULT = 'DefaultDataCenter'
 export const RACK_DEFAULT = 'DefaultRack'
 
+/** Small disks keep this part free instead. */
+const DISK_FREE_PART_MIN = 1 / 20
 const PAST_BOOTS_MAX = 16
 /** For this many periods a heartbeat may be older than a create or delete that the master knows of. */
 const STALE_PERIODS = 3
@@ -330,7 +332,7 @@ export function layoutKey(layout: Layout): string {
 /** Volumes that a node can still take: free slots, less those being filled, on directories with room. */
 export function freeSlots(node: TopologyNode): number {
   const slots = node.directories
-    .filter((directory) => !directory.failed && directory.freeBytes >= DISK_FREE_BYTES_MIN)
+    .filter((directory) => !directory.failed && directory.freeBytes >= reserveBytes(directory))
     .reduce((sum, { volumeCount, volumeCountMax }) => sum + Math.max(0, volumeCountMax - volumeCount), 0)
   return Math.max(0, Math.min(slots, slotCount(node) - node.volumes.size) - node.creating)
 }
@@ -347,8 +349,12 @@ export function maxKeyOf(info: VolumeInfo): bigint {
 function isWritable(info: VolumeInfo, node: TopologyNode): boolean {
   if (info.readOnly || info.full || info.failed || info.diskFull) return false
   if (maxKeyOf(info) >= KEY_ASSIGNED_END) return false
-  const directory = node.directories.find((each) => each.path === info.directory)
-  return directory === undefined || (!directory.failed && directory.freeBytes >= DISK_FREE_BYTES_MIN)
+  return node.directories.find((each) => each.path === info.directory)?.failed !== true
+}
+
+/** A disk with less free gets no new volumes. */
+function reserveBytes(directory: DirectoryInfo): number {
+  return Math.min(DISK_FREE_BYTES_MIN, directory.totalBytes * DISK_FREE_PART_MIN)
 }
 
 function writableIds(volumes: Map<number, VolumeInfo>, node: TopologyNode): string {
