@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import * as limits from '../base/limits.ts'
+import { FastLane, type FastLaneOptions } from './fast-lane.ts'
 import type { Outcome } from './reply.ts'
 
 export interface HttpServerSettings {
@@ -64,6 +65,8 @@ export interface HttpServerOptions {
    * line). Undefined leaves it at 400. The connection closes afterwards.
    */
   answerUnknownMethod?: (head: string) => Promise<Outcome> | undefined
+  /** Answers simple requests before the handler is asked; see `fast-lane.ts`. Not used with TLS. */
+  fastLane?: Pick<FastLaneOptions, 'answer' | 'commonHead' | 'bodyBudget'>
   /** Told about handlers that threw: a bug, already answered with 500. */
   onHandlerError?: (error: unknown) => void
 }
@@ -103,6 +106,7 @@ export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #server: http.Server
   readonly #connections = new Map<Duplex, Connection>()
+  readonly #fastLane: FastLane | undefined
   #stopSweep: (() => void) | undefined
   #closing: Promise<void> | undefined
   #isClosing = false
@@ -134,7 +138,29 @@ export class HttpServer {
     this.#server.on('checkExpectation', this.#onExpectation)
     this.#server.on('clientError', this.#onClientError)
     this.#server.on('timeout', (socket: Socket) => socket.destroy())
+    this.#fastLane =
+      tls === undefined && options.fastLane !== undefined ? this.#openFastLane(options.fastLane) : undefined
     this.#server.on(tls ? 'secureConnection' : 'connection', this.#onConnection)
+  }
+
+  /** Puts the lane between the listening socket and Node's own way of serving a connection. */
+  #openFastLane(options: NonNullable<HttpServerOptions['fastLane']>): FastLane {
+    const server = this.#server
+    const serveFully = server.listeners('connection') as ((socket: Socket) => void)[]
+    server.removeAllListeners('connection')
+    const lane = new FastLane({
+      ...options,
+      clock: this.#options.clock,
+      onError: (error) => this.#options.onHandlerError?.(error),
+      handOver(socket, bytes) {
+        socket.pause()
+        socket.unshift(bytes)
+        for (const serve of serveFully) serve.call(server, socket)
+        process.nextTick(() => socket.resume())
+      },
+    })
+    server.on('connection', (socket: Socket) => lane.add(socket))
+    return lane
   }
 
   /** Starts to listen; gives the port. Throws `in_use`, or `bad_request` for an address that is not this machine's. */
@@ -164,6 +190,7 @@ export class HttpServer {
     const { clock } = this.#options
     const deadlineMs = clock.monotonicMs() + this.settings.shutdownGraceMs
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()))
+    this.#fastLane?.beginClose()
     while (this.#connections.size > 0 && clock.monotonicMs() < deadlineMs) {
       this.#server.closeIdleConnections()
       this.#closeFresh()
@@ -177,7 +204,8 @@ export class HttpServer {
   /** Connections that never sent a byte are idle too, though Node does not count them so. */
   #closeFresh(): void {
     for (const [socket, connection] of this.#connections) {
-      if (connection.request === undefined && (socket as Socket).bytesRead === 0) socket.destroy()
+      const isFresh = connection.request === undefined && (socket as Socket).bytesRead === 0
+      if (isFresh) socket.destroy()
     }
   }
 
@@ -277,6 +305,7 @@ export class HttpServer {
 
   /** Cuts requests whose body arrives, or whose reply is taken, at less than the smallest rate. */
   #sweep(): void {
+    this.#fastLane?.sweep(this.settings)
     const nowMs = this.#options.clock.monotonicMs()
     const { bytesPerSecondMin, slowGraceMs } = this.settings
     for (const [duplex, connection] of this.#connections) {

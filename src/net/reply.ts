@@ -4,6 +4,7 @@
  * cost more than the file that it carries.
  */
 import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 
@@ -44,6 +45,11 @@ export class CommonHeaders {
     return ['Server', this.#server, 'Date', this.date(), 'X-Amz-Request-Id', this.requestId()]
   }
 
+  /** They as lines of a head. The id has no need to be unguessable. */
+  lines(): string {
+    return `Server: ${this.#server}\r\nDate: ${this.date()}\r\nX-Amz-Request-Id: ${this.requestId()}\r\n`
+  }
+
   /** The time now as an HTTP date; made once a second. */
   date(): string {
     const second = Math.floor(this.#clock.nowMs() / 1_000)
@@ -82,42 +88,51 @@ export function sendOutcome(response: ServerResponse, outcome: Outcome, headers:
   return body === undefined || response.req.method === 'HEAD' ? 0 : length
 }
 
-function isStream(body: Outcome['body']): body is BodyStream {
+/** Whether a body comes in pieces. */
+export function isStream(body: Outcome['body']): body is BodyStream {
   return typeof body === 'object' && 'pieces' in body
 }
 
-function bodyLength(body: Outcome['body']): number {
+/** Length of a body in bytes. */
+export function bodyLength(body: Outcome['body']): number {
   if (body === undefined) return 0
   return isStream(body) ? body.sizeBytes : body.length
 }
 
 async function streamBody(response: ServerResponse, body: BodyStream): Promise<void> {
   try {
-    for await (const piece of body.pieces()) {
-      if (response.destroyed) return
-      const goesOn = typeof piece === 'string' ? response.write(piece, 'latin1') : response.write(piece)
-      if (!goesOn) await drained(response)
-    }
-    response.end()
+    await streamTo(response, body)
+    if (!response.destroyed) response.end()
   } catch {
     // The head is gone already: only a cut connection can still say that the body is not whole.
     response.destroy()
+  }
+}
+
+/** Writes a body at the reader's pace and closes it. Rejects when its source fails; a reader that leaves ends it. */
+export async function streamTo(writable: Writable, body: BodyStream): Promise<void> {
+  try {
+    for await (const piece of body.pieces()) {
+      if (writable.destroyed) return
+      const goesOn = typeof piece === 'string' ? writable.write(piece, 'latin1') : writable.write(piece)
+      if (!goesOn) await drained(writable)
+    }
   } finally {
     body.close()
   }
 }
 
 /** Resolves when the reader has taken what is buffered, or has gone away. */
-function drained(response: ServerResponse): Promise<void> {
-  if (response.destroyed) return Promise.resolve()
+function drained(writable: Writable): Promise<void> {
+  if (writable.destroyed) return Promise.resolve()
   return new Promise((resolve) => {
     const settle = () => {
-      response.off('drain', settle)
-      response.off('close', settle)
+      writable.off('drain', settle)
+      writable.off('close', settle)
       resolve()
     }
-    response.on('drain', settle)
-    response.on('close', settle)
+    writable.on('drain', settle)
+    writable.on('close', settle)
   })
 }
 
