@@ -1,7 +1,8 @@
 /**
  * Who may speak on the cluster's wire: every message between roles carries an HMAC-SHA256 with the cluster secret over
- * its method, path with query, time, nonce and body. So a message cannot be forged, changed, sent to another path,
- * or sent again. The header is `Authorization: Cairn-Cluster time=<ms>,nonce=<32 hex>,mac=<64 hex>`.
+ * its method, path with query, time, nonce and the SHA-256 of its body. So a message cannot be forged, changed, sent
+ * to another path, or sent again, and a stranger is refused before a byte of a body is read. The header is
+ * `Authorization: Cairn-Cluster time=<ms>,nonce=<32 hex>,body=<64 hex>,mac=<64 hex>`.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { assert } from '../base/assert.ts'
@@ -10,15 +11,19 @@ import { StoreError } from '../base/errors.ts'
 import { CLUSTER_CLOCK_SKEW_MS_MAX, CLUSTER_NONCES_MAX, CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 
-export interface ClusterMessage {
+export interface ClusterHead {
   method: string
   /** Path and query exactly as on the request line. */
   path: string
+}
+
+export interface ClusterMessage extends ClusterHead {
   body: Buffer
 }
 
 const SCHEME = 'Cairn-Cluster'
-const HEADER = /^Cairn-Cluster time=([0-9]{1,15}),nonce=([0-9a-f]{32}),mac=([0-9a-f]{64})$/
+const HEADER =
+  /^Cairn-Cluster time=([0-9]{1,15}),nonce=([0-9a-f]{32}),body=([0-9a-f]{64}),mac=([0-9a-f]{64})$/
 const NONCE_BYTES = 16
 
 /** Signs what one process sends and verifies what it receives. One secret for the cluster. */
@@ -41,15 +46,25 @@ export class ClusterAuth {
   sign(message: ClusterMessage): string {
     const time = String(this.#clock.nowMs())
     const nonce = this.#random.bytes(NONCE_BYTES).toString('hex')
-    return `${SCHEME} time=${time},nonce=${nonce},mac=${this.#mac(message, time, nonce).toString('hex')}`
+    const bodyHash = hashOf(message.body)
+    const mac = this.#mac(message, [time, nonce, bodyHash]).toString('hex')
+    return `${SCHEME} time=${time},nonce=${nonce},body=${bodyHash},mac=${mac}`
   }
 
   /** Throws `unauthorized` with the reason, or `too_many_requests` when nonces come faster than they expire. */
   verify(message: ClusterMessage, authorization: string | undefined): void {
+    this.verifyHead(message, authorization)(message.body)
+  }
+
+  /**
+   * Verifies all but the body, before it is read. Throws as `verify`; gives the check of the body, which throws
+   * `unauthorized` when it is another one.
+   */
+  verifyHead(head: ClusterHead, authorization: string | undefined): (body: Buffer) => void {
     const match = HEADER.exec(authorization ?? '')
     if (match === null) throw new StoreError('unauthorized', 'this path needs the cluster secret')
-    const [, time, nonce, mac] = match as unknown as [string, string, string, string]
-    if (!timingSafeEqual(Buffer.from(mac, 'hex'), this.#mac(message, time, nonce))) {
+    const [, time, nonce, bodyHash, mac] = match as unknown as [string, string, string, string, string]
+    if (!timingSafeEqual(Buffer.from(mac, 'hex'), this.#mac(head, [time, nonce, bodyHash]))) {
       throw new StoreError('unauthorized', 'wrong cluster secret')
     }
     const skewMs = Number(time) - this.#clock.nowMs()
@@ -60,6 +75,10 @@ export class ClusterAuth {
       )
     }
     this.#useNonce(nonce)
+    return (body) => {
+      if (hashOf(body) !== bodyHash)
+        throw new StoreError('unauthorized', 'the body is not the one that was signed')
+    }
   }
 
   #useNonce(nonce: string): void {
@@ -75,9 +94,13 @@ export class ClusterAuth {
     this.#nonces.set(nonce, now + 2 * CLUSTER_CLOCK_SKEW_MS_MAX + 1)
   }
 
-  #mac(message: ClusterMessage, time: string, nonce: string): Buffer {
-    const bodyHash = createHash('sha256').update(message.body).digest('hex')
-    const text = [SCHEME, message.method, message.path, time, nonce, bodyHash].join('\n')
-    return createHmac('sha256', this.#secret).update(text).digest()
+  #mac({ method, path }: ClusterHead, signed: string[]): Buffer {
+    return createHmac('sha256', this.#secret)
+      .update([SCHEME, method, path, ...signed].join('\n'))
+      .digest()
   }
+}
+
+function hashOf(body: Buffer): string {
+  return createHash('sha256').update(body).digest('hex')
 }

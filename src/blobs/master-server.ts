@@ -167,6 +167,8 @@ export class MasterServer {
       this.#checkUser(request.headers.authorization, path)
       if (path === '/submit') return await this.#submit(request, response, target)
       const form = method === 'POST' || method === 'PUT' ? await readForm(request, response) : undefined
+      // Growth and compaction may take longer than a silent connection is let live.
+      if (isSlowPath(path)) request.socket.setTimeout(0)
       const params = query === undefined && form === undefined ? NO_PARAMS : paramsOf(form, query)
       return await answer(this.#context, {
         method,
@@ -262,10 +264,11 @@ export class MasterServer {
     const { auth, nodeId, state } = this.#options
     try {
       if (request.method !== 'POST') throw new StoreError('bad_request', 'heartbeats are POSTs')
-      const body = await readBody(request, response, { bytesMax: CLUSTER_MESSAGE_BYTES_MAX })
-      const message = { method: 'POST', path: request.url ?? '', body: body.bytes }
-      auth.verify(message, request.headers.authorization)
-      await this.master.takeHeartbeat(parseHeartbeat(body.bytes))
+      const head = { method: 'POST', path: request.url ?? '' }
+      const checkBody = auth.verifyHead(head, request.headers.authorization)
+      const { bytes } = await readBody(request, response, { bytesMax: CLUSTER_MESSAGE_BYTES_MAX })
+      checkBody(bytes)
+      await this.master.takeHeartbeat(parseHeartbeat(bytes))
       const reply = { protocolVersion: PROTOCOL_VERSION, nodeId, epoch: EPOCH, clusterId: state.clusterId }
       return jsonOutcome(200, reply satisfies HeartbeatReply)
     } catch (error) {
@@ -284,6 +287,10 @@ export class MasterServer {
     this.#refusals.set(key, now)
     log.warn({ from, code, reason }, 'refused a heartbeat')
   }
+}
+
+function isSlowPath(path: string): boolean {
+  return path === '/vol/vacuum' || path === '/vol/grow' || path === '/col/delete'
 }
 
 /** Names of metrics must be few: file ids and nonsense are 'other'. */

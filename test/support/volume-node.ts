@@ -65,7 +65,7 @@ export class MemoryVolumeAdmin implements VolumeAdmin {
   readonly directory: DirectoryInfo
   /** Thrown by every call while it is set. */
   failure: StoreError | undefined
-  /** Awaited by every create. */
+  /** Awaited by every create and compaction. */
   gate: Promise<void> | undefined
   readonly created: number[] = []
   readonly compacted: number[] = []
@@ -96,6 +96,7 @@ export class MemoryVolumeAdmin implements VolumeAdmin {
   }
 
   async compactVolume(id: number): Promise<{ compacted: boolean; garbageRatio: number }> {
+    await this.gate
     if (this.failure !== undefined) throw this.failure
     this.compacted.push(id)
     const info = this.volumes.get(id)!

@@ -73,6 +73,8 @@ export class Vacuum {
 }
 
 function hasGarbage(info: VolumeInfo, garbageThreshold: number): boolean {
-  if (info.readOnly || info.failed || info.deletedBytes === 0) return false
+  // Compaction writes a failed volume anew.
+  if (info.failed) return true
+  if (info.readOnly || info.deletedBytes === 0) return false
   return info.deletedBytes / Math.max(1, info.sizeBytes) >= garbageThreshold
 }
