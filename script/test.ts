@@ -11,6 +11,7 @@ import { check, ROOT } from './checks.ts'
 import { ensurePackages, TEST_PACKAGES } from './packages.ts'
 
 const TEST_MS_MAX = 120_000
+const ALL_MS_MAX = 30 * 60_000
 /** Some test files start servers with threads of their own: more files at once would only make them wait. */
 const FILES_AT_ONCE_MAX = 4
 
@@ -56,7 +57,9 @@ async function runFiles(counts: Counts): Promise<void> {
     cwd: ROOT,
     concurrency: Math.min(FILES_AT_ONCE_MAX, Math.max(2, availableParallelism())),
     timeout: TEST_MS_MAX,
-    forceExit: false,
+    signal: AbortSignal.timeout(ALL_MS_MAX),
+    // A test that leaves a server or child behind must not hold up all others.
+    execArgv: ['--test-force-exit'],
     isolation: 'process',
   })
   const isFile = (name: string) => existsSync(name) || files.includes(name)
