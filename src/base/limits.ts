@@ -73,6 +73,8 @@ export const CLUSTER_NONCES_MAX = 100_000
 export const CLUSTER_SECRET_BYTES_MIN = 16
 /** One message of the cluster's wire: a heartbeat with VOLUMES_PER_SERVER_MAX volumes fits. */
 export const CLUSTER_MESSAGE_BYTES_MAX = 8 * MIB
+/** One call of a master to a volume server. */
+export const VOLUME_ADMIN_MESSAGE_BYTES_MAX = 64 * KIB
 /** A heartbeat, and every call to a volume server but compaction, is answered within this time. */
 export const CLUSTER_CALL_MS_MAX = 10_000
 /** Compacting one volume may take this long. */

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../base/clock.ts'
-import { CLUSTER_MESSAGE_BYTES_MAX } from '../base/limits.ts'
+import { VOLUME_ADMIN_MESSAGE_BYTES_MAX } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
@@ -255,12 +255,14 @@ export class VolumeServer {
     const { request, response } = exchange
     let body: Body
     try {
-      body = await readBody(request, response, { bytesMax: CLUSTER_MESSAGE_BYTES_MAX })
+      body = await readBody(request, response, { bytesMax: VOLUME_ADMIN_MESSAGE_BYTES_MAX })
     } catch (error) {
       return this.#reply(exchange, failureOutcome(error)!)
     }
     const message = { method: request.method!, path: request.url!, body: body.bytes }
     const { authorization } = request.headers
+    // A compaction may take longer than a silent connection is let live.
+    request.socket.setTimeout(0)
     const { status, body: json } = await answerVolumeAdmin({ auth, admin, nodeId }, message, authorization)
     this.#reply(exchange, { status, headers: [...JSON_HEADERS], body: Buffer.from(json) })
   }
