@@ -95,12 +95,16 @@ export class MemoryVolumeAdmin implements VolumeAdmin {
     info.readOnly = readOnly
   }
 
-  async compactVolume(id: number): Promise<{ compacted: boolean; garbageRatio: number }> {
+  async compactVolume(
+    id: number,
+    garbageThreshold: number,
+  ): Promise<{ compacted: boolean; garbageRatio: number }> {
     await this.gate
     if (this.failure !== undefined) throw this.failure
-    this.compacted.push(id)
     const info = this.volumes.get(id)!
     const garbageRatio = info.deletedBytes / info.sizeBytes
+    if (garbageRatio < garbageThreshold) return { compacted: false, garbageRatio }
+    this.compacted.push(id)
     this.volumes.set(id, { ...info, sizeBytes: info.sizeBytes - info.deletedBytes, deletedBytes: 0 })
     return { compacted: true, garbageRatio }
   }

@@ -58,7 +58,7 @@ export class Vacuum {
     const { calls, log } = this.#options
     for (const id of [...node.volumes.keys()]) {
       const info = node.volumes.get(id)
-      if (info === undefined || !hasGarbage(info, garbageThreshold)) continue
+      if (info === undefined || !isCompactable(info)) continue
       try {
         const { compacted, garbageRatio } = await calls.compact(node, id, garbageThreshold)
         if (compacted) log.info({ node: node.url, volume: id, garbageRatio }, 'compacted a volume')
@@ -72,9 +72,8 @@ export class Vacuum {
   }
 }
 
-function hasGarbage(info: VolumeInfo, garbageThreshold: number): boolean {
+/** Whether there is enough garbage, the volume server decides: what it reported may be a heartbeat old. */
+function isCompactable(info: VolumeInfo): boolean {
   // Compaction writes a failed volume anew.
-  if (info.failed) return true
-  if (info.readOnly || info.deletedBytes === 0) return false
-  return info.deletedBytes / Math.max(1, info.sizeBytes) >= garbageThreshold
+  return info.failed || !info.readOnly
 }
