@@ -45,6 +45,7 @@ export function toStoreError(error: unknown): StoreError {
   const errno = (error as NodeJS.ErrnoException | undefined)?.code
   const message = error instanceof Error ? error.message : String(error)
   if (errno === 'ENOSPC' || errno === 'EDQUOT') return new StoreError('disk_full', message, { cause: error })
-  if (errno !== undefined && /^E[A-Z0-9]+$/.test(errno)) return new StoreError('io_error', message, { cause: error })
+  if (errno !== undefined && /^E[A-Z0-9]+$/.test(errno))
+    return new StoreError('io_error', message, { cause: error })
   return new StoreError('internal', message, { cause: error })
 }

@@ -37,7 +37,10 @@ export function offerCalls(port: MessagePort, offer: Offer): void {
 /** The other side: `call` rejects with the StoreError that was thrown there. Does not keep the process alive by itself. */
 export class PortCaller {
   readonly #port: MessagePort
-  readonly #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: StoreError) => void }>()
+  readonly #waiting = new Map<
+    number,
+    { resolve: (result: unknown) => void; reject: (error: StoreError) => void }
+  >()
   #nextId = 1
 
   constructor(port: MessagePort) {
@@ -65,7 +68,8 @@ export class PortCaller {
   }
 
   #abandon(): void {
-    for (const { reject } of this.#waiting.values()) reject(new StoreError('unavailable', 'the other thread ended'))
+    for (const { reject } of this.#waiting.values())
+      reject(new StoreError('unavailable', 'the other thread ended'))
     this.#waiting.clear()
   }
 }

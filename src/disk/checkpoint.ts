@@ -3,7 +3,13 @@ import { crc32c } from '../base/checksum.ts'
 import { INDEX_BLOCK_BYTES } from '../base/limits.ts'
 import { type Disk, replaceFileDurably } from './disk.ts'
 import { IDX_ENTRY_BYTES } from './idx-entry.ts'
-import { type Checkpoint, ENTRIES_PER_BLOCK, type IndexSums, addCheckpoint, encodeSums } from './index-sums.ts'
+import {
+  addCheckpoint,
+  type Checkpoint,
+  ENTRIES_PER_BLOCK,
+  encodeSums,
+  type IndexSums,
+} from './index-sums.ts'
 import { EXTENSION } from './volume-paths.ts'
 
 export interface CheckpointPlace {
@@ -44,6 +50,11 @@ export function writeCheckpoint(disk: Disk, place: CheckpointPlace, state: Check
     }
   }
   addCheckpoint(sums, state.checkpoint)
-  replaceFileDurably(disk, place.directory, `${place.base}${place.extension ?? EXTENSION.sums}`, encodeSums(sums))
+  replaceFileDurably(
+    disk,
+    place.directory,
+    `${place.base}${place.extension ?? EXTENSION.sums}`,
+    encodeSums(sums),
+  )
   return sums
 }

@@ -8,11 +8,17 @@ import { StoreError } from '../base/errors.ts'
 import { ttlSeconds } from '../base/ttl.ts'
 import { appendTimeToMs } from './append-time.ts'
 import { writeCheckpoint } from './checkpoint.ts'
-import { IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry, decodeIdxEntry, encodeIdxEntry } from './idx-entry.ts'
+import {
+  decodeIdxEntry,
+  encodeIdxEntry,
+  IDX_ENTRY_BYTES,
+  IDX_SIZE_DELETED,
+  type IdxEntry,
+} from './idx-entry.ts'
 import type { IndexSums } from './index-sums.ts'
-import { INDEX_STATE_WORDS, NeedleIndex } from './needle-index.ts'
 import * as codec from './needle.ts'
-import { SUPER_BLOCK_BYTES, encodeSuperBlock } from './super-block.ts'
+import { INDEX_STATE_WORDS, NeedleIndex } from './needle-index.ts'
+import { encodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { IndexLoader } from './volume-index-file.ts'
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
@@ -39,10 +45,11 @@ export interface CompactionResult {
  */
 export async function compactVolume(
   context: ThreadContext,
-  slot: VolumeSlot,
+  volume: { slot: VolumeSlot; salt: number },
   pause: () => Promise<void>,
 ): Promise<CompactionResult> {
-  const compaction = new Compaction(context, slot)
+  const { slot } = volume
+  const compaction = new Compaction(context, slot, volume.salt)
   try {
     await compaction.copyLive(pause)
     return await compaction.swap()
@@ -61,6 +68,7 @@ class Compaction {
   readonly #directory: string
   readonly #base: string
   readonly #revision: number
+  readonly #newFileSalt: number
   readonly #index: NeedleIndex
   readonly #newIndex: NeedleIndex
   readonly #loader: IndexLoader
@@ -81,14 +89,18 @@ class Compaction {
   #committed = false
   #swapped = false
 
-  constructor(context: ThreadContext, slot: VolumeSlot) {
+  constructor(context: ThreadContext, slot: VolumeSlot, salt: number) {
     this.#context = context
     this.#slot = slot
     this.#directory = context.directories[slot.get(WORD.directory)] as string
     this.#base = volumeBaseName(slot.collection, slot.get(WORD.volumeId))
     this.#revision = (slot.get(WORD.compactionRevision) + 1) & 0xffff
+    this.#newFileSalt = codec.revisionSalt(salt, this.#revision)
     this.#index = new NeedleIndex(context.arena, slot.indexWords)
-    this.#newIndex = new NeedleIndex(context.arena, new Int32Array(new SharedArrayBuffer(INDEX_STATE_WORDS * 4)))
+    this.#newIndex = new NeedleIndex(
+      context.arena,
+      new Int32Array(new SharedArrayBuffer(INDEX_STATE_WORDS * 4)),
+    )
     this.#loader = new IndexLoader(this.#newIndex)
     this.#oldDat = slot.get(WORD.datHandle)
     this.#oldIdx = slot.get(WORD.idxHandle)
@@ -125,7 +137,12 @@ class Compaction {
   /** The new files' sidecar, as far as they are written and synced. */
   #checkpoint(): IndexSums {
     const tailUnits = this.#outputAt / 8
-    const place = { directory: this.#directory, base: this.#base, idxHandle: this.#idx, extension: EXTENSION.compactedSums }
+    const place = {
+      directory: this.#directory,
+      base: this.#base,
+      idxHandle: this.#idx,
+      extension: EXTENSION.compactedSums,
+    }
     return writeCheckpoint(this.#context.disk, place, {
       compactionRevision: this.#revision,
       appendNsHigh: this.#slot.get(WORD.appendNsHigh),
@@ -136,7 +153,11 @@ class Compaction {
   }
 
   #assertAlive(): void {
-    if (this.#slot.get(WORD.state) !== STATE.active) throw new StoreError('conflict', 'the volume was removed')
+    if (this.#slot.get(WORD.state) !== STATE.active)
+      throw new StoreError('conflict', 'the volume was removed')
+    // What the system has not written may be gone from memory too: only a restart tells what the files still hold.
+    if (this.#slot.hasFlag(FLAG.failed))
+      throw new StoreError('conflict', 'the volume failed: it needs a restart first')
   }
 
   /** Bytes of `.dat` that the entries not yet copied speak of. */
@@ -177,7 +198,11 @@ class Compaction {
     const offsetUnits = this.#place(codec.EMPTY_RECORD_BYTES)
     const key = { keyHigh: entry.keyHigh, keyLow: entry.keyLow, cookie: header.cookie }
     const time = { appendNsHigh: old.readUInt32BE(20), appendNsLow: old.readUInt32BE(24) }
-    codec.encodeDeleteMarker(key, { seed: this.#seed(offsetUnits), ...time }, this.#output.subarray(this.#outputUsed))
+    codec.encodeDeleteMarker(
+      key,
+      { seed: this.#seed(offsetUnits), ...time },
+      this.#output.subarray(this.#outputUsed),
+    )
     this.#outputUsed += codec.EMPTY_RECORD_BYTES
     this.#note({ ...entry, offsetUnits })
   }
@@ -193,7 +218,8 @@ class Compaction {
     const newNeedle = { ...needle, data: needle.data as Buffer }
     const newBytes = codec.recordLength(codec.needleSize(newNeedle))
     const offsetUnits = this.#place(newBytes)
-    const into = newBytes > OUTPUT_BYTES ? Buffer.allocUnsafe(newBytes) : this.#output.subarray(this.#outputUsed)
+    const into =
+      newBytes > OUTPUT_BYTES ? Buffer.allocUnsafe(newBytes) : this.#output.subarray(this.#outputUsed)
     const encoded = codec.encodeNeedle(newNeedle, into)
     const { appendNsHigh, appendNsLow } = needle
     codec.sealRecord(into, encoded, { seed: this.#seed(offsetUnits), appendNsHigh, appendNsLow })
@@ -203,8 +229,9 @@ class Compaction {
 
   #verified(record: Buffer, entry: IdxEntry): codec.Needle | undefined {
     try {
-      const seed = codec.recordSeed(this.#slot.get(WORD.salt), entry.offsetUnits)
-      const { needle } = codec.decodeWhole(record, seed)
+      const seed = codec.recordSeed(this.#slot.get(WORD.fileSalt), entry.offsetUnits)
+      const { needle, hasTrailer } = codec.decodeWhole(record, seed)
+      if (!hasTrailer && entry.offsetUnits >= this.#slot.get(WORD.foreignUnits)) return undefined
       return needle.keyHigh === entry.keyHigh && needle.keyLow === entry.keyLow ? needle : undefined
     } catch (error) {
       if (error instanceof StoreError && error.code === 'corrupt') return undefined
@@ -271,7 +298,7 @@ class Compaction {
   }
 
   #seed(offsetUnits: number): number {
-    return codec.recordSeed(this.#slot.get(WORD.salt), offsetUnits)
+    return codec.recordSeed(this.#newFileSalt, offsetUnits)
   }
 
   /** Waits until no large write is under way, then, under the lock, copies the last entries and swaps the files. */
@@ -283,7 +310,7 @@ class Compaction {
       this.#slot.lock()
       try {
         this.#assertAlive()
-        if (this.#slot.get(WORD.largeWriteCount) === 0) {
+        if (this.#slot.largeWritesUnderWay() === 0) {
           const sums = this.#swapLocked()
           return { sums, bytesBefore, bytesAfter: this.#outputAt, damagedCopied: this.#damaged }
         }
@@ -321,7 +348,6 @@ class Compaction {
       disk.syncDirectorySync(this.#directory)
       disk.renameSync(this.#path(EXTENSION.compactedSums), this.#path(EXTENSION.sums))
       disk.syncDirectorySync(this.#directory)
-      this.#slot.clearFlag(FLAG.failed)
     } catch {
       this.#slot.setFlag(FLAG.failed)
     }
@@ -336,11 +362,15 @@ class Compaction {
     slot.set(WORD.idxHandle, this.#idx)
     slot.set(WORD.tailUnits, tailUnits)
     slot.set(WORD.compactionRevision, this.#revision)
+    slot.set(WORD.fileSalt, this.#newFileSalt)
+    slot.set(WORD.foreignUnits, 0)
     const [high, low] = [slot.get(WORD.maxKeyHigh), slot.get(WORD.maxKeyLow)]
     this.#loader.store(slot)
     slot.set(WORD.maxKeyHigh, high)
     slot.set(WORD.maxKeyLow, low)
+    for (const { entry } of slot.abandonedLargeWrites()) slot.removeLargeWrite(entry)
     slot.add(WORD.generation, 1)
+    this.#context.table.bumpVersion()
     this.#swapped = true
   }
 

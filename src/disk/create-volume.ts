@@ -2,7 +2,7 @@
 import type { Random } from '../base/random.ts'
 import { type Disk, replaceFileDurably } from './disk.ts'
 import { encodeSums } from './index-sums.ts'
-import { SUPER_BLOCK_BYTES, encodeSuperBlock } from './super-block.ts'
+import { encodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import { encodeVolumeInfo } from './volume-info.ts'
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
 
@@ -18,7 +18,14 @@ export function createVolumeFiles(disk: Disk, volume: NewVolumeFiles, random: Ra
   const { directory } = volume
   const base = volumeBaseName(volume.collection, volume.volumeId)
   const superBlock = { replicaPlacement: volume.replicaPlacement, ttl: volume.ttl, compactionRevision: 0 }
-  const info = { salt: random.u32(), redundancy: 'copies-1', suspect: false }
+  const info = {
+    salt: random.u32(),
+    redundancy: 'copies-1',
+    ttl: volume.ttl,
+    compactionRevision: 0,
+    foreignUnits: 0,
+    suspect: false,
+  }
   const tailUnits = SUPER_BLOCK_BYTES / 8
   const sums = {
     compactionRevision: 0,
@@ -27,13 +34,14 @@ export function createVolumeFiles(disk: Disk, volume: NewVolumeFiles, random: Ra
     checkpoints: [{ idxEntries: 0, lowWaterUnits: tailUnits, tailUnits }],
     blockChecksums: [],
   }
+  removeVolumeFiles(disk, directory, base)
   replaceFileDurably(disk, directory, `${base}${EXTENSION.cairn}`, encodeVolumeInfo(info))
   replaceFileDurably(disk, directory, `${base}${EXTENSION.sums}`, encodeSums(sums))
   replaceFileDurably(disk, directory, `${base}${EXTENSION.idx}`, Buffer.alloc(0))
   replaceFileDurably(disk, directory, `${base}${EXTENSION.dat}`, encodeSuperBlock(superBlock))
 }
 
-/** Removes all files of a volume, `.dat` first: what is left of a crash then is no volume. */
+/** Removes all files of a volume that are there, `.dat` first: what is left of a crash then is no volume. */
 export function removeVolumeFiles(disk: Disk, directory: string, base: string): void {
   const extensions = [...Object.values(EXTENSION), '.vif']
   for (const extension of extensions) {

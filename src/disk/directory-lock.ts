@@ -29,9 +29,13 @@ export class DirectoryLock {
       database?.close()
       const message = error instanceof Error ? error.message : String(error)
       if (/locked|busy/i.test(message)) {
-        throw new StoreError('in_use', `another process uses the data directory ${directory}`, { cause: error })
+        throw new StoreError('in_use', `another process uses the data directory ${directory}`, {
+          cause: error,
+        })
       }
-      throw new StoreError('io_error', `cannot lock the data directory ${directory}: ${message}`, { cause: error })
+      throw new StoreError('io_error', `cannot lock the data directory ${directory}: ${message}`, {
+        cause: error,
+      })
     }
   }
 

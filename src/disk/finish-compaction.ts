@@ -6,7 +6,12 @@ import { type Disk, readFileWhole } from './disk.ts'
 import { decodeSums } from './index-sums.ts'
 import { EXTENSION } from './volume-paths.ts'
 
-export function finishCompaction(disk: Disk, directory: string, base: string, compactionRevision: number): void {
+export function finishCompaction(
+  disk: Disk,
+  directory: string,
+  base: string,
+  compactionRevision: number,
+): void {
   const path = (extension: string) => `${directory}/${base}${extension}`
   const exists = (extension: string) => disk.stat(path(extension)) !== undefined
   const leftovers = [EXTENSION.compactedDat, EXTENSION.compactedIdx, EXTENSION.compactedSums]

@@ -6,8 +6,8 @@ import { crc32c } from '../base/checksum.ts'
 import { StoreError } from '../base/errors.ts'
 import { CHECKSUM_BLOCK_BYTES, SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
 import type { Disk } from './disk.ts'
-import * as codec from './needle.ts'
 import type { LargeData, Needle } from './needle.ts'
+import * as codec from './needle.ts'
 
 const PIECE_BYTES = SMALL_RECORD_BYTES_MAX
 
@@ -56,7 +56,9 @@ export class LargeRecord implements LargeData {
   }
 
   read(start: number, end: number): AsyncIterable<Buffer> {
-    return this.fields.blockChecksumsOffset > 0 ? this.#readBlocks(start, end) : this.#readUnblocked(start, end)
+    return this.fields.blockChecksumsOffset > 0
+      ? this.#readBlocks(start, end)
+      : this.#readUnblocked(start, end)
   }
 
   close(): void {
@@ -129,7 +131,7 @@ async function readExactly(disk: Disk, handle: number, into: Buffer, position: n
 
 /** True when a small needle that was read holds exactly these bytes. */
 export function sameData(stored: Needle, data: Buffer): boolean {
-  return stored.data !== undefined && stored.data.equals(data)
+  return stored.data?.equals(data) === true
 }
 
 /** True when a large needle holds exactly these bytes. Reads all of it, and closes it. */

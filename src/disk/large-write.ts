@@ -2,13 +2,16 @@
  * Writing a record above SMALL_RECORD_BYTES_MAX: its place is reserved under the volume's lock, the bytes are written
  * outside it, and it is published under the lock again. A failure, as a crash, leaves a hole, which a filler covers.
  */
-import { crc32c } from '../base/checksum.ts'
 import { toStoreError } from '../base/errors.ts'
 import type { AppendTime } from './append-time.ts'
 import type { Disk } from './disk.ts'
+import { fillHole } from './hole.ts'
 import { sameLargeData } from './large-record.ts'
-import * as codec from './needle.ts'
 import type { NewNeedle } from './needle.ts'
+import * as codec from './needle.ts'
+import type { NeedleIndex } from './needle-index.ts'
+import { publishEntry, writeIdxEntry } from './publish.ts'
+import type { ThreadContext } from './thread-context.ts'
 import type { Volume, WriteResult } from './volume.ts'
 import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -40,9 +43,10 @@ export async function writeLarge(volume: Volume, needle: NewNeedle): Promise<Wri
   try {
     codec.sealRecord(frame, encoded, volume.seal(place.offsetUnits, place.time), needle.data.length)
     await writePieces(volume.context.disk, place, frame, needle.data)
-    publishLarge(volume, needle, place, sizeBytes)
+    if (!publishLarge(volume, needle, place, sizeBytes)) abandon(volume, place)
   } catch (error) {
-    await abandon(volume, place, error)
+    volume.noteWriteFailure(error)
+    abandon(volume, place)
     throw toStoreError(error)
   } finally {
     volume.slot.unpin(place.pin)
@@ -61,7 +65,7 @@ async function reserve(volume: Volume, needle: NewNeedle, lengthBytes: number): 
         volume.assertWritable(lengthBytes)
         volume.existingHeader(needle)
         const offsetUnits = slot.get(WORD.tailUnits)
-        const entry = slot.addLargeWrite(offsetUnits)
+        const entry = slot.addLargeWrite(offsetUnits, lengthBytes / 8)
         if (entry !== undefined) {
           const time = volume.appendClock.next(slot)
           slot.set(WORD.tailUnits, offsetUnits + lengthBytes / 8)
@@ -83,82 +87,75 @@ async function writePieces(disk: Disk, place: Reservation, frame: Buffer, data: 
     await disk.write(place.handle, data, at, lengthBytes, position + codec.DATA_OFFSET + at)
   }
   const restBytes = frame.length - codec.DATA_OFFSET
-  await disk.write(place.handle, frame, codec.DATA_OFFSET, restBytes, position + codec.DATA_OFFSET + data.length)
+  await disk.write(
+    place.handle,
+    frame,
+    codec.DATA_OFFSET,
+    restBytes,
+    position + codec.DATA_OFFSET + data.length,
+  )
 }
 
 /** Makes it visible, unless a newer write or delete of the key came meanwhile: places grow with append times. */
-function publishLarge(volume: Volume, needle: NewNeedle, place: Reservation, sizeBytes: number): void {
-  const { slot, index } = volume
+function publishLarge(volume: Volume, needle: NewNeedle, place: Reservation, sizeBytes: number): boolean {
+  const { slot, index, context } = volume
   const { keyHigh, keyLow } = needle
   slot.lock()
   try {
-    const superseded = index.get(keyHigh, keyLow) && index.offsetUnits > place.offsetUnits
-    if (!superseded) {
-      const entry = { keyHigh, keyLow, offsetUnits: place.offsetUnits, sizeBytes }
-      volume.writeIdxEntry(entry)
-      volume.publish(entry, place.lengthBytes)
-    }
+    if (index.get(keyHigh, keyLow) && index.offsetUnits > place.offsetUnits) return false
+    const entry = { keyHigh, keyLow, offsetUnits: place.offsetUnits, sizeBytes }
+    writeIdxEntry(context.disk, slot, entry)
+    publishEntry(slot, index, entry, place.lengthBytes / 8)
+    volume.noteModified()
     slot.removeLargeWrite(place.entry)
+    return true
   } finally {
     slot.unlock()
   }
 }
 
-/** Gives the place back: cut off when it is still the last, else covered by fillers. */
-async function abandon(volume: Volume, place: Reservation, cause: unknown): Promise<void> {
+/** Gives the place back: cut off when it is still the last, else covered by fillers, now or when the disk has room. */
+function abandon(volume: Volume, place: Reservation): void {
   const { slot, context } = volume
-  volume.noteWriteFailure(cause)
+  slot.lock()
   try {
-    slot.lock()
-    try {
-      if (slot.get(WORD.tailUnits) === place.offsetUnits + place.lengthBytes / 8) {
-        context.disk.truncateSync(place.handle, place.offsetUnits * 8)
-        slot.set(WORD.tailUnits, place.offsetUnits)
-        return
-      }
-    } finally {
-      slot.unlock()
+    if (slot.get(WORD.tailUnits) === place.offsetUnits + place.lengthBytes / 8) {
+      context.disk.truncateSync(place.handle, place.offsetUnits * 8)
+      slot.set(WORD.tailUnits, place.offsetUnits)
+      slot.removeLargeWrite(place.entry)
+      return
     }
-    fillHole(context.disk, slot, { ...place, datHandle: place.handle })
+    slot.abandonLargeWrite(place.entry)
   } catch {
-    slot.setFlag(FLAG.failed)
+    slot.abandonLargeWrite(place.entry)
   } finally {
-    slot.lock()
-    slot.removeLargeWrite(place.entry)
     slot.unlock()
   }
+  coverAbandoned(context, slot, volume.index)
 }
 
-export interface Hole {
-  datHandle: number
-  offsetUnits: number
-  lengthBytes: number
-  time: AppendTime
-}
-
-/** Covers a hole with fillers, of which SeaweedFS's tools see records of a key that nobody has. Throws the disk's error. */
-export function fillHole(disk: Disk, slot: VolumeSlot, hole: Hole): void {
-  const buffer = Buffer.allocUnsafeSlow(1024 * 1024)
-  const end = hole.offsetUnits * 8 + hole.lengthBytes
-  for (let start = hole.offsetUnits * 8; start < end; ) {
-    const left = end - start
-    const lengthBytes = left > codec.FILLER_BYTES_MAX ? codec.FILLER_BYTES_MAX / 2 : left
-    const checksumOf = (from: number, count: number) => {
-      let crc = 0
-      for (let at = 0; at < count; at += buffer.length) {
-        const wanted = Math.min(buffer.length, count - at)
-        const got = disk.readSync(hole.datHandle, buffer, 0, wanted, start + from + at)
-        buffer.fill(0, got, wanted)
-        crc = crc32c(buffer.subarray(0, wanted), crc)
+/**
+ * Covers the holes that failed large writes left. What cannot be covered yet stays noted for the next call.
+ * The keeper calls this from time to time.
+ */
+export function coverAbandoned(context: ThreadContext, slot: VolumeSlot, index: NeedleIndex): void {
+  if (slot.get(WORD.largeWriteCount) === 0) return
+  slot.lock()
+  try {
+    for (const { entry, offsetUnits, lengthUnits } of slot.abandonedLargeWrites()) {
+      const time = { high: slot.get(WORD.appendNsHigh), low: slot.get(WORD.appendNsLow) }
+      const place = { datHandle: slot.get(WORD.datHandle), fileSalt: slot.get(WORD.fileSalt), offsetUnits }
+      const fillers = fillHole(context.disk, { ...place, lengthBytes: lengthUnits * 8, time })
+      for (const filler of fillers) {
+        writeIdxEntry(context.disk, slot, filler)
+        publishEntry(slot, index, filler, 0)
       }
-      return crc
+      slot.removeLargeWrite(entry)
     }
-    const seed = codec.recordSeed(slot.get(WORD.salt), start / 8)
-    const seal = { seed, appendNsHigh: hole.time.high, appendNsLow: hole.time.low }
-    const { head, rest } = codec.encodeFiller(lengthBytes, seal, checksumOf)
-    disk.writeSync(hole.datHandle, head, 0, head.length, start)
-    disk.writeSync(hole.datHandle, rest, 0, rest.length, start + lengthBytes - rest.length)
-    start += lengthBytes
+  } catch (error) {
+    if (toStoreError(error).code !== 'disk_full') slot.setFlag(FLAG.failed)
+  } finally {
+    slot.unlock()
   }
 }
 
@@ -167,7 +164,11 @@ async function isUnchanged(volume: Volume, needle: NewNeedle, checksum: number):
   const fid = { volumeId: volume.id, keyHigh: needle.keyHigh, keyLow: needle.keyLow, cookie: needle.cookie }
   const stored = await Promise.resolve(volume.read(fid)).catch(() => undefined)
   if (stored === undefined) return false
-  if (stored.dataSizeBytes !== needle.data.length || stored.checksum !== checksum || !sameFields(stored, needle)) {
+  if (
+    stored.dataSizeBytes !== needle.data.length ||
+    stored.checksum !== checksum ||
+    !sameFields(stored, needle)
+  ) {
     stored.large?.close()
     return false
   }

@@ -60,7 +60,10 @@ for (const [what, given] of Object.entries({
     for (const name of Object.keys(given) as (keyof codec.NewNeedle)[]) {
       assert.deepEqual(fields.needle[name], given[name], name)
     }
-    assert.deepEqual([fields.needle.appendNsHigh, fields.needle.appendNsLow], [TIME.appendNsHigh, TIME.appendNsLow])
+    assert.deepEqual(
+      [fields.needle.appendNsHigh, fields.needle.appendNsLow],
+      [TIME.appendNsHigh, TIME.appendNsLow],
+    )
   })
 }
 

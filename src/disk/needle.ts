@@ -19,8 +19,6 @@ export const HEADER_BYTES = 16
 export const TAIL_BYTES = 12
 /** A record of size 0: a delete marker or an empty file. */
 export const EMPTY_RECORD_BYTES = 32
-/** Data with more than this carries a copy of the tail in the trailer, where SeaweedFS looks for it. */
-const TAIL_COPY_ABOVE_BYTES = 1024 * 1024
 const TRAILER_VERSION = 1
 /** length, version, CRC32C. */
 const TRAILER_END_BYTES = 7
@@ -102,9 +100,14 @@ export function recordLength(sizeBytes: number): number {
   return unpadded + 8 - (unpadded % 8)
 }
 
-/** The start value of a record's checksums: bound to the volume by its salt and to the place by the offset. */
-export function recordSeed(salt: number, offsetUnits: number): number {
-  return (salt ^ Math.imul(offsetUnits, 0x9e3779b1)) >>> 0
+/** The salt of one generation of a volume's files: what a compaction left behind is no record of the new file. */
+export function revisionSalt(salt: number, compactionRevision: number): number {
+  return (salt ^ Math.imul(compactionRevision, 0x85ebca6b)) >>> 0
+}
+
+/** The start value of a record's checksums: bound to the file by its `revisionSalt`, and to the place by the offset. */
+export function recordSeed(fileSalt: number, offsetUnits: number): number {
+  return (fileSalt ^ Math.imul(offsetUnits, 0x9e3779b1)) >>> 0
 }
 
 function blockCount(dataBytes: number): number {
@@ -112,14 +115,16 @@ function blockCount(dataBytes: number): number {
 }
 
 function trailerLength(dataBytes: number): number {
-  return (dataBytes > TAIL_COPY_ABOVE_BYTES ? TAIL_BYTES : 0) + blockCount(dataBytes) * 4 + TRAILER_END_BYTES
+  return TAIL_BYTES + blockCount(dataBytes) * 4 + TRAILER_END_BYTES
 }
 
 /** All of a record but its data is at most this long. */
-export const FRAME_BYTES_MAX = DATA_OFFSET + 1 + 2 * 256 + 5 + 2 + 2 + limits.PAIRS_BYTES_MAX + 65_535 + TAIL_BYTES + 8
+export const FRAME_BYTES_MAX =
+  DATA_OFFSET + 1 + 2 * 256 + 5 + 2 + 2 + limits.PAIRS_BYTES_MAX + 65_535 + TAIL_BYTES + 8
 
 /** Largest data whose trailer length fits in 16 bits. */
-export const DATA_BYTES_MAX = Math.floor((65_535 - TAIL_BYTES - TRAILER_END_BYTES) / 4) * limits.CHECKSUM_BLOCK_BYTES
+export const DATA_BYTES_MAX =
+  Math.floor((65_535 - TAIL_BYTES - TRAILER_END_BYTES) / 4) * limits.CHECKSUM_BLOCK_BYTES
 
 /** The `size` field that a needle will have. */
 export function needleSize(needle: NewNeedle): number {
@@ -140,7 +145,8 @@ function isEmpty(needle: NewNeedle): boolean {
 
 /** Throws `too_large` or `bad_request` for what the format cannot hold. */
 export function checkNeedle(needle: NewNeedle): void {
-  if (needle.data.length > DATA_BYTES_MAX) throw new StoreError('too_large', `data above ${DATA_BYTES_MAX} bytes`)
+  if (needle.data.length > DATA_BYTES_MAX)
+    throw new StoreError('too_large', `data above ${DATA_BYTES_MAX} bytes`)
   if (needle.name !== undefined && needle.name.length > limits.NAME_BYTES_MAX) {
     throw new StoreError('too_large', `name above ${limits.NAME_BYTES_MAX} bytes`)
   }
@@ -181,7 +187,7 @@ export function encodeNeedle(needle: NewNeedle, into: Buffer, copyData = true): 
   let at = writeFields(needle, into, DATA_OFFSET + (copyData ? data.length : 0))
   const trailerAt = at
   const checksum = crc32c(data)
-  if (data.length > TAIL_COPY_ABOVE_BYTES) at += TAIL_BYTES
+  at += TAIL_BYTES
   for (let i = 0; i < blockCount(data.length); i++) {
     const start = i * limits.CHECKSUM_BLOCK_BYTES
     at = into.writeUInt32BE(crc32c(data.subarray(start, start + limits.CHECKSUM_BLOCK_BYTES)), at)
@@ -193,7 +199,11 @@ export function encodeNeedle(needle: NewNeedle, into: Buffer, copyData = true): 
   return { sizeBytes, lengthBytes, checksum }
 }
 
-function writeHeader(into: Buffer, key: { keyHigh: number; keyLow: number; cookie: number }, sizeBytes: number): void {
+function writeHeader(
+  into: Buffer,
+  key: { keyHigh: number; keyLow: number; cookie: number },
+  sizeBytes: number,
+): void {
   into.writeUInt32BE(key.cookie, 0)
   into.writeUInt32BE(key.keyHigh, 4)
   into.writeUInt32BE(key.keyLow, 8)
@@ -252,9 +262,7 @@ export function sealRecord(record: Buffer, encoded: EncodedNeedle, seal: Seal, g
   record.writeUInt32BE(seal.appendNsHigh, tailAt + 4)
   record.writeUInt32BE(seal.appendNsLow, tailAt + 8)
   const dataBytes = record.readUInt32BE(HEADER_BYTES)
-  if (dataBytes > TAIL_COPY_ABOVE_BYTES) {
-    record.copy(record, tailAt - trailerLength(dataBytes), tailAt, tailAt + TAIL_BYTES)
-  }
+  record.copy(record, tailAt - trailerLength(dataBytes), tailAt, tailAt + TAIL_BYTES)
   const fieldsAt = DATA_OFFSET + dataBytes - gapBytes
   record.writeUInt32BE(trailerChecksum(record, fieldsAt, tailAt, seal.seed), tailAt - 4)
 }
@@ -342,7 +350,8 @@ export function decodeRecord(record: Buffer, seed: number, gapBytes = 0): Record
     borrowed: false,
     large: undefined,
   }
-  if (sizeBytes === 0) return { needle, blockChecksumsOffset: 0, hasTrailer: emptyRecordKind(record, seed) === 'E' }
+  if (sizeBytes === 0)
+    return { needle, blockChecksumsOffset: 0, hasTrailer: emptyRecordKind(record, seed) === 'E' }
   needle.dataSizeBytes = record.readUInt32BE(HEADER_BYTES)
   if (needle.dataSizeBytes + 4 > sizeBytes) throw corrupt('its data is longer than the record')
   const fieldsAt = DATA_OFFSET + needle.dataSizeBytes - gapBytes
@@ -350,18 +359,24 @@ export function decodeRecord(record: Buffer, seed: number, gapBytes = 0): Record
   const flags = fieldsAt < tailAt ? (record[fieldsAt] as number) : 0
   if ((flags & FLAG_TRAILER) === 0) {
     if (end !== tailAt) throw corrupt('bytes behind its last field')
+  }
+  if (end === tailAt) {
+    // A flipped flag can make a trailer look like one more field.
+    if (endsInTrailer(record, tailAt, needle.dataSizeBytes)) throw corrupt('its flags do not match')
     return { needle, blockChecksumsOffset: 0, hasTrailer: false }
   }
-  if (end === tailAt) return { needle, blockChecksumsOffset: 0, hasTrailer: false }
   if (tailAt - end !== trailerLength(needle.dataSizeBytes)) throw corrupt('its trailer has a wrong length')
   if (record.readUInt16BE(tailAt - 7) !== tailAt - end) throw corrupt('its trailer has a wrong length')
   if (record[tailAt - 5] !== TRAILER_VERSION) throw corrupt('its trailer has an unknown version')
   if (record.readUInt32BE(tailAt - 4) !== trailerChecksum(record, fieldsAt, tailAt, seed)) {
     throw corrupt('its trailer does not match')
   }
-  const copied = needle.dataSizeBytes > TAIL_COPY_ABOVE_BYTES ? TAIL_BYTES : 0
   const blocks = blockCount(needle.dataSizeBytes)
-  return { needle, blockChecksumsOffset: blocks > 0 ? end + copied : 0, hasTrailer: true }
+  return { needle, blockChecksumsOffset: blocks > 0 ? end + TAIL_BYTES : 0, hasTrailer: true }
+}
+
+function endsInTrailer(record: Buffer, tailAt: number, dataBytes: number): boolean {
+  return tailAt > DATA_OFFSET && looksLikeTrailer(record.subarray(tailAt - 7, tailAt - 4), dataBytes)
 }
 
 /** Fills in the optional fields; returns where they end. Throws `corrupt` when they pass `end`. */
@@ -469,18 +484,27 @@ export function encodeFiller(
  */
 export function seedOfRecord(record: Buffer): number | undefined {
   const sizeBytes = record.readUInt32BE(12)
-  if (sizeBytes < 4 + 1 + TRAILER_END_BYTES || recordLength(sizeBytes) !== record.length) return undefined
+  if (sizeBytes < 4 + 1 + TAIL_BYTES + TRAILER_END_BYTES || recordLength(sizeBytes) !== record.length)
+    return undefined
   const tailAt = HEADER_BYTES + sizeBytes
   const dataBytes = record.readUInt32BE(HEADER_BYTES)
   const fieldsAt = DATA_OFFSET + dataBytes
-  if (fieldsAt + 1 + trailerLength(dataBytes) > tailAt || ((record[fieldsAt] as number) & FLAG_TRAILER) === 0) return undefined
-  if (record.readUInt16BE(tailAt - 7) !== trailerLength(dataBytes) || record[tailAt - 5] !== TRAILER_VERSION) return undefined
+  if (fieldsAt + 1 + trailerLength(dataBytes) > tailAt || ((record[fieldsAt] as number) & FLAG_TRAILER) === 0)
+    return undefined
+  if (record.readUInt16BE(tailAt - 7) !== trailerLength(dataBytes) || record[tailAt - 5] !== TRAILER_VERSION)
+    return undefined
   if (crc32c(record.subarray(DATA_OFFSET, fieldsAt)) !== record.readUInt32BE(tailAt)) return undefined
   const coveredBytes = DATA_OFFSET + (tailAt - 4 - fieldsAt) + TAIL_BYTES
-  return solveCrc32cStart(record.readUInt32BE(tailAt - 4), trailerChecksum(record, fieldsAt, tailAt, 0), coveredBytes)
+  return solveCrc32cStart(
+    record.readUInt32BE(tailAt - 4),
+    trailerChecksum(record, fieldsAt, tailAt, 0),
+    coveredBytes,
+  )
 }
 
 /** A cheap look at the 3 bytes before a trailer's CRC, for the search behind damage. */
 export function looksLikeTrailer(lengthAndVersion: Buffer, dataBytes: number): boolean {
-  return lengthAndVersion[2] === TRAILER_VERSION && lengthAndVersion.readUInt16BE(0) === trailerLength(dataBytes)
+  return (
+    lengthAndVersion[2] === TRAILER_VERSION && lengthAndVersion.readUInt16BE(0) === trailerLength(dataBytes)
+  )
 }

@@ -8,16 +8,22 @@ import { isLater } from './append-time.ts'
 import { writeCheckpoint } from './checkpoint.ts'
 import { readFileWhole, replaceFileDurably } from './disk.ts'
 import { finishCompaction } from './finish-compaction.ts'
-import { IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry, decodeIdxEntry, encodeIdxEntry } from './idx-entry.ts'
-import { type IndexSums, decodeSums } from './index-sums.ts'
-import { fillHole } from './large-write.ts'
-import { NeedleIndex } from './needle-index.ts'
+import { fillHole } from './hole.ts'
+import {
+  decodeIdxEntry,
+  encodeIdxEntry,
+  IDX_ENTRY_BYTES,
+  IDX_SIZE_DELETED,
+  type IdxEntry,
+} from './idx-entry.ts'
+import { decodeSums, type IndexSums } from './index-sums.ts'
 import * as codec from './needle.ts'
+import { NeedleIndex } from './needle-index.ts'
 import { RecordScanner, type ScannedRecord } from './record-scanner.ts'
-import { SUPER_BLOCK_BYTES, type SuperBlock, decodeSuperBlock } from './super-block.ts'
+import { decodeSuperBlock, SUPER_BLOCK_BYTES, type SuperBlock } from './super-block.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { IndexLoader, loadCoveredEntries } from './volume-index-file.ts'
-import { type VolumeInfoFile, decodeVolumeInfo, encodeVolumeInfo } from './volume-info.ts'
+import { decodeVolumeInfo, encodeVolumeInfo, type VolumeInfoFile } from './volume-info.ts'
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -52,6 +58,8 @@ export interface OpenReport {
 export interface OpenedVolume {
   slot: VolumeSlot
   sums: IndexSums
+  /** What `.cairn` says now. */
+  info: VolumeInfoFile
   report: OpenReport
 }
 
@@ -114,16 +122,17 @@ class VolumeOpening {
     finishCompaction(disk, this.#directory, this.#base, superBlock.compactionRevision)
     this.#idx = disk.open(this.#path(EXTENSION.idx), disk.stat(this.#path(EXTENSION.idx)) ? 'r+' : 'w+')
     this.#idxEntriesFound = Math.floor(disk.sizeSync(this.#idx) / IDX_ENTRY_BYTES)
-    const info = this.#readInfo()
+    const info = this.#readInfo(superBlock)
     this.#fillSlot(superBlock, info)
     this.#load(superBlock)
     this.#loader.store(this.#slot)
     this.#report.suspect = info.suspect
     if (info.suspect) this.#slot.setFlag(FLAG.readOnly)
+    const kept = this.#keepInfo(info)
     const sums = this.#checkpoint(superBlock)
     this.#slot.set(WORD.state, STATE.active)
     this.#context.table.bumpVersion()
-    return { slot: this.#slot, sums, report: this.#report }
+    return { slot: this.#slot, sums, info: kept, report: this.#report }
   }
 
   giveUp(): void {
@@ -140,7 +149,10 @@ class VolumeOpening {
     const vif = readFileWhole(this.#context.disk, this.#path('.vif'))
     const width = /"bytesOffset":\s*(\d+)/.exec(vif?.toString('latin1') ?? '')?.[1]
     if (width === undefined || width === '4' || width === '0') return
-    throw new StoreError('unsupported', `${this.#path('.vif')}: a volume with ${width}-byte offsets, only 4 are read`)
+    throw new StoreError(
+      'unsupported',
+      `${this.#path('.vif')}: a volume with ${width}-byte offsets, only 4 are read`,
+    )
   }
 
   #readSuperBlock(): SuperBlock {
@@ -149,20 +161,47 @@ class VolumeOpening {
     return decodeSuperBlock(bytes.subarray(0, count), this.#path(EXTENSION.dat))
   }
 
-  /** The `.cairn` file; made anew, with the salt that the records tell, where it is missing or damaged. */
-  #readInfo(): VolumeInfoFile {
+  /**
+   * The `.cairn` file; with the salt that the records tell, where it is missing or damaged. When it speaks of another
+   * `.dat`, either a compaction of ours was cut off, and then the sidecar is the new one, or SeaweedFS compacted the volume.
+   */
+  #readInfo(superBlock: SuperBlock): VolumeInfoFile {
     const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.cairn))
     const read = bytes === undefined ? undefined : decodeVolumeInfo(bytes)
-    if (read !== undefined) return read
-    const salt = this.#saltFromRecords()
-    this.#report.foreign = bytes === undefined && salt === undefined
-    const info = { salt: salt ?? this.#options.random.u32(), redundancy: 'copies-1', suspect: false }
-    replaceFileDurably(this.#context.disk, this.#directory, `${this.#base}${EXTENSION.cairn}`, encodeVolumeInfo(info))
-    return info
+    const { compactionRevision, ttl } = superBlock
+    if (read?.compactionRevision === compactionRevision) return read
+    const isOurs = this.#readSums(superBlock) !== undefined
+    const salt = read?.salt ?? this.#saltFromRecords(compactionRevision)
+    this.#report.foreign = !isOurs && (read !== undefined || salt === undefined)
+    return {
+      salt: salt ?? this.#options.random.u32(),
+      redundancy: read?.redundancy ?? 'copies-1',
+      ttl: read?.ttl ?? ttl,
+      compactionRevision,
+      foreignUnits: 0,
+      suspect: read?.suspect ?? false,
+    }
+  }
+
+  /** The sidecar, when it is whole and belongs to the present `.dat`. */
+  #readSums(superBlock: SuperBlock): IndexSums | undefined {
+    const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.sums))
+    const sums = bytes === undefined ? undefined : decodeSums(bytes)
+    return sums?.compactionRevision === superBlock.compactionRevision ? sums : undefined
+  }
+
+  /** Writes `.cairn` when opening learned something that it does not say yet. */
+  #keepInfo(info: VolumeInfoFile): VolumeInfoFile {
+    const kept = { ...info, foreignUnits: this.#slot.get(WORD.foreignUnits) }
+    const known = encodeVolumeInfo(kept)
+    const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.cairn))
+    if (bytes?.equals(known)) return kept
+    replaceFileDurably(this.#context.disk, this.#directory, `${this.#base}${EXTENSION.cairn}`, known)
+    return kept
   }
 
   /** The salt on which most of the first records with a trailer agree. */
-  #saltFromRecords(): number | undefined {
+  #saltFromRecords(compactionRevision: number): number | undefined {
     const { disk } = this.#context
     const endBytes = disk.sizeSync(this.#dat)
     const votes = new Map<number, number>()
@@ -177,7 +216,7 @@ class VolumeOpening {
         disk.readSync(this.#dat, record, 0, lengthBytes, at)
         const seed = codec.seedOfRecord(record)
         if (seed !== undefined) {
-          const salt = codec.recordSeed(seed, at / 8)
+          const salt = codec.revisionSalt(codec.recordSeed(seed, at / 8), compactionRevision)
           votes.set(salt, (votes.get(salt) ?? 0) + 1)
           found++
         }
@@ -193,19 +232,22 @@ class VolumeOpening {
     slot.set(WORD.directory, this.#options.directory)
     slot.set(WORD.datHandle, this.#dat)
     slot.set(WORD.idxHandle, this.#idx)
-    slot.set(WORD.salt, info.salt)
-    slot.set(WORD.ttl, superBlock.ttl)
+    slot.set(WORD.fileSalt, codec.revisionSalt(info.salt, superBlock.compactionRevision))
+    slot.set(WORD.foreignUnits, info.foreignUnits)
+    slot.set(WORD.ttl, info.ttl)
     slot.set(WORD.replicaPlacement, superBlock.replicaPlacement)
     slot.set(WORD.compactionRevision, superBlock.compactionRevision)
     slot.set(WORD.sizeLimitUnits, Math.min(Math.floor(this.#options.sizeLimitBytes / 8), 0xffffffff))
-    slot.set(WORD.modifiedS, Math.floor((this.#context.disk.stat(this.#path(EXTENSION.dat))?.modifiedMs ?? 0) / 1000))
+    slot.set(
+      WORD.modifiedS,
+      Math.floor((this.#context.disk.stat(this.#path(EXTENSION.dat))?.modifiedMs ?? 0) / 1000),
+    )
     slot.collection = this.#options.collection
   }
 
   #load(superBlock: SuperBlock): void {
-    const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.sums))
-    const sums = bytes === undefined ? undefined : decodeSums(bytes)
-    if (sums !== undefined && sums.compactionRevision === superBlock.compactionRevision && this.#loadCovered(sums)) return
+    const sums = this.#readSums(superBlock)
+    if (sums !== undefined && this.#loadCovered(sums)) return
     if (this.#report.foreign && this.#idxEntriesFound > 0) return this.#loadForeign()
     this.#report.fullScan = true
     this.#index.clear()
@@ -222,7 +264,7 @@ class VolumeOpening {
         idxHandle: this.#idx,
         datHandle: this.#dat,
         datEndBytes: this.#datEndBytes(),
-        salt: this.#slot.get(WORD.salt),
+        fileSalt: this.#slot.get(WORD.fileSalt),
       },
       sums,
       this.#loader,
@@ -258,6 +300,7 @@ class VolumeOpening {
       }
     }
     if (lastUnits > 0) this.#noteTimeOf(lastUnits)
+    this.#slot.set(WORD.foreignUnits, endUnits)
     this.#scan(endUnits, new Set())
   }
 
@@ -284,26 +327,26 @@ class VolumeOpening {
   /** Reads the records from a place to the end, indexes what the index lacks, heals what is damaged, and sets the tail. */
   #scan(fromUnits: number, known: Set<number>): void {
     const endBytes = this.#datEndBytes()
-    const file = { handle: this.#dat, salt: this.#slot.get(WORD.salt), endBytes }
+    const file = { handle: this.#dat, fileSalt: this.#slot.get(WORD.fileSalt), endBytes }
     const scanner = new RecordScanner(this.#context.disk, file)
     const holes: { offsetUnits: number; lengthBytes: number }[] = []
     let goodEnd = fromUnits
     for (let at = fromUnits; at * 8 < endBytes; ) {
       const scanned = scanner.check(at)
       this.#report.recordsScanned++
-      if (scanned.ok) {
-        if (!known.has(at)) this.#recover(scanned.record)
+      if (scanned.ok && (known.has(at) || this.#recover(scanned.record))) {
         at += scanned.record.lengthBytes / 8
         goodEnd = at
         continue
       }
-      const kept = this.#report.fullScan ? this.#keepDamaged(at) : undefined
+      const kept = !scanned.ok && this.#report.fullScan ? this.#keepDamaged(at) : undefined
       if (kept !== undefined) {
         at += kept
         goodEnd = at
         continue
       }
-      const next = scanned.lengthBytes === undefined ? scanner.search(at + 1) : at + scanned.lengthBytes / 8
+      const lengthBytes = scanned.ok ? scanned.record.lengthBytes : scanned.lengthBytes
+      const next = lengthBytes === undefined ? scanner.search(at + 1) : at + lengthBytes / 8
       if (next === undefined) break
       const previous = holes.at(-1)
       if (previous !== undefined && previous.offsetUnits * 8 + previous.lengthBytes === at * 8) {
@@ -311,7 +354,10 @@ class VolumeOpening {
       } else holes.push({ offsetUnits: at, lengthBytes: (next - at) * 8 })
       at = next
     }
-    this.#heal(holes.filter((hole) => hole.offsetUnits < goodEnd), goodEnd)
+    this.#heal(
+      holes.filter((hole) => hole.offsetUnits < goodEnd),
+      goodEnd,
+    )
     this.#slot.set(WORD.tailUnits, goodEnd)
   }
 
@@ -340,31 +386,50 @@ class VolumeOpening {
     return undefined
   }
 
-  /** Puts a scanned record into the index, unless a later one of its key is there. */
-  #recover(record: ScannedRecord): void {
-    if (record.kind === 'filler') return this.#noteTime(record)
+  /** Puts a scanned record into the index. False when it does not count: a later one of its key is there. */
+  #recover(record: ScannedRecord): boolean {
     const { keyHigh, keyLow } = record.header
-    const later = isLater(
-      record.appendNsHigh,
-      record.appendNsLow,
-      this.#slot.get(WORD.appendNsHigh),
-      this.#slot.get(WORD.appendNsLow),
-    )
-    const known = this.#index.get(keyHigh, keyLow)
-    if (!later && known && this.#index.offsetUnits !== 0) {
-      const present = this.#timeAt(this.#index.offsetUnits)
-      if (!isLater(record.appendNsHigh, record.appendNsLow, present.high, present.low)) return
+    if (record.kind === 'filler') {
+      const sizeBytes = record.header.sizeBytes === 0 ? IDX_SIZE_DELETED : record.header.sizeBytes
+      this.#addEntry({ keyHigh, keyLow, offsetUnits: record.offsetUnits, sizeBytes })
+      return true
     }
-    this.#noteTime(record)
-    const deletes = record.kind === 'delete' || (record.kind === 'unknown' && this.#isForeignDelete(record, known))
+    const known = this.#index.get(keyHigh, keyLow)
+    if (known && !this.#isLatest(record)) return false
+    const deletes =
+      record.kind === 'delete' || (record.kind === 'unknown' && this.#isForeignDelete(record, known))
     const sizeBytes = deletes ? IDX_SIZE_DELETED : record.header.sizeBytes
+    this.#noteTime(record)
     this.#addEntry({ keyHigh, keyLow, offsetUnits: record.offsetUnits, sizeBytes })
+    if (!record.hasTrailer) this.#noteForeign(record)
     this.#report.recordsRecovered++
+    return true
+  }
+
+  /** Whether the record is later than the one of its key that the index has just found. */
+  #isLatest(record: ScannedRecord): boolean {
+    const { appendNsHigh, appendNsLow } = record
+    if (
+      isLater(appendNsHigh, appendNsLow, this.#slot.get(WORD.appendNsHigh), this.#slot.get(WORD.appendNsLow))
+    )
+      return true
+    if (this.#index.offsetUnits === 0) return true
+    const present = this.#timeAt(this.#index.offsetUnits)
+    return isLater(appendNsHigh, appendNsLow, present.high, present.low)
+  }
+
+  /** SeaweedFS has written to the volume: up to here, records need no trailer. */
+  #noteForeign(record: ScannedRecord): void {
+    const end = record.offsetUnits + record.lengthBytes / 8
+    if (end > this.#slot.get(WORD.foreignUnits)) this.#slot.set(WORD.foreignUnits, end)
   }
 
   #noteTime(record: ScannedRecord): void {
     const { appendNsHigh, appendNsLow } = record
-    if (!isLater(appendNsHigh, appendNsLow, this.#slot.get(WORD.appendNsHigh), this.#slot.get(WORD.appendNsLow))) return
+    if (
+      !isLater(appendNsHigh, appendNsLow, this.#slot.get(WORD.appendNsHigh), this.#slot.get(WORD.appendNsLow))
+    )
+      return
     this.#slot.set(WORD.appendNsHigh, appendNsHigh)
     this.#slot.set(WORD.appendNsLow, appendNsLow)
   }
@@ -404,7 +469,8 @@ class VolumeOpening {
         this.#slot.setFlag(FLAG.readOnly)
         continue
       }
-      fillHole(disk, this.#slot, { ...hole, datHandle: this.#dat, time })
+      const place = { ...hole, datHandle: this.#dat, fileSalt: this.#slot.get(WORD.fileSalt), time }
+      for (const filler of fillHole(disk, place)) this.#addEntry(filler)
       this.#report.holesFilled++
     }
   }
@@ -421,17 +487,21 @@ class VolumeOpening {
     }
     disk.fdatasyncSync(this.#dat)
     disk.fdatasyncSync(this.#idx)
-    return writeCheckpoint(disk, { directory: this.#directory, base: this.#base, idxHandle: this.#idx }, {
-      compactionRevision: superBlock.compactionRevision,
-      appendNsHigh: this.#slot.get(WORD.appendNsHigh),
-      appendNsLow: this.#slot.get(WORD.appendNsLow),
-      checkpoint: {
-        idxEntries: this.#loader.entries,
-        lowWaterUnits: this.#slot.get(WORD.tailUnits),
-        tailUnits: this.#slot.get(WORD.tailUnits),
+    return writeCheckpoint(
+      disk,
+      { directory: this.#directory, base: this.#base, idxHandle: this.#idx },
+      {
+        compactionRevision: superBlock.compactionRevision,
+        appendNsHigh: this.#slot.get(WORD.appendNsHigh),
+        appendNsLow: this.#slot.get(WORD.appendNsLow),
+        checkpoint: {
+          idxEntries: this.#loader.entries,
+          lowWaterUnits: this.#slot.get(WORD.tailUnits),
+          tailUnits: this.#slot.get(WORD.tailUnits),
+        },
+        previous: undefined,
       },
-      previous: undefined,
-    })
+    )
   }
 
   /** Made anew, `.idx` is replaced in one step: until then the old one may be all that explains SeaweedFS's records. */

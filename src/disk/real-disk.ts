@@ -74,14 +74,30 @@ export const realDisk: Disk = {
   },
 }
 
-function readOnce(handle: number, into: Buffer, offset: number, length: number, position: number): Promise<number> {
+function readOnce(
+  handle: number,
+  into: Buffer,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.read(handle, into, offset, length, position, (error, count) => (error ? reject(error) : resolve(count)))
+    fs.read(handle, into, offset, length, position, (error, count) =>
+      error ? reject(error) : resolve(count),
+    )
   })
 }
 
-function writeOnce(handle: number, from: Buffer, offset: number, length: number, position: number): Promise<number> {
+function writeOnce(
+  handle: number,
+  from: Buffer,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.write(handle, from, offset, length, position, (error, count) => (error ? reject(error) : resolve(count)))
+    fs.write(handle, from, offset, length, position, (error, count) =>
+      error ? reject(error) : resolve(count),
+    )
   })
 }

@@ -25,17 +25,17 @@ export type Scanned =
 export class RecordScanner {
   readonly #disk: Disk
   readonly #handle: number
-  readonly #salt: number
+  readonly #fileSalt: number
   readonly #endBytes: number
   readonly #window = Buffer.allocUnsafeSlow(WINDOW_BYTES)
   #windowAt = 0
   #windowBytes = 0
 
   /** `endBytes`: where the records end; a multiple of 8. */
-  constructor(disk: Disk, file: { handle: number; salt: number; endBytes: number }) {
+  constructor(disk: Disk, file: { handle: number; fileSalt: number; endBytes: number }) {
     this.#disk = disk
     this.#handle = file.handle
-    this.#salt = file.salt
+    this.#fileSalt = file.fileSalt
     this.#endBytes = file.endBytes
   }
 
@@ -70,12 +70,19 @@ export class RecordScanner {
       const dataBytes = head.readUInt32BE(codec.HEADER_BYTES)
       const { fields } = this.#frame(offsetUnits, header, dataBytes)
       if (!codec.checksumMatches(fields, this.#dataChecksum(position, dataBytes))) {
-        return { ok: false, reason: 'with damaged data', lengthBytes: fields.hasTrailer ? lengthBytes : undefined }
+        return {
+          ok: false,
+          reason: 'with damaged data',
+          lengthBytes: fields.hasTrailer ? lengthBytes : undefined,
+        }
       }
       const { appendNsHigh, appendNsLow } = fields.needle
       const kind = header.keyHigh === 0 && header.keyLow === 0 ? 'filler' : 'file'
       const { hasTrailer } = fields
-      return { ok: true, record: { header, offsetUnits, lengthBytes, appendNsHigh, appendNsLow, kind, hasTrailer } }
+      return {
+        ok: true,
+        record: { header, offsetUnits, lengthBytes, appendNsHigh, appendNsLow, kind, hasTrailer },
+      }
     } catch (error) {
       if (error instanceof StoreError && error.code === 'corrupt') return damage(error.message)
       throw error
@@ -86,12 +93,13 @@ export class RecordScanner {
   #frame(offsetUnits: number, header: codec.RecordHeader, dataBytes: number): { fields: codec.RecordFields } {
     const lengthBytes = codec.recordLength(header.sizeBytes)
     const restBytes = lengthBytes - codec.DATA_OFFSET - dataBytes
-    if (restBytes < codec.TAIL_BYTES + 1 || restBytes > codec.FRAME_BYTES_MAX) throw new StoreError('corrupt', 'with an impossible data size')
+    if (restBytes < codec.TAIL_BYTES + 1 || restBytes > codec.FRAME_BYTES_MAX)
+      throw new StoreError('corrupt', 'with an impossible data size')
     const position = offsetUnits * 8
     const frame = Buffer.allocUnsafe(codec.DATA_OFFSET + restBytes)
     this.#bytes(position, codec.DATA_OFFSET).copy(frame)
     this.#copy(position + codec.DATA_OFFSET + dataBytes, frame.subarray(codec.DATA_OFFSET))
-    return { fields: codec.decodeRecord(frame, codec.recordSeed(this.#salt, offsetUnits), dataBytes) }
+    return { fields: codec.decodeRecord(frame, codec.recordSeed(this.#fileSalt, offsetUnits), dataBytes) }
   }
 
   #copy(position: number, into: Buffer): void {
@@ -116,9 +124,10 @@ export class RecordScanner {
 
   #checkEmpty(offsetUnits: number, header: codec.RecordHeader): Scanned {
     const record = this.#bytes(offsetUnits * 8, codec.EMPTY_RECORD_BYTES)
-    const mark = codec.emptyRecordKind(record, codec.recordSeed(this.#salt, offsetUnits))
+    const mark = codec.emptyRecordKind(record, codec.recordSeed(this.#fileSalt, offsetUnits))
     if (mark === undefined && record.readUInt32BE(16) !== 0) return damage('with a wrong checksum')
-    if (mark === undefined && allZero(record)) return damage('of zeros')
+    const noTime = record.readUInt32BE(20) === 0 && record.readUInt32BE(24) === 0
+    if (mark === undefined && noTime) return damage('without a time')
     const filler = header.keyHigh === 0 && header.keyLow === 0
     return {
       ok: true,
@@ -149,14 +158,17 @@ export class RecordScanner {
     const position = offsetUnits * 8
     const head = this.#bytes(position, codec.EMPTY_RECORD_BYTES)
     const sizeBytes = head.readUInt32BE(12)
-    const seed = codec.recordSeed(this.#salt, offsetUnits)
-    if (sizeBytes === 0) return codec.emptyRecordKind(head, seed) !== undefined
+    const seed = codec.recordSeed(this.#fileSalt, offsetUnits)
+    // Zeros, as a torn write leaves them, are told apart cheaply.
+    if (sizeBytes === 0) return head.readUInt32BE(28) !== 0 && codec.emptyRecordKind(head, seed) !== undefined
     const lengthBytes = codec.recordLength(sizeBytes)
     const dataBytes = head.readUInt32BE(codec.HEADER_BYTES)
     if (position + lengthBytes > this.#endBytes || dataBytes + 4 > sizeBytes) return false
-    if (!codec.looksLikeTrailer(this.#bytes(position + codec.HEADER_BYTES + sizeBytes - 7, 3), dataBytes)) return false
+    if (!codec.looksLikeTrailer(this.#bytes(position + codec.HEADER_BYTES + sizeBytes - 7, 3), dataBytes))
+      return false
     try {
-      return this.#frame(offsetUnits, codec.decodeHeader(this.#bytes(position, 16)), dataBytes).fields.hasTrailer
+      return this.#frame(offsetUnits, codec.decodeHeader(this.#bytes(position, 16)), dataBytes).fields
+        .hasTrailer
     } catch (error) {
       if (error instanceof StoreError && error.code === 'corrupt') return false
       throw error
@@ -166,8 +178,4 @@ export class RecordScanner {
 
 function damage(reason: string): Scanned {
   return { ok: false, reason, lengthBytes: undefined }
-}
-
-function allZero(bytes: Buffer): boolean {
-  return bytes.every((byte) => byte === 0)
 }

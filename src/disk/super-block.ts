@@ -28,8 +28,10 @@ export function encodeSuperBlock(block: SuperBlock): Buffer {
 /** Throws `unsupported` for what Cairn cannot read, `corrupt` for what is no super block. */
 export function decodeSuperBlock(bytes: Buffer, path: string): SuperBlock {
   if (bytes.length < SUPER_BLOCK_BYTES) throw new StoreError('corrupt', `${path}: no super block`)
-  if (bytes[0] !== VERSION) throw new StoreError('unsupported', `${path}: volume version ${bytes[0]}, only 3 is read`)
-  if (bytes.readUInt16BE(6) !== 0) throw new StoreError('unsupported', `${path}: super block with an extra part`)
+  if (bytes[0] !== VERSION)
+    throw new StoreError('unsupported', `${path}: volume version ${bytes[0]}, only 3 is read`)
+  if (bytes.readUInt16BE(6) !== 0)
+    throw new StoreError('unsupported', `${path}: super block with an extra part`)
   return {
     replicaPlacement: bytes[1] as number,
     ttl: bytes.readUInt16BE(2),

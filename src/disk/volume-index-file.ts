@@ -6,10 +6,10 @@ import { crc32c } from '../base/checksum.ts'
 import { StoreError } from '../base/errors.ts'
 import { INDEX_BLOCK_BYTES } from '../base/limits.ts'
 import type { Disk } from './disk.ts'
-import { IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry, encodeIdxEntry } from './idx-entry.ts'
+import { encodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import { type Checkpoint, ENTRIES_PER_BLOCK, type IndexSums } from './index-sums.ts'
-import type { NeedleIndex } from './needle-index.ts'
 import { EMPTY_RECORD_BYTES, recordLength } from './needle.ts'
+import type { NeedleIndex } from './needle-index.ts'
 import { RecordScanner } from './record-scanner.ts'
 import { type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -32,6 +32,8 @@ export class IndexLoader {
   }
 
   add(keyHigh: number, keyLow: number, offsetUnits: number, sizeBytes: number): void {
+    this.#entries++
+    if (keyHigh === 0 && keyLow === 0) return // A filler.
     const deletes = sizeBytes === IDX_SIZE_DELETED
     const lengthUnits = deletes ? EMPTY_RECORD_BYTES / 8 : recordLength(sizeBytes) / 8
     if (keyHigh > this.#maxKeyHigh || (keyHigh === this.#maxKeyHigh && keyLow > this.#maxKeyLow)) {
@@ -46,7 +48,6 @@ export class IndexLoader {
       this.#liveUnits += lengthUnits
     }
     this.#index.put(keyHigh, keyLow, offsetUnits, lengthUnits, deletes)
-    this.#entries++
   }
 
   store(slot: VolumeSlot): void {
@@ -64,7 +65,7 @@ export interface IdxFiles {
   idxHandle: number
   datHandle: number
   datEndBytes: number
-  salt: number
+  fileSalt: number
 }
 
 const READ_BYTES = 256 * INDEX_BLOCK_BYTES
@@ -89,7 +90,12 @@ export function loadCoveredEntries(
     if (files.disk.readSync(files.idxHandle, buffer, 0, wanted, start) !== wanted) return undefined
     for (let at = 0; at < wanted; at += IDX_ENTRY_BYTES) {
       const offsetUnits = buffer.readUInt32BE(at + 8)
-      loader.add(buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4), offsetUnits, buffer.readUInt32BE(at + 12))
+      loader.add(
+        buffer.readUInt32BE(at),
+        buffer.readUInt32BE(at + 4),
+        offsetUnits,
+        buffer.readUInt32BE(at + 12),
+      )
       if (offsetUnits >= last.lowWaterUnits) recentOffsets.add(offsetUnits)
     }
   }
@@ -125,7 +131,9 @@ function rebuildBlocks(files: IdxFiles, sums: IndexSums, badBlocks: number[]): b
   const after = sums.checkpoints.find((checkpoint) => checkpoint.idxEntries >= behind) as Checkpoint
   const fromUnits = before?.lowWaterUnits ?? 1
   const known = goodOffsets(files, { badBlocks: new Set(badBlocks), covered, fromUnits })
-  const found = collectEntries(files, fromUnits, after.tailUnits).filter((entry) => !known.has(entry.offsetUnits))
+  const found = collectEntries(files, fromUnits, after.tailUnits).filter(
+    (entry) => !known.has(entry.offsetUnits),
+  )
   if (found.length !== missing.length) return false
   const bytes = Buffer.alloc(IDX_ENTRY_BYTES)
   for (const [i, entry] of found.entries()) {
@@ -158,7 +166,11 @@ function goodOffsets(
 /** The index entries that the records between two places of `.dat` call for, in their order. */
 function collectEntries(files: IdxFiles, fromUnits: number, toUnits: number): IdxEntry[] {
   const endBytes = Math.min(files.datEndBytes, toUnits * 8)
-  const scanner = new RecordScanner(files.disk, { handle: files.datHandle, salt: files.salt, endBytes })
+  const scanner = new RecordScanner(files.disk, {
+    handle: files.datHandle,
+    fileSalt: files.fileSalt,
+    endBytes,
+  })
   const entries: IdxEntry[] = []
   for (let at = fromUnits; at * 8 < endBytes; ) {
     const scanned = scanner.check(at)
@@ -170,10 +182,16 @@ function collectEntries(files: IdxFiles, fromUnits: number, toUnits: number): Id
     }
     const { header, lengthBytes, kind } = scanned.record
     at += lengthBytes / 8
-    if (kind === 'unknown') throw new StoreError('corrupt', 'a record of size 0 that only the index could explain')
-    if (kind === 'filler') continue
-    const sizeBytes = kind === 'delete' ? IDX_SIZE_DELETED : header.sizeBytes
-    entries.push({ keyHigh: header.keyHigh, keyLow: header.keyLow, offsetUnits: scanned.record.offsetUnits, sizeBytes })
+    if (kind === 'unknown')
+      throw new StoreError('corrupt', 'a record of size 0 that only the index could explain')
+    const deletes = kind === 'delete' || (kind === 'filler' && header.sizeBytes === 0)
+    const sizeBytes = deletes ? IDX_SIZE_DELETED : header.sizeBytes
+    entries.push({
+      keyHigh: header.keyHigh,
+      keyLow: header.keyLow,
+      offsetUnits: scanned.record.offsetUnits,
+      sizeBytes,
+    })
   }
   return entries
 }

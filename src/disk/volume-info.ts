@@ -11,6 +11,12 @@ export interface VolumeInfoFile {
   salt: number
   /** How the volume's bytes are protected; `copies-1` until there is more. */
   redundancy: string
+  /** The volume's TTL as in its super block, which has no checksum. */
+  ttl: number
+  /** Of the `.dat` that the next field speaks of. */
+  compactionRevision: number
+  /** Records before this place, in units of 8 bytes, may be SeaweedFS's and have no trailer. */
+  foreignUnits: number
   /** A sync failed: the files are not trusted for writes until a compaction has written them anew. */
   suspect: boolean
 }
@@ -24,9 +30,9 @@ export function encodeVolumeInfo(info: VolumeInfoFile): Buffer {
 export function decodeVolumeInfo(bytes: Buffer): VolumeInfoFile | undefined {
   const [line, checksum] = bytes.toString('utf8').split('\n')
   if (line === undefined || checksum !== hex(crc32c(Buffer.from(line)))) return undefined
-  const parsed = JSON.parse(line) as { format: number; salt: string; redundancy: string; suspect: boolean }
-  if (parsed.format !== FORMAT_VERSION) return undefined
-  return { salt: Number.parseInt(parsed.salt, 16), redundancy: parsed.redundancy, suspect: parsed.suspect }
+  const { format, salt, ...rest } = JSON.parse(line) as VolumeInfoFile & { format: number; salt: unknown }
+  if (format !== FORMAT_VERSION) return undefined
+  return { ...rest, salt: Number.parseInt(String(salt), 16) }
 }
 
 function hex(value: number): string {

@@ -11,13 +11,14 @@ import { Ballast } from './ballast.ts'
 import { writeCheckpoint } from './checkpoint.ts'
 import { compactVolume } from './compaction.ts'
 import { createVolumeFiles, removeVolumeFiles } from './create-volume.ts'
-import { readFileWhole, replaceFileDurably } from './disk.ts'
+import { replaceFileDurably } from './disk.ts'
 import type { Checkpoint, IndexSums } from './index-sums.ts'
+import { coverAbandoned } from './large-write.ts'
 import { NeedleIndex } from './needle-index.ts'
 import { type OpenReport, openVolume } from './open-volume.ts'
 import type { ThreadContext } from './thread-context.ts'
 import type { DirectoryInfo, NewVolume, StoreStatus, VolumeAdmin, VolumeInfo } from './volume-admin.ts'
-import { decodeVolumeInfo, encodeVolumeInfo } from './volume-info.ts'
+import { encodeVolumeInfo, type VolumeInfoFile } from './volume-info.ts'
 import { EXTENSION, parseDatName, volumeBaseName } from './volume-paths.ts'
 import { COLLECTION_BYTES_MAX, FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -52,8 +53,14 @@ interface KeptVolume {
   sums: IndexSums
   checkpointedAtMs: number
   busy: boolean
-  /** `.cairn` says that the files are not trusted for writes. */
-  suspect: boolean
+  /** What `.cairn` says. */
+  info: VolumeInfoFile
+}
+
+/** A volume whose files are there but could not be opened. Its id is taken all the same. */
+interface UnopenedVolume {
+  collection: string
+  directory: string
 }
 
 interface KeptDirectory {
@@ -68,16 +75,24 @@ export class VolumeKeeper implements VolumeAdmin {
   readonly #options: KeeperOptions
   readonly #log: Log
   readonly #volumes = new Map<number, KeptVolume>()
+  readonly #unopened = new Map<number, UnopenedVolume>()
   readonly #directories: KeptDirectory[]
   readonly #onChange: (() => void)[] = []
   #stopTimer: (() => void) | undefined
   #tending: Promise<void> | undefined
+  readonly #compactions = new Set<Promise<unknown>>()
+  #stopping = false
 
   constructor(context: ThreadContext, options: KeeperOptions) {
     this.#context = context
     this.#options = options
     this.#log = options.log
-    this.#directories = context.directories.map((path) => ({ path, ballast: undefined, failed: false, diskFull: false }))
+    this.#directories = context.directories.map((path) => ({
+      path,
+      ballast: undefined,
+      failed: false,
+      diskFull: false,
+    }))
   }
 
   /** Opens every volume of every directory. A volume or directory that cannot be opened is logged and left out. */
@@ -106,13 +121,18 @@ export class VolumeKeeper implements VolumeAdmin {
 
   /** Checkpoints everything and closes the files. No thread may use the volumes any more. */
   async stop(): Promise<void> {
+    this.#stopping = true
     this.#stopTimer?.()
     await this.#tending
+    await Promise.allSettled(this.#compactions)
     for (const kept of this.#volumes.values()) {
       try {
         await this.#checkpoint(kept)
       } catch (error) {
-        this.#log.error({ volume: kept.slot.get(WORD.volumeId), error: String(error) }, 'last checkpoint failed')
+        this.#log.error(
+          { volume: kept.slot.get(WORD.volumeId), error: String(error) },
+          'last checkpoint failed',
+        )
       }
       this.#context.disk.close(kept.slot.get(WORD.datHandle))
       this.#context.disk.close(kept.slot.get(WORD.idxHandle))
@@ -137,33 +157,41 @@ export class VolumeKeeper implements VolumeAdmin {
       const parsed = parseDatName(name)
       if (parsed === undefined) continue
       if (this.#volumes.has(parsed.volumeId)) {
-        this.#log.error({ volume: parsed.volumeId, directory: directory.path }, 'a second copy of a volume is left out')
+        this.#log.error(
+          { volume: parsed.volumeId, directory: directory.path },
+          'a second copy of a volume is left out',
+        )
         continue
       }
       try {
         this.#openVolume(number, parsed)
       } catch (error) {
         const { code, message } = toStoreError(error)
-        this.#log.error({ volume: parsed.volumeId, directory: directory.path, code }, `volume not opened: ${message}`)
+        this.#log.error(
+          { volume: parsed.volumeId, directory: directory.path, code },
+          `volume not opened: ${message}`,
+        )
+        this.#unopened.set(parsed.volumeId, { collection: parsed.collection, directory: directory.path })
       }
     }
   }
 
   #openVolume(directory: number, name: { collection: string; volumeId: number }): KeptVolume {
-    const { slot, sums, report } = openVolume(this.#context, {
+    const { slot, sums, info, report } = openVolume(this.#context, {
       directory,
       ...name,
       sizeLimitBytes: this.#options.volumeSizeLimitBytes,
       random: this.#options.random,
     })
-    const kept = { slot, sums, checkpointedAtMs: this.#context.clock.monotonicMs(), busy: false, suspect: report.suspect }
+    const kept = { slot, sums, checkpointedAtMs: this.#context.clock.monotonicMs(), busy: false, info }
     this.#volumes.set(name.volumeId, kept)
     this.#logOpened(name.volumeId, report)
     return kept
   }
 
   #logOpened(volume: number, report: OpenReport): void {
-    const healed = report.bytesTruncated + report.holesFilled + report.indexBlocksRebuilt + report.recordsDamaged > 0
+    const healed =
+      report.bytesTruncated + report.holesFilled + report.indexBlocksRebuilt + report.recordsDamaged > 0
     if (healed) this.#log.warn({ volume, ...report }, 'volume opened and healed')
     else this.#log.debug({ volume, ...report }, 'volume opened')
   }
@@ -172,19 +200,29 @@ export class VolumeKeeper implements VolumeAdmin {
 
   async createVolume(volume: NewVolume): Promise<void> {
     const { id, collection, replicaPlacement, ttl } = volume
-    if (this.#volumes.has(id)) throw new StoreError('volume_exists', `volume ${id} is here already`)
     checkCollection(collection)
+    this.#assertUnknown(id)
     const number = this.#pickDirectory()
     const directory = (this.#directories[number] as KeptDirectory).path
     try {
       const files = { directory, collection, volumeId: id, replicaPlacement, ttl }
       createVolumeFiles(this.#context.disk, files, this.#options.random)
+      this.#openVolume(number, { collection, volumeId: id })
     } catch (error) {
       throw toStoreError(error)
     }
-    this.#openVolume(number, { collection, volumeId: id })
     this.#log.info({ volume: id, collection, directory }, 'volume made')
     this.#changed()
+  }
+
+  /** A volume that could not be opened, or a file of one, is never made over. Throws `volume_exists`. */
+  #assertUnknown(id: number): void {
+    let known = this.#volumes.has(id) || this.#unopened.has(id)
+    for (const { path, failed } of this.#directories) {
+      if (known || failed) continue
+      known = this.#context.disk.list(path).some((name) => parseDatName(name)?.volumeId === id)
+    }
+    if (known) throw new StoreError('volume_exists', `volume ${id} is here already`)
   }
 
   /** The working directory with the fewest volumes, so that several disks share the load. */
@@ -198,7 +236,8 @@ export class VolumeKeeper implements VolumeAdmin {
     if (withRoom.length === 0) throw new StoreError('disk_full', 'no space left in any data directory')
     const open = withRoom.filter(({ count }) => count < this.#options.volumesPerDirectoryMax)
     const [first] = open.sort((a, b) => a.count - b.count)
-    if (first === undefined) throw new StoreError('no_writable_volume', 'every data directory has its most volumes')
+    if (first === undefined)
+      throw new StoreError('no_writable_volume', 'every data directory has its most volumes')
     return first.number
   }
 
@@ -218,10 +257,16 @@ export class VolumeKeeper implements VolumeAdmin {
     this.#volumes.delete(id)
     this.#context.table.bumpVersion()
     const directory = this.#context.directories[slot.get(WORD.directory)] as string
-    removeVolumeFiles(this.#context.disk, directory, volumeBaseName(slot.collection, id))
-    this.#releaseSlot(slot)
-    this.#log.info({ volume: id }, 'volume removed')
-    this.#changed()
+    try {
+      removeVolumeFiles(this.#context.disk, directory, volumeBaseName(slot.collection, id))
+      this.#log.info({ volume: id }, 'volume removed')
+    } catch (error) {
+      this.#unopened.set(id, { collection: slot.collection, directory })
+      throw toStoreError(error)
+    } finally {
+      this.#releaseSlot(slot)
+      this.#changed()
+    }
   }
 
   /** Closes the files of a removed volume and frees its slot once nobody reads or writes it. */
@@ -238,26 +283,35 @@ export class VolumeKeeper implements VolumeAdmin {
   }
 
   async setReadOnly(id: number, readOnly: boolean): Promise<void> {
-    const { slot } = this.#kept(id)
-    if (!readOnly && slot.hasFlag(FLAG.failed)) {
-      throw new StoreError('conflict', `volume ${id} failed: compact it before it takes writes again`)
+    const { slot, info } = this.#kept(id)
+    if (!readOnly && (slot.hasFlag(FLAG.failed) || info.suspect)) {
+      throw new StoreError(
+        'conflict',
+        `volume ${id} failed: restart, then compact it, before it takes writes again`,
+      )
     }
     if (readOnly) slot.setFlag(FLAG.readOnly)
     else slot.clearFlag(FLAG.readOnly)
     this.#changed()
   }
 
-  async compactVolume(id: number, garbageThreshold: number): Promise<{ compacted: boolean; garbageRatio: number }> {
+  async compactVolume(
+    id: number,
+    garbageThreshold: number,
+  ): Promise<{ compacted: boolean; garbageRatio: number }> {
     const kept = this.#kept(id)
     const garbage = garbageBytes(kept.slot)
     const garbageRatio = garbage / Math.max(1, kept.slot.get(WORD.tailUnits) * 8)
-    const wanted = kept.suspect || kept.slot.hasFlag(FLAG.failed) || (garbage > 0 && garbageRatio >= garbageThreshold)
+    const wanted = kept.info.suspect || (garbage > 0 && garbageRatio >= garbageThreshold)
     if (!wanted) return { compacted: false, garbageRatio }
     if (kept.busy) throw new StoreError('conflict', `volume ${id} is being compacted`)
     kept.busy = true
+    const compaction = this.#compact(kept)
+    this.#compactions.add(compaction)
     try {
-      await this.#compact(kept)
+      await compaction
     } finally {
+      this.#compactions.delete(compaction)
       kept.busy = false
     }
     return { compacted: true, garbageRatio }
@@ -271,11 +325,11 @@ export class VolumeKeeper implements VolumeAdmin {
     const { freeBytes } = this.#context.disk.space(directory.path)
     if (freeBytes < liveBytes) directory.ballast?.release()
     try {
-      const result = await compactVolume(this.#context, slot, () => this.#context.clock.sleep(0))
+      const result = await compactVolume(this.#context, { slot, salt: kept.info.salt }, () => this.#breathe())
       kept.sums = result.sums
       const { sums: _, ...figures } = result
       this.#log.info({ volume, ...figures }, 'volume compacted')
-      this.#noteTrusted(kept)
+      this.#noteNewFiles(kept)
       this.#changed()
     } catch (error) {
       const failure = toStoreError(error)
@@ -284,8 +338,17 @@ export class VolumeKeeper implements VolumeAdmin {
     }
   }
 
+  /** Between the steps of a compaction: gives the thread to others, and ends it when the server stops. */
+  async #breathe(): Promise<void> {
+    await this.#context.clock.sleep(0)
+    if (this.#stopping) throw new StoreError('unavailable', 'the server stops')
+  }
+
   async status(): Promise<StoreStatus> {
-    return { directories: this.#directoryInfos(), volumes: [...this.#volumes.values()].map((kept) => this.#info(kept.slot)) }
+    return {
+      directories: this.#directoryInfos(),
+      volumes: [...this.#volumes.values()].map((kept) => this.#info(kept.slot)).concat(this.#unopenedInfos()),
+    }
   }
 
   #directoryInfos(): DirectoryInfo[] {
@@ -326,6 +389,30 @@ export class VolumeKeeper implements VolumeAdmin {
     }
   }
 
+  /** They count as failed, so that no master gives their ids to others. */
+  #unopenedInfos(): VolumeInfo[] {
+    return [...this.#unopened].map(([id, { collection, directory }]) => ({
+      id,
+      collection,
+      directory,
+      replicaPlacement: 0,
+      ttl: 0,
+      sizeBytes: 0,
+      fileCount: 0,
+      deleteCount: 0,
+      deletedBytes: 0,
+      readOnly: true,
+      full: false,
+      failed: true,
+      diskFull: false,
+      compactionRevision: 0,
+      maxKeyHigh: 0,
+      maxKeyLow: 0,
+      modifiedS: 0,
+      damageFound: 0,
+    }))
+  }
+
   #kept(id: number): KeptVolume {
     const kept = this.#volumes.get(id)
     if (kept === undefined) throw new StoreError('volume_not_found', `volume ${id} is not here`)
@@ -350,7 +437,9 @@ export class VolumeKeeper implements VolumeAdmin {
   async #tendVolume(id: number, kept: KeptVolume): Promise<void> {
     const { slot } = kept
     if (slot.hasFlag(FLAG.failed)) return this.#noteSuspect(kept)
+    if (kept.busy) return
     if (this.#isExpired(slot)) return this.deleteVolume(id)
+    coverAbandoned(this.#context, slot, new NeedleIndex(this.#context.arena, slot.indexWords))
     const last = kept.sums.checkpoints.at(-1) as Checkpoint
     const newBytes = (slot.get(WORD.tailUnits) - last.tailUnits) * 8
     const idleMs = this.#context.clock.monotonicMs() - kept.checkpointedAtMs
@@ -374,58 +463,80 @@ export class VolumeKeeper implements VolumeAdmin {
     const { slot } = kept
     const { disk } = this.#context
     slot.lock()
+    const { generation } = slot
+    const [datHandle, idxHandle] = [slot.get(WORD.datHandle), slot.get(WORD.idxHandle)]
     const idxEntries = slot.get(WORD.idxEntries)
-    const checkpoint = { idxEntries, lowWaterUnits: slot.lowWaterUnits(), tailUnits: slot.get(WORD.tailUnits) }
-    const [appendNsHigh, appendNsLow] = [slot.get(WORD.appendNsHigh), slot.get(WORD.appendNsLow)]
+    const checkpoint = {
+      idxEntries,
+      lowWaterUnits: slot.lowWaterUnits(),
+      tailUnits: slot.get(WORD.tailUnits),
+    }
+    const state = {
+      compactionRevision: slot.get(WORD.compactionRevision),
+      appendNsHigh: slot.get(WORD.appendNsHigh),
+      appendNsLow: slot.get(WORD.appendNsLow),
+      checkpoint,
+      previous: kept.sums,
+    }
+    const pin = slot.pin()
     slot.unlock()
     kept.checkpointedAtMs = this.#context.clock.monotonicMs()
-    if (slot.hasFlag(FLAG.failed)) return
-    const last = kept.sums.checkpoints.at(-1) as Checkpoint
-    if (last.idxEntries === idxEntries && last.lowWaterUnits === checkpoint.lowWaterUnits) return
     try {
-      await disk.fdatasync(slot.get(WORD.datHandle))
-      await disk.fdatasync(slot.get(WORD.idxHandle))
+      const last = kept.sums.checkpoints.at(-1) as Checkpoint
+      if (last.idxEntries === idxEntries && last.lowWaterUnits === checkpoint.lowWaterUnits) return
+      if (!(await this.#syncFiles(slot, [datHandle, idxHandle]))) return
+      // A compaction, or the volume's removal, made other files of them meanwhile.
+      if (slot.generation !== generation || this.#volumes.get(slot.get(WORD.volumeId)) !== kept) return
+      const directory = this.#context.directories[slot.get(WORD.directory)] as string
+      const base = volumeBaseName(slot.collection, slot.get(WORD.volumeId))
+      kept.sums = writeCheckpoint(disk, { directory, base, idxHandle }, state)
+    } finally {
+      slot.unpin(pin)
+    }
+  }
+
+  /** False when the volume has failed: then nothing may be noted as synced. */
+  async #syncFiles(slot: VolumeSlot, handles: number[]): Promise<boolean> {
+    if (slot.hasFlag(FLAG.failed)) return false
+    try {
+      for (const handle of handles) await this.#context.disk.fdatasync(handle)
     } catch (error) {
       slot.setFlag(FLAG.failed)
       throw toStoreError(error)
     }
-    if (slot.hasFlag(FLAG.failed)) return
-    const directory = this.#context.directories[slot.get(WORD.directory)] as string
-    const base = volumeBaseName(slot.collection, slot.get(WORD.volumeId))
-    kept.sums = writeCheckpoint(disk, { directory, base, idxHandle: slot.get(WORD.idxHandle) }, {
-      compactionRevision: slot.get(WORD.compactionRevision),
-      appendNsHigh,
-      appendNsLow,
-      checkpoint,
-      previous: kept.sums,
-    })
+    return !slot.hasFlag(FLAG.failed)
   }
 
   /** Writes down, once, that the files are not to be trusted for writes, for the next start to know. */
   #noteSuspect(kept: KeptVolume): void {
-    if (kept.suspect) return
-    this.#log.error({ volume: kept.slot.get(WORD.volumeId) }, 'volume failed to write or sync, and takes no more writes')
-    kept.suspect = true
-    this.#writeSuspect(kept)
+    if (kept.info.suspect) return
+    this.#log.error(
+      { volume: kept.slot.get(WORD.volumeId) },
+      'volume failed to write or sync, and takes no more writes',
+    )
+    this.#writeInfo(kept, { suspect: true })
     this.#changed()
   }
 
-  /** After a compaction the files are new ones. */
-  #noteTrusted(kept: KeptVolume): void {
-    if (!kept.suspect || kept.slot.hasFlag(FLAG.failed)) return
-    kept.suspect = false
-    this.#writeSuspect(kept)
-    kept.slot.clearFlag(FLAG.readOnly)
+  /** After a compaction the files are new ones, all of Cairn's own writing. */
+  #noteNewFiles(kept: KeptVolume): void {
+    const { slot, info } = kept
+    if (slot.hasFlag(FLAG.failed)) return
+    const wasSuspect = info.suspect
+    this.#writeInfo(kept, {
+      suspect: false,
+      compactionRevision: slot.get(WORD.compactionRevision),
+      foreignUnits: 0,
+    })
+    if (wasSuspect) slot.clearFlag(FLAG.readOnly)
   }
 
-  #writeSuspect(kept: KeptVolume): void {
-    const { slot, suspect } = kept
+  #writeInfo(kept: KeptVolume, change: Partial<VolumeInfoFile>): void {
+    const { slot } = kept
+    kept.info = { ...kept.info, ...change }
     const directory = this.#context.directories[slot.get(WORD.directory)] as string
     const name = `${volumeBaseName(slot.collection, slot.get(WORD.volumeId))}${EXTENSION.cairn}`
-    const bytes = readFileWhole(this.#context.disk, `${directory}/${name}`)
-    const info = bytes === undefined ? undefined : decodeVolumeInfo(bytes)
-    if (info === undefined || info.suspect === suspect) return
-    replaceFileDurably(this.#context.disk, directory, name, encodeVolumeInfo({ ...info, suspect }))
+    replaceFileDurably(this.#context.disk, directory, name, encodeVolumeInfo(kept.info))
   }
 
   /** Stops writes to a disk that is at its reserve, and lets them go on when there is room again. */
@@ -443,7 +554,10 @@ export class VolumeKeeper implements VolumeAdmin {
           else slot.clearFlag(FLAG.diskFull)
         }
         if (wasFull !== directory.diskFull) {
-          this.#log.warn({ directory: directory.path, freeBytes }, directory.diskFull ? 'disk full' : 'disk has room again')
+          this.#log.warn(
+            { directory: directory.path, freeBytes },
+            directory.diskFull ? 'disk full' : 'disk has room again',
+          )
           this.#changed()
         }
         directory.ballast?.grow(BALLAST_STEP_BYTES, reserve * 2)
@@ -461,6 +575,6 @@ function garbageBytes(slot: VolumeSlot): number {
 /** Collection names become parts of file names. Throws `bad_request`. */
 export function checkCollection(name: string): void {
   const bytes = Buffer.byteLength(name)
-  const bad = bytes > COLLECTION_BYTES_MAX || name.startsWith('.') || /[/\\\0-\x1f\x7f]/.test(name)
+  const bad = bytes > COLLECTION_BYTES_MAX || name.startsWith('.') || /[/\\\p{Cc}]/u.test(name)
   if (bad) throw new StoreError('bad_request', `bad collection name: ${JSON.stringify(name.slice(0, 64))}`)
 }

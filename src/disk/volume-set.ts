@@ -44,6 +44,7 @@ export class VolumeSet {
       const present = this.#volumes.get(id)
       const same = present?.slot.number === number && this.#incarnations.get(present) === incarnation
       const volume = same ? present : new Volume(this.context, slot)
+      volume.sync.releaseStale()
       volumes.set(id, volume)
       incarnations.set(volume, incarnation)
     }

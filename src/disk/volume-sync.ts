@@ -25,7 +25,12 @@ export class VolumeSync {
 
   /** Call it before a write, so that the handle sees every failure from then on. Throws `io_error`. */
   prepare(): void {
-    if (this.#generation !== this.#slot.generation && !this.#running) this.#open()
+    if (this.#generation === this.#slot.generation || this.#running) return
+    try {
+      this.#open()
+    } catch (error) {
+      throw toStoreError(error)
+    }
   }
 
   /** Says that something was written which `durable` shall cover. */
@@ -54,6 +59,11 @@ export class VolumeSync {
       this.#slot.unpin(pin)
     }
     if (this.#slot.hasFlag(FLAG.failed)) throw notTrusted()
+  }
+
+  /** Gives back the handle of a file that a compaction has replaced. */
+  releaseStale(): void {
+    if (this.#handle !== -1 && this.#generation !== this.#slot.generation) this.close()
   }
 
   close(): void {

@@ -15,6 +15,9 @@ const SLOT_WORDS = 256
 export const LARGE_WRITES_MAX = 32
 export const COLLECTION_BYTES_MAX = 160
 
+/** Marks the length of a large write that failed. Lengths stay below 2^29. */
+const ABANDONED = 0x40000000
+
 /** Word numbers within a slot. */
 export const WORD = {
   lock: 0,
@@ -25,7 +28,8 @@ export const WORD = {
   generation: 5,
   datHandle: 6,
   idxHandle: 7,
-  salt: 8,
+  /** `revisionSalt` of the present `.dat`. */
+  fileSalt: 8,
   tailUnits: 9,
   idxEntries: 10,
   appendNsHigh: 11,
@@ -47,9 +51,12 @@ export const WORD = {
   directory: 27,
   collectionBytes: 28,
   trailerless: 29,
+  /** Records before this place may be SeaweedFS's and have no trailer. */
+  foreignUnits: 30,
   index: 32,
   largeWrites: 32 + 24,
-  collection: 32 + 24 + LARGE_WRITES_MAX,
+  largeLengths: 32 + 24 + LARGE_WRITES_MAX,
+  collection: 32 + 24 + 2 * LARGE_WRITES_MAX,
 } as const
 
 export const STATE = { free: 0, opening: 1, active: 2, closing: 3 } as const
@@ -211,7 +218,11 @@ export class VolumeSlot {
   }
 
   get collection(): string {
-    const bytes = Buffer.from(this.words.buffer, this.words.byteOffset + WORD.collection * 4, this.get(WORD.collectionBytes))
+    const bytes = Buffer.from(
+      this.words.buffer,
+      this.words.byteOffset + WORD.collection * 4,
+      this.get(WORD.collectionBytes),
+    )
     return Buffer.from(bytes).toString('utf8')
   }
 
@@ -222,13 +233,14 @@ export class VolumeSlot {
     Buffer.from(this.words.buffer, this.words.byteOffset + WORD.collection * 4, bytes.length).set(bytes)
   }
 
-  // Places of large writes that are under way; 0 = unused. All under the lock.
+  // Large writes: place and length, in units; place 0 = unused. All under the lock.
 
   /** Notes a large write at that place; undefined when LARGE_WRITES_MAX are under way. */
-  addLargeWrite(offsetUnits: number): number | undefined {
+  addLargeWrite(offsetUnits: number, lengthUnits: number): number | undefined {
     for (let entry = 0; entry < LARGE_WRITES_MAX; entry++) {
       if (this.get(WORD.largeWrites + entry) !== 0) continue
       this.set(WORD.largeWrites + entry, offsetUnits)
+      this.set(WORD.largeLengths + entry, lengthUnits)
       this.add(WORD.largeWriteCount, 1)
       return entry
     }
@@ -237,7 +249,30 @@ export class VolumeSlot {
 
   removeLargeWrite(entry: number): void {
     this.set(WORD.largeWrites + entry, 0)
+    this.set(WORD.largeLengths + entry, 0)
     this.add(WORD.largeWriteCount, -1)
+  }
+
+  /** The write failed and so did covering its hole: it stays noted, so that no checkpoint passes it. */
+  abandonLargeWrite(entry: number): void {
+    this.set(WORD.largeLengths + entry, this.get(WORD.largeLengths + entry) | ABANDONED)
+  }
+
+  /** Holes that still wait to be covered. */
+  abandonedLargeWrites(): { entry: number; offsetUnits: number; lengthUnits: number }[] {
+    const found = []
+    for (let entry = 0; entry < LARGE_WRITES_MAX; entry++) {
+      const lengthUnits = this.get(WORD.largeLengths + entry)
+      if ((lengthUnits & ABANDONED) === 0) continue
+      const offsetUnits = this.get(WORD.largeWrites + entry)
+      found.push({ entry, offsetUnits, lengthUnits: lengthUnits & ~ABANDONED })
+    }
+    return found
+  }
+
+  /** Large writes that have not failed. */
+  largeWritesUnderWay(): number {
+    return this.get(WORD.largeWriteCount) - this.abandonedLargeWrites().length
   }
 
   /** Below this place of the `.dat`, every record is whole and in the index. */

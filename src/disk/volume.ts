@@ -7,12 +7,13 @@ import type { Fid } from '../base/fid.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
 import { ttlSeconds } from '../base/ttl.ts'
 import { AppendClock, type AppendTime, appendTimeToMs } from './append-time.ts'
-import { IDX_ENTRY_BYTES, IDX_SIZE_DELETED, decodeIdxEntry, encodeIdxEntry } from './idx-entry.ts'
+import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import { LargeRecord, sameData } from './large-record.ts'
 import { sameFields, writeLarge } from './large-write.ts'
-import { NeedleIndex } from './needle-index.ts'
-import * as codec from './needle.ts'
 import type { Needle, NewNeedle } from './needle.ts'
+import * as codec from './needle.ts'
+import { NeedleIndex } from './needle-index.ts'
+import { isFillerKey, publishEntry, writeIdxEntry } from './publish.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { VolumeSync } from './volume-sync.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
@@ -48,8 +49,8 @@ export class Volume {
   readonly sync: VolumeSync
   readonly index: NeedleIndex
   readonly appendClock: AppendClock
-  readonly #idxEntry = Buffer.alloc(IDX_ENTRY_BYTES)
   readonly #marker = Buffer.alloc(codec.EMPTY_RECORD_BYTES)
+  readonly #incarnation: number
   #asyncReads = 0
 
   constructor(context: ThreadContext, slot: VolumeSlot) {
@@ -58,6 +59,7 @@ export class Volume {
     this.id = slot.get(WORD.volumeId)
     this.collection = slot.collection
     this.info = { ttl: slot.get(WORD.ttl), replicaPlacement: slot.get(WORD.replicaPlacement) }
+    this.#incarnation = slot.get(WORD.incarnation)
     this.sync = new VolumeSync(context, slot)
     this.index = new NeedleIndex(context.arena, slot.indexWords)
     this.appendClock = new AppendClock(context.clock)
@@ -71,6 +73,11 @@ export class Volume {
   /** As `durable`, by an fdatasync of the caller's own. */
   durableAlone(): Promise<void> {
     return this.sync.durableAlone()
+  }
+
+  /** False once the volume was removed; its slot may belong to another one by then. */
+  #isHere(): boolean {
+    return this.slot.get(WORD.state) === STATE.active && this.slot.get(WORD.incarnation) === this.#incarnation
   }
 
   // Reading
@@ -90,7 +97,13 @@ export class Volume {
         ? this.context.scratch.subarray(0, place.lengthBytes)
         : Buffer.allocUnsafeSlow(place.lengthBytes)
       const startMs = this.context.clock.monotonicMs()
-      const count = this.context.disk.readSync(place.handle, record, 0, place.lengthBytes, place.offsetUnits * 8)
+      const count = this.context.disk.readSync(
+        place.handle,
+        record,
+        0,
+        place.lengthBytes,
+        place.offsetUnits * 8,
+      )
       if (this.context.clock.monotonicMs() - startMs > SLOW_READ_MS) this.#asyncReads = ASYNC_READS_AFTER_SLOW
       return this.#accept(fid, place, record.subarray(0, count), borrowed)
     } catch (error) {
@@ -105,9 +118,11 @@ export class Volume {
     for (;;) {
       const generation = this.slot.generation
       const pin = this.slot.pin()
-      let found = this.slot.get(WORD.state) === STATE.active && this.index.get(fid.keyHigh, fid.keyLow)
+      let found = this.#isHere() && this.index.get(fid.keyHigh, fid.keyLow)
       let { offsetUnits, lengthUnits } = this.index
       const handle = this.slot.get(WORD.datHandle)
+      const fileSalt = this.slot.get(WORD.fileSalt)
+      const foreignUnits = this.slot.get(WORD.foreignUnits)
       if (found && this.index.deleted) {
         const earlier = options.readDeleted === true ? this.#earlierEntry(fid) : undefined
         found = earlier !== undefined
@@ -120,14 +135,18 @@ export class Volume {
         this.slot.unpin(pin)
         continue
       }
-      if (found) return { pin, handle, offsetUnits, lengthBytes: lengthUnits * 8 }
+      if (found) {
+        const seed = codec.recordSeed(fileSalt, offsetUnits)
+        const mayLackTrailer = offsetUnits < foreignUnits
+        return { pin, handle, offsetUnits, lengthBytes: lengthUnits * 8, seed, mayLackTrailer }
+      }
       this.slot.unpin(pin)
       return undefined
     }
   }
 
   /** The last entry of the key in `.idx` that is no deletion. Reads all of `.idx` if need be: rarely used. */
-  #earlierEntry(fid: Fid): ReturnType<typeof decodeIdxEntry> | undefined {
+  #earlierEntry(fid: Fid): IdxEntry | undefined {
     const handle = this.slot.get(WORD.idxHandle)
     const block = Buffer.alloc(64 * 1024)
     for (let end = this.slot.get(WORD.idxEntries) * IDX_ENTRY_BYTES; end > 0; end -= block.length) {
@@ -145,17 +164,20 @@ export class Volume {
   /** Verifies a record that was read whole. */
   #accept(fid: Fid, place: Place, record: Buffer, borrowed: boolean): Needle | undefined {
     if (record.length !== place.lengthBytes) throw new StoreError('corrupt', 'damaged record: it is cut off')
-    const fields = codec.decodeWhole(record, this.#seed(place.offsetUnits))
+    const fields = codec.decodeWhole(record, place.seed)
     fields.needle.borrowed = borrowed
-    return this.#acceptFields(fid, fields)
+    return this.#acceptFields(fid, place, fields)
   }
 
-  #acceptFields(fid: Fid, fields: codec.RecordFields): Needle | undefined {
+  #acceptFields(fid: Fid, place: Place, fields: codec.RecordFields): Needle | undefined {
     const { needle } = fields
     if (needle.keyHigh !== fid.keyHigh || needle.keyLow !== fid.keyLow) {
       throw new StoreError('corrupt', 'damaged record: it has another key')
     }
-    if (!fields.hasTrailer) this.slot.add(WORD.trailerless, 1)
+    if (!fields.hasTrailer) {
+      if (!place.mayLackTrailer) throw new StoreError('corrupt', 'damaged record: its trailer is gone')
+      this.slot.add(WORD.trailerless, 1)
+    }
     if (needle.cookie !== fid.cookie) return undefined
     if (needle.ttl !== 0 && this.#isExpired(needle)) return undefined
     return needle
@@ -170,7 +192,13 @@ export class Volume {
     this.#asyncReads--
     try {
       const record = Buffer.allocUnsafeSlow(place.lengthBytes)
-      const count = await this.context.disk.read(place.handle, record, 0, place.lengthBytes, place.offsetUnits * 8)
+      const count = await this.context.disk.read(
+        place.handle,
+        record,
+        0,
+        place.lengthBytes,
+        place.offsetUnits * 8,
+      )
       return this.#accept(fid, place, record.subarray(0, count), false)
     } catch (error) {
       throw this.#readFailed(error)
@@ -184,11 +212,10 @@ export class Volume {
     try {
       const large = await LargeRecord.open(this.context.disk, {
         ...place,
-        seed: this.#seed(place.offsetUnits),
         onClose: () => this.slot.unpin(place.pin),
         onDamage: () => this.slot.add(WORD.damageFound, 1),
       })
-      const needle = this.#acceptFields(fid, large.fields)
+      const needle = this.#acceptFields(fid, place, large.fields)
       if (needle !== undefined) {
         needle.large = large
         kept = true
@@ -207,8 +234,9 @@ export class Volume {
     return failure
   }
 
+  /** Under the lock, or with a place that `#locate` gave: a compaction changes the salt. */
   #seed(offsetUnits: number): number {
-    return codec.recordSeed(this.slot.get(WORD.salt), offsetUnits)
+    return codec.recordSeed(this.slot.get(WORD.fileSalt), offsetUnits)
   }
 
   // Writing
@@ -221,6 +249,7 @@ export class Volume {
   write(given: NewNeedle): WriteResult | Promise<WriteResult> {
     const needle = given.ttl === 0 && this.info.ttl !== 0 ? { ...given, ttl: this.info.ttl } : given
     codec.checkNeedle(needle)
+    if (isFillerKey(needle)) throw new StoreError('bad_request', 'key 0 is never assigned')
     const lengthBytes = codec.recordLength(codec.needleSize(needle))
     if (lengthBytes > SMALL_RECORD_BYTES_MAX) return writeLarge(this, needle)
     const record = this.context.scratch
@@ -253,9 +282,11 @@ export class Volume {
     this.sync.prepare()
     this.slot.lock()
     try {
+      if (!this.#isHere()) throw new StoreError('volume_not_found', `volume ${this.id} is not here any more`)
       if (!this.index.get(fid.keyHigh, fid.keyLow) || this.index.deleted) return undefined
       this.#assertNotBlocked(FLAG.readOnly | FLAG.failed)
-      if (!this.#hasRoomFor(codec.EMPTY_RECORD_BYTES)) throw new StoreError('volume_full', 'the volume is full')
+      if (!this.#hasRoomFor(codec.EMPTY_RECORD_BYTES))
+        throw new StoreError('volume_full', 'the volume is full')
       const existing = this.existingHeader(fid)
       if (existing === undefined) return undefined
       const offsetUnits = this.slot.get(WORD.tailUnits)
@@ -271,13 +302,14 @@ export class Volume {
   }
 
   /** Under the lock: writes record and index entry, and makes them visible. Leaves no trace when it throws. */
-  #append(record: Buffer, entry: ReturnType<typeof decodeIdxEntry>, lengthBytes: number): void {
+  #append(record: Buffer, entry: IdxEntry, lengthBytes: number): void {
     const { disk } = this.context
     const datHandle = this.slot.get(WORD.datHandle)
     try {
       disk.writeSync(datHandle, record, 0, lengthBytes, entry.offsetUnits * 8)
-      this.writeIdxEntry(entry)
-      this.publish(entry, lengthBytes)
+      writeIdxEntry(disk, this.slot, entry)
+      publishEntry(this.slot, this.index, entry, lengthBytes / 8)
+      this.noteModified()
       this.slot.set(WORD.tailUnits, entry.offsetUnits + lengthBytes / 8)
     } catch (error) {
       this.noteWriteFailure(error)
@@ -290,23 +322,9 @@ export class Volume {
     }
   }
 
-  /** Under the lock: the next entry of `.idx`, not counted before `publish`. */
-  writeIdxEntry(entry: ReturnType<typeof decodeIdxEntry>): void {
-    encodeIdxEntry(entry, this.#idxEntry)
-    const position = this.slot.get(WORD.idxEntries) * IDX_ENTRY_BYTES
-    this.context.disk.writeSync(this.slot.get(WORD.idxHandle), this.#idxEntry, 0, IDX_ENTRY_BYTES, position)
-  }
-
-  /** Under the lock: index and counters. */
-  publish(entry: ReturnType<typeof decodeIdxEntry>, lengthBytes: number): void {
-    const { slot, index } = this
-    const { keyHigh, keyLow } = entry
-    const deletes = entry.sizeBytes === IDX_SIZE_DELETED
-    const replaced = index.get(keyHigh, keyLow) && !index.deleted ? index.lengthUnits : 0
-    index.put(keyHigh, keyLow, entry.offsetUnits, lengthBytes / 8, deletes)
-    countEntry(slot, entry, { replacedUnits: replaced, lengthUnits: lengthBytes / 8 })
-    slot.add(WORD.idxEntries, 1)
-    slot.set(WORD.modifiedS, Math.floor(this.context.clock.nowMs() / 1000))
+  /** Under the lock, after an entry was published. */
+  noteModified(): void {
+    this.slot.set(WORD.modifiedS, Math.floor(this.context.clock.nowMs() / 1000))
   }
 
   /** Throws what keeps a record of that length from being appended. Under the lock. */
@@ -324,7 +342,7 @@ export class Volume {
   }
 
   #assertNotBlocked(flags: number): void {
-    if (this.slot.get(WORD.state) !== STATE.active) {
+    if (!this.#isHere()) {
       throw new StoreError('volume_not_found', `volume ${this.id} is not here any more`)
     }
     const blocked = this.slot.get(WORD.flags) & flags
@@ -345,11 +363,27 @@ export class Volume {
     const count = disk.readSync(handle, header, 0, codec.HEADER_BYTES, this.index.offsetUnits * 8)
     if (count < codec.HEADER_BYTES) throw new StoreError('corrupt', 'damaged record: it is cut off')
     const existing = codec.decodeHeader(header)
-    if (existing.cookie !== key.cookie) {
+    if (existing.cookie !== key.cookie && !this.#isDamaged()) {
       const cookie = key.cookie.toString(16).padStart(8, '0')
       throw new StoreError('cookie_mismatch', `mismatching cookie ${cookie}`)
     }
     return existing
+  }
+
+  /** Whether the record that the index now points to is beyond trust, its cookie included. Under the lock. */
+  #isDamaged(): boolean {
+    const lengthBytes = this.index.lengthUnits * 8
+    if (this.index.deleted || lengthBytes > SMALL_RECORD_BYTES_MAX) return false
+    const record = this.context.scratchExisting.subarray(0, lengthBytes)
+    const { offsetUnits } = this.index
+    const handle = this.slot.get(WORD.datHandle)
+    const count = this.context.disk.readSync(handle, record, 0, lengthBytes, offsetUnits * 8)
+    try {
+      const { hasTrailer } = codec.decodeWhole(record.subarray(0, count), this.#seed(offsetUnits))
+      return !hasTrailer && offsetUnits >= this.slot.get(WORD.foreignUnits)
+    } catch {
+      return true
+    }
   }
 
   /** True when the record that the index now points to holds the same file. Under the lock, after `existingHeader`. */
@@ -364,15 +398,19 @@ export class Volume {
     try {
       const fields = codec.decodeWhole(record, this.#seed(index.offsetUnits))
       const stored = fields.needle
-      return stored.checksum === encoded.checksum && sameFields(stored, needle) && sameData(stored, needle.data)
+      return (
+        stored.checksum === encoded.checksum && sameFields(stored, needle) && sameData(stored, needle.data)
+      )
     } catch {
       return false // A damaged record is worth replacing.
     }
   }
 
-  /** Under the lock, after a failed write: a full disk is waited out, any other failure ends the volume's writes. */
+  /** After a failed write: a full disk is waited out, a disk that fails ends the volume's writes. */
   noteWriteFailure(error: unknown): void {
-    this.slot.setFlag(toStoreError(error).code === 'disk_full' ? FLAG.diskFull : FLAG.failed)
+    const { code } = toStoreError(error)
+    if (code === 'disk_full') this.slot.setFlag(FLAG.diskFull)
+    if (code === 'io_error') this.slot.setFlag(FLAG.failed)
   }
 
   seal(offsetUnits: number, time: AppendTime): codec.Seal {
@@ -386,26 +424,10 @@ interface Place {
   handle: number
   offsetUnits: number
   lengthBytes: number
+  seed: number
+  mayLackTrailer: boolean
 }
 
 function needleKey(from: { keyHigh: number; keyLow: number }): { keyHigh: number; keyLow: number } {
   return { keyHigh: from.keyHigh, keyLow: from.keyLow }
-}
-
-/** The volume's counters after one more entry of its index. Used by recovery as well, so that both agree. */
-export function countEntry(
-  slot: VolumeSlot,
-  entry: { keyHigh: number; keyLow: number; sizeBytes: number },
-  units: { replacedUnits: number; lengthUnits: number },
-): void {
-  const deletes = entry.sizeBytes === IDX_SIZE_DELETED
-  if (units.replacedUnits > 0) slot.add(WORD.deleteCount, 1)
-  if (!deletes) slot.add(WORD.putCount, 1)
-  slot.add(WORD.liveUnits, (deletes ? 0 : units.lengthUnits) - units.replacedUnits)
-  const { keyHigh, keyLow } = entry
-  const [high, low] = [slot.get(WORD.maxKeyHigh), slot.get(WORD.maxKeyLow)]
-  if (keyHigh > high || (keyHigh === high && keyLow > low)) {
-    slot.set(WORD.maxKeyHigh, keyHigh)
-    slot.set(WORD.maxKeyLow, keyLow)
-  }
 }

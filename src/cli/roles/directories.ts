@@ -1,8 +1,9 @@
 /** Data directories: made where they are missing, and owned by one process at a time. */
 import { mkdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { StoreError } from '../../base/errors.ts'
 import { DirectoryLock } from '../../disk/directory-lock.ts'
+import { realDisk } from '../../disk/real-disk.ts'
 
 export interface OwnedDirectories {
   paths: string[]
@@ -30,7 +31,12 @@ export function ownDirectories(given: readonly string[]): OwnedDirectories {
 
 function makeDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o750 })
+    const firstMade = mkdirSync(path, { recursive: true, mode: 0o750 })
+    // A power loss must not take a new directory away, with all that was acknowledged in it.
+    for (let made = path; firstMade !== undefined; made = dirname(made)) {
+      realDisk.syncDirectorySync(dirname(made))
+      if (made === firstMade) break
+    }
   } catch (error) {
     throw new StoreError('io_error', `cannot make the data directory ${path}: ${(error as Error).message}`)
   }

@@ -29,11 +29,14 @@ const GENERATED_SECRET_BYTES = 32
 /** Reads the files that the settings name. `secretDirectory` is where a secret is made when there is none. */
 export function readDoorSecrets(config: DoorConfig, random: Random, secretDirectory: string): DoorSecrets {
   const tls =
-    config.tlsCert === '' ? undefined : { cert: readNamed('--tls-cert', config.tlsCert), key: readNamed('--tls-key', config.tlsKey) }
+    config.tlsCert === ''
+      ? undefined
+      : { cert: readNamed('--tls-cert', config.tlsCert), key: readNamed('--tls-key', config.tlsKey) }
   const path = config.clusterSecretFile || join(secretDirectory, 'cluster.secret')
   return {
     tls,
-    basicAuthText: config.basicAuthFile === '' ? undefined : readNamed('--basic-auth-file', config.basicAuthFile),
+    basicAuthText:
+      config.basicAuthFile === '' ? undefined : readNamed('--basic-auth-file', config.basicAuthFile),
     jwt: { writeKey: config.jwtSigningKey || undefined, readKey: config.jwtReadKey || undefined },
     clusterSecret: config.clusterSecret || readOrMakeSecret(path, random),
   }
@@ -79,7 +82,8 @@ export function parseListen(entries: readonly string[], doors: readonly string[]
   const found = new Map<string, HostPort>()
   for (const entry of entries) {
     const [door, address] = entry.split('=') as [string, string]
-    if (!doors.includes(door)) throw new UsageError(`--listen: no door is named ${door}, only ${doors.join(', ')}`)
+    if (!doors.includes(door))
+      throw new UsageError(`--listen: no door is named ${door}, only ${doors.join(', ')}`)
     found.set(door, parseHostPort(address))
   }
   return found
@@ -100,7 +104,8 @@ export function reachableAt({ host, port }: HostPort): string {
 
 function ownAddress(): string {
   for (const addresses of Object.values(networkInterfaces())) {
-    for (const address of addresses ?? []) if (!address.internal && address.family === 'IPv4') return address.address
+    for (const address of addresses ?? [])
+      if (!address.internal && address.family === 'IPv4') return address.address
   }
   return '127.0.0.1'
 }

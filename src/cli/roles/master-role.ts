@@ -1,9 +1,10 @@
 /** Starts a master in this thread. */
+
+import { FILE_SIZE_BYTES_MAX_DEFAULT } from '../../base/limits.ts'
 import { ClusterAuth } from '../../blobs/cluster-auth.ts'
 import { loadNodeId } from '../../blobs/heartbeat.ts'
 import { MasterServer } from '../../blobs/master-server.ts'
 import { FileMasterState } from '../../blobs/master-state.ts'
-import { FILE_SIZE_BYTES_MAX_DEFAULT } from '../../base/limits.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
 import { BodyBudget } from '../../net/body.ts'

@@ -1,5 +1,5 @@
 /** Metrics for Prometheus: what the roles count, as prom-client writes it. */
-import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { VolumeCounters } from '../../blobs/volume-counters.ts'
 import type { StoreStatus } from '../../disk/volume-admin.ts'
 
@@ -118,7 +118,13 @@ export class VolumeMetrics {
     for (const gauge of [this.#volumes, this.#stored, this.#disk, this.#damage]) gauge.reset()
     for (const volume of status.volumes) {
       const { collection } = volume
-      const state = volume.failed ? 'failed' : volume.readOnly ? 'read_only' : volume.full ? 'full' : 'writable'
+      const state = volume.failed
+        ? 'failed'
+        : volume.readOnly
+          ? 'read_only'
+          : volume.full
+            ? 'full'
+            : 'writable'
       this.#volumes.inc({ collection, state })
       this.#stored.inc({ collection, what: 'bytes' }, volume.sizeBytes)
       this.#stored.inc({ collection, what: 'garbage_bytes' }, volume.deletedBytes)

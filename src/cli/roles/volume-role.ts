@@ -29,9 +29,13 @@ export async function startVolumeServer(role: VolumeRole, context: Context): Pro
   const threads = new VolumeThreads(role, context)
   await threads.keeper.call('open')
   let { port } = listen
-  for (const thread of threads.servers) port = await thread.call<number>('listen', { host: listen.host, port })
+  for (const thread of threads.servers)
+    port = await thread.call<number>('listen', { host: listen.host, port })
   const url = reachableAt({ host: listen.host, port })
-  context.log.info({ role: 'volume', address: `${listen.host}:${port}`, threads: config.workers }, 'volume server is listening')
+  context.log.info(
+    { role: 'volume', address: `${listen.host}:${port}`, threads: config.workers },
+    'volume server is listening',
+  )
   await threads.keeper.call('announce', { url, publicUrl: role.publicUrl || url })
   return { address: { host: listen.host, port }, stop: () => threads.stop() }
 }
@@ -46,7 +50,10 @@ class VolumeThreads {
   constructor(role: VolumeRole, context: Context) {
     this.#context = context
     const { config, secrets } = role
-    const shared = createSharedVolumes({ directories: role.directories, indexBytesMax: config.indexMemoryBytes })
+    const shared = createSharedVolumes({
+      directories: role.directories,
+      indexBytesMax: config.indexMemoryBytes,
+    })
     const common = {
       shared,
       counters: VolumeCounters.share(config.workers),
@@ -56,7 +63,11 @@ class VolumeThreads {
       masters: role.masters,
     }
     const channels = Array.from({ length: config.workers }, () => new MessageChannel())
-    this.keeper = this.#startKeeper(role, common, channels.map((channel) => channel.port1))
+    this.keeper = this.#startKeeper(
+      role,
+      common,
+      channels.map((channel) => channel.port1),
+    )
     const budget = new SharedArrayBuffer(4)
     this.servers = channels.map(({ port2 }, thread) =>
       this.#start(new URL('./volume-thread.ts', import.meta.url), (control) => {
@@ -76,7 +87,11 @@ class VolumeThreads {
     )
   }
 
-  #startKeeper(role: VolumeRole, common: Omit<CommonThreadData, 'control'>, callers: MessagePort[]): PortCaller {
+  #startKeeper(
+    role: VolumeRole,
+    common: Omit<CommonThreadData, 'control'>,
+    callers: MessagePort[],
+  ): PortCaller {
     const { config } = role
     return this.#start(new URL('./keeper-thread.ts', import.meta.url), (control) => {
       const data: KeeperThreadData = {
@@ -98,7 +113,11 @@ class VolumeThreads {
   #start(url: URL, dataFor: (control: MessagePort) => { data: object; ports: MessagePort[] }): PortCaller {
     const { port1, port2 } = new MessageChannel()
     const { data, ports } = dataFor(port2)
-    const worker = new Worker(url, { workerData: data, transferList: [port2, ...ports], trackUnmanagedFds: false })
+    const worker = new Worker(url, {
+      workerData: data,
+      transferList: [port2, ...ports],
+      trackUnmanagedFds: false,
+    })
     worker.on('error', (error) => this.#died(error))
     worker.on('exit', () => this.#died(new Error('a thread ended')))
     this.#workers.push(worker)

@@ -29,7 +29,11 @@ const [clock, random] = [systemClock, systemRandom]
 const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
 const keeper = new VolumeAdminPort(data.keeper)
 const http = new HttpClient({ ca: secrets.tls?.cert })
-const locations = new LocationCache({ clock, entriesMax: CLIENT_LOCATIONS_MAX, ttlMs: CLIENT_LOCATION_TTL_MS })
+const locations = new LocationCache({
+  clock,
+  entriesMax: CLIENT_LOCATIONS_MAX,
+  ttlMs: CLIENT_LOCATION_TTL_MS,
+})
 const scheme = secrets.tls === undefined ? 'http' : 'https'
 const master = new MasterClient({ masters: data.masters.map((each) => `${scheme}://${each}`), http, clock })
 
