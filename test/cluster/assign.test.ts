@@ -1,17 +1,17 @@
 /** Assign and growth on a clock that the test moves, with volume servers that only count. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SimClock } from '../../../test/sim/sim-clock.ts'
-import { directoryInfo, volumeInfo } from '../../../test/support/volume-node.ts'
-import { StoreError } from '../../base/errors.ts'
-import { ASSIGN_WAIT_MS_MAX } from '../../base/limits.ts'
-import { silentLog } from '../../base/log.ts'
-import { seededRandom } from '../../base/random.ts'
-import type { NewVolume, VolumeInfo } from '../../disk/volume-admin.ts'
-import { Assigner, type AssignRequest } from './assign.ts'
-import { VolumeGrowth } from './growth.ts'
-import { KeySequence } from './key-sequence.ts'
-import { Topology } from './topology.ts'
+import { StoreError } from '../../src/base/errors.ts'
+import { ASSIGN_WAIT_MS_MAX } from '../../src/base/limits.ts'
+import { silentLog } from '../../src/base/log.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { Assigner, type AssignRequest } from '../../src/blobs/master/assign.ts'
+import { VolumeGrowth } from '../../src/blobs/master/growth.ts'
+import { KeySequence } from '../../src/blobs/master/key-sequence.ts'
+import { Topology } from '../../src/blobs/master/topology.ts'
+import type { NewVolume, VolumeInfo } from '../../src/disk/volume-admin.ts'
+import { SimClock } from '../sim/sim-clock.ts'
+import { directoryInfo, volumeInfo } from '../support/volume-node.ts'
 
 const PLAIN: AssignRequest = {
   count: 1,

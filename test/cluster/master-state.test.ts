@@ -1,10 +1,10 @@
 /** The master's file: what was handed out is never handed out again, whatever the disk or the power does. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SimDisk } from '../../test/sim/sim-disk.ts'
-import { type Random, seededRandom } from '../base/random.ts'
-import { KeySequence } from './master/key-sequence.ts'
-import { FileMasterState, KEY_ASSIGNED_END } from './master-state.ts'
+import { type Random, seededRandom } from '../../src/base/random.ts'
+import { KeySequence } from '../../src/blobs/master/key-sequence.ts'
+import { FileMasterState, KEY_ASSIGNED_END } from '../../src/blobs/master-state.ts'
+import { SimDisk } from '../sim/sim-disk.ts'
 
 function openState(disk: SimDisk, random: Random = seededRandom(1)): FileMasterState {
   return FileMasterState.open({ disk, directory: '/state', random })

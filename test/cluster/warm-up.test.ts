@@ -1,8 +1,8 @@
 /** What a master that just started does not claim. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SimClock } from '../../../test/sim/sim-clock.ts'
-import { WarmUp } from './warm-up.ts'
+import { WarmUp } from '../../src/blobs/master/warm-up.ts'
+import { SimClock } from '../sim/sim-clock.ts'
 
 test('it is over when every known node has reported', () => {
   const clock = new SimClock()

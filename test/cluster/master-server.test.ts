@@ -5,26 +5,26 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { StoreError } from '../../src/base/errors.ts'
+import { parseFid } from '../../src/base/fid.ts'
+import { type Log, silentLog } from '../../src/base/log.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import { randomUuid } from '../../src/blobs/heartbeat.ts'
+import { MasterServer, type MasterServerOptions } from '../../src/blobs/master-server.ts'
+import { FileMasterState } from '../../src/blobs/master-state.ts'
+import { realDisk } from '../../src/disk/real-disk.ts'
+import { BasicAuth } from '../../src/net/basic-auth.ts'
+import { BodyBudget } from '../../src/net/body.ts'
+import { HttpClient } from '../../src/net/http-client.ts'
+import { verifyFidToken } from '../../src/net/jwt.ts'
 import {
   CLUSTER_SECRET,
   MemoryVolumeAdmin,
   TestVolumeNode,
   testAuth,
   volumeInfo,
-} from '../../test/support/volume-node.ts'
-import { systemClock } from '../base/clock.ts'
-import { StoreError } from '../base/errors.ts'
-import { parseFid } from '../base/fid.ts'
-import { type Log, silentLog } from '../base/log.ts'
-import { systemRandom } from '../base/random.ts'
-import { realDisk } from '../disk/real-disk.ts'
-import { BasicAuth } from '../net/basic-auth.ts'
-import { BodyBudget } from '../net/body.ts'
-import { HttpClient } from '../net/http-client.ts'
-import { verifyFidToken } from '../net/jwt.ts'
-import { randomUuid } from './heartbeat.ts'
-import { MasterServer, type MasterServerOptions } from './master-server.ts'
-import { FileMasterState } from './master-state.ts'
+} from '../support/volume-node.ts'
 
 const cleanups: (() => unknown)[] = []
 

@@ -1,15 +1,15 @@
 /** The sender: a node's id on disk, changes told at once and together, trouble logged once. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SimClock } from '../../test/sim/sim-clock.ts'
-import { SimDisk } from '../../test/sim/sim-disk.ts'
-import { MemoryVolumeAdmin } from '../../test/support/volume-node.ts'
-import { StoreError } from '../base/errors.ts'
-import { type Log, silentLog } from '../base/log.ts'
-import { seededRandom } from '../base/random.ts'
-import type { ClusterClient } from './cluster-client.ts'
-import { Fields, type Heartbeat, parseHeartbeat } from './cluster-wire.ts'
-import { HeartbeatSender, loadNodeId } from './heartbeat.ts'
+import { StoreError } from '../../src/base/errors.ts'
+import { type Log, silentLog } from '../../src/base/log.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import type { ClusterClient } from '../../src/blobs/cluster-client.ts'
+import { Fields, type Heartbeat, parseHeartbeat } from '../../src/blobs/cluster-wire.ts'
+import { HeartbeatSender, loadNodeId } from '../../src/blobs/heartbeat.ts'
+import { SimClock } from '../sim/sim-clock.ts'
+import { SimDisk } from '../sim/sim-disk.ts'
+import { MemoryVolumeAdmin } from '../support/volume-node.ts'
 
 function newSender() {
   const clock = new SimClock()

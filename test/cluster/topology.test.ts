@@ -1,13 +1,13 @@
 /** Membership, locations and what may be written, on a clock that the test moves. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SimClock } from '../../../test/sim/sim-clock.ts'
-import { directoryInfo, volumeInfo } from '../../../test/support/volume-node.ts'
-import { DISK_FREE_BYTES_MIN } from '../../base/limits.ts'
-import type { VolumeInfo } from '../../disk/volume-admin.ts'
-import type { Heartbeat } from '../cluster-wire.ts'
-import { idRanges } from './status.ts'
-import { freeSlots, type Layout, type Place, Topology } from './topology.ts'
+import { DISK_FREE_BYTES_MIN } from '../../src/base/limits.ts'
+import type { Heartbeat } from '../../src/blobs/cluster-wire.ts'
+import { idRanges } from '../../src/blobs/master/status.ts'
+import { freeSlots, type Layout, type Place, Topology } from '../../src/blobs/master/topology.ts'
+import type { VolumeInfo } from '../../src/disk/volume-admin.ts'
+import { SimClock } from '../sim/sim-clock.ts'
+import { directoryInfo, volumeInfo } from '../support/volume-node.ts'
 
 const PLAIN: Layout = { collection: '', replicaPlacement: 0, ttl: 0 }
 const ANYWHERE: Place = { dataCenter: '', rack: '', dataNode: '' }
