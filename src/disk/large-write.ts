@@ -39,7 +39,9 @@ export async function writeLarge(volume: Volume, needle: NewNeedle): Promise<Wri
     return { ...result, unchanged: true }
   }
   volume.sync.prepare()
-  const place = await reserve(volume, needle, lengthBytes)
+  const place = await reserve(volume, needle, lengthBytes).catch((error: unknown) => {
+    throw toStoreError(error)
+  })
   try {
     codec.sealRecord(frame, encoded, volume.seal(place.offsetUnits, place.time), needle.data.length)
     await writePieces(volume.context.disk, place, frame, needle.data)

@@ -2,6 +2,7 @@
  * One thread's view of one volume: read, write, remove. All state is in the volume's slot of the shared table and in the
  * files, so any number of threads may have a view of the same volume.
  */
+import { AssertionFailure } from '../base/assert.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Fid } from '../base/fid.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
@@ -27,6 +28,11 @@ const ASYNC_READS_AFTER_SLOW = 64
 export interface ReadOptions {
   /** Also serves a needle that was deleted, while its bytes are still there. */
   readDeleted?: boolean
+  /**
+   * Lends the thread's scratch for every small record, not only for those up to BORROWED_BYTES_MAX: no memory is taken.
+   * Who must keep the bytes longer replaces `context.scratch` by a new buffer of its size.
+   */
+  borrow?: boolean
 }
 const NO_OPTIONS: ReadOptions = {}
 
@@ -92,7 +98,7 @@ export class Volume {
     if (place.lengthBytes > SMALL_RECORD_BYTES_MAX) return this.#readLarge(fid, place)
     if (this.#asyncReads > 0) return this.#readSlow(fid, place)
     try {
-      const borrowed = place.lengthBytes <= BORROWED_BYTES_MAX
+      const borrowed = options.borrow === true || place.lengthBytes <= BORROWED_BYTES_MAX
       const record = borrowed
         ? this.context.scratch.subarray(0, place.lengthBytes)
         : Buffer.allocUnsafeSlow(place.lengthBytes)
@@ -228,8 +234,8 @@ export class Volume {
     }
   }
 
-  #readFailed(error: unknown): unknown {
-    const failure = error instanceof Error && error.name === 'AssertionFailure' ? error : toStoreError(error)
+  #readFailed(error: unknown): Error {
+    const failure = toFailure(error)
     if (failure instanceof StoreError && failure.code === 'corrupt') this.slot.add(WORD.damageFound, 1)
     return failure
   }
@@ -267,6 +273,8 @@ export class Volume {
       const time = this.appendClock.next(this.slot)
       codec.sealRecord(record, encoded, this.seal(offsetUnits, time))
       this.#append(record, { ...needleKey(needle), offsetUnits, sizeBytes: encoded.sizeBytes }, lengthBytes)
+    } catch (error) {
+      throw toFailure(error)
     } finally {
       this.slot.unlock()
     }
@@ -296,6 +304,8 @@ export class Volume {
       this.#append(this.#marker, entry, codec.EMPTY_RECORD_BYTES)
       this.sync.noteWrite()
       return { sizeBytes: existing.sizeBytes }
+    } catch (error) {
+      throw toFailure(error)
     } finally {
       this.slot.unlock()
     }
@@ -430,4 +440,9 @@ interface Place {
 
 function needleKey(from: { keyHigh: number; keyLow: number }): { keyHigh: number; keyLow: number } {
   return { keyHigh: from.keyHigh, keyLow: from.keyLow }
+}
+
+/** What a caller gets to see: a StoreError, unless a bug was found. */
+function toFailure(error: unknown): Error {
+  return error instanceof AssertionFailure ? error : toStoreError(error)
 }
