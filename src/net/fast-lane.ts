@@ -150,7 +150,7 @@ export class FastConnection {
           return
         }
         this.#head = head
-        rest = rest.subarray(head.headBytes)
+        rest = head.headBytes === rest.length ? EMPTY : rest.subarray(head.headBytes)
       }
       const head = this.#head
       if (rest.length < head.bodyBytes) {
@@ -159,8 +159,9 @@ export class FastConnection {
       }
       this.#head = undefined
       this.#release()
-      const body = head.bodyBytes === 0 ? EMPTY : rest.subarray(0, head.bodyBytes)
-      const next = rest.subarray(head.bodyBytes)
+      const isAll = head.bodyBytes === rest.length
+      const body = isAll ? rest : rest.subarray(0, head.bodyBytes)
+      const next = isAll ? EMPTY : rest.subarray(head.bodyBytes)
       const goesOn = this.#answer(head, body, next)
       if (!goesOn) return
       rest = next
@@ -252,6 +253,7 @@ export class FastConnection {
       socket.write(text, 'latin1')
       socket.write(body)
       socket.uncork()
+      if (outcome.borrowed !== undefined && socket.writableLength > 0) outcome.borrowed.keep()
     }
     reply.onSent(outcome, length)
     if (closes && !isStream(body)) this.#finish()

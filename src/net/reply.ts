@@ -23,6 +23,11 @@ export interface Outcome {
   body: string | Buffer | BodyStream | undefined
   /** Length of the body that a HEAD leaves out. */
   sizeBytes?: number
+  /**
+   * The body is in memory that its owner uses again as soon as control returns to it. Who sends it either copies it,
+   * or calls `keep` while it is still in use: then the owner takes other memory for itself.
+   */
+  borrowed?: { keep(): void }
 }
 
 /** The headers that every reply carries: server, time, and an id that names the request in logs. */
@@ -84,7 +89,7 @@ export function sendOutcome(response: ServerResponse, outcome: Outcome, headers:
   if (typeof body === 'string') response.end(body, 'latin1')
   else if (isStream(body)) void streamBody(response, body)
   else if (body === undefined) response.end()
-  else response.end(body)
+  else response.end(outcome.borrowed === undefined ? body : Buffer.from(body))
   return body === undefined || response.req.method === 'HEAD' ? 0 : length
 }
 

@@ -4,7 +4,7 @@
  */
 import { StoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
-import { DATE_CACHE_ENTRIES, MANIFEST_BYTES_MAX } from '../../base/limits.ts'
+import { DATE_CACHE_ENTRIES, MANIFEST_BYTES_MAX, SMALL_RECORD_BYTES_MAX } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
@@ -39,7 +39,10 @@ export interface ReadRequest {
 /** Bodies up to this size leave as a latin1 string, together with their head, in one write. */
 const STRING_BODY_BYTES_MAX = 16 * 1024
 const NOT_FOUND: Outcome = { status: 404, headers: [], body: undefined }
-const READ_DELETED = { readDeleted: true }
+const READ = { borrow: true }
+const READ_DELETED = { readDeleted: true, borrow: true }
+/** What the memory of borrowed needles is replaced by, when it cannot be given back at once. */
+const BORROWED_BYTES = SMALL_RECORD_BYTES_MAX
 const SPECIAL_MARKS = MARK.range | MARK.conditional
 
 export class FileReader {
@@ -56,14 +59,12 @@ export class FileReader {
   read(request: ReadRequest): Outcome | Promise<Outcome> {
     const volume = this.#chunks.volumes.get(request.fid.volumeId)
     if (volume === undefined) return NOT_FOUND
-    const found = request.query.readDeleted
-      ? volume.read(request.fid, READ_DELETED)
-      : volume.read(request.fid)
-    if (found instanceof Promise) return found.then((needle) => this.#answer(request, needle))
-    return this.#answer(request, found)
+    const found = volume.read(request.fid, request.query.readDeleted ? READ_DELETED : READ)
+    if (found instanceof Promise) return found.then((needle) => this.#answer(request, volume, needle))
+    return this.#answer(request, volume, found)
   }
 
-  #answer(request: ReadRequest, needle: Needle | undefined): Outcome | Promise<Outcome> {
+  #answer(request: ReadRequest, volume: Volume, needle: Needle | undefined): Outcome | Promise<Outcome> {
     if (needle === undefined) return NOT_FOUND
     const isPlain =
       (request.marks & SPECIAL_MARKS) === 0 &&
@@ -78,7 +79,9 @@ export class FileReader {
     this.#pushFileHeaders(headers, needle, '')
     const data = needle.data!
     if (request.isHead) return { status: 200, headers, body: undefined, sizeBytes: data.length }
-    return { status: 200, headers, body: smallBody(data) }
+    if (data.length <= STRING_BODY_BYTES_MAX) return { status: 200, headers, body: data.toString('latin1') }
+    if (!needle.borrowed) return { status: 200, headers, body: data }
+    return { status: 200, headers, body: data, borrowed: new BorrowedScratch(volume) }
   }
 
   /** Last-Modified, Content-Disposition and Content-Type of a needle as it is stored. */
@@ -244,8 +247,17 @@ function etagOf(needle: Needle): string {
   return hex.length === 8 ? `"${hex}"` : `"${hex.padStart(8, '0')}"`
 }
 
-function smallBody(data: Buffer): string | Buffer {
-  return data.length <= STRING_BODY_BYTES_MAX ? data.toString('latin1') : data
+/** The thread's buffer for records, lent to a reply. */
+class BorrowedScratch {
+  readonly #volume: Volume
+
+  constructor(volume: Volume) {
+    this.#volume = volume
+  }
+
+  keep(): void {
+    this.#volume.context.scratch = Buffer.allocUnsafeSlow(BORROWED_BYTES)
+  }
 }
 
 function acceptsGzip(request: ReadRequest): boolean {
