@@ -1,0 +1,43 @@
+/** The documents that describe the code say what the code says. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { configurationPage } from '../script/docs.ts'
+import { ERROR_CODES } from '../src/base/errors.ts'
+import { COMMANDS } from '../src/cli/commands.ts'
+import { COMMON_SETTINGS, nameOf, SETTINGS, type SettingKey, variableOf } from '../src/cli/config.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
+const KEYS = Object.keys(SETTINGS) as SettingKey[]
+
+test('docs/configuration.md is what script/docs.ts writes', () => {
+  assert.equal(read('docs/configuration.md'), configurationPage(), 'run: node script/docs.ts')
+})
+
+test('docs/errors.md explains each error code, and no other', () => {
+  const described = [...read('docs/errors.md').matchAll(/^\| `(\w+)` \|/gm)].map(([, code]) => code)
+  assert.deepEqual(described, [...ERROR_CODES])
+})
+
+test('each setting has a name of its own and a command that uses it', () => {
+  assert.equal(new Set(KEYS.map(nameOf)).size, KEYS.length)
+  assert.equal(new Set(KEYS.map(variableOf)).size, KEYS.length)
+  const used = new Set<SettingKey>(COMMON_SETTINGS)
+  for (const command of COMMANDS) for (const key of command.settings) used.add(key)
+  const unused = KEYS.filter((key) => !used.has(key))
+  assert.deepEqual(unused, [])
+})
+
+test('no command has two settings with one short flag', () => {
+  for (const command of COMMANDS) {
+    const shorts = (command.settings as readonly SettingKey[]).map((key) => SETTINGS[key].short)
+    const given = shorts.filter((short) => short !== undefined)
+    assert.equal(new Set(given).size, given.length, command.name)
+  }
+})
+
+test('each setting has a unit at the end of its key where its kind has one', () => {
+  for (const key of KEYS) assert.ok(key.endsWith(SETTINGS[key].unit), key)
+})
