@@ -228,6 +228,10 @@ export class HttpServer {
       connection.response = response
       connection.startedMs = 0
     }
+    if (request.httpVersionMajor !== 1) {
+      this.#onClientError(new Error('HTTP/0.9'), socket)
+      return
+    }
     // Go clients see no Connection header from SeaweedFS either; HTTP/1.0 needs it said.
     if (this.#isClosing) response.shouldKeepAlive = false
     else if (request.httpVersionMinor === 1) response.removeHeader('Connection')

@@ -6,6 +6,7 @@ import { StoreError } from '../../base/errors.ts'
 import { type Fid, parseFid } from '../../base/fid.ts'
 import { MANIFEST_CHUNKS_MAX } from '../../base/limits.ts'
 import type { Needle } from '../../disk/needle.ts'
+import type { Volume } from '../../disk/volume.ts'
 import type { ByteSource } from './byte-source.ts'
 import { inflate } from './inflate.ts'
 import type { VolumesView } from './read.ts'
@@ -105,7 +106,8 @@ async function* readLocalChunk(
   range: { start: number; end: number },
   reader: ChunkReader,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const needle = await reader.volumes.get(chunk.fid.volumeId)?.read(chunk.fid)
+  const volume = reader.volumes.get(chunk.fid.volumeId)
+  const needle = volume && (await readOwned(volume, chunk.fid))
   if (needle === undefined) throw new StoreError('corrupt', `chunk ${chunk.fidText} is missing`)
   try {
     if (needle.large !== undefined && !needle.gzipped) {
@@ -121,14 +123,25 @@ async function* readLocalChunk(
   }
 }
 
+/** Reads a needle whose data stays valid while others are read: a lent buffer would not survive the first wait. */
+export async function readOwned(volume: Volume, fid: Fid): Promise<Needle | undefined> {
+  const found = volume.read(fid)
+  if (found instanceof Promise) return await found
+  if (found?.borrowed) {
+    found.data = Buffer.from(found.data!)
+    found.borrowed = false
+  }
+  return found
+}
+
 function wrongSize(chunk: Chunk): StoreError {
   return new StoreError('corrupt', `chunk ${chunk.fidText} is not as long as its manifest says`)
 }
 
-/** The stored bytes of a needle in one buffer that stays valid. Does not close `needle.large`. */
+/** The stored bytes of a needle that is not borrowed, in one buffer. Does not close `needle.large`. */
 export async function storedData(needle: Needle, bytesMax: number): Promise<Buffer> {
   if (needle.dataSizeBytes > bytesMax) throw new StoreError('too_large', `the file is over ${bytesMax} bytes`)
-  if (needle.large === undefined) return needle.borrowed ? Buffer.from(needle.data!) : needle.data!
+  if (needle.large === undefined) return needle.data!
   const whole = Buffer.allocUnsafeSlow(needle.dataSizeBytes)
   let filled = 0
   for await (const piece of needle.large.read(0, needle.dataSizeBytes)) filled += piece.copy(whole, filled)

@@ -5,7 +5,7 @@ import { MANIFEST_BYTES_MAX } from '../../base/limits.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
 import { errorOutcome, jsonOutcome, type Outcome } from '../../net/reply.ts'
-import { type ChunkReader, type Manifest, parseManifest, plainData } from './manifest.ts'
+import { type ChunkReader, type Manifest, parseManifest, plainData, readOwned } from './manifest.ts'
 import { type SyncMode, syncVolume } from './write.ts'
 
 export interface RemoveRequest {
@@ -49,7 +49,7 @@ export async function removeFile(request: RemoveRequest, chunks: ChunkReader): P
 /** What is to be removed, as far as it can still be read: damage must not keep a file from being deleted. */
 async function readForRemoval(volume: Volume, fid: Fid): Promise<Needle | undefined> {
   try {
-    return await volume.read(fid)
+    return await readOwned(volume, fid)
   } catch (error) {
     if (error instanceof StoreError && error.code === 'corrupt') return undefined
     throw error
