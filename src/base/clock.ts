@@ -9,6 +9,8 @@ export interface Clock {
   after(delayMs: number, run: () => void): () => void
   /** Calls `run` each `periodMs`; the returned function stops it. Does not keep the process alive. */
   every(periodMs: number, run: () => void): () => void
+  /** Calls `run` once, when the events that wait now have been dealt with. */
+  soon(run: () => void): void
   /** Resolves after `delayMs`. Keeps the process alive until then. */
   sleep(delayMs: number): Promise<void>
 }
@@ -26,5 +28,6 @@ export const systemClock: Clock = {
     timer.unref()
     return () => clearInterval(timer)
   },
+  soon: (run) => void setImmediate(run),
   sleep: (delayMs) => new Promise((resolve) => void setTimeout(resolve, delayMs)),
 }

@@ -21,6 +21,7 @@ function handClock(startMs: number): Clock & { add(ms: number): void; skew(ms: n
     after: () => () => {},
     every: () => () => {},
     sleep: () => Promise.resolve(),
+    soon: () => {},
   }
 }
 

@@ -43,7 +43,11 @@ export class VolumeSync {
     if (this.#written === this.#synced && !this.#slot.hasFlag(FLAG.failed)) return Promise.resolve()
     this.#waiting ??= Promise.withResolvers<void>()
     const { promise } = this.#waiting
-    if (!this.#running) void this.#run()
+    if (!this.#running) {
+      // All whose requests this thread has already received write first, and share the sync.
+      this.#running = true
+      this.#context.clock.soon(() => void this.#run())
+    }
     return promise
   }
 
@@ -73,7 +77,6 @@ export class VolumeSync {
   }
 
   async #run(): Promise<void> {
-    this.#running = true
     while (this.#waiting !== undefined) {
       const batch = this.#waiting
       const upTo = this.#written
