@@ -1,5 +1,4 @@
 /** A real `cairn server` process, on free ports and a directory of its own. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../src/base/clock.ts'
@@ -8,7 +7,7 @@ import { systemRandom } from '../src/base/random.ts'
 import { runLoad } from '../src/bench/load.ts'
 import { runVolumeBenchmark } from '../src/bench/volume-benchmark.ts'
 import { CairnClient } from '../src/client/cairn-client.ts'
-import { freePort, stopProcess, waitForHttp } from './processes.ts'
+import { freePort, startProcess, stopProcess, waitForHttp } from './processes.ts'
 import type { AssignedRange } from './wrk.ts'
 
 /** What `bin/cairn` runs, on the same Node; without the shell between, so that the process is ours to watch and end. */
@@ -35,7 +34,7 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     String(volumePort),
     ...(options.flags ?? []),
   )
-  const child: ChildProcess = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = startProcess(process.execPath, args, ['ignore', 'ignore', 'inherit'])
   const started = performance.now()
   const volumeUrl = `http://127.0.0.1:${volumePort}`
   try {
@@ -77,7 +76,7 @@ export async function preload(
       assignBatch: 100,
       deletePercent: 0,
       verify: true,
-      timeoutMs: 30_000,
+      timeoutMs: 5_000,
     },
     {
       threads: [{ run: (spec) => runLoad(spec, systemClock) }],

@@ -1,8 +1,7 @@
 /** nginx as the measure of the machine: one worker, files kept open, nothing logged. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, stopProcess, waitForHttp } from './processes.ts'
+import { freePort, startProcess, stopProcess, waitForHttp } from './processes.ts'
 
 export interface NginxServer {
   url: string
@@ -34,9 +33,8 @@ export async function startNginx(options: {
   const port = await freePort()
   const config = join(prefix, 'nginx.conf')
   writeFileSync(config, configuration({ prefix, root, port }))
-  const child: ChildProcess = spawn('nginx', ['-p', prefix, '-c', config, '-e', join(prefix, 'error.log')], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
+  const args = ['-p', prefix, '-c', config, '-e', join(prefix, 'error.log')]
+  const child = startProcess('nginx', args, ['ignore', 'inherit', 'inherit'])
   const url = `http://127.0.0.1:${port}`
   await waitForHttp(child, `${url}${paths.get(options.sizesBytes[0]!)![0]}`)
   return { url, paths, stop: () => stopProcess(child) }

@@ -1,11 +1,64 @@
 /** Starting and stopping the servers that are measured. */
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 15_000
+
+const children = new Set<ChildProcess>()
+const directories = new Set<string>()
+
+/** However the benchmark ends, its servers end and its files go. Call it once, at the start. */
+export function cleanUpAtExit(): void {
+  process.once('exit', () => {
+    for (const child of children) child.kill('SIGKILL')
+    for (const directory of directories) rmSync(directory, { recursive: true, force: true })
+  })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+}
+
+/** A new directory under the system's temporary one. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'cairn-bench-'))
+  directories.add(directory)
+  return directory
+}
+
+/** Starts a server that does not outlive this process. */
+export function startProcess(program: string, args: string[], stdio: StdioOptions): ChildProcess {
+  const child = spawn(program, args, { stdio })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
+  child.once('error', () => children.delete(child))
+  return child
+}
+
+/** Share of the machine's processors (0 to 1) that is in use, over a second. Only on Linux; NaN elsewhere. */
+export async function busyShare(): Promise<number> {
+  const before = processorTicks()
+  await sleep(1_000)
+  const after = processorTicks()
+  return 1 - (after.idle - before.idle) / (after.all - before.all)
+}
+
+function processorTicks(): { idle: number; all: number } {
+  try {
+    const ticks = readFileSync('/proc/stat', 'latin1')
+      .split('\n')[0]!
+      .trim()
+      .split(/\s+/)
+      .slice(1)
+      .map(Number)
+    return { idle: ticks[3]! + ticks[4]!, all: ticks.slice(0, 8).reduce((sum, each) => sum + each, 0) }
+  } catch {
+    return { idle: Number.NaN, all: Number.NaN }
+  }
+}
 
 /** A port of the loopback that nobody has at the moment. */
 export function freePort(): Promise<number> {

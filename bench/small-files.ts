@@ -2,11 +2,11 @@
  * Small files over HTTP, as ratios to nginx: the servers take turns, round after round, under the same load generator,
  * and the medians are compared. So a machine that is slow, or busy for a while, changes all figures and few ratios.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { assignRanges, type CairnServer, preload, startCairn } from './cairn-process.ts'
 import { type NginxServer, startNginx } from './nginx.ts'
+import { temporaryDirectory } from './processes.ts'
 import { runWrk, writeGetScript, writePostScript } from './wrk.ts'
 
 export const KIB = 1024
@@ -56,7 +56,7 @@ interface Contender {
 }
 
 export async function runSmallFiles(options: SmallFilesOptions): Promise<Row[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'cairn-bench-'))
+  const directory = temporaryDirectory()
   const stops: (() => Promise<void>)[] = []
   try {
     options.log('preparing files')

@@ -4,13 +4,13 @@
  * as fast as the first; how long a start takes after a kill; and whether reading is as fast as with 10,000 needles, in
  * the engine and over HTTP. Data is small, so that the files stay in the page cache and the index is what is measured.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { seededRandom } from '../src/base/random.ts'
 import { startCairn } from './cairn-process.ts'
 import { type Engine, openEngine, plainNeedle } from './engine.ts'
+import { cleanUpAtExit, temporaryDirectory } from './processes.ts'
 import { median } from './small-files.ts'
 import { runWrk, writeScript } from './wrk.ts'
 
@@ -170,7 +170,7 @@ async function main(argv: string[]): Promise<void> {
     },
   })
   const [needles, bytes] = [Number(values.needles), Number(values.bytes)]
-  const directory = mkdtempSync(join(tmpdir(), 'cairn-bench-'))
+  const directory = temporaryDirectory()
   const data = join(directory, 'data')
   mkdirSync(data)
   try {
@@ -200,4 +200,5 @@ async function main(argv: string[]): Promise<void> {
   }
 }
 
+cleanUpAtExit()
 await main(process.argv.slice(2))

@@ -14,8 +14,9 @@ import { Payload } from './payload.ts'
 import { RawConnection } from './raw-connection.ts'
 import { WriteLane } from './write-lane.ts'
 
-/** After so many failures one after the other the server is gone, and the rest is not tried. */
+/** After so many failures one after the other, or so long without a success, the server is gone: the rest is not tried. */
 const FAILURES_IN_A_ROW_MAX = 1_000
+const WITHOUT_SUCCESS_MS_MAX = 90_000
 const FAILURE_PAUSE_MS = 20
 /** Different messages that a result keeps. */
 const MESSAGES_MAX = 20
@@ -110,6 +111,7 @@ async function runLanes(state: LoadState, lanes: Lane[]): Promise<Histogram> {
   const stop = new Int32Array(spec.progress, spec.progress.byteLength - 4, 1)
   let next = spec.start
   let failuresInARow = 0
+  let succeededMs = clock.monotonicMs()
   const runLane = async (lane: Lane) => {
     while (next < spec.end && Atomics.load(stop, 0) === 0) {
       const at = next++
@@ -117,14 +119,16 @@ async function runLanes(state: LoadState, lanes: Lane[]): Promise<Histogram> {
       try {
         const contentBytes = await lane.step(at)
         result.contentBytes += contentBytes
-        times.add((clock.monotonicMs() - startedMs) * 1_000)
+        succeededMs = clock.monotonicMs()
+        times.add((succeededMs - startedMs) * 1_000)
         result.completed++
         failuresInARow = 0
       } catch (error) {
         const { message } = toStoreError(error)
         result.failed++
         countFailure(result.failures, message)
-        if (++failuresInARow >= FAILURES_IN_A_ROW_MAX) {
+        const silentMs = clock.monotonicMs() - succeededMs
+        if (++failuresInARow >= FAILURES_IN_A_ROW_MAX || silentMs > WITHOUT_SUCCESS_MS_MAX) {
           next = spec.end
           throw new StoreError('unavailable', `${failuresInARow} failures in a row, the last: ${message}`)
         }
