@@ -138,7 +138,7 @@ function addOptions(sub: Parser, key: SettingKey, commandName: string): void {
     option.argParser((text: string, before: string[] | undefined) => [...(before ?? []), text])
   }
   sub.addOption(option)
-  if (setting.placeholder === undefined) sub.addOption(new Option(`--no-${name}`).hideHelp())
+  if (setting.placeholder === undefined) sub.addOption(new Option(`--no-${name}`, `not --${name}`))
 }
 
 /** The property under which commander keeps the flag of a setting. */
