@@ -225,6 +225,17 @@ export class SimDisk implements Disk {
     this.#names.file(cleanPath(path), 'corrupt').corrupt(change)
   }
 
+  /** Flips bits of one byte, on the disk and in the cache; again undoes it. */
+  flip(path: string, position: number, mask: number): void {
+    this.#names.file(cleanPath(path), 'flip').flip(position, mask)
+  }
+
+  /** Removes a file, durable at once, behind the engine's back. */
+  dropFile(path: string): void {
+    this.#names.remove(cleanPath(path))
+    this.#names.sync(dirname(cleanPath(path)))
+  }
+
   /** Operations that a power loss could undo, by path; directories count their names together under '/'. */
   unsynced(): Map<string, number> {
     const counts = new Map<string, number>()

@@ -144,6 +144,16 @@ export class SimFile {
     this.current = this.#durable.clone()
   }
 
+  /** Flips bits of one byte, on the disk and in the cache. */
+  flip(position: number, mask: number): void {
+    const byte = Buffer.alloc(1)
+    for (const content of [this.current, this.#durable]) {
+      if (content.read(byte, 0, 1, position) === 0) continue
+      byte[0]! ^= mask
+      content.write(byte, 0, 1, position)
+    }
+  }
+
   /** The page cache gave the dropped pages back: readers see what the disk has. */
   #evict(): void {
     const size = this.current.sizeBytes

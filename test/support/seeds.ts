@@ -1,5 +1,5 @@
 /** Seeds of the random tests: each run prints its seed, and `CAIRN_SEED=<number>` or a number as argument replays it. */
-import { systemRandom, type Random, seededRandom } from '../../src/base/random.ts'
+import { type Random, seededRandom, systemRandom } from '../../src/base/random.ts'
 
 /** A generator for a seed; neighbouring seeds give unrelated runs. */
 export function randomOf(seed: number): Random {
@@ -24,6 +24,8 @@ export async function withSeed(seed: number, body: (random: Random) => void | Pr
   try {
     await body(randomOf(seed))
   } catch (error) {
-    throw new Error(`failed with seed ${seed} (replay with CAIRN_SEED=${seed}): ${String(error)}`, { cause: error })
+    throw new Error(`failed with seed ${seed} (replay with CAIRN_SEED=${seed}): ${String(error)}`, {
+      cause: error,
+    })
   }
 }
