@@ -1,7 +1,7 @@
 /** `node script/docs.ts`: writes `docs/configuration.md` from the table of settings. A test compares the two. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { COMMANDS } from '../src/cli/commands.ts'
+import { allCommands } from '../src/cli/commands.ts'
 import { COMMON_SETTINGS, nameOf, SETTINGS, type SettingKey, variableOf } from '../src/cli/config.ts'
 import { describeFallback } from '../src/cli/describe.ts'
 import type { Setting } from '../src/cli/setting.ts'
@@ -27,9 +27,9 @@ A wrong value stops the program with exit code 2 and a line that says where the 
 
 /** The whole page. */
 export function configurationPage(): string {
-  const commands = COMMANDS.map(({ name, usage, summary }) => {
-    const call = ['cairn', name, usage ?? ''].join(' ').trim()
-    return `| \`${call}\` | ${summary} |\n`
+  const commands = allCommands().map(({ name, command }) => {
+    const call = ['cairn', name, command.usage ?? ''].join(' ').trim()
+    return `| \`${call}\` | ${command.summary} |\n`
   })
   const keys = Object.keys(SETTINGS) as SettingKey[]
   return `${HEAD}${commands.join('')}\n${keys.map(section).join('\n')}`
@@ -60,7 +60,9 @@ function fallbackText(setting: Setting<unknown>): string {
 
 function usersOf(key: SettingKey): string {
   if ((COMMON_SETTINGS as readonly SettingKey[]).includes(key)) return 'every command'
-  const users = COMMANDS.filter(({ settings }) => (settings as readonly SettingKey[]).includes(key))
+  const users = allCommands().filter(({ command }) =>
+    (command.settings as readonly SettingKey[]).includes(key),
+  )
   return users.map(({ name }) => name).join(', ')
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { configurationPage } from '../script/docs.ts'
 import { ERROR_CODES } from '../src/base/errors.ts'
-import { COMMANDS } from '../src/cli/commands.ts'
+import { allCommands } from '../src/cli/commands.ts'
 import { COMMON_SETTINGS, nameOf, SETTINGS, type SettingKey, variableOf } from '../src/cli/config.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -25,16 +25,16 @@ test('each setting has a name of its own and a command that uses it', () => {
   assert.equal(new Set(KEYS.map(nameOf)).size, KEYS.length)
   assert.equal(new Set(KEYS.map(variableOf)).size, KEYS.length)
   const used = new Set<SettingKey>(COMMON_SETTINGS)
-  for (const command of COMMANDS) for (const key of command.settings) used.add(key)
+  for (const { command } of allCommands()) for (const key of command.settings) used.add(key)
   const unused = KEYS.filter((key) => !used.has(key))
   assert.deepEqual(unused, [])
 })
 
 test('no command has two settings with one short flag', () => {
-  for (const command of COMMANDS) {
+  for (const { name, command } of allCommands()) {
     const shorts = (command.settings as readonly SettingKey[]).map((key) => SETTINGS[key].short)
     const given = shorts.filter((short) => short !== undefined)
-    assert.equal(new Set(given).size, given.length, command.name)
+    assert.equal(new Set(given).size, given.length, name)
   }
 })
 

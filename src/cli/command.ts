@@ -32,6 +32,8 @@ export interface Command<K extends SettingKey = SettingKey> {
   /** Arguments as `--help` shows them: `<file...>`, `[name]`. Empty where the command takes none. */
   usage?: string
   settings: readonly K[]
+  /** Commands of its own behind the word, each with its own settings: `cairn volume check`. Without one of them, `run` runs. */
+  actions?: readonly Command<never>[]
   /**
    * Resolves when the command is done: exit code 0, or the number it gives. A `StoreError` or anything else thrown is shown
    * and gives 1; a `UsageError` gives 2.

@@ -17,3 +17,17 @@ export const COMMANDS: readonly Command<never>[] = [
   deleteFiles,
   benchmark,
 ]
+
+export interface NamedCommand {
+  /** The words behind `cairn`: `volume check`. */
+  name: string
+  command: Command<never>
+}
+
+/** Every command and every action of one. */
+export function allCommands(): NamedCommand[] {
+  return COMMANDS.flatMap((command) => [
+    { name: command.name, command },
+    ...(command.actions ?? []).map((action) => ({ name: `${command.name} ${action.name}`, command: action })),
+  ])
+}

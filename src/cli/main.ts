@@ -5,8 +5,8 @@ import { systemClock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { createLog, type Log } from '../base/log.ts'
 import { systemRandom } from '../base/random.ts'
-import type { Command, Context } from './command.ts'
-import { COMMANDS } from './commands.ts'
+import type { Context } from './command.ts'
+import { COMMANDS, type NamedCommand } from './commands.ts'
 import { nameOf, SETTINGS, type SettingKey, variableOf } from './config.ts'
 import { describeFallback } from './describe.ts'
 import { descriptorWriter } from './log-writer.ts'
@@ -18,8 +18,7 @@ import { UsageError } from './usage-error.ts'
 
 const STDERR = 2
 
-interface Chosen {
-  command: Command<never>
+interface Chosen extends NamedCommand {
   flags: Record<string, unknown>
   args: string[]
 }
@@ -30,9 +29,7 @@ async function main(argv: readonly string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   const chosen: Chosen[] = []
   try {
-    await buildParser((command, flags, args) => chosen.push({ command, flags, args })).parseAsync(argv, {
-      from: 'user',
-    })
+    await buildParser((each) => chosen.push(each)).parseAsync(argv, { from: 'user' })
   } catch (error) {
     // commander has written its message by now.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
@@ -41,13 +38,13 @@ async function main(argv: readonly string[]): Promise<number> {
   return chosen[0] ? runCommand(chosen[0]) : 2
 }
 
-async function runCommand({ command, flags, args }: Chosen): Promise<number> {
+async function runCommand({ name, command, flags, args }: Chosen): Promise<number> {
   const machine = thisMachine(process.env, process.stderr.isTTY === true)
   let log: Log | undefined
   try {
     const path = (flags.config as string | undefined) ?? process.env.CAIRN_CONFIG
     const config = readConfig({
-      command: command.name,
+      command: name,
       settings: command.settings,
       flags,
       env: process.env,
@@ -95,7 +92,7 @@ function report(error: unknown, log: Log | undefined): number {
   return error instanceof UsageError ? 2 : 1
 }
 
-type OnCommand = (command: Command<never>, flags: Record<string, unknown>, args: string[]) => void
+type OnCommand = (chosen: Chosen) => void
 
 function buildParser(onCommand: OnCommand): Parser {
   const parser = new Parser('cairn')
@@ -105,16 +102,18 @@ function buildParser(onCommand: OnCommand): Parser {
     .helpCommand('help [command]', 'show the help of a command')
     .configureOutput({ writeErr: (text) => process.stderr.write(text.replace(/^error: /, 'cairn: ')) })
     .exitOverride()
-  for (const command of COMMANDS) addCommand(parser, command, onCommand)
+  // A flag behind `volume check` is the action's, though `volume` may have one of that name.
+  parser.enablePositionalOptions()
+  for (const command of COMMANDS) addCommand(parser, { name: command.name, command }, onCommand)
   return parser
 }
 
-function addCommand(parser: Parser, command: Command<never>, onCommand: OnCommand): void {
+function addCommand(parser: Parser, { name, command }: NamedCommand, onCommand: OnCommand): void {
   const sub = parser.command(command.name).summary(command.summary).description(`${command.summary}.`)
   sub.helpOption('-h, --help', 'show this help')
   if (command.usage) sub.arguments(command.usage)
   sub.allowExcessArguments(false)
-  for (const key of settingsOf(command.settings)) addOptions(sub, key, command.name)
+  for (const key of settingsOf(command.settings)) addOptions(sub, key, name)
   sub.addOption(
     new Option('--config <FILE>', 'TOML file with settings, by the names of their flags (env: CAIRN_CONFIG)'),
   )
@@ -122,8 +121,11 @@ function addCommand(parser: Parser, command: Command<never>, onCommand: OnComman
     const given = sub.opts()
     const flags: Record<string, unknown> = { config: given.config }
     for (const key of settingsOf(command.settings)) flags[key] = given[attributeOf(key)]
-    onCommand(command, flags, sub.args)
+    onCommand({ name, command, flags, args: sub.args })
   })
+  for (const action of command.actions ?? []) {
+    addCommand(sub, { name: `${name} ${action.name}`, command: action }, onCommand)
+  }
 }
 
 function addOptions(sub: Parser, key: SettingKey, commandName: string): void {

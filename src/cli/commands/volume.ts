@@ -1,14 +1,21 @@
-/** `cairn volume`: keeps files, and reports to the masters. */
-import { defineCommand } from '../command.ts'
+/**
+ * `cairn volume`: keeps files, and reports to the masters. With an action behind it, `cairn volume check`, it looks after
+ * volumes instead: those in a directory that no server uses, or those of a running store. An action is a file in
+ * `volume-actions/` and a line in the table here.
+ */
+import { type Command, defineCommand } from '../command.ts'
 import { ownDirectories, untilAborted } from '../roles/directories.ts'
 import { readDoorSecrets } from '../roles/doors.ts'
 import { startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 
+const actions: readonly Command<never>[] = []
+
 export const volume = defineCommand({
   name: 'volume',
   summary: 'Run a volume server, which keeps the files',
   settings: ['dir', 'ip', 'port', 'publicUrl', 'master', ...VOLUME_SETTINGS, ...DOOR_SETTINGS],
+  actions,
   async run(config, context) {
     const directories = ownDirectories(config.dir)
     try {
