@@ -29,7 +29,17 @@ const IDLE_CHECKPOINT_MS = 10_000
 /** Free space below which a disk takes no more writes: what deletes and checkpoints need to go on. */
 const RESERVE_BYTES = 64 * 1024 * 1024
 const RESERVE_PART_MAX = 1 / 20
-const BALLAST_STEP_BYTES = 16 * 1024 * 1024
+/** Writes go on when there is this much more than the reserve. */
+const RESUME_FACTOR = 1.25
+const BALLAST_STEP_BYTES = 64 * 1024 * 1024
+/** The ballast is laid down at once on a disk that may fill in a second, on others when so little of it is free. */
+const SMALL_DISK_BYTES = 16 * 1024 ** 3
+const BALLAST_BELOW_PART = 0.2
+/** A volume is at most this part of its disk, so that a full disk has room to compact one. */
+const VOLUME_DISK_PART_MAX = 1 / 32
+const VOLUME_SIZE_LIMIT_BYTES_MIN = 1024 * 1024
+/** What a compaction needs beside the live records. */
+const COMPACTION_SPARE_BYTES = 256 * 1024
 /** An expired TTL volume is removed only this much later, so that no reader meets the edge. */
 const EXPIRY_GRACE_PART = 0.1
 const EXPIRY_GRACE_S_MAX = 600
@@ -39,7 +49,7 @@ const COMPACT_GARBAGE_BYTES_MIN = 1024 * 1024
 export interface KeeperOptions {
   random: Random
   log: Log
-  /** A volume takes no new writes above this size. */
+  /** Masters give out no ids of a volume above this size. */
   volumeSizeLimitBytes: number
   /** Volumes in one directory. */
   volumesPerDirectoryMax: number
@@ -55,6 +65,8 @@ interface KeptVolume {
   busy: boolean
   /** What `.cairn` says. */
   info: VolumeInfoFile
+  /** Masters were told that it has reached its size limit. Writes that they have sent here go on, up to 32 GiB. */
+  toldFull: boolean
 }
 
 /** A volume whose files are there but could not be opened. Its id is taken all the same. */
@@ -180,13 +192,25 @@ export class VolumeKeeper implements VolumeAdmin {
     const { slot, sums, info, report } = openVolume(this.#context, {
       directory,
       ...name,
-      sizeLimitBytes: this.#options.volumeSizeLimitBytes,
+      sizeLimitBytes: this.#sizeLimitBytes((this.#directories[directory] as KeptDirectory).path),
       random: this.#options.random,
     })
-    const kept = { slot, sums, checkpointedAtMs: this.#context.clock.monotonicMs(), busy: false, info }
+    const kept = {
+      slot,
+      sums,
+      checkpointedAtMs: this.#context.clock.monotonicMs(),
+      busy: false,
+      info,
+      toldFull: false,
+    }
     this.#volumes.set(name.volumeId, kept)
     this.#logOpened(name.volumeId, report)
     return kept
+  }
+
+  #sizeLimitBytes(directory: string): number {
+    const partBytes = this.#context.disk.space(directory).totalBytes * VOLUME_DISK_PART_MAX
+    return Math.min(this.#options.volumeSizeLimitBytes, Math.max(partBytes, VOLUME_SIZE_LIMIT_BYTES_MIN))
   }
 
   #logOpened(volume: number, report: OpenReport): void {
@@ -321,9 +345,11 @@ export class VolumeKeeper implements VolumeAdmin {
     const { slot } = kept
     const volume = slot.get(WORD.volumeId)
     const directory = this.#directories[slot.get(WORD.directory)] as KeptDirectory
-    const liveBytes = slot.get(WORD.liveUnits) * 8
-    const { freeBytes } = this.#context.disk.space(directory.path)
-    if (freeBytes < liveBytes) directory.ballast?.release()
+    const missing = this.#bytesMissing(kept)
+    if (missing > (directory.ballast?.bytes ?? 0)) {
+      throw new StoreError('disk_full', `volume ${volume} has no room to be compacted`)
+    }
+    if (missing > 0) directory.ballast?.release(missing)
     try {
       const result = await compactVolume(this.#context, { slot, salt: kept.info.salt }, () => this.#breathe())
       kept.sums = result.sums
@@ -336,6 +362,13 @@ export class VolumeKeeper implements VolumeAdmin {
       this.#log.error({ volume, code: failure.code }, `compaction failed: ${failure.message}`)
       throw failure
     }
+  }
+
+  /** What the disk lacks to hold a compacted copy of the volume beside the volume. */
+  #bytesMissing({ slot }: KeptVolume): number {
+    const directory = this.#context.directories[slot.get(WORD.directory)] as string
+    const { freeBytes } = this.#context.disk.space(directory)
+    return slot.get(WORD.liveUnits) * 8 + COMPACTION_SPARE_BYTES - freeBytes
   }
 
   /** Between the steps of a compaction: gives the thread to others, and ends it when the server stops. */
@@ -378,7 +411,7 @@ export class VolumeKeeper implements VolumeAdmin {
       deleteCount: slot.get(WORD.deleteCount),
       deletedBytes: garbageBytes(slot),
       readOnly: slot.hasFlag(FLAG.readOnly),
-      full: slot.get(WORD.tailUnits) >= slot.get(WORD.sizeLimitUnits),
+      full: isFull(slot),
       failed: slot.hasFlag(FLAG.failed),
       diskFull: slot.hasFlag(FLAG.diskFull),
       compactionRevision: slot.get(WORD.compactionRevision),
@@ -424,7 +457,11 @@ export class VolumeKeeper implements VolumeAdmin {
   /** One round of care: space, checkpoints, expired volumes, garbage. */
   async tend(): Promise<void> {
     this.#watchSpace()
-    for (const [id, kept] of [...this.#volumes]) {
+    // Those with the least to copy first: each that is done makes room for the next.
+    const byLiveBytes = [...this.#volumes].sort(
+      (a, b) => a[1].slot.get(WORD.liveUnits) - b[1].slot.get(WORD.liveUnits),
+    )
+    for (const [id, kept] of byLiveBytes) {
       try {
         await this.#tendVolume(id, kept)
       } catch (error) {
@@ -439,6 +476,10 @@ export class VolumeKeeper implements VolumeAdmin {
     if (slot.hasFlag(FLAG.failed)) return this.#noteSuspect(kept)
     if (kept.busy) return
     if (this.#isExpired(slot)) return this.deleteVolume(id)
+    if (kept.toldFull !== isFull(slot)) {
+      kept.toldFull = !kept.toldFull
+      this.#changed()
+    }
     coverAbandoned(this.#context, slot, new NeedleIndex(this.#context.arena, slot.indexWords))
     const last = kept.sums.checkpoints.at(-1) as Checkpoint
     const newBytes = (slot.get(WORD.tailUnits) - last.tailUnits) * 8
@@ -446,8 +487,20 @@ export class VolumeKeeper implements VolumeAdmin {
     if (newBytes >= limits.CHECKPOINT_DAT_BYTES || (newBytes > 0 && idleMs > IDLE_CHECKPOINT_MS)) {
       await this.#checkpoint(kept)
     }
-    const worthIt = garbageBytes(slot) >= COMPACT_GARBAGE_BYTES_MIN && !slot.hasFlag(FLAG.readOnly)
-    if (worthIt) await this.compactVolume(id, this.#options.garbageThreshold)
+    if (this.#isWorthCompacting(kept)) await this.compactVolume(id, this.#options.garbageThreshold)
+  }
+
+  #isWorthCompacting(kept: KeptVolume): boolean {
+    const { slot } = kept
+    const directory = this.#directories[slot.get(WORD.directory)] as KeptDirectory
+    const garbage = garbageBytes(slot)
+    if (
+      slot.hasFlag(FLAG.readOnly) ||
+      garbage < this.#options.garbageThreshold * slot.get(WORD.tailUnits) * 8
+    )
+      return false
+    if (garbage < COMPACT_GARBAGE_BYTES_MIN && !directory.diskFull) return false
+    return this.#bytesMissing(kept) <= (directory.ballast?.bytes ?? 0)
   }
 
   /** A volume of a TTL goes as a whole when its youngest file has expired. */
@@ -544,28 +597,37 @@ export class VolumeKeeper implements VolumeAdmin {
     for (const [number, directory] of this.#directories.entries()) {
       if (directory.failed) continue
       try {
-        const { totalBytes, freeBytes } = this.#context.disk.space(directory.path)
-        const reserve = Math.min(RESERVE_BYTES, totalBytes * RESERVE_PART_MAX)
-        const wasFull = directory.diskFull
-        directory.diskFull = wasFull ? freeBytes < reserve * 1.25 : freeBytes < reserve
-        for (const { slot } of this.#volumes.values()) {
-          if (slot.get(WORD.directory) !== number) continue
-          if (directory.diskFull) slot.setFlag(FLAG.diskFull)
-          else slot.clearFlag(FLAG.diskFull)
-        }
-        if (wasFull !== directory.diskFull) {
-          this.#log.warn(
-            { directory: directory.path, freeBytes },
-            directory.diskFull ? 'disk full' : 'disk has room again',
-          )
-          this.#changed()
-        }
-        directory.ballast?.grow(BALLAST_STEP_BYTES, reserve * 2)
+        this.#watchDirectory(number, directory)
       } catch (error) {
         this.#log.error({ directory: directory.path, error: String(error) }, 'space of the disk is unknown')
       }
     }
   }
+
+  #watchDirectory(number: number, directory: KeptDirectory): void {
+    const { totalBytes, freeBytes } = this.#context.disk.space(directory.path)
+    const reserveBytes = Math.min(RESERVE_BYTES, totalBytes * RESERVE_PART_MAX)
+    const wasFull = directory.diskFull
+    directory.diskFull = freeBytes < reserveBytes * (wasFull ? RESUME_FACTOR : 1)
+    for (const { slot } of this.#volumes.values()) {
+      if (slot.get(WORD.directory) !== number) continue
+      if (directory.diskFull) slot.setFlag(FLAG.diskFull)
+      else slot.clearFlag(FLAG.diskFull)
+    }
+    if (wasFull !== directory.diskFull) {
+      const what = directory.diskFull ? 'disk full: writes wait, deletes go on' : 'disk has room again'
+      this.#log.warn({ directory: directory.path, freeBytes }, what)
+      this.#changed()
+    }
+    // Deletes need a little room; the rest of the ballast is for compaction.
+    if (freeBytes < reserveBytes / 4) directory.ballast?.release(reserveBytes / 4)
+    const matters = totalBytes < SMALL_DISK_BYTES || freeBytes < totalBytes * BALLAST_BELOW_PART
+    if (matters) directory.ballast?.grow(BALLAST_STEP_BYTES, reserveBytes * 2)
+  }
+}
+
+function isFull(slot: VolumeSlot): boolean {
+  return slot.get(WORD.tailUnits) >= slot.get(WORD.sizeLimitUnits)
 }
 
 function garbageBytes(slot: VolumeSlot): number {

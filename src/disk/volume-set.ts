@@ -3,9 +3,12 @@ import type { ThreadContext } from './thread-context.ts'
 import { Volume } from './volume.ts'
 import { STATE, WORD } from './volume-table.ts'
 
+const WATCH_PERIOD_MS = 500
+
 export class VolumeSet {
   readonly context: ThreadContext
   #version = -1
+  #stopWatching: (() => void) | undefined
   #volumes = new Map<number, Volume>()
   /** Incarnation of the slot that each volume was made for. */
   #incarnations = new Map<Volume, number>()
@@ -24,8 +27,16 @@ export class VolumeSet {
     return [...this.#volumes.values()]
   }
 
+  /** Lets go of replaced and removed files within a second, also when no request comes by. Until `close`. */
+  watch(): void {
+    this.#stopWatching = this.context.clock.every(WATCH_PERIOD_MS, () => {
+      if (this.#version !== this.context.table.version) this.#refresh()
+    })
+  }
+
   /** Gives back this thread's file handles. */
   close(): void {
+    this.#stopWatching?.()
     for (const volume of this.#volumes.values()) volume.sync.close()
     this.#volumes.clear()
     this.#version = -1

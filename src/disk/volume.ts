@@ -340,8 +340,7 @@ export class Volume {
   /** Throws what keeps a record of that length from being appended. Under the lock. */
   assertWritable(lengthBytes: number): void {
     this.#assertNotBlocked(FLAG.readOnly | FLAG.failed | FLAG.diskFull)
-    const limit = this.slot.get(WORD.sizeLimitUnits)
-    if (this.slot.get(WORD.tailUnits) >= limit || !this.#hasRoomFor(lengthBytes)) {
+    if (!this.#hasRoomFor(lengthBytes)) {
       throw new StoreError('volume_full', `volume ${this.id} is full`)
     }
     if (!this.index.hasRoom()) throw new StoreError('index_full', 'the memory for needle indexes is used up')

@@ -27,6 +27,7 @@ const data = workerData as VolumeThreadData
 const { secrets } = data
 const [clock, random] = [systemClock, systemRandom]
 const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
+volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
 const http = new HttpClient({ ca: secrets.tls?.cert })
 const locations = new LocationCache({
