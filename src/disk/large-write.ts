@@ -70,7 +70,7 @@ async function reserve(volume: Volume, needle: NewNeedle, lengthBytes: number): 
         const entry = slot.addLargeWrite(offsetUnits, lengthBytes / 8)
         if (entry !== undefined) {
           const time = volume.appendClock.next(slot)
-          slot.set(WORD.tailUnits, offsetUnits + lengthBytes / 8)
+          volume.advanceTail(offsetUnits, lengthBytes)
           return { entry, offsetUnits, lengthBytes, time, handle: slot.get(WORD.datHandle), pin: slot.pin() }
         }
       }

@@ -124,11 +124,26 @@ export class VolumeKeeper implements VolumeAdmin {
 
   /** Looks after volumes and disks from now on. */
   start(): void {
+    void this.#answerCalls()
     this.#stopTimer = this.#context.clock.every(KEEPER_PERIOD_MS, () => {
       this.#tending ??= this.tend().finally(() => {
         this.#tending = undefined
       })
     })
+  }
+
+  /** Tells the masters of full volumes as soon as they are full, not a period later. */
+  async #answerCalls(): Promise<void> {
+    for (let seen = 0; !this.#stopping; ) {
+      seen = await this.#context.table.keeperCalled(seen)
+      for (const kept of this.#volumes.values()) this.#tellIfFull(kept)
+    }
+  }
+
+  #tellIfFull(kept: KeptVolume): void {
+    if (kept.toldFull === isFull(kept.slot)) return
+    kept.toldFull = !kept.toldFull
+    this.#changed()
   }
 
   /** Checkpoints everything and closes the files. No thread may use the volumes any more. */
@@ -476,10 +491,7 @@ export class VolumeKeeper implements VolumeAdmin {
     if (slot.hasFlag(FLAG.failed)) return this.#noteSuspect(kept)
     if (kept.busy) return
     if (this.#isExpired(slot)) return this.deleteVolume(id)
-    if (kept.toldFull !== isFull(slot)) {
-      kept.toldFull = !kept.toldFull
-      this.#changed()
-    }
+    this.#tellIfFull(kept)
     coverAbandoned(this.#context, slot, new NeedleIndex(this.#context.arena, slot.indexWords))
     const last = kept.sums.checkpoints.at(-1) as Checkpoint
     const newBytes = (slot.get(WORD.tailUnits) - last.tailUnits) * 8

@@ -10,6 +10,7 @@ import { INDEX_STATE_WORDS } from './needle-index.ts'
 
 const TABLE_HEADER_WORDS = 16
 const TABLE_VERSION_WORD = 0
+const CALLS_WORD = 1
 const SLOT_WORDS = 256
 /** Records above SMALL_RECORD_BYTES_MAX that are being written at a time, a volume. */
 export const LARGE_WRITES_MAX = 32
@@ -99,6 +100,19 @@ export class VolumeTable {
 
   bumpVersion(): void {
     Atomics.add(this.#words, TABLE_VERSION_WORD, 1)
+  }
+
+  /** Asks the keeper to look at the volumes now. */
+  callKeeper(): void {
+    Atomics.add(this.#words, CALLS_WORD, 1)
+    Atomics.notify(this.#words, CALLS_WORD)
+  }
+
+  /** Resolves when `callKeeper` was called after `seen`, the last count that the keeper knows; gives the present one. */
+  async keeperCalled(seen: number): Promise<number> {
+    const wait = Atomics.waitAsync(this.#words, CALLS_WORD, seen)
+    if (wait.async) await wait.value
+    return Atomics.load(this.#words, CALLS_WORD)
   }
 
   slot(number: number): VolumeSlot {

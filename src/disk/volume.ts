@@ -320,7 +320,7 @@ export class Volume {
       writeIdxEntry(disk, this.slot, entry)
       publishEntry(this.slot, this.index, entry, lengthBytes / 8)
       this.noteModified()
-      this.slot.set(WORD.tailUnits, entry.offsetUnits + lengthBytes / 8)
+      this.advanceTail(entry.offsetUnits, lengthBytes)
     } catch (error) {
       this.noteWriteFailure(error)
       try {
@@ -330,6 +330,14 @@ export class Volume {
       }
       throw toStoreError(error)
     }
+  }
+
+  /** Under the lock. The masters are told at once that a volume has become full. */
+  advanceTail(offsetUnits: number, lengthBytes: number): void {
+    const tailUnits = offsetUnits + lengthBytes / 8
+    this.slot.set(WORD.tailUnits, tailUnits)
+    const limit = this.slot.get(WORD.sizeLimitUnits)
+    if (offsetUnits < limit && tailUnits >= limit) this.context.table.callKeeper()
   }
 
   /** Under the lock, after an entry was published. */
