@@ -195,6 +195,8 @@ export async function verifyDisk(
     )
   }
   const info = (await store.engine.admin.status()).volumes.find((volume) => volume.id === VOLUME)
+  const fillerFid = { volumeId: VOLUME, keyHigh: 0, keyLow: 0, cookie: 0 }
+  assert.equal(await volume.read(fillerFid), undefined, `${what}: the bytes under a filler are nobody's`)
   if (!(options.mayBeReadOnly && info?.readOnly)) await checkWritable(store, what)
   await checkStatus(store, what)
   await store.stop()
