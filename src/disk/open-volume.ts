@@ -25,6 +25,7 @@ import type { ThreadContext } from './thread-context.ts'
 import { IndexLoader, loadCoveredEntries } from './volume-index-file.ts'
 import { decodeVolumeInfo, encodeVolumeInfo, type VolumeInfoFile } from './volume-info.ts'
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
+import { saltFromRecords } from './volume-salt.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 const FIRST_RECORD_UNITS = SUPER_BLOCK_BYTES / 8
@@ -171,7 +172,7 @@ class VolumeOpening {
     const { compactionRevision, ttl } = superBlock
     if (read?.compactionRevision === compactionRevision) return read
     const isOurs = this.#readSums(superBlock) !== undefined
-    const salt = read?.salt ?? this.#saltFromRecords(compactionRevision)
+    const salt = read?.salt ?? saltFromRecords(this.#context.disk, this.#dat, compactionRevision)
     this.#report.foreign = !isOurs && (read !== undefined || salt === undefined)
     return {
       salt: salt ?? this.#options.random.u32(),
@@ -198,32 +199,6 @@ class VolumeOpening {
     if (bytes?.equals(known)) return kept
     replaceFileDurably(this.#context.disk, this.#directory, `${this.#base}${EXTENSION.cairn}`, known)
     return kept
-  }
-
-  /** The salt on which most of the first records with a trailer agree. */
-  #saltFromRecords(compactionRevision: number): number | undefined {
-    const { disk } = this.#context
-    const endBytes = disk.sizeSync(this.#dat)
-    const votes = new Map<number, number>()
-    const header = Buffer.alloc(codec.HEADER_BYTES)
-    let found = 0
-    for (let at = SUPER_BLOCK_BYTES, records = 0; found < 16 && records < 100_000; records++) {
-      if (disk.readSync(this.#dat, header, 0, header.length, at) < header.length) break
-      const lengthBytes = codec.recordLength(header.readUInt32BE(12))
-      if (at + lengthBytes > endBytes) break
-      if (lengthBytes <= 4 * 1024 * 1024) {
-        const record = Buffer.allocUnsafe(lengthBytes)
-        disk.readSync(this.#dat, record, 0, lengthBytes, at)
-        const seed = codec.seedOfRecord(record)
-        if (seed !== undefined) {
-          const salt = codec.revisionSalt(codec.recordSeed(seed, at / 8), compactionRevision)
-          votes.set(salt, (votes.get(salt) ?? 0) + 1)
-          found++
-        }
-      }
-      at += lengthBytes
-    }
-    return [...votes].sort((a, b) => b[1] - a[1])[0]?.[0]
   }
 
   #fillSlot(superBlock: SuperBlock, info: VolumeInfoFile): void {
