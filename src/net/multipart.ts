@@ -20,11 +20,17 @@ const [CR, LF, DASH, SPACE, TAB, COLON] = [13, 10, 45, 32, 9, 58]
 /** RFC 2046: 1 to 70 characters. */
 const BOUNDARY_CHARACTERS_MAX = 70
 
+/** What nearly all clients send, without anything to decode; everything else is parsed at length. */
+const USUAL_TYPE = /^multipart\/form-data; ?boundary=([0-9A-Za-z'+_.-]{1,70})$/
+const USUAL_DISPOSITION = /^form-data; name="([^"\\;]*)"; filename="([^"\\;]*)"$/
+
 /**
  * The boundary of a `multipart/form-data` content type; undefined for any other type.
  * Throws `bad_request` for a multipart type without a usable boundary.
  */
 export function formBoundary(contentType: string): string | undefined {
+  const usual = USUAL_TYPE.exec(contentType)
+  if (usual !== null) return usual[1]
   if (!/^multipart\/form-data[ \t]*(;|$)/i.test(contentType)) return undefined
   const parsed = parseContentDisposition(`form-data${contentType.slice(contentType.indexOf(';') >>> 0)}`)
   const boundary = parsed?.parameters.get('boundary') ?? ''
@@ -142,6 +148,12 @@ function parseHeaderLine(text: string, start: number, stop: number, part: FormPa
   if (/[\0\r\n]/.test(value)) throw malformed('a control character in a header')
   switch (text.slice(start, colon).toLowerCase()) {
     case 'content-disposition': {
+      const usual = USUAL_DISPOSITION.exec(value)
+      if (usual !== null) {
+        part.name = usual[1]
+        part.filename = usual[2]
+        break
+      }
       const disposition = parseContentDisposition(value)
       if (disposition === undefined) throw malformed('the Content-Disposition of a part')
       part.name = disposition.parameters.get('name')

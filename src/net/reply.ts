@@ -38,6 +38,8 @@ export class CommonHeaders {
   #requestCount = 0
   #second = 0
   #date = ''
+  #linesDate = ''
+  #linesStart = ''
 
   constructor(options: { clock: Clock; random: Random; server: string }) {
     this.#clock = options.clock
@@ -52,7 +54,12 @@ export class CommonHeaders {
 
   /** They as lines of a head. The id has no need to be unguessable. */
   lines(): string {
-    return `Server: ${this.#server}\r\nDate: ${this.date()}\r\nX-Amz-Request-Id: ${this.requestId()}\r\n`
+    const date = this.date()
+    if (date !== this.#linesDate) {
+      this.#linesDate = date
+      this.#linesStart = `Server: ${this.#server}\r\nDate: ${date}\r\nX-Amz-Request-Id: ${this.#idPrefix}`
+    }
+    return `${this.#linesStart}${this.#nextNumber()}\r\n`
   }
 
   /** The time now as an HTTP date; made once a second. */
@@ -66,8 +73,13 @@ export class CommonHeaders {
   }
 
   requestId(): string {
+    return this.#idPrefix + this.#nextNumber()
+  }
+
+  /** Decimal, because that costs a fraction of hex. */
+  #nextNumber(): string {
     this.#requestCount = (this.#requestCount + 1) >>> 0
-    return this.#idPrefix + this.#requestCount.toString(16)
+    return String(this.#requestCount)
   }
 }
 

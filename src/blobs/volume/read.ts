@@ -13,6 +13,7 @@ import { formatContentDisposition } from '../../net/content-disposition.ts'
 import { parseRanges } from '../../net/ranges.ts'
 import { errorOutcome, type Outcome, rawHeader } from '../../net/reply.ts'
 import { type ByteSource, memorySource, rangeOutcome, rangesOutcome, wholeOutcome } from './byte-source.ts'
+import { etagHex } from './etag.ts'
 import { inflate, looksGzipped } from './inflate.ts'
 import { type ChunkReader, manifestSource, parseManifest, plainData, storedData } from './manifest.ts'
 import { mimeTypeOfName, OCTET_STREAM } from './mime-types.ts'
@@ -243,8 +244,7 @@ function closeSource(outcome: Outcome, source: ByteSource): void {
 }
 
 function etagOf(needle: Needle): string {
-  const hex = needle.checksum.toString(16)
-  return hex.length === 8 ? `"${hex}"` : `"${hex.padStart(8, '0')}"`
+  return `"${etagHex(needle.checksum)}"`
 }
 
 /** The thread's buffer for records, lent to a reply. */

@@ -2,6 +2,7 @@
 import { StoreError } from '../../base/errors.ts'
 import type { Volume, WriteResult } from '../../disk/volume.ts'
 import { JSON_HEADERS, jsonBytes, type Outcome } from '../../net/reply.ts'
+import { etagHex } from './etag.ts'
 import type { Upload } from './upload.ts'
 
 /** When a write counts as done: written, synced together with others, or synced on its own. */
@@ -48,7 +49,7 @@ export function syncVolume(
 }
 
 function writtenOutcome(upload: Upload, result: WriteResult, pretty: boolean): Outcome {
-  const eTag = result.checksum.toString(16).padStart(8, '0')
+  const eTag = etagHex(result.checksum)
   if (result.unchanged) return { status: 204, headers: ['ETag', `"${eTag}"`], body: undefined }
   const headers = [...JSON_HEADERS, 'ETag', `"${eTag}"`, 'Content-MD5', upload.contentMd5]
   const { name, mime } = upload.needle
