@@ -16,6 +16,7 @@ const PROGRAM = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 export interface CairnServer {
   master: string
   volumeUrl: string
+  pid: number
   /** Milliseconds from the start of the process to the first answer. */
   startMs: number
   /** Memory that the process holds, in bytes. */
@@ -47,6 +48,7 @@ export async function startCairn(options: { directory: string; flags?: string[] 
   return {
     master: `127.0.0.1:${masterPort}`,
     volumeUrl,
+    pid: child.pid!,
     startMs: performance.now() - started,
     residentBytes: () => residentBytesOf(child.pid!),
     stop: () => stopProcess(child),

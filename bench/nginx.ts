@@ -5,6 +5,7 @@ import { freePort, startProcess, stopProcess, waitForHttp } from './processes.ts
 
 export interface NginxServer {
   url: string
+  pid: number
   /** Paths of the files of each size. */
   paths: Map<number, string[]>
   stop(): Promise<void>
@@ -37,7 +38,7 @@ export async function startNginx(options: {
   const child = startProcess('nginx', args, ['ignore', 'inherit', 'inherit'])
   const url = `http://127.0.0.1:${port}`
   await waitForHttp(child, `${url}${paths.get(options.sizesBytes[0]!)![0]}`)
-  return { url, paths, stop: () => stopProcess(child) }
+  return { url, pid: child.pid!, paths, stop: () => stopProcess(child) }
 }
 
 function configuration(options: { prefix: string; root: string; port: number }): string {

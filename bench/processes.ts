@@ -9,6 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 15_000
+/** The unit of times in /proc; 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100
 
 const children = new Set<ChildProcess>()
 const directories = new Set<string>()
@@ -57,6 +59,20 @@ function processorTicks(): { idle: number; all: number } {
     return { idle: ticks[3]! + ticks[4]!, all: ticks.slice(0, 8).reduce((sum, each) => sum + each, 0) }
   } catch {
     return { idle: Number.NaN, all: Number.NaN }
+  }
+}
+
+/** Seconds of processor time that a process and those that it started have used. NaN where Linux does not tell. */
+export function processorSeconds(pid: number): number {
+  try {
+    const [, fields = ''] = /\) (.*)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1')) ?? []
+    const [user, system] = fields.split(' ').slice(11, 13).map(Number)
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim()
+    let seconds = (user! + system!) / TICKS_PER_SECOND
+    for (const child of children === '' ? [] : children.split(' ')) seconds += processorSeconds(Number(child))
+    return seconds
+  } catch {
+    return Number.NaN
   }
 }
 

@@ -6,7 +6,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { assignRanges, type CairnServer, preload, startCairn } from './cairn-process.ts'
 import { type NginxServer, startNginx } from './nginx.ts'
-import { temporaryDirectory } from './processes.ts'
+import { processorSeconds, temporaryDirectory } from './processes.ts'
 import { runWrk, writeGetScript, writePostScript } from './wrk.ts'
 
 export const KIB = 1024
@@ -38,6 +38,9 @@ export interface Row {
   passMark: number
   goal: number
   p99Ms: number
+  /** Processor time of the server for each request, in microseconds: less upset by other work on the machine. */
+  nginxCpuUs: number
+  cairnCpuUs: number
   nginxRounds: number[]
   cairnRounds: number[]
 }
@@ -48,11 +51,12 @@ interface Contender {
   against: string
   passMark: number
   goal: number
-  url: string
+  server: { url: string; pid: number }
   /** The script of the next round. */
   script: () => string | Promise<string>
   rates: number[]
   p99Ms: number[]
+  cpuUs: number[]
 }
 
 export async function runSmallFiles(options: SmallFilesOptions): Promise<Row[]> {
@@ -88,13 +92,14 @@ async function makeContenders(setting: Setting): Promise<Contender[]> {
   const none = await startOne('none', setting)
   const small = await preload(batch, { files: SMALL_FILES, sizeBytes: SMALL_BYTES })
   const medium = await preload(batch, { files: MEDIUM_FILES, sizeBytes: MEDIUM_BYTES })
-  const get = (name: string, url: string, paths: readonly string[]) => {
+  const get = (name: string, server: Contender['server'], paths: readonly string[]) => {
     const script = writeGetScript(directory, name.replaceAll(' ', '-'), paths)
-    return { name, url, script: () => script, rates: [], p99Ms: [] }
+    return { name, server, script: () => script, rates: [], p99Ms: [], cpuUs: [] }
   }
+  const volumes = { url: batch.volumeUrl, pid: batch.pid }
   const post = (name: string, server: CairnServer) => ({
     name,
-    url: server.volumeUrl,
+    server: { url: server.volumeUrl, pid: server.pid },
     script: async () => {
       const idsEach = Math.ceil((POST_IDS_PER_SECOND * setting.options.seconds) / POST_RANGES)
       const ranges = await assignRanges(server, { ranges: POST_RANGES, idsEach })
@@ -102,16 +107,17 @@ async function makeContenders(setting: Setting): Promise<Contender[]> {
     },
     rates: [],
     p99Ms: [],
+    cpuUs: [],
   })
   const nginxSmall = 'nginx 1 KiB'
   const nginxMedium = 'nginx 50 KiB'
   return [
-    { ...get(nginxSmall, nginx.url, nginx.paths.get(SMALL_BYTES)!), against: '', passMark: 0, goal: 0 },
-    { ...get('1 KiB GET', batch.volumeUrl, small), against: nginxSmall, passMark: 0.65, goal: 0.85 },
+    { ...get(nginxSmall, nginx, nginx.paths.get(SMALL_BYTES)!), against: '', passMark: 0, goal: 0 },
+    { ...get('1 KiB GET', volumes, small), against: nginxSmall, passMark: 0.65, goal: 0.85 },
     { ...post('1 KiB POST, sync none', none), against: nginxSmall, passMark: 0.5, goal: 0.6 },
     { ...post('1 KiB POST, sync batch', batch), against: nginxSmall, passMark: 0.35, goal: 0.5 },
-    { ...get(nginxMedium, nginx.url, nginx.paths.get(MEDIUM_BYTES)!), against: '', passMark: 0, goal: 0 },
-    { ...get('50 KiB GET', batch.volumeUrl, medium), against: nginxMedium, passMark: 0.7, goal: 1 },
+    { ...get(nginxMedium, nginx, nginx.paths.get(MEDIUM_BYTES)!), against: '', passMark: 0, goal: 0 },
+    { ...get('50 KiB GET', volumes, medium), against: nginxMedium, passMark: 0.7, goal: 1 },
   ]
 }
 
@@ -126,15 +132,23 @@ async function startOne(sync: string, setting: Setting): Promise<CairnServer> {
 async function takeTurns(contenders: Contender[], options: SmallFilesOptions): Promise<void> {
   const { log, seconds } = options
   for (const contender of contenders) {
-    await runWrk({ url: contender.url, script: await contender.script(), seconds: 1 })
+    await runWrk({ url: contender.server.url, script: await contender.script(), seconds: 1 })
   }
   for (let round = 1; round <= options.rounds; round++) {
     for (const contender of contenders) {
-      const run = await runWrk({ url: contender.url, script: await contender.script(), seconds })
+      const { url, pid } = contender.server
+      const script = await contender.script()
+      const cpuBefore = processorSeconds(pid)
+      const run = await runWrk({ url, script, seconds })
+      const cpuUs = ((processorSeconds(pid) - cpuBefore) * 1e6) / (run.requestsPerSecond * seconds)
       if (run.errors > 0) throw new Error(`${contender.name}: ${run.errors} requests failed`)
       contender.rates.push(run.requestsPerSecond)
       contender.p99Ms.push(run.latencyMs.p99)
-      log(`round ${round}  ${contender.name.padEnd(24)} ${Math.round(run.requestsPerSecond)}/s`)
+      contender.cpuUs.push(cpuUs)
+      const rate = `${Math.round(run.requestsPerSecond)}/s`.padStart(9)
+      log(
+        `round ${round}  ${contender.name.padEnd(24)} ${rate} ${cpuUs.toFixed(1).padStart(7)} us of processor each`,
+      )
     }
   }
 }
@@ -154,6 +168,8 @@ function toRows(contenders: Contender[]): Row[] {
       passMark,
       goal,
       p99Ms: median(contender.p99Ms),
+      nginxCpuUs: median(measure.cpuUs),
+      cairnCpuUs: median(contender.cpuUs),
       nginxRounds: measure.rates,
       cairnRounds: contender.rates,
     })
@@ -170,13 +186,14 @@ export function median(values: readonly number[]): number {
 /** The table as Markdown, ready for docs/performance.md. */
 export function formatRows(rows: readonly Row[]): string {
   const lines = [
-    '| row | nginx, req/s | Cairn, req/s | ratio | pass mark | goal | | p99, ms |',
-    '|---|---:|---:|---:|---:|---:|---|---:|',
+    '| row | nginx, req/s | Cairn, req/s | ratio | pass mark | goal | | p99, ms | CPU µs each, nginx | Cairn |',
+    '|---|---:|---:|---:|---:|---:|---|---:|---:|---:|',
   ]
   for (const row of rows) {
     const verdict = row.ratio >= row.goal ? 'goal met' : row.ratio >= row.passMark ? 'pass' : 'BELOW'
     const cells = [row.name, Math.round(row.nginx), Math.round(row.cairn), row.ratio.toFixed(2)]
-    lines.push(`| ${[...cells, row.passMark, row.goal, verdict, row.p99Ms.toFixed(2)].join(' | ')} |`)
+    const costs = [row.p99Ms.toFixed(2), row.nginxCpuUs.toFixed(1), row.cairnCpuUs.toFixed(1)]
+    lines.push(`| ${[...cells, row.passMark, row.goal, verdict, ...costs].join(' | ')} |`)
   }
   return lines.join('\n')
 }
