@@ -206,7 +206,18 @@ export const SETTINGS = {
 
   // Commands for people.
   json: flag({ doc: 'Print the result as JSON.', fallback: false }),
-  collection: text({ doc: 'Collection of new files.', fallback: '', placeholder: 'NAME' }),
+  collection: text({
+    doc: 'Collection of new files. For the actions of `cairn volume`: only volumes of this one.',
+    fallback: '',
+    placeholder: 'NAME',
+  }),
+  volumeId: list({
+    doc: 'Only the volumes with these numbers.',
+    fallback: [],
+    placeholder: 'N,…',
+    pattern: /^[0-9]{1,10}$/,
+    expected: 'volume numbers',
+  }),
   replication: text({
     doc: "Copies of new files: in other data centers, other racks, other servers. Empty: the master's default.",
     fallback: '',

@@ -2,6 +2,7 @@
  * One owner for each data directory, by an exclusive SQLite lock: the system frees it however the process ends, and other
  * programs of the store can test it.
  */
+import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { StoreError } from '../base/errors.ts'
 
@@ -36,6 +37,24 @@ export class DirectoryLock {
       throw new StoreError('io_error', `cannot lock the data directory ${directory}: ${message}`, {
         cause: error,
       })
+    }
+  }
+
+  /**
+   * Keeps owners away from a directory that is only read, and changes nothing in it: undefined where no program of the store
+   * ever was. Throws `in_use` when a process owns the directory.
+   */
+  static takeForReading(directory: string, tryMs = TRY_MS_MAX): DirectoryLock | undefined {
+    const path = `${directory}/${NAME}`
+    if (!existsSync(path)) return undefined
+    let database: DatabaseSync | undefined
+    try {
+      database = new DatabaseSync(path, { timeout: tryMs, readOnly: true })
+      database.exec('BEGIN; SELECT count(*) FROM sqlite_master')
+      return new DirectoryLock(database)
+    } catch (error) {
+      database?.close()
+      throw new StoreError('in_use', `another process uses the data directory ${directory}`, { cause: error })
     }
   }
 

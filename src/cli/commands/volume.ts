@@ -8,8 +8,9 @@ import { ownDirectories, untilAborted } from '../roles/directories.ts'
 import { readDoorSecrets } from '../roles/doors.ts'
 import { startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
+import { check } from '../volume-actions/check.ts'
 
-const actions: readonly Command<never>[] = []
+const actions: readonly Command<never>[] = [check]
 
 export const volume = defineCommand({
   name: 'volume',
