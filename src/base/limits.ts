@@ -101,6 +101,10 @@ export const DISK_FREE_BYTES_MIN = 64 * MIB
 export const GARBAGE_THRESHOLD_DEFAULT = 0.3
 /** A master looks for volumes to compact this often. */
 export const VACUUM_PERIOD_MS_DEFAULT = 15 * 60_000
+/** A volume that moves goes in pieces of at most this. */
+export const VOLUME_PIECE_BYTES_MAX = 4 * MIB
+/** Copying one volume to another server may take this long. */
+export const MOVE_CALL_MS_MAX = 4 * 3_600_000
 /** Form bodies of the master's own requests. */
 export const FORM_BODY_BYTES_MAX = 64 * KIB
 /** Parts of one multipart form, and the headers of each. */
@@ -108,6 +112,8 @@ export const FORM_PARTS_MAX = 64
 export const FORM_PART_HEADER_BYTES_MAX = 8 * KIB
 /** Passwords that basic authentication remembers as right, so that each is hashed once. */
 export const BASIC_AUTH_CACHE_MAX = 1_000
+/** Passwords that one thread has hashed at a time; more are told to come again. */
+export const BASIC_AUTH_CHECKS_MAX = 16
 /** Lines of a basic authentication file. */
 export const BASIC_AUTH_USERS_MAX = 10_000
 /** A JSON Web Token in a request. */

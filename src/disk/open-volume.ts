@@ -23,7 +23,7 @@ import { RecordScanner, type ScannedRecord } from './record-scanner.ts'
 import { decodeSuperBlock, SUPER_BLOCK_BYTES, type SuperBlock } from './super-block.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { IndexLoader, loadCoveredEntries } from './volume-index-file.ts'
-import { decodeVolumeInfo, encodeVolumeInfo, type VolumeInfoFile } from './volume-info.ts'
+import { decodeVolumeInfo, encodeVolumeInfo, isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
 import { saltFromRecords } from './volume-salt.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
@@ -128,7 +128,7 @@ class VolumeOpening {
     this.#load(superBlock)
     this.#loader.store(this.#slot)
     this.#report.suspect = info.suspect
-    if (info.suspect) this.#slot.setFlag(FLAG.readOnly)
+    if (isClosedForWrites(info)) this.#slot.setFlag(FLAG.readOnly)
     const kept = this.#keepInfo(info)
     const sums = this.#checkpoint(superBlock)
     this.#slot.set(WORD.state, STATE.active)
@@ -181,6 +181,8 @@ class VolumeOpening {
       compactionRevision,
       foreignUnits: 0,
       suspect: read?.suspect ?? false,
+      ...(read?.readOnly ? { readOnly: true } : {}),
+      ...(read?.moving ? { moving: true } : {}),
     }
   }
 

@@ -13,7 +13,10 @@ export interface VolumeInfo {
   fileCount: number
   deleteCount: number
   deletedBytes: number
+  /** Also while it is being moved, or when it failed earlier. */
   readOnly: boolean
+  /** Being moved to or from another server. */
+  moving?: boolean
   full: boolean
   /** A write or sync failed. */
   failed: boolean

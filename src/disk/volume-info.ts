@@ -19,6 +19,15 @@ export interface VolumeInfoFile {
   foreignUnits: number
   /** A sync failed: the files are not trusted for writes until a compaction has written them anew. */
   suspect: boolean
+  /** An administrator closed the volume for writes. */
+  readOnly?: boolean
+  /** The volume is being moved to or from another server: no writes until that is done or given up. */
+  moving?: boolean
+}
+
+/** Whether a volume with this file is opened read only. */
+export function isClosedForWrites(info: VolumeInfoFile): boolean {
+  return info.suspect || info.readOnly === true || info.moving === true
 }
 
 export function encodeVolumeInfo(info: VolumeInfoFile): Buffer {

@@ -18,7 +18,8 @@ import { NeedleIndex } from './needle-index.ts'
 import { type OpenReport, openVolume } from './open-volume.ts'
 import type { ThreadContext } from './thread-context.ts'
 import type { DirectoryInfo, NewVolume, StoreStatus, VolumeAdmin, VolumeInfo } from './volume-admin.ts'
-import { encodeVolumeInfo, type VolumeInfoFile } from './volume-info.ts'
+import { type CopyHost, VolumeCopies } from './volume-copies.ts'
+import { encodeVolumeInfo, isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
 import { EXTENSION, parseDatName, volumeBaseName } from './volume-paths.ts'
 import { COLLECTION_BYTES_MAX, FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -83,6 +84,8 @@ interface KeptDirectory {
 }
 
 export class VolumeKeeper implements VolumeAdmin {
+  /** Whole volumes to and from other servers. */
+  readonly copies: VolumeCopies
   readonly #context: ThreadContext
   readonly #options: KeeperOptions
   readonly #log: Log
@@ -105,6 +108,24 @@ export class VolumeKeeper implements VolumeAdmin {
       failed: false,
       diskFull: false,
     }))
+    this.copies = new VolumeCopies(this.#copyHost())
+  }
+
+  #copyHost(): CopyHost {
+    const { disk, clock, directories } = this.#context
+    return {
+      ...{ disk, clock, directories, log: this.#log },
+      kept: (id) => this.#kept(id),
+      assertUnknown: (id) => this.#assertUnknown(id),
+      directoryInfos: () => this.#directoryInfos(),
+      change: (id, change) => this.#changeInfo(this.#kept(id), change),
+      settle: (id) => this.#settle(this.#kept(id)),
+      openVolume: (directory, name) => {
+        this.#openVolume(directory, name)
+        this.#changed()
+      },
+      deleteVolume: (id) => this.deleteVolume(id),
+    }
   }
 
   /** Opens every volume of every directory. A volume or directory that cannot be opened is logged and left out. */
@@ -119,6 +140,7 @@ export class VolumeKeeper implements VolumeAdmin {
         this.#log.error({ directory: directory.path, error: String(error) }, 'data directory failed')
       }
     }
+    this.copies.removeLeftovers()
     this.#watchSpace()
   }
 
@@ -322,16 +344,29 @@ export class VolumeKeeper implements VolumeAdmin {
   }
 
   async setReadOnly(id: number, readOnly: boolean): Promise<void> {
-    const { slot, info } = this.#kept(id)
+    const kept = this.#kept(id)
+    const { slot, info } = kept
     if (!readOnly && (slot.hasFlag(FLAG.failed) || info.suspect)) {
       throw new StoreError(
         'conflict',
         `volume ${id} failed: restart, then compact it, before it takes writes again`,
       )
     }
-    if (readOnly) slot.setFlag(FLAG.readOnly)
-    else slot.clearFlag(FLAG.readOnly)
+    this.#changeInfo(kept, { readOnly })
+  }
+
+  /** What `.cairn` then says decides whether the volume takes writes. Closing comes before the disk, opening after. */
+  #changeInfo(kept: KeptVolume, change: Partial<VolumeInfoFile>): void {
+    if (isClosedForWrites({ ...kept.info, ...change })) kept.slot.setFlag(FLAG.readOnly)
+    this.#writeInfo(kept, change)
+    if (!isClosedForWrites(kept.info)) kept.slot.clearFlag(FLAG.readOnly)
     this.#changed()
+  }
+
+  async #settle(kept: KeptVolume): Promise<void> {
+    coverAbandoned(this.#context, kept.slot, new NeedleIndex(this.#context.arena, kept.slot.indexWords))
+    await this.#checkpoint(kept)
+    if (kept.slot.hasFlag(FLAG.failed)) throw new StoreError('io_error', 'the volume could not be synced')
   }
 
   async compactVolume(
@@ -343,6 +378,7 @@ export class VolumeKeeper implements VolumeAdmin {
     const garbageRatio = garbage / Math.max(1, kept.slot.get(WORD.tailUnits) * 8)
     const wanted = kept.info.suspect || (garbage > 0 && garbageRatio >= garbageThreshold)
     if (!wanted) return { compacted: false, garbageRatio }
+    if (kept.info.moving) throw new StoreError('conflict', `volume ${id} is being moved`)
     if (kept.busy) throw new StoreError('conflict', `volume ${id} is being compacted`)
     kept.busy = true
     const compaction = this.#compact(kept)
@@ -395,7 +431,7 @@ export class VolumeKeeper implements VolumeAdmin {
   async status(): Promise<StoreStatus> {
     return {
       directories: this.#directoryInfos(),
-      volumes: [...this.#volumes.values()].map((kept) => this.#info(kept.slot)).concat(this.#unopenedInfos()),
+      volumes: [...this.#volumes.values()].map((kept) => this.#info(kept)).concat(this.#unopenedInfos()),
     }
   }
 
@@ -414,7 +450,7 @@ export class VolumeKeeper implements VolumeAdmin {
     })
   }
 
-  #info(slot: VolumeSlot): VolumeInfo {
+  #info({ slot, info }: KeptVolume): VolumeInfo {
     return {
       id: slot.get(WORD.volumeId),
       collection: slot.collection,
@@ -426,6 +462,7 @@ export class VolumeKeeper implements VolumeAdmin {
       deleteCount: slot.get(WORD.deleteCount),
       deletedBytes: garbageBytes(slot),
       readOnly: slot.hasFlag(FLAG.readOnly),
+      moving: info.moving === true,
       full: isFull(slot),
       failed: slot.hasFlag(FLAG.failed),
       diskFull: slot.hasFlag(FLAG.diskFull),
@@ -593,7 +630,7 @@ export class VolumeKeeper implements VolumeAdmin {
       compactionRevision: slot.get(WORD.compactionRevision),
       foreignUnits: 0,
     })
-    if (wasSuspect) slot.clearFlag(FLAG.readOnly)
+    if (wasSuspect && !isClosedForWrites(kept.info)) slot.clearFlag(FLAG.readOnly)
   }
 
   #writeInfo(kept: KeptVolume, change: Partial<VolumeInfoFile>): void {

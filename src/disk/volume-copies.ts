@@ -1,0 +1,427 @@
+/**
+ * Whole volumes from one server to another. The source holds its volume: read only, on disk, until the move is done or
+ * given up. The target stages the files under other names, verifies them, and adopts them, still held. Only then does
+ * the source hand over, and the target lets go. So a crash at any step leaves a whole copy, and never two that take writes.
+ */
+import { assert } from '../base/assert.ts'
+import { crc32c } from '../base/checksum.ts'
+import type { Clock } from '../base/clock.ts'
+import { StoreError, toStoreError } from '../base/errors.ts'
+import { DISK_FREE_BYTES_MIN, VOLUME_PIECE_BYTES_MAX } from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import { removeVolumeFiles } from './create-volume.ts'
+import { type Disk, readFileWhole } from './disk.ts'
+import { IDX_ENTRY_BYTES } from './idx-entry.ts'
+import { revisionSalt } from './needle.ts'
+import { RecordScanner } from './record-scanner.ts'
+import { decodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
+import type { DirectoryInfo } from './volume-admin.ts'
+import { decodeVolumeInfo, type VolumeInfoFile } from './volume-info.ts'
+import { volumeBaseName } from './volume-paths.ts'
+import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
+
+/** In the order in which a volume's files get their names: with `.dat` it is a volume. */
+export const COPIED_FILES = ['vif', 'idx', 'sums', 'cairn', 'dat'] as const
+export type CopiedFile = (typeof COPIED_FILES)[number]
+
+/** A held volume as it will be copied. Two copies with the same values are the same. */
+export interface HeldVolume {
+  id: number
+  collection: string
+  compactionRevision: number
+  /** Time of the last append. */
+  appendNsHigh: number
+  appendNsLow: number
+  files: { file: CopiedFile; sizeBytes: number }[]
+}
+
+export interface Verified {
+  records: number
+  /** Damaged at the source already: what arrived is what the source read. */
+  recordsDamaged: number
+}
+
+/** One volume of the keeper. */
+export interface CopiedVolume {
+  readonly slot: VolumeSlot
+  readonly info: VolumeInfoFile
+  readonly busy: boolean
+}
+
+/** What copies need of the keeper. */
+export interface CopyHost {
+  disk: Disk
+  clock: Clock
+  log: Log
+  directories: readonly string[]
+  kept(id: number): CopiedVolume
+  /** Throws `volume_exists`. */
+  assertUnknown(id: number): void
+  directoryInfos(): DirectoryInfo[]
+  /** Writes `.cairn` with the change, and sets the slot's flags by it. */
+  change(id: number, change: Partial<VolumeInfoFile>): void
+  /** Covers the holes of failed writes, and syncs all. */
+  settle(id: number): Promise<void>
+  openVolume(directory: number, name: { collection: string; volumeId: number }): void
+  deleteVolume(id: number): Promise<void>
+}
+
+interface Staged {
+  volume: HeldVolume
+  directory: string
+  handles: Map<CopiedFile, number>
+  verified: boolean
+}
+
+const STAGED_SUFFIX = '.arriving'
+/** How long a hold waits for the large writes under way. */
+const HOLD_WAIT_MS_MAX = 8_000
+const HOLD_WAIT_STEP_MS = 20
+/** Records are verified in turns of about this many bytes, with others of the thread in between. */
+const VERIFY_TURN_BYTES = 4 * 1024 * 1024
+
+export class VolumeCopies {
+  readonly #host: CopyHost
+  readonly #staged = new Map<number, Staged>()
+
+  constructor(host: CopyHost) {
+    this.#host = host
+  }
+
+  // At the source
+
+  /**
+   * Closes a volume for writes until `release`, over restarts too, and resolves when all of it is on disk. Holding what is
+   * held is no error. Throws `volume_not_found`, `conflict` (it failed, or is being compacted), `timeout`, `io_error`.
+   */
+  async hold(id: number): Promise<HeldVolume> {
+    const { slot, info, busy } = this.#host.kept(id)
+    if (busy) throw new StoreError('conflict', `volume ${id} is being compacted`)
+    if (slot.hasFlag(FLAG.failed) || info.suspect)
+      throw new StoreError('conflict', `volume ${id} failed: compact it first`)
+    const wasMoving = info.moving === true
+    if (!wasMoving) this.#host.change(id, { moving: true })
+    try {
+      await this.#untilQuiet(id, slot)
+      await this.#host.settle(id)
+      if (slot.get(WORD.largeWriteCount) > 0)
+        throw new StoreError('conflict', `volume ${id} has a failed write that could not be covered`)
+      return this.describe(id)
+    } catch (error) {
+      if (!wasMoving) this.#host.change(id, { moving: false })
+      throw error
+    }
+  }
+
+  /** Writes that have begun may end. */
+  async #untilQuiet(id: number, slot: VolumeSlot): Promise<void> {
+    const { clock } = this.#host
+    const deadlineMs = clock.monotonicMs() + HOLD_WAIT_MS_MAX
+    // A small write is under way only as long as it has the lock.
+    slot.lock()
+    slot.unlock()
+    while (slot.largeWritesUnderWay() > 0) {
+      if (clock.monotonicMs() > deadlineMs)
+        throw new StoreError('timeout', `writes to volume ${id} did not end in time`)
+      await clock.sleep(HOLD_WAIT_STEP_MS)
+    }
+  }
+
+  /** A held volume. Throws `volume_not_found`, `conflict` when it is not held. */
+  describe(id: number): HeldVolume {
+    const { slot } = this.#held(id)
+    const directory = this.#directoryOf(slot)
+    const files = COPIED_FILES.flatMap((file) => {
+      const sizeBytes = this.#sizeOf(slot, directory, file)
+      return sizeBytes === undefined ? [] : [{ file, sizeBytes }]
+    })
+    return {
+      id,
+      collection: slot.collection,
+      compactionRevision: slot.get(WORD.compactionRevision),
+      appendNsHigh: slot.get(WORD.appendNsHigh),
+      appendNsLow: slot.get(WORD.appendNsLow),
+      files,
+    }
+  }
+
+  #held(id: number): CopiedVolume {
+    const kept = this.#host.kept(id)
+    if (!kept.info.moving) throw new StoreError('conflict', `volume ${id} is not held for a move`)
+    return kept
+  }
+
+  #directoryOf(slot: VolumeSlot): string {
+    return this.#host.directories[slot.get(WORD.directory)] as string
+  }
+
+  #sizeOf(slot: VolumeSlot, directory: string, file: CopiedFile): number | undefined {
+    if (file === 'dat') return slot.get(WORD.tailUnits) * 8
+    if (file === 'idx') return slot.get(WORD.idxEntries) * IDX_ENTRY_BYTES
+    return this.#host.disk.stat(this.#pathOf(slot, directory, file))?.sizeBytes
+  }
+
+  #pathOf(slot: VolumeSlot, directory: string, file: CopiedFile): string {
+    return `${directory}/${volumeBaseName(slot.collection, slot.get(WORD.volumeId))}.${file}`
+  }
+
+  /**
+   * A piece of a file of a held volume, with its CRC32C. Throws `volume_not_found`, `conflict` (not held, or compacted
+   * since), `bad_request` (not within the file), `io_error`.
+   */
+  async read(piece: {
+    id: number
+    file: CopiedFile
+    compactionRevision: number
+    offset: number
+    lengthBytes: number
+  }): Promise<{ bytes: Buffer; checksum: number }> {
+    const { id, file, offset, lengthBytes } = piece
+    const { slot } = this.#held(id)
+    const directory = this.#directoryOf(slot)
+    if (slot.get(WORD.compactionRevision) !== piece.compactionRevision)
+      throw new StoreError('conflict', `volume ${id} is another one by now`)
+    const sizeBytes = this.#sizeOf(slot, directory, file) ?? 0
+    if (lengthBytes > VOLUME_PIECE_BYTES_MAX || offset + lengthBytes > sizeBytes)
+      throw new StoreError('bad_request', `no such piece of ${file}`)
+    const { disk } = this.#host
+    const bytes = Buffer.allocUnsafeSlow(lengthBytes)
+    const pin = slot.pin()
+    const own =
+      file === 'dat' || file === 'idx' ? undefined : disk.open(this.#pathOf(slot, directory, file), 'r')
+    try {
+      const handle = own ?? slot.get(file === 'dat' ? WORD.datHandle : WORD.idxHandle)
+      const count = await disk.read(handle, bytes, 0, lengthBytes, offset)
+      if (count < lengthBytes) throw new StoreError('corrupt', `${file} of volume ${id} is too short`)
+    } catch (error) {
+      throw toStoreError(error)
+    } finally {
+      if (own !== undefined) disk.close(own)
+      slot.unpin(pin)
+    }
+    return { bytes, checksum: crc32c(bytes) }
+  }
+
+  /** Lets a held volume take writes again, if it did before. Throws `volume_not_found`, `io_error`. */
+  release(id: number): void {
+    if (this.#host.kept(id).info.moving) this.#host.change(id, { moving: false })
+  }
+
+  /** Removes a held volume that has arrived elsewhere. Throws `conflict` when it is not the one that was copied. */
+  async handOver(expected: HeldVolume): Promise<void> {
+    if (!isSameCopy(this.describe(expected.id), expected))
+      throw new StoreError('conflict', `volume ${expected.id} is not the one that was copied`)
+    await this.#host.deleteVolume(expected.id)
+  }
+
+  // At the target
+
+  /**
+   * Makes room for a volume that comes; what an earlier try left is dropped.
+   * Throws `volume_exists`, `disk_full`, `no_writable_volume`, `io_error`.
+   */
+  stage(volume: HeldVolume): void {
+    this.#host.assertUnknown(volume.id)
+    this.drop(volume.id)
+    const { disk } = this.#host
+    const directory = this.#pickDirectory(volume.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
+    const staged: Staged = { volume, directory, handles: new Map(), verified: false }
+    this.#staged.set(volume.id, staged)
+    try {
+      for (const { file } of volume.files) staged.handles.set(file, disk.open(stagedPath(staged, file), 'w+'))
+    } catch (error) {
+      this.drop(volume.id)
+      throw toStoreError(error)
+    }
+  }
+
+  #pickDirectory(sizeBytes: number): string {
+    const working = this.#host.directoryInfos().filter(({ failed }) => !failed)
+    const open = working.filter(({ volumeCount, volumeCountMax }) => volumeCount < volumeCountMax)
+    if (open.length === 0) throw new StoreError('no_writable_volume', 'no data directory has a free place')
+    const reserve = (totalBytes: number) => Math.min(DISK_FREE_BYTES_MIN, totalBytes / 20)
+    const roomy = open.filter(
+      ({ freeBytes, totalBytes }) => freeBytes - reserve(totalBytes) * 1.25 >= sizeBytes,
+    )
+    const [first] = roomy.sort((a, b) => a.volumeCount - b.volumeCount)
+    if (first === undefined)
+      throw new StoreError('disk_full', `no data directory has room for ${sizeBytes} bytes`)
+    return first.path
+  }
+
+  /** Throws `not_found` when nothing is staged, `corrupt` for bytes that changed on their way, `io_error`, `disk_full`. */
+  async write(
+    id: number,
+    piece: { file: CopiedFile; offset: number; bytes: Buffer; checksum: number },
+  ): Promise<void> {
+    const handle = this.#stagedOf(id).handles.get(piece.file)
+    if (handle === undefined)
+      throw new StoreError('not_found', `no ${piece.file} of volume ${id} is expected`)
+    if (crc32c(piece.bytes) !== piece.checksum)
+      throw new StoreError('corrupt', `a piece of volume ${id} changed on its way`)
+    try {
+      await this.#host.disk.write(handle, piece.bytes, 0, piece.bytes.length, piece.offset)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  #stagedOf(id: number): Staged {
+    const staged = this.#staged.get(id)
+    if (staged === undefined) throw new StoreError('not_found', `volume ${id} is not being copied here`)
+    return staged
+  }
+
+  /**
+   * Syncs what was staged, and verifies every record of it.
+   * Throws `corrupt` when the files are not whole or are no volume, `io_error`.
+   */
+  async verify(id: number): Promise<Verified> {
+    const staged = this.#stagedOf(id)
+    const { disk } = this.#host
+    try {
+      for (const { file, sizeBytes } of staged.volume.files) {
+        const handle = staged.handles.get(file)
+        assert(handle !== undefined, 'every file is staged')
+        if (disk.sizeSync(handle) !== sizeBytes) throw new StoreError('corrupt', `${file} is not whole`)
+        await disk.fdatasync(handle)
+      }
+      const verified = await this.#verifyRecords(staged)
+      staged.verified = true
+      return verified
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  async #verifyRecords(staged: Staged): Promise<Verified> {
+    const { disk, clock } = this.#host
+    const info = decodeVolumeInfo(readFileWhole(disk, stagedPath(staged, 'cairn')) ?? Buffer.alloc(0))
+    if (info === undefined || !info.moving) throw new StoreError('corrupt', '.cairn is damaged or not held')
+    const handle = staged.handles.get('dat') as number
+    const head = Buffer.alloc(SUPER_BLOCK_BYTES)
+    disk.readSync(handle, head, 0, SUPER_BLOCK_BYTES, 0)
+    const { compactionRevision } = decodeSuperBlock(head, 'the copied .dat')
+    const endBytes = disk.sizeSync(handle)
+    const scanner = new RecordScanner(disk, {
+      handle,
+      fileSalt: revisionSalt(info.salt, compactionRevision),
+      endBytes,
+    })
+    const verified: Verified = { records: 0, recordsDamaged: 0 }
+    let turnEnd = VERIFY_TURN_BYTES
+    for (let at = SUPER_BLOCK_BYTES / 8; at * 8 < endBytes; ) {
+      const scanned = scanner.check(at)
+      verified.records++
+      if (!scanned.ok) verified.recordsDamaged++
+      const lengthBytes = scanned.ok ? scanned.record.lengthBytes : scanned.lengthBytes
+      at = lengthBytes === undefined ? (scanner.search(at + 1) ?? endBytes / 8) : at + lengthBytes / 8
+      if (at * 8 < turnEnd) continue
+      turnEnd = at * 8 + VERIFY_TURN_BYTES
+      await clock.sleep(0)
+      if (this.#staged.get(staged.volume.id) !== staged)
+        throw new StoreError('conflict', 'the copy was given up')
+    }
+    return verified
+  }
+
+  /**
+   * Opens what was verified as a volume, held. Adopting twice is no error.
+   * Throws `not_found`, `conflict` (not verified), `volume_exists`, `io_error`.
+   */
+  adopt(id: number): HeldVolume {
+    if (!this.#staged.has(id)) {
+      try {
+        return this.describe(id)
+      } catch (error) {
+        if (error instanceof StoreError && error.code === 'volume_not_found') this.#stagedOf(id)
+        throw error
+      }
+    }
+    const staged = this.#stagedOf(id)
+    if (!staged.verified) throw new StoreError('conflict', `the copy of volume ${id} is not verified yet`)
+    this.#host.assertUnknown(id)
+    const { disk, directories } = this.#host
+    const { collection } = staged.volume
+    try {
+      this.#closeStaged(staged)
+      // With `.dat` the volume is there: what it needs must have its name before, on disk.
+      for (const file of COPIED_FILES) {
+        if (!staged.handles.has(file)) continue
+        if (file === 'dat') disk.syncDirectorySync(staged.directory)
+        disk.renameSync(stagedPath(staged, file), finalPath(staged, file))
+      }
+      disk.syncDirectorySync(staged.directory)
+      this.#host.openVolume(directories.indexOf(staged.directory), { collection, volumeId: id })
+    } catch (error) {
+      // What is half here must not turn up at the next start: the source has it all.
+      removeVolumeFiles(disk, staged.directory, volumeBaseName(collection, id))
+      throw toStoreError(error)
+    } finally {
+      this.#staged.delete(id)
+    }
+    this.#host.log.info({ volume: id, collection, directory: staged.directory }, 'volume arrived')
+    return this.describe(id)
+  }
+
+  #closeStaged({ handles }: Staged): void {
+    for (const [file, handle] of handles) {
+      if (handle !== -1) this.#host.disk.close(handle)
+      handles.set(file, -1)
+    }
+  }
+
+  /** Forgets what is staged of a volume and removes its files, those of earlier processes too. */
+  drop(id: number): void {
+    const staged = this.#staged.get(id)
+    this.#staged.delete(id)
+    if (staged !== undefined) this.#closeStaged(staged)
+    this.#removeStagedFiles((name) => idOfStaged(name) === id)
+  }
+
+  /** At the start: removes what moves that were cut off have left. */
+  removeLeftovers(): void {
+    this.#removeStagedFiles((name) => idOfStaged(name) !== undefined)
+  }
+
+  #removeStagedFiles(isWanted: (name: string) => boolean): void {
+    const { disk, directories, log } = this.#host
+    for (const directory of directories) {
+      try {
+        const names = disk.list(directory).filter(isWanted)
+        for (const name of names) disk.removeSync(`${directory}/${name}`)
+      } catch (error) {
+        log.warn({ directory, error: String(error) }, 'files of a move that was cut off are still there')
+      }
+    }
+  }
+}
+
+/** Whether two descriptions are of the same content. Sidecars may differ: each server writes its own. */
+export function isSameCopy(a: HeldVolume, b: HeldVolume): boolean {
+  const sizeOf = (volume: HeldVolume, file: CopiedFile) =>
+    volume.files.find((each) => each.file === file)?.sizeBytes
+  return (
+    a.id === b.id &&
+    a.collection === b.collection &&
+    a.compactionRevision === b.compactionRevision &&
+    a.appendNsHigh === b.appendNsHigh &&
+    a.appendNsLow === b.appendNsLow &&
+    sizeOf(a, 'dat') === sizeOf(b, 'dat') &&
+    sizeOf(a, 'idx') === sizeOf(b, 'idx')
+  )
+}
+
+function finalPath({ directory, volume }: Staged, file: CopiedFile): string {
+  return `${directory}/${volumeBaseName(volume.collection, volume.id)}.${file}`
+}
+
+function stagedPath(staged: Staged, file: CopiedFile): string {
+  return `${finalPath(staged, file)}${STAGED_SUFFIX}`
+}
+
+function idOfStaged(name: string): number | undefined {
+  if (!name.endsWith(STAGED_SUFFIX)) return undefined
+  const match = /^(?:.+_)?([0-9]{1,10})\.[a-z]+$/.exec(name.slice(0, -STAGED_SUFFIX.length))
+  return match === null ? undefined : Number(match[1])
+}
