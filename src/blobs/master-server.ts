@@ -164,7 +164,7 @@ export class MasterServer {
     const pretty = (query?.get('pretty') ?? '') !== ''
     if (path === HEARTBEAT_PATH) return await this.#takeHeartbeat(request, response)
     try {
-      this.#checkUser(request.headers.authorization, path)
+      await this.#checkUser(request.headers.authorization, path)
       if (path === '/submit') return await this.#submit(request, response, target)
       const form = method === 'POST' || method === 'PUT' ? await readForm(request, response) : undefined
       // Growth and compaction may take longer than a silent connection is let live.
@@ -194,7 +194,7 @@ export class MasterServer {
     const authorization = /\r\nauthorization:[ \t]*([^\r\n]*)/i.exec(head)?.[1]
     const answered = async () => {
       try {
-        this.#checkUser(authorization, path)
+        await this.#checkUser(authorization, path)
         return await answer(this.#context, {
           method: 'GET',
           path,
@@ -212,10 +212,10 @@ export class MasterServer {
     }))
   }
 
-  #checkUser(authorization: string | undefined, path: string): void {
+  async #checkUser(authorization: string | undefined, path: string): Promise<void> {
     const { basicAuth } = this.#options
     if (basicAuth === undefined || HEALTH_PATHS.includes(path)) return
-    if (basicAuth.user(authorization) === undefined) {
+    if ((await basicAuth.user(authorization)) === undefined) {
       throw new StoreError('unauthorized', 'user and password are required')
     }
   }

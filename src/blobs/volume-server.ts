@@ -59,6 +59,8 @@ export interface VolumeServerOptions {
   lookup: (volumeId: number) => Promise<string[]>
   /** Text of the `/metrics` page. */
   metrics: () => Promise<{ contentType: string; text: string }>
+  /** Logs every request at level debug. */
+  logsRequests?: boolean
   /** Asked for on everything but `/healthz` and the master's calls. */
   basicAuth?: BasicAuth
   /** Keys of the master; without one, that kind of access needs no token. */
@@ -128,7 +130,7 @@ export class VolumeServer {
   #answerFast(request: FastRequest): FastReply | undefined {
     const { method, target, rawHeaders, body } = request
     const marks = marksOf(rawHeaders)
-    if ((marks & MARK.origin) !== 0) return undefined
+    if ((marks & MARK.origin) !== 0 || this.#options.logsRequests) return undefined
     if (method === 'GET' && !this.#guardsReads) {
       const fid = plainFid(target)
       if (fid === undefined) return undefined
@@ -165,7 +167,15 @@ export class VolumeServer {
 
   #handleAny(exchange: Exchange, asked: FileRequest): void | Promise<void> {
     const refusal = this.#refusal(asked)
-    if (refusal !== undefined) return this.#answer(ofKind(exchange, KIND.other), refusal)
+    if (refusal === undefined) return this.#dispatch(exchange, asked)
+    if (!(refusal instanceof Promise)) return this.#answer(ofKind(exchange, KIND.other), refusal)
+    return refusal.then((settled) => {
+      if (settled === undefined) return this.#dispatch(exchange, asked)
+      return this.#answer(ofKind(exchange, KIND.other), settled)
+    })
+  }
+
+  #dispatch(exchange: Exchange, asked: FileRequest): void | Promise<void> {
     switch (asked.method) {
       case 'GET':
       case 'HEAD': {
@@ -192,15 +202,17 @@ export class VolumeServer {
   }
 
   /** 401 for requests that lack a password. Health checks and preflights have none; the master signs its calls. */
-  #refusal({ method, path, rawHeaders }: FileRequest): Outcome | undefined {
+  #refusal({ method, path, rawHeaders }: FileRequest): Outcome | undefined | Promise<Outcome | undefined> {
     const { basicAuth } = this.#options
     if (basicAuth === undefined || path === '/healthz' || method === 'OPTIONS' || isVolumeAdminPath(path)) {
       return undefined
     }
-    if (basicAuth.user(rawHeader(rawHeaders, 'authorization')) !== undefined) return undefined
-    const outcome = errorOutcome(401, 'wrong user or password')
-    outcome.headers.push('WWW-Authenticate', BASIC_AUTH_CHALLENGE)
-    return outcome
+    const user = basicAuth.user(rawHeader(rawHeaders, 'authorization'))
+    if (!(user instanceof Promise)) return user === undefined ? wrongPassword() : undefined
+    return user.then(
+      (name) => (name === undefined ? wrongPassword() : undefined),
+      (error: unknown) => failureOutcome(error) ?? wrongPassword(),
+    )
   }
 
   /** The pages that are no files. */
@@ -264,12 +276,19 @@ export class VolumeServer {
     // A compaction may take longer than a silent connection is let live.
     request.socket.setTimeout(0)
     const { status, body: json } = await answerVolumeAdmin({ auth, admin, nodeId }, message, authorization)
+    request.socket.setTimeout(this.#server.settings.idleTimeoutMs)
     this.#reply(exchange, { status, headers: [...JSON_HEADERS], body: Buffer.from(json) })
   }
 
   #answer(exchange: Exchange, outcome: Outcome | Promise<Outcome>): void | Promise<void> {
     if (!(outcome instanceof Promise)) return this.#reply(exchange, outcome)
     return outcome.then((settled) => this.#reply(exchange, settled))
+  }
+
+  /** Without the query, which may hold a token. */
+  #logRequest(method: string, url: string, status: number): void {
+    const question = url.indexOf('?')
+    this.#options.log.debug({ method, path: question < 0 ? url : url.slice(0, question), status }, 'request')
   }
 
   #reply(exchange: Exchange, outcome: Outcome): void {
@@ -280,11 +299,18 @@ export class VolumeServer {
     }
     const sent = sendOutcome(response, outcome, headers)
     this.#options.counters.note(kind, outcome.status, { received: bytesReceived, sent })
+    if (this.#options.logsRequests) this.#logRequest(request.method!, request.url!, outcome.status)
     if (!request.complete) {
       const { drainBytesMax, drainMsMax } = this.#server.settings
       drain(request, { clock: this.#options.clock, bytesMax: drainBytesMax, msMax: drainMsMax })
     }
   }
+}
+
+function wrongPassword(): Outcome {
+  const outcome = errorOutcome(401, 'wrong user or password')
+  outcome.headers.push('WWW-Authenticate', BASIC_AUTH_CHALLENGE)
+  return outcome
 }
 
 /** One request on its way to its reply. */

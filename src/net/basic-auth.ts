@@ -3,11 +3,11 @@
  * `scrypt$<N>$<r>$<p>$<salt, base64>$<hash, base64>` (made by `hashPassword`), `{SHA}<base64>` as other servers' tools
  * write it, or a plain password. Lines that are empty or begin with # are skipped.
  */
-import { createHash, createHmac, randomBytes, scryptSync, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, randomBytes, scrypt, scryptSync, timingSafeEqual } from 'node:crypto'
 import { StoreError } from '../base/errors.ts'
-import { BASIC_AUTH_CACHE_MAX, BASIC_AUTH_USERS_MAX } from '../base/limits.ts'
+import { BASIC_AUTH_CACHE_MAX, BASIC_AUTH_CHECKS_MAX, BASIC_AUTH_USERS_MAX } from '../base/limits.ts'
 
-type CheckPassword = (password: Buffer) => boolean
+type CheckPassword = (password: Buffer) => boolean | Promise<boolean>
 
 const SCRYPT = { N: 16_384, r: 8, p: 1 }
 const SCRYPT_HASH_BYTES = 32
@@ -26,6 +26,8 @@ export class BasicAuth {
   /** HMACs of credentials that were right: hashing a password again for each request would cost more than the request. */
   readonly #known = new Set<string>()
   readonly #cacheKey = randomBytes(32)
+  /** Passwords that are being hashed. */
+  #checks = 0
   /** Checked for unknown users, so that they take as long as known ones. */
   readonly #decoy: CheckPassword
 
@@ -48,8 +50,11 @@ export class BasicAuth {
     this.#decoy = this.#users.values().next().value as CheckPassword
   }
 
-  /** The user that an Authorization header proves, or undefined. */
-  user(authorization: string | undefined): string | undefined {
+  /**
+   * The user that an Authorization header proves, or undefined. A promise only where a password must be hashed slowly,
+   * which happens on another thread; it rejects with `too_many_requests` when too many wait for that already.
+   */
+  user(authorization: string | undefined): string | undefined | Promise<string | undefined> {
     const match = /^basic +([A-Za-z0-9+/=_-]+) *$/i.exec(authorization ?? '')
     if (match === null) return undefined
     const credentials = Buffer.from(match[1]!, 'base64')
@@ -58,10 +63,19 @@ export class BasicAuth {
     const name = credentials.toString('utf8', 0, colon)
     const token = createHmac('sha256', this.#cacheKey).update(credentials).digest('latin1')
     if (this.#known.has(token)) return name
-    const password = credentials.subarray(colon + 1)
     const check = this.#users.get(name)
-    const isRight = (check ?? this.#decoy)(password)
-    if (check === undefined || !isRight) return undefined
+    if (this.#checks >= BASIC_AUTH_CHECKS_MAX) {
+      return Promise.reject(new StoreError('too_many_requests', 'too many passwords to check; try again'))
+    }
+    const isRight = (check ?? this.#decoy)(credentials.subarray(colon + 1))
+    const proven = (right: boolean) =>
+      right && check !== undefined ? this.#remember(token, name) : undefined
+    if (!(isRight instanceof Promise)) return proven(isRight)
+    this.#checks++
+    return isRight.then(proven).finally(() => this.#checks--)
+  }
+
+  #remember(token: string, name: string): string {
     if (this.#known.size >= BASIC_AUTH_CACHE_MAX) this.#known.clear()
     this.#known.add(token)
     return name
@@ -108,5 +122,11 @@ function scryptCheck(secret: string): CheckPassword | undefined {
   } catch {
     return undefined
   }
-  return (password) => timingSafeEqual(scryptSync(password, saltBytes, wanted.length, options), wanted)
+  return (password) =>
+    new Promise((resolve, reject) => {
+      scrypt(password, saltBytes, wanted.length, options, (error, hash) => {
+        if (error !== null) reject(error)
+        else resolve(timingSafeEqual(hash, wanted))
+      })
+    })
 }

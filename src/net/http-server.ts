@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import * as limits from '../base/limits.ts'
+import { drain } from './body.ts'
 import { FastLane, type FastLaneOptions } from './fast-lane.ts'
 import type { Outcome } from './reply.ts'
 
@@ -250,15 +251,19 @@ export class HttpServer {
       response.destroy()
       return
     }
-    const { contentType, body } = this.#errorBody(500, 'internal error')
-    response.writeHead(500, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
-    response.end(body)
+    this.#replyWithError(response, 500, 'internal error')
   }
 
   readonly #onExpectation = (_request: IncomingMessage, response: ServerResponse): void => {
-    const { contentType, body } = this.#errorBody(417, 'the only expectation known is 100-continue')
-    response.writeHead(417, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
+    this.#replyWithError(response, 417, 'the only expectation known is 100-continue')
+  }
+
+  #replyWithError(response: ServerResponse, status: number, reason: string): void {
+    const { contentType, body } = this.#errorBody(status, reason)
+    response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
     response.end(body)
+    const { drainBytesMax, drainMsMax } = this.settings
+    drain(response.req, { clock: this.#options.clock, bytesMax: drainBytesMax, msMax: drainMsMax })
   }
 
   /** What the parser refused: there is no request to answer through, so the reply is written by hand. */

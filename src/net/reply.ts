@@ -139,6 +139,36 @@ export async function streamTo(writable: Writable, body: BodyStream): Promise<vo
   }
 }
 
+/**
+ * The same body with its first piece read already: what is wrong from the start is thrown here, where it can still be
+ * answered with an error instead of a reply that breaks off. Closes the body when it throws.
+ */
+export async function primeStream(body: BodyStream): Promise<BodyStream> {
+  const iterator = body.pieces()[Symbol.asyncIterator]()
+  let first: IteratorResult<Buffer | string>
+  try {
+    first = await iterator.next()
+  } catch (error) {
+    body.close()
+    throw error
+  }
+  return {
+    sizeBytes: body.sizeBytes,
+    async *pieces() {
+      let next = first
+      while (!next.done) {
+        yield next.value
+        next = await iterator.next()
+      }
+    },
+    close() {
+      // A source that waits, as one on another server does, is told to stop.
+      void iterator.return?.().catch(() => {})
+      body.close()
+    },
+  }
+}
+
 /** Resolves when the reader has taken what is buffered, or has gone away. */
 function drained(writable: Writable): Promise<void> {
   if (writable.destroyed) return Promise.resolve()

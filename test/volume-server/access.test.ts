@@ -5,8 +5,10 @@ import { describe, test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { EPOCH, PROTOCOL_VERSION } from '../../src/blobs/cluster-wire.ts'
 import { BasicAuth } from '../../src/net/basic-auth.ts'
+import { HttpClient } from '../../src/net/http-client.ts'
 import { signFidToken } from '../../src/net/jwt.ts'
-import { ask, form, type Kit, post, startKit } from './volume-server-kit.ts'
+import { TEST_TLS_CERT, TEST_TLS_KEY } from '../support/tls-files.ts'
+import { ask, exchangeRaw, form, type Kit, post, startKit } from './volume-server-kit.ts'
 
 const later = () => Math.floor(systemClock.nowMs() / 1000) + 100
 
@@ -81,6 +83,25 @@ describe('tokens', () => {
         (await ask(kit.port, { path: `/${fid}?jwt=${signFidToken('read', canonical, later())}` })).text,
         'x',
       )
+    })
+  })
+})
+
+describe('TLS', () => {
+  test('files over https, and nothing in the clear', async () => {
+    await withKit({ tls: { key: TEST_TLS_KEY, cert: TEST_TLS_CERT } }, async (kit) => {
+      const client = new HttpClient({ ca: TEST_TLS_CERT })
+      const fid = kit.newFid()
+      const url = `https://127.0.0.1:${kit.port}/${fid}`
+      const content = randomBytes(300_000)
+      const stored = await client.request({ method: 'PUT', url, body: content })
+      assert.equal(stored.status, 201)
+      stored.discard()
+      const got = await client.request({ method: 'GET', url })
+      assert.ok((await got.bytes(1_000_000)).equals(content))
+      client.close()
+      const clear = await exchangeRaw(kit.port, `GET /${fid} HTTP/1.1\r\nHost: x\r\n\r\n`)
+      assert.ok(!clear.includes('200 OK'))
     })
   })
 })
@@ -197,6 +218,8 @@ describe('chunk manifests', () => {
       await ask(kit.port, { method: 'POST', path: `/${fid}?cm=true`, headers, body })
       await assert.rejects(ask(kit.port, { path: `/${fid}` }), /aborted|hang up|ECONNRESET/)
       assert.equal((await ask(kit.port, { path: `/${fid}`, headers: { Range: 'bytes=0-9' } })).status, 206)
+      const early = await ask(kit.port, { path: `/${fid}`, headers: { Range: 'bytes=-2' } })
+      assert.deepEqual([early.status, early.json().error], [500, `chunk ${gone} is missing`])
     })
   })
 })

@@ -11,7 +11,7 @@ import type { Volume } from '../../disk/volume.ts'
 import { evaluateConditions, formatHttpDate, ifRangeHolds } from '../../net/conditional.ts'
 import { formatContentDisposition } from '../../net/content-disposition.ts'
 import { parseRanges } from '../../net/ranges.ts'
-import { errorOutcome, type Outcome, rawHeader } from '../../net/reply.ts'
+import { errorOutcome, isStream, type Outcome, primeStream, rawHeader } from '../../net/reply.ts'
 import { type ByteSource, memorySource, rangeOutcome, rangesOutcome, wholeOutcome } from './byte-source.ts'
 import { etagHex } from './etag.ts'
 import { inflate, looksGzipped } from './inflate.ts'
@@ -103,8 +103,9 @@ export class FileReader {
     let isStreamed = false
     try {
       const outcome = await this.#outcomeOf(request, needle)
-      isStreamed = typeof outcome.body === 'object' && 'pieces' in outcome.body
-      return outcome
+      if (!isStream(outcome.body)) return outcome
+      isStreamed = true
+      return { ...outcome, body: await primeStream(outcome.body) }
     } catch (error) {
       const isTooLarge = error instanceof StoreError && error.code === 'too_large'
       if (isTooLarge)
@@ -239,7 +240,7 @@ function contentType(mime: string | undefined, name: string, sizeBytes: number):
 }
 
 function closeSource(outcome: Outcome, source: ByteSource): void {
-  if (typeof outcome.body === 'object' && 'pieces' in outcome.body) outcome.body.close()
+  if (isStream(outcome.body)) outcome.body.close()
   else source.close()
 }
 

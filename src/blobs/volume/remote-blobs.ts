@@ -62,16 +62,24 @@ export class RemoteBlobs {
     options: { headers: Record<string, string>; authorization: string | undefined },
   ) {
     const { http, lookup, scheme, jwt, clock } = this.#options
-    const [location] = await lookup(chunk.fid.volumeId)
-    if (location === undefined) {
-      throw new StoreError('not_found', `chunk ${chunk.fidText}: volume ${chunk.fid.volumeId} not found`)
-    }
+    const locations = await lookup(chunk.fid.volumeId)
     const key = method === 'GET' ? jwt.readKey : jwt.writeKey
     const { headers } = options
     if (options.authorization !== undefined) headers.authorization = options.authorization
     const fid = formatFid(chunk.fid)
     const expiresS = Math.floor(clock.nowMs() / 1_000) + JWT_LIFE_S
     const query = key === undefined ? '' : `?jwt=${signFidToken(key, fid, expiresS)}`
-    return await http.request({ method, url: `${scheme}://${location}/${fid}${query}`, headers })
+    let failure: unknown = new StoreError(
+      'not_found',
+      `chunk ${chunk.fidText}: volume ${chunk.fid.volumeId} not found`,
+    )
+    for (const location of locations) {
+      try {
+        return await http.request({ method, url: `${scheme}://${location}/${fid}${query}`, headers })
+      } catch (error) {
+        failure = error
+      }
+    }
+    throw failure
   }
 }
