@@ -9,8 +9,10 @@ import { readDoorSecrets } from '../roles/doors.ts'
 import { startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 import { check } from '../volume-actions/check.ts'
+import { compact } from '../volume-actions/compact.ts'
+import { fix } from '../volume-actions/fix.ts'
 
-const actions: readonly Command<never>[] = [check]
+const actions: readonly Command<never>[] = [check, fix, compact]
 
 export const volume = defineCommand({
   name: 'volume',
