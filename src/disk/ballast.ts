@@ -50,10 +50,10 @@ export class Ballast {
     }
   }
 
-  /** Gives `bytes` of it back to the disk, or what there is. */
+  /** Gives `bytes` of it, rounded up to whole ones, back to the disk, or what there is. */
   release(bytes: number): void {
     if (this.#bytes === 0) return
-    this.#bytes = Math.max(0, this.#bytes - bytes)
+    this.#bytes = Math.max(0, this.#bytes - Math.ceil(bytes))
     const handle = this.#disk.open(this.#path, 'r+')
     try {
       this.#disk.truncateSync(handle, this.#bytes)

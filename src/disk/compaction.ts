@@ -85,6 +85,7 @@ class Compaction {
   #dat = -1
   #idx = -1
   #damaged = 0
+  #expired = 0
   #sums: IndexSums | undefined
   #committed = false
   #swapped = false
@@ -214,7 +215,10 @@ class Compaction {
     if (count < lengthBytes) record.fill(0, count)
     const needle = this.#verified(record, entry)
     if (needle === undefined) return this.#copyDamaged(record, entry)
-    if (this.#isExpired(needle)) return
+    if (this.#isExpired(needle)) {
+      this.#expired++
+      return
+    }
     const newNeedle = { ...needle, data: needle.data as Buffer }
     const newBytes = codec.recordLength(codec.needleSize(newNeedle))
     const offsetUnits = this.#place(newBytes)
@@ -328,6 +332,7 @@ class Compaction {
     disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
     for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) this.#copyEntry(decodeIdxEntry(bytes, at))
     this.#copied = entries
+    this.#assertComplete()
     this.#flush()
     disk.fdatasyncSync(this.#dat)
     disk.fdatasyncSync(this.#idx)
@@ -335,6 +340,16 @@ class Compaction {
     this.#rename()
     this.#publish(this.#outputAt / 8)
     return sums
+  }
+
+  /** A damaged `.idx` must not make records vanish: the next opening of the volume mends it. */
+  #assertComplete(): void {
+    const live = this.#slot.get(WORD.putCount) - this.#slot.get(WORD.deleteCount)
+    if (this.#loader.liveCount + this.#expired >= live) return
+    throw new StoreError(
+      'corrupt',
+      `.idx does not list every file: ${this.#loader.liveCount} of ${live} were found`,
+    )
   }
 
   /** The first rename decides. A failure behind it leaves files of which nobody can tell what a crash would bring back. */

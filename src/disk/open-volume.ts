@@ -102,7 +102,8 @@ class VolumeOpening {
   #idx = -1
   /** Entries that `.idx` held when it was opened, whole ones. */
   #idxEntriesFound = 0
-  #sizeZeroEntries: Map<number, number> | undefined
+  /** Entries of `.idx` from the first place that was asked for on: place → size field. */
+  #idxSizes: Map<number, number> | undefined
   readonly #added = new EntryBuffer()
 
   constructor(context: ThreadContext, slot: VolumeSlot, options: OpenOptions) {
@@ -371,6 +372,7 @@ class VolumeOpening {
       this.#addEntry({ keyHigh, keyLow, offsetUnits: record.offsetUnits, sizeBytes })
       return true
     }
+    if (!record.hasTrailer && !this.#isForeign(record)) return false
     const known = this.#index.get(keyHigh, keyLow)
     if (known && !this.#isLatest(record)) return false
     const deletes =
@@ -411,22 +413,38 @@ class VolumeOpening {
     this.#slot.set(WORD.appendNsLow, appendNsLow)
   }
 
+  /**
+   * Whether a record without trailer is SeaweedFS's: where its records are known to be, or where `.idx` has an entry for it,
+   * which SeaweedFS wrote after the record. Else it is what a crash left of a record of ours.
+   */
+  #isForeign(record: ScannedRecord): boolean {
+    if (record.offsetUnits < this.#slot.get(WORD.foreignUnits) || this.#idxEntriesFound === 0) return true
+    return this.#idxSizeAt(record.offsetUnits) !== undefined
+  }
+
   /** A record of size 0 that SeaweedFS wrote: `.idx` decides; without its entry, a key that lives is being deleted. */
   #isForeignDelete(record: ScannedRecord, known: boolean): boolean {
-    if (this.#sizeZeroEntries === undefined) {
-      this.#sizeZeroEntries = new Map()
-      const block = Buffer.allocUnsafe(64 * 1024)
-      for (let entry = 0; entry < this.#idxEntriesFound; entry += block.length / IDX_ENTRY_BYTES) {
-        const count = this.#context.disk.readSync(this.#idx, block, 0, block.length, entry * IDX_ENTRY_BYTES)
-        for (let at = 0; at + IDX_ENTRY_BYTES <= count; at += IDX_ENTRY_BYTES) {
-          const sizeBytes = block.readUInt32BE(at + 12)
-          const empty = sizeBytes === 0 || sizeBytes === IDX_SIZE_DELETED
-          if (empty) this.#sizeZeroEntries.set(block.readUInt32BE(at + 8), sizeBytes)
-        }
+    const sizeBytes = this.#idxSizeAt(record.offsetUnits)
+    return sizeBytes === undefined ? known : sizeBytes === IDX_SIZE_DELETED
+  }
+
+  /** What `.idx` says of a place. Places are asked for in their order. */
+  #idxSizeAt(offsetUnits: number): number | undefined {
+    this.#idxSizes ??= this.#readIdxSizes(offsetUnits)
+    return this.#idxSizes.get(offsetUnits)
+  }
+
+  #readIdxSizes(fromUnits: number): Map<number, number> {
+    const sizes = new Map<number, number>()
+    const block = Buffer.allocUnsafe(64 * 1024)
+    for (let entry = 0; entry < this.#idxEntriesFound; entry += block.length / IDX_ENTRY_BYTES) {
+      const count = this.#context.disk.readSync(this.#idx, block, 0, block.length, entry * IDX_ENTRY_BYTES)
+      for (let at = 0; at + IDX_ENTRY_BYTES <= count; at += IDX_ENTRY_BYTES) {
+        const units = block.readUInt32BE(at + 8)
+        if (units >= fromUnits) sizes.set(units, block.readUInt32BE(at + 12))
       }
     }
-    const sizeBytes = this.#sizeZeroEntries.get(record.offsetUnits)
-    return sizeBytes === undefined ? known : sizeBytes === IDX_SIZE_DELETED
+    return sizes
   }
 
   /** Into the index, and into the `.idx` that will be written. */

@@ -125,7 +125,6 @@ export class RecordScanner {
   #checkEmpty(offsetUnits: number, header: codec.RecordHeader): Scanned {
     const record = this.#bytes(offsetUnits * 8, codec.EMPTY_RECORD_BYTES)
     const mark = codec.emptyRecordKind(record, codec.recordSeed(this.#fileSalt, offsetUnits))
-    if (mark === undefined && record.readUInt32BE(16) !== 0) return damage('with a wrong checksum')
     const noTime = record.readUInt32BE(20) === 0 && record.readUInt32BE(24) === 0
     if (mark === undefined && noTime) return damage('without a time')
     const filler = header.keyHigh === 0 && header.keyLow === 0

@@ -27,6 +27,11 @@ export class IndexLoader {
     this.#index = index
   }
 
+  /** Files that the index now holds. */
+  get liveCount(): number {
+    return this.#puts - this.#deletes
+  }
+
   get entries(): number {
     return this.#entries
   }

@@ -1,0 +1,385 @@
+/**
+ * One walk over one volume that is in use: every record that `.idx` speaks of is read and verified, and so are `.idx` itself
+ * by its sidecar, and the small files. It reads a quarter of a megabyte at a time, without blocking the thread, and holds
+ * the files only for that read. A compaction makes it begin again.
+ */
+import { crc32c } from '../base/checksum.ts'
+import { StoreError, toStoreError } from '../base/errors.ts'
+import { INDEX_BLOCK_BYTES, SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import { readFileWhole } from './disk.ts'
+import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
+import { decodeSums, ENTRIES_PER_BLOCK } from './index-sums.ts'
+import { LargeRecord } from './large-record.ts'
+import * as codec from './needle.ts'
+import { NeedleIndex } from './needle-index.ts'
+import { isFillerKey } from './publish.ts'
+import { RecordScanner } from './record-scanner.ts'
+import { decodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
+import type { ThreadContext } from './thread-context.ts'
+import { decodeVolumeInfo } from './volume-info.ts'
+import { EXTENSION, volumeBaseName } from './volume-paths.ts'
+import { STATE, type VolumeSlot, WORD } from './volume-table.ts'
+
+const WINDOW_BYTES = 256 * 1024
+const FIRST_RECORD_UNITS = SUPER_BLOCK_BYTES / 8
+
+/** What the scrub found damaged. */
+export interface ScrubDamage {
+  volumeId: number
+  collection: string
+  /** Extension of the file. */
+  file: string
+  /** Where in the file. */
+  offsetBytes: number
+  /** The record's, by `.idx`; undefined when no single record is meant. */
+  key: { keyHigh: number; keyLow: number } | undefined
+  /** The record's length in bytes; 0 when no single record is meant. */
+  lengthBytes: number
+  /** The key's present record: reads of it fail until it is repaired. */
+  live: boolean
+  reason: string
+}
+
+export interface ScrubCallbacks {
+  onDamage: (damage: ScrubDamage) => void
+  /** After so many records were verified; the caller notes how far the walk is. */
+  onProgress: (records: number, position: ScrubPosition) => void
+  /** Waits as long as so many bytes may take. Resolves to false when the scrub is to stop. */
+  pace: (bytes: number) => Promise<boolean>
+}
+
+/** Entries of `.idx` below this one are done, in this state of the files. */
+export interface ScrubPosition {
+  compactionRevision: number
+  idxEntries: number
+}
+
+export type ScrubEnd = 'done' | 'stopped' | 'gone'
+
+/** The generation that a walk began with is not there any more. */
+class FilesChanged extends Error {}
+
+export class VolumeScrub {
+  readonly #context: ThreadContext
+  readonly #slot: VolumeSlot
+  readonly #callbacks: ScrubCallbacks
+  readonly #index: NeedleIndex
+  readonly #incarnation: number
+  readonly #window = Buffer.allocUnsafeSlow(SMALL_RECORD_BYTES_MAX)
+  readonly #block = Buffer.allocUnsafeSlow(INDEX_BLOCK_BYTES)
+  #generation = 0
+  #windowAt = 0
+  #windowBytes = 0
+  /** CRC32C of the blocks of `.idx`, as far as the sidecar covers it, and how many entries that is. */
+  #sums: { checksums: number[]; entries: number } = { checksums: [], entries: 0 }
+  /** Behind the last record that a good block of `.idx` spoke of. */
+  #goodEndUnits = FIRST_RECORD_UNITS
+
+  constructor(context: ThreadContext, slot: VolumeSlot, callbacks: ScrubCallbacks) {
+    this.#context = context
+    this.#slot = slot
+    this.#callbacks = callbacks
+    this.#index = new NeedleIndex(context.arena, slot.indexWords)
+    this.#incarnation = slot.get(WORD.incarnation)
+  }
+
+  /** Walks from a position on, or from the start when that is of other files. Never throws for what the disk holds. */
+  async run(from: ScrubPosition | undefined): Promise<ScrubEnd> {
+    let start = from
+    for (;;) {
+      try {
+        return await this.#walk(start)
+      } catch (error) {
+        if (!(error instanceof FilesChanged)) throw error
+        if (!this.#isHere()) return 'gone'
+        start = undefined
+      }
+    }
+  }
+
+  #isHere(): boolean {
+    const { get } = { get: (word: number) => this.#slot.get(word) }
+    return get(WORD.state) === STATE.active && get(WORD.incarnation) === this.#incarnation
+  }
+
+  async #walk(from: ScrubPosition | undefined): Promise<ScrubEnd> {
+    if (!this.#isHere()) return 'gone'
+    this.#generation = this.#slot.generation
+    const compactionRevision = this.#slot.get(WORD.compactionRevision)
+    const resumes = from?.compactionRevision === compactionRevision
+    this.#windowBytes = 0
+    this.#goodEndUnits = FIRST_RECORD_UNITS
+    this.#sums = { checksums: [], entries: 0 }
+    this.#checkSmallFiles()
+    // What is written while the walk goes on waits for the next one.
+    const entriesEnd = this.#slot.get(WORD.idxEntries)
+    let done = resumes ? Math.min(from.idxEntries, entriesEnd) : 0
+    done -= done % ENTRIES_PER_BLOCK
+    while (done < entriesEnd) {
+      const end = Math.min(done + ENTRIES_PER_BLOCK, entriesEnd)
+      if (!(await this.#block256(done, end))) return 'stopped'
+      this.#callbacks.onProgress(end - done, { compactionRevision, idxEntries: end })
+      done = end
+    }
+    return 'done'
+  }
+
+  /** Runs a step with the files pinned. Throws `FilesChanged` when they are not those that the walk began with. */
+  async #pinned<T>(step: () => Promise<T>): Promise<T> {
+    const pin = this.#slot.pin()
+    try {
+      if (this.#slot.generation !== this.#generation || !this.#isHere()) throw new FilesChanged()
+      return await step()
+    } finally {
+      this.#slot.unpin(pin)
+    }
+  }
+
+  // The small files
+
+  #checkSmallFiles(): void {
+    const directory = this.#context.directories[this.#slot.get(WORD.directory)] as string
+    const base = volumeBaseName(this.#slot.collection, this.#slot.get(WORD.volumeId))
+    const read = (extension: string) => readFileWhole(this.#context.disk, `${directory}/${base}${extension}`)
+    this.#guarded(EXTENSION.cairn, () => {
+      const bytes = read(EXTENSION.cairn)
+      if (bytes === undefined) throw new StoreError('corrupt', 'missing')
+      if (decodeVolumeInfo(bytes) === undefined)
+        throw new StoreError('corrupt', 'it does not match its checksum')
+    })
+    this.#guarded(EXTENSION.sums, () => {
+      const bytes = read(EXTENSION.sums)
+      const sums = bytes === undefined ? undefined : decodeSums(bytes)
+      if (bytes === undefined) throw new StoreError('corrupt', 'missing')
+      if (sums === undefined) throw new StoreError('corrupt', 'it does not match its checksum')
+      if (sums.compactionRevision !== this.#slot.get(WORD.compactionRevision))
+        throw new StoreError('corrupt', 'it speaks of another .dat')
+      this.#sums = { checksums: sums.blockChecksums, entries: sums.checkpoints.at(-1)?.idxEntries ?? 0 }
+    })
+    this.#guarded(EXTENSION.dat, () => {
+      const bytes = Buffer.alloc(SUPER_BLOCK_BYTES)
+      this.#context.disk.readSync(this.#slot.get(WORD.datHandle), bytes, 0, bytes.length, 0)
+      const block = decodeSuperBlock(bytes, '')
+      const same =
+        block.ttl === this.#slot.get(WORD.ttl) &&
+        block.replicaPlacement === this.#slot.get(WORD.replicaPlacement) &&
+        block.compactionRevision === this.#slot.get(WORD.compactionRevision)
+      if (!same) throw new StoreError('corrupt', 'the super block is not what it was at the start')
+    })
+  }
+
+  #guarded(file: string, check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.#report({ file, offsetBytes: 0, reason: toStoreError(error).message })
+    }
+  }
+
+  #report(damage: Partial<ScrubDamage> & Pick<ScrubDamage, 'file' | 'offsetBytes' | 'reason'>): void {
+    this.#callbacks.onDamage({
+      volumeId: this.#slot.get(WORD.volumeId),
+      collection: this.#slot.collection,
+      key: undefined,
+      lengthBytes: 0,
+      live: false,
+      ...damage,
+    })
+  }
+
+  // Records
+
+  /** The records of one block of `.idx`. False when the scrub is to stop. */
+  async #block256(from: number, end: number): Promise<boolean> {
+    const bytes = this.#block.subarray(0, (end - from) * IDX_ENTRY_BYTES)
+    const isGood = await this.#pinned(() => this.#readBlock(bytes, from))
+    if (!isGood) return this.#chain(from, end)
+    const entries: IdxEntry[] = []
+    for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) entries.push(decodeIdxEntry(bytes, at))
+    entries.sort((a, b) => a.offsetUnits - b.offsetUnits)
+    for (let first = 0; first < entries.length; ) {
+      const count = this.#fitting(entries, first)
+      const group = entries.slice(first, first + count)
+      const read = await this.#pinned(() => this.#verifyGroup(group))
+      if (read === undefined || !(await this.#callbacks.pace(read))) return false
+      first += count
+    }
+    const last = entries.at(-1) as IdxEntry
+    this.#goodEndUnits = Math.max(this.#goodEndUnits, last.offsetUnits + lengthOf(last) / 8)
+    return true
+  }
+
+  /** Reads entries; false when the sidecar says that they are damaged, which is reported. */
+  async #readBlock(bytes: Buffer, from: number): Promise<boolean> {
+    const handle = this.#slot.get(WORD.idxHandle)
+    const offsetBytes = from * IDX_ENTRY_BYTES
+    const count = await this.#context.disk.read(handle, bytes, 0, bytes.length, offsetBytes).catch(() => -1)
+    const number = from / ENTRIES_PER_BLOCK
+    const coveredBytes = Math.min(ENTRIES_PER_BLOCK, Math.max(0, this.#sums.entries - from)) * IDX_ENTRY_BYTES
+    const isGood =
+      count === bytes.length &&
+      (coveredBytes === 0 || crc32c(bytes.subarray(0, coveredBytes)) === this.#sums.checksums[number])
+    if (!isGood)
+      this.#report({ file: EXTENSION.idx, offsetBytes, reason: 'a block does not match its checksum' })
+    return isGood
+  }
+
+  /** How many entries from `first` on one read can serve; a large record stands alone. */
+  #fitting(entries: IdxEntry[], first: number): number {
+    const start = (entries[first] as IdxEntry).offsetUnits * 8
+    let count = 0
+    for (let i = first; i < entries.length; i++) {
+      const entry = entries[i] as IdxEntry
+      if (entry.offsetUnits * 8 + lengthOf(entry) - start > WINDOW_BYTES) break
+      count++
+    }
+    return Math.max(1, count)
+  }
+
+  /** Verifies records that lie together. Resolves to the bytes read, or undefined when the scrub is to stop. */
+  async #verifyGroup(group: IdxEntry[]): Promise<number | undefined> {
+    const [first, last] = [group[0] as IdxEntry, group.at(-1) as IdxEntry]
+    if (lengthOf(first) > SMALL_RECORD_BYTES_MAX) return this.#verifyLarge(first)
+    const start = first.offsetUnits * 8
+    const wanted = last.offsetUnits * 8 + lengthOf(last) - start
+    const handle = this.#slot.get(WORD.datHandle)
+    try {
+      this.#windowBytes = await this.#context.disk.read(handle, this.#window, 0, wanted, start)
+      this.#windowAt = start
+    } catch (error) {
+      // Which of them the disk does not give is found one by one.
+      if (group.length > 1) return this.#verifySingly(group)
+      this.#reportRecord(first, toStoreError(error).message)
+      return wanted
+    }
+    for (const entry of group) if (!isPlaceless(entry)) this.#verify(entry)
+    return wanted
+  }
+
+  async #verifySingly(group: IdxEntry[]): Promise<number | undefined> {
+    let bytes = 0
+    for (const entry of group) bytes += (await this.#verifyGroup([entry])) ?? 0
+    return bytes
+  }
+
+  /** A record in the window. */
+  #verify(entry: IdxEntry): void {
+    const at = entry.offsetUnits * 8 - this.#windowAt
+    const record = this.#window.subarray(at, Math.min(at + lengthOf(entry), this.#windowBytes))
+    const reason = this.#faultOf(record, entry)
+    if (reason !== undefined) this.#reportRecord(entry, reason)
+  }
+
+  #faultOf(record: Buffer, entry: IdxEntry): string | undefined {
+    if (record.length < lengthOf(entry)) return 'damaged record: it is cut off'
+    const header = codec.decodeHeader(record)
+    const size = entry.sizeBytes === IDX_SIZE_DELETED ? 0 : entry.sizeBytes
+    if (header.keyHigh !== entry.keyHigh || header.keyLow !== entry.keyLow || header.sizeBytes !== size)
+      return 'damaged record: it has another key or size than the index says'
+    const seed = codec.recordSeed(this.#slot.get(WORD.fileSalt), entry.offsetUnits)
+    const isForeign = entry.offsetUnits < this.#slot.get(WORD.foreignUnits)
+    if (size === 0) {
+      const kind = codec.emptyRecordKind(record, seed)
+      const expected = entry.sizeBytes === IDX_SIZE_DELETED ? 'D' : 'E'
+      return kind === expected || (kind === undefined && isForeign)
+        ? undefined
+        : 'damaged record: its checksum does not match'
+    }
+    try {
+      const { hasTrailer } = codec.decodeWhole(record, seed)
+      return hasTrailer || isForeign || isFillerKey(entry) ? undefined : 'damaged record: its trailer is gone'
+    } catch (error) {
+      return toStoreError(error).message
+    }
+  }
+
+  /** A record above SMALL_RECORD_BYTES_MAX, piece by piece. */
+  async #verifyLarge(entry: IdxEntry): Promise<number | undefined> {
+    let damaged = false
+    const place = {
+      handle: this.#slot.get(WORD.datHandle),
+      offsetUnits: entry.offsetUnits,
+      lengthBytes: lengthOf(entry),
+      seed: codec.recordSeed(this.#slot.get(WORD.fileSalt), entry.offsetUnits),
+      onClose: () => undefined,
+      onDamage: () => {
+        damaged = true
+      },
+    }
+    try {
+      const large = await LargeRecord.open(this.#context.disk, place)
+      const { needle, hasTrailer } = large.fields
+      const isForeign = entry.offsetUnits < this.#slot.get(WORD.foreignUnits) || isFillerKey(entry)
+      if (!hasTrailer && !isForeign) throw new StoreError('corrupt', 'damaged record: its trailer is gone')
+      if (needle.keyHigh !== entry.keyHigh || needle.keyLow !== entry.keyLow)
+        throw new StoreError('corrupt', 'damaged record: it has another key')
+      if (large.fields.blockChecksumsOffset > 0) {
+        for await (const piece of large.read(0, needle.dataSizeBytes)) {
+          if (!(await this.#callbacks.pace(piece.length))) return undefined
+        }
+        return 0
+      }
+    } catch (error) {
+      this.#reportRecord(entry, toStoreError(error).message)
+      if (damaged) return 0
+    }
+    return lengthOf(entry)
+  }
+
+  #reportRecord(entry: IdxEntry, reason: string): void {
+    const { keyHigh, keyLow, offsetUnits } = entry
+    const known = this.#index.get(keyHigh, keyLow)
+    const live = known && !this.#index.deleted && this.#index.offsetUnits === offsetUnits
+    this.#report({
+      file: EXTENSION.dat,
+      offsetBytes: offsetUnits * 8,
+      key: { keyHigh, keyLow },
+      lengthBytes: lengthOf(entry),
+      live,
+      reason,
+    })
+  }
+
+  // Where the index cannot be believed
+
+  /**
+   * The records that a damaged block of `.idx` spoke of, found by going from record to record from where the last good block
+   * ended. Damage in a record there ends the chain: what is behind it waits until the index is made anew.
+   */
+  async #chain(from: number, end: number): Promise<boolean> {
+    const scanner = await this.#pinned(
+      async () =>
+        new RecordScanner(this.#context.disk, {
+          handle: this.#slot.get(WORD.datHandle),
+          fileSalt: this.#slot.get(WORD.fileSalt),
+          endBytes: this.#slot.lowWaterUnits() * 8,
+        }),
+    )
+    const endUnits = this.#slot.lowWaterUnits()
+    let at = this.#goodEndUnits
+    for (let entry = from; entry < end && at < endUnits; entry++) {
+      const scanned = await this.#pinned(async () => scanner.check(at))
+      if (!scanned.ok) {
+        this.#report({
+          file: EXTENSION.dat,
+          offsetBytes: at * 8,
+          reason: `damaged record, ${scanned.reason}`,
+        })
+        return true
+      }
+      at += scanned.record.lengthBytes / 8
+      this.#goodEndUnits = at
+      if (!(await this.#callbacks.pace(scanned.record.lengthBytes))) return false
+    }
+    return true
+  }
+}
+
+function lengthOf(entry: IdxEntry): number {
+  return codec.recordLength(entry.sizeBytes === IDX_SIZE_DELETED ? 0 : entry.sizeBytes)
+}
+
+/** SeaweedFS notes some deletions without a place. */
+function isPlaceless(entry: IdxEntry): boolean {
+  return entry.offsetUnits === 0
+}
