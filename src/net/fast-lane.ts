@@ -64,6 +64,13 @@ interface Head {
   bodyBytes: number
 }
 
+interface ArrivingBody {
+  head: Head
+  /** Of the body's length, and counted in the budget. */
+  body: Buffer
+  filledBytes: number
+}
+
 /** The lane of one server. */
 export class FastLane {
   readonly options: FastLaneOptions
@@ -95,12 +102,11 @@ export class FastLane {
 export class FastConnection {
   readonly #lane: FastLane
   readonly #socket: Socket
-  /** Bytes that were received and not used: of a body on its way, or of requests behind the one being answered. */
+  /** What was received behind the request that is being answered. */
   #pending: Buffer[] = []
   #pendingBytes = 0
-  /** The head whose body is on its way. */
-  #head: Head | undefined
-  #reservedBytes = 0
+  /** The request whose body is on its way. */
+  #arriving: ArrivingBody | undefined
   #isBusy = false
   #hasEnded = false
   /** Destroyed, handed over, or told to close: nothing more is read from it. */
@@ -125,47 +131,64 @@ export class FastConnection {
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#isGone) return
-    if (this.#isBusy || this.#head !== undefined || this.#pendingBytes > 0) {
+    if (this.#isBusy) {
       this.#pending.push(chunk)
       this.#pendingBytes += chunk.length
-      if (this.#isBusy) {
-        if (this.#pendingBytes > PIPELINED_BYTES_MAX) this.#socket.pause()
-        return
-      }
-      if (this.#head !== undefined && this.#pendingBytes < this.#head.bodyBytes) return
-      this.#work(this.#takePending())
-      return
+      if (this.#pendingBytes > PIPELINED_BYTES_MAX) this.#socket.pause()
+    } else if (this.#arriving !== undefined) {
+      this.#addToBody(this.#arriving, chunk)
+    } else {
+      this.#work(chunk)
     }
-    this.#work(chunk)
   }
 
   /** Answers the requests in `bytes`, one after another, until one needs time or more bytes. */
   #work(bytes: Buffer): void {
     let rest = bytes
-    while (rest.length > 0 || this.#head !== undefined) {
-      if (this.#head === undefined) {
-        const head = parseHead(rest)
-        if (head === undefined) {
-          this.#handOver(rest)
-          return
-        }
-        this.#head = head
-        rest = head.headBytes === rest.length ? EMPTY : rest.subarray(head.headBytes)
-      }
-      const head = this.#head
-      if (rest.length < head.bodyBytes) {
-        this.#awaitBody(rest)
+    while (rest.length > 0) {
+      const head = parseHead(rest)
+      if (head === undefined) {
+        this.#handOver(rest)
         return
       }
-      this.#head = undefined
-      this.#release()
-      const isAll = head.bodyBytes === rest.length
-      const body = isAll ? rest : rest.subarray(0, head.bodyBytes)
-      const next = isAll ? EMPTY : rest.subarray(head.bodyBytes)
-      const goesOn = this.#answer(head, body, next)
+      const end = head.headBytes + head.bodyBytes
+      if (rest.length < end) {
+        this.#awaitBody(head, rest.subarray(head.headBytes))
+        return
+      }
+      const body = head.bodyBytes === 0 ? EMPTY : rest.subarray(head.headBytes, end)
+      rest = end === rest.length ? EMPTY : rest.subarray(end)
+      const goesOn = this.#answer(head, body, rest)
       if (!goesOn) return
-      rest = next
     }
+  }
+
+  #awaitBody(head: Head, received: Buffer): void {
+    const { bodyBudget } = this.#lane.options
+    if (bodyBudget !== undefined && !bodyBudget.reserve(head.bodyBytes)) {
+      // Rare, and answered with care by the ordinary way.
+      this.#handOver(rejoin(head, received, EMPTY))
+      return
+    }
+    const body = Buffer.allocUnsafeSlow(head.bodyBytes)
+    this.#arriving = { head, body, filledBytes: received.copy(body) }
+  }
+
+  /** Copies what comes into its place: a list of many small chunks would take many times their memory. */
+  #addToBody(arriving: ArrivingBody, chunk: Buffer): void {
+    const { head, body } = arriving
+    const takenBytes = chunk.copy(body, arriving.filledBytes)
+    arriving.filledBytes += takenBytes
+    if (arriving.filledBytes < body.length) return
+    this.#dropArriving()
+    const next = takenBytes === chunk.length ? EMPTY : chunk.subarray(takenBytes)
+    if (this.#answer(head, body, next)) this.#work(next)
+  }
+
+  #dropArriving(): void {
+    if (this.#arriving === undefined) return
+    this.#lane.options.bodyBudget?.release(this.#arriving.body.length)
+    this.#arriving = undefined
   }
 
   /** True when the reply is out and the next request may be looked at now; otherwise `next` is taken care of. */
@@ -173,7 +196,6 @@ export class FastConnection {
     const { method, target, rawHeaders } = head
     const reply = this.#lane.options.answer({ method, target, rawHeaders, body })
     if (reply === undefined) {
-      // All bytes of this request, its body included, follow each other in the one buffer that they were cut from.
       this.#handOver(rejoin(head, body, next))
       return false
     }
@@ -265,28 +287,6 @@ export class FastConnection {
     this.#socket.end()
   }
 
-  #awaitBody(received: Buffer): void {
-    const { bodyBudget } = this.#lane.options
-    if (this.#reservedBytes === 0 && bodyBudget !== undefined) {
-      const bytes = this.#head!.bodyBytes
-      if (!bodyBudget.reserve(bytes)) {
-        // Rare, and answered with care by the ordinary way.
-        const head = this.#head!
-        this.#head = undefined
-        this.#handOver(rejoin(head, received, EMPTY))
-        return
-      }
-      this.#reservedBytes = bytes
-    }
-    this.#keep(received)
-  }
-
-  #release(): void {
-    if (this.#reservedBytes === 0) return
-    this.#lane.options.bodyBudget?.release(this.#reservedBytes)
-    this.#reservedBytes = 0
-  }
-
   #keep(bytes: Buffer): void {
     if (bytes.length === 0) return
     this.#pending.unshift(bytes)
@@ -303,6 +303,11 @@ export class FastConnection {
 
   #handOver(bytes: Buffer): void {
     assert(!this.#isBusy && this.#pendingBytes === 0, 'a connection is handed over between requests')
+    if (this.#hasEnded) {
+      // A stream that has ended takes no bytes back. Who pipelines, half-closes and asks for more than is simple must ask again.
+      this.#finish()
+      return
+    }
     this.#leave()
     this.#lane.options.handOver(this.#socket, bytes)
   }
@@ -310,7 +315,7 @@ export class FastConnection {
   /** This connection is no longer the lane's. */
   #leave(): void {
     this.#isGone = true
-    this.#release()
+    this.#dropArriving()
     this.#lane.connections.delete(this)
     const socket = this.#socket
     socket.off('data', this.#onData)
@@ -323,9 +328,9 @@ export class FastConnection {
   readonly #onEnd = (): void => {
     this.#hasEnded = true
     if (this.#isBusy) return
-    if (this.#head !== undefined && !this.#isGone) {
+    if (this.#arriving !== undefined && !this.#isGone) {
       const outcome = errorOutcome(400, 'the body was cut off')
-      this.#send(this.#head, outcome, { outcome, onSent: () => {} })
+      this.#send(this.#arriving.head, outcome, { outcome, onSent: () => {} })
     }
     this.#socket.end()
   }
@@ -336,18 +341,13 @@ export class FastConnection {
 
   readonly #onClose = (): void => {
     this.#isGone = true
-    this.#release()
+    this.#dropArriving()
     this.#pending = []
     this.#lane.connections.delete(this)
   }
 
   closeIfIdle(): void {
-    if (
-      !this.#isBusy &&
-      this.#head === undefined &&
-      this.#pendingBytes === 0 &&
-      this.#socket.writableLength === 0
-    ) {
+    if (!this.#isBusy && this.#arriving === undefined && this.#socket.writableLength === 0) {
       this.#socket.destroy()
     }
   }
@@ -366,7 +366,7 @@ export class FastConnection {
       this.#socket.destroy()
       return
     }
-    const isReceiving = this.#head !== undefined
+    const isReceiving = this.#arriving !== undefined
     if (!isReceiving && writableLength === 0) {
       this.#workSinceMs = 0
       return
@@ -444,7 +444,7 @@ function readHeaders(text: string, from: number, rawHeaders: string[]): number {
   return hosts === 1 ? bodyBytes : -1
 }
 
-/** The bytes of a request, as they were received, from its parsed head on. */
+/** The bytes of a request that was parsed already, and what came behind it. */
 function rejoin(head: Head, body: Buffer, next: Buffer): Buffer {
   const { method, target, rawHeaders } = head
   let text = `${method} ${target} HTTP/1.1\r\n`

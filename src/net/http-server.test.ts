@@ -423,6 +423,9 @@ describe('the fast lane', () => {
     const raw = new Raw(port)
     raw.socket.end(get('/later') + get('/fast/2'))
     assert.match(await raw.closed, /later 0;.*fast\/2 0;$/s)
+    const mixed = new Raw(port)
+    mixed.socket.end(get('/later') + get('/other'))
+    assert.match(await mixed.closed, /later 0;$/)
   })
 
   test('a failing reply cuts the connection and nothing else', async () => {

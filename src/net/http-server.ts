@@ -154,6 +154,7 @@ export class HttpServer {
       clock: this.#options.clock,
       onError: (error) => this.#options.onHandlerError?.(error),
       handOver(socket, bytes) {
+        socket.on('error', () => {})
         socket.pause()
         socket.unshift(bytes)
         for (const serve of serveFully) serve.call(server, socket)

@@ -66,6 +66,7 @@ const server = new VolumeServer({
   basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
   jwt: secrets.jwt,
   tls: secrets.tls,
+  logsRequests: data.log.level === 'debug',
   settings: data.settings,
 })
 
