@@ -184,6 +184,28 @@ test('a write in flight may be on the disk after a crash', () => {
   assert.ok(sizes.has(0) && sizes.has(2048) && sizes.size > 4)
 })
 
+test('after a kill all that returned is visible, and a power loss may still take it', () => {
+  const { disk, handle } = withFile()
+  write(disk, handle, B('durable'), 0)
+  disk.fdatasyncSync(handle)
+  write(disk, handle, B('visible'), 512)
+  disk.hold()
+  void disk.write(handle, B('lost'), 0, 4, 1024)
+  disk.renameSync('/d/a', '/d/b')
+  const after = disk.kill()
+  assert.equal(after.contents('/d/b').length, 519)
+  assert.deepEqual(after.list('/d'), ['b'])
+  const names = new Set<string>()
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const gone = after.crash(randomOf(seed))
+    const [name] = gone.list('/d')
+    names.add(`${name} ${gone.contents(`/d/${name}`).length}`)
+  }
+  assert.ok(names.has('a 7') && names.has('b 519'))
+  after.syncDirectorySync('/d')
+  assert.deepEqual(after.crash(randomOf(1)).list('/d'), ['b'])
+})
+
 test('a buffer changed while it is written is reported', async () => {
   const { disk, handle } = withFile()
   const bytes = B('stable')

@@ -95,7 +95,7 @@ export class SimDisk implements Disk {
   capacityBytes = Number.POSITIVE_INFINITY
   nowMs = 1_790_000_000_000
   readonly #random: Random
-  readonly #names = new SimNames()
+  #names = new SimNames()
   readonly #open = new Map<number, { file: SimFile; path: string; mode: OpenMode }>()
   readonly #rules: { rule: FaultRule; seen: number }[] = []
   readonly #held: { call: HeldCall; run: () => void }[] = []
@@ -185,6 +185,16 @@ export class SimDisk implements Disk {
     const names = this.#names.crash(random)
     for (const [path, node] of names) if (node !== 'directory') names.set(path, node.crash(plan))
     after.#names.adopt(names)
+    return after
+  }
+
+  /** The process is killed, the machine goes on: a new disk on which all that returned is visible, and not yet durable. */
+  kill(): SimDisk {
+    const after = new SimDisk(this.#random.u32())
+    after.capacityBytes = this.capacityBytes
+    after.nowMs = this.nowMs
+    after.#sequence = this.#sequence
+    after.#names = this.#names.copy((file) => file.kill())
     return after
   }
 

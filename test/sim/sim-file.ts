@@ -135,6 +135,14 @@ export class SimFile {
     return new SimFile(this.modifiedMs, content)
   }
 
+  /** The file as a new process finds it after a kill: all that returned is visible, and still not durable. */
+  kill(): SimFile {
+    const copy = new SimFile(this.modifiedMs, this.#durable.clone())
+    copy.#pending = this.#pending.filter((operation) => operation.kind === 'truncate' || !operation.inFlight)
+    copy.current = this.current.clone()
+    return copy
+  }
+
   /** Changes bytes behind the engine's back, on the disk and in the cache. */
   corrupt(change: (bytes: Buffer) => Buffer | undefined): void {
     const bytes = this.current.toBuffer()

@@ -5,10 +5,21 @@ import type { SimFile } from './sim-file.ts'
 
 export type SimNode = SimFile | 'directory'
 
+/** The node gets the name `add`, loses the name `remove`, or, renamed, both at once. */
 interface NameChange {
-  /** Directories of which a sync makes it durable. */
-  directories: string[]
-  apply(names: Map<string, SimNode>): void
+  node: SimNode
+  remove: string | undefined
+  add: string | undefined
+}
+
+function apply(names: Map<string, SimNode>, { node, remove, add }: NameChange): void {
+  if (remove !== undefined && names.get(remove) === node) names.delete(remove)
+  if (add !== undefined) names.set(add, node)
+}
+
+/** A sync of either directory makes the change durable. */
+function concerns({ remove, add }: NameChange, directory: string): boolean {
+  return [remove, add].some((path) => path !== undefined && dirname(path) === directory)
 }
 
 export function cleanPath(path: string): string {
@@ -38,7 +49,7 @@ export class SimNames {
 
   add(path: string, node: SimNode, call: string): void {
     if (this.current.get(dirname(path)) !== 'directory') throw errno('ENOENT', call, path)
-    this.#change([dirname(path)], (names) => names.set(path, node))
+    this.#change({ node, remove: undefined, add: path })
   }
 
   makeDirectories(path: string): void {
@@ -52,18 +63,13 @@ export class SimNames {
     const node = this.file(from, 'rename')
     if (this.current.get(dirname(to)) !== 'directory') throw errno('ENOENT', 'rename', to)
     if (this.current.get(to) === 'directory') throw errno('EISDIR', 'rename', to)
-    this.#change([...new Set([dirname(from), dirname(to)])], (names) => {
-      if (names.get(from) === node) names.delete(from)
-      names.set(to, node)
-    })
+    this.#change({ node, remove: from, add: to })
   }
 
   remove(path: string): void {
     if (!this.current.has(path)) return
     const node = this.file(path, 'rm')
-    this.#change([dirname(path)], (names) => {
-      if (names.get(path) === node) names.delete(path)
-    })
+    this.#change({ node, remove: path, add: undefined })
   }
 
   list(path: string): string[] {
@@ -77,7 +83,7 @@ export class SimNames {
     if (this.current.get(path) !== 'directory') throw errno('ENOENT', 'fsync', path)
     const rest: NameChange[] = []
     for (const change of this.#pending) {
-      if (change.directories.includes(path)) change.apply(this.#durable)
+      if (concerns(change, path)) apply(this.#durable, change)
       else rest.push(change)
     }
     this.#pending = rest
@@ -89,8 +95,26 @@ export class SimNames {
     const choice = random.below(3)
     const count =
       choice === 0 ? 0 : choice === 1 ? this.#pending.length : random.below(this.#pending.length + 1)
-    for (const change of this.#pending.slice(0, count)) change.apply(names)
+    for (const change of this.#pending.slice(0, count)) apply(names, change)
     return names
+  }
+
+  /** The same names with the same changes pending, over copies of the files. */
+  copy(copyOf: (file: SimFile) => SimFile): SimNames {
+    const copies = new Map<SimFile, SimFile>()
+    const nodeOf = (node: SimNode): SimNode => {
+      if (node === 'directory') return node
+      const copy = copies.get(node) ?? copyOf(node)
+      copies.set(node, copy)
+      return copy
+    }
+    const mapOf = (names: Map<string, SimNode>) =>
+      new Map([...names].map(([path, node]) => [path, nodeOf(node)]))
+    const copy = new SimNames()
+    copy.current = mapOf(this.current)
+    copy.#durable = mapOf(this.#durable)
+    copy.#pending = this.#pending.map((change) => ({ ...change, node: nodeOf(change.node) }))
+    return copy
   }
 
   /** Starts from these names, all durable. */
@@ -100,8 +124,8 @@ export class SimNames {
     this.#pending = []
   }
 
-  #change(directories: string[], apply: NameChange['apply']): void {
-    apply(this.current)
-    this.#pending.push({ directories, apply })
+  #change(change: NameChange): void {
+    apply(this.current, change)
+    this.#pending.push(change)
   }
 }

@@ -39,8 +39,9 @@ async function imagesOf(random: Random, options: PowerLossOptions): Promise<Imag
       call === undefined
         ? 'the end'
         : `${call.kind} ${call.path} ${call.length}@${call.position} (call ${call.number})`
+    // A killed process leaves more than a power loss does; its restart is where that is lost.
     images.push({
-      disk: disk.crash(random),
+      disk: random.below(4) === 0 ? disk.kill() : disk.crash(random),
       history: store.history.snapshot(),
       created,
       what: `power loss before ${before}`,
@@ -84,7 +85,11 @@ async function together(store: SimStore, random: Random, step: number): Promise<
     const options = { view: random.below(2) }
     running.push(store.write(20 + random.below(6), step * 10 + i, size, options))
     if (random.below(3) === 0) running.push(store.remove(20 + random.below(6), options))
+    if (random.below(3) === 0) running.push(store.writeUnsynced(30 + random.below(3), step * 10 + i, 900))
   }
+  const beside = random.below(4)
+  if (beside === 0) running.push(store.checkpoint())
+  if (beside === 1) running.push(store.compact())
   let left = true
   const done = Promise.all(running).then(() => (left = false))
   while (left) {

@@ -15,6 +15,8 @@ export interface EngineOptions {
   seed?: number
   volumeSizeLimitBytes?: number
   ballastBytes?: number
+  /** Part of a volume that must be garbage before the keeper compacts it by itself. Default: never. */
+  garbageThreshold?: number
   log?: Log
 }
 
@@ -43,7 +45,7 @@ export async function openEngine(disk: Disk, options: EngineOptions): Promise<En
     log: options.log ?? silentLog,
     volumeSizeLimitBytes: options.volumeSizeLimitBytes ?? VOLUME_SIZE_LIMIT_BYTES,
     volumesPerDirectoryMax: 8,
-    garbageThreshold: Number.POSITIVE_INFINITY,
+    garbageThreshold: options.garbageThreshold ?? Number.POSITIVE_INFINITY,
     ballastBytes: options.ballastBytes ?? 0,
   })
   keeper.open()

@@ -6,7 +6,7 @@ import { checkSeaweedVolume, type SeaweedVolume } from '../compat/seaweed-files.
 import type { SimDisk } from '../sim/sim-disk.ts'
 import { History, type KeyState } from './history.ts'
 import { collect, cookieOf, describe, fidOf, isSame, MIB, needleOf, type ReadNeedle } from './needles.ts'
-import { type Engine, openEngine } from './sim-engine.ts'
+import { type Engine, type EngineOptions, openEngine } from './sim-engine.ts'
 
 export const DIRECTORY = '/data'
 export const VOLUME = 1
@@ -49,9 +49,12 @@ export class SimStore {
     this.history = history
   }
 
-  static async open(disk: SimDisk, options: { history?: History; views?: number } = {}): Promise<SimStore> {
+  static async open(
+    disk: SimDisk,
+    options: { history?: History; views?: number } & Partial<EngineOptions> = {},
+  ): Promise<SimStore> {
     const store = new SimStore(disk, options.history ?? new History())
-    store.engine = await openEngine(disk, { directories: [DIRECTORY], views: options.views ?? 1 })
+    store.engine = await openEngine(disk, { directories: [DIRECTORY], views: 1, ...options })
     return store
   }
 
