@@ -133,3 +133,6 @@ export const ERROR_REPLY_BYTES_MAX = 64 * KIB
 export const JWT_LIFE_S = 10
 /** Last-Modified texts that a reader keeps. */
 export const DATE_CACHE_ENTRIES = 4096
+/** The scrub notes its position this often, and remembers at most so many damaged records that it has reported. */
+export const SCRUB_SAVE_PERIOD_MS = 60_000
+export const SCRUB_DAMAGE_NOTED_MAX = 100_000

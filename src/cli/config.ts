@@ -131,6 +131,18 @@ export const SETTINGS = {
     min: 0.01,
     max: 1,
   }),
+  scrubRateBytes: bytes({
+    doc: 'Bytes that the scrub, which looks for damage in the background, reads in a second. 0 turns it off.',
+    fallback: 8 * MIB,
+    min: 0,
+    max: TIB,
+  }),
+  scrubPeriodMs: duration({
+    doc: 'The scrub begins to read everything anew at the earliest so long after it began the time before.',
+    fallback: 7 * 86_400_000,
+    min: 0,
+    max: 366 * 86_400_000,
+  }),
   ballastBytes: bytes({
     doc: 'Room set aside in each directory, so that a full disk can still be compacted. 0 sets none aside.',
     fallback: 256 * MIB,

@@ -29,6 +29,8 @@ export const VOLUME_SETTINGS = [
   'bodyInFlightBytes',
   'volumeSizeLimitBytes',
   'garbageThreshold',
+  'scrubRateBytes',
+  'scrubPeriodMs',
   'ballastBytes',
   'indexMemoryBytes',
   'dataCenter',

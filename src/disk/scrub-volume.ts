@@ -98,8 +98,8 @@ export class VolumeScrub {
   }
 
   #isHere(): boolean {
-    const { get } = { get: (word: number) => this.#slot.get(word) }
-    return get(WORD.state) === STATE.active && get(WORD.incarnation) === this.#incarnation
+    const slot = this.#slot
+    return slot.get(WORD.state) === STATE.active && slot.get(WORD.incarnation) === this.#incarnation
   }
 
   async #walk(from: ScrubPosition | undefined): Promise<ScrubEnd> {
@@ -114,10 +114,11 @@ export class VolumeScrub {
     // What is written while the walk goes on waits for the next one.
     const entriesEnd = this.#slot.get(WORD.idxEntries)
     let done = resumes ? Math.min(from.idxEntries, entriesEnd) : 0
-    done -= done % ENTRIES_PER_BLOCK
+    // One block more, which says where the first record stands.
+    done = Math.max(0, done - (done % ENTRIES_PER_BLOCK) - ENTRIES_PER_BLOCK)
     while (done < entriesEnd) {
       const end = Math.min(done + ENTRIES_PER_BLOCK, entriesEnd)
-      if (!(await this.#block256(done, end))) return 'stopped'
+      if (!(await this.#scrubBlock(done, end))) return 'stopped'
       this.#callbacks.onProgress(end - done, { compactionRevision, idxEntries: end })
       done = end
     }
@@ -190,7 +191,7 @@ export class VolumeScrub {
   // Records
 
   /** The records of one block of `.idx`. False when the scrub is to stop. */
-  async #block256(from: number, end: number): Promise<boolean> {
+  async #scrubBlock(from: number, end: number): Promise<boolean> {
     const bytes = this.#block.subarray(0, (end - from) * IDX_ENTRY_BYTES)
     const isGood = await this.#pinned(() => this.#readBlock(bytes, from))
     if (!isGood) return this.#chain(from, end)
@@ -357,14 +358,21 @@ export class VolumeScrub {
     )
     const endUnits = this.#slot.lowWaterUnits()
     let at = this.#goodEndUnits
+    const header = Buffer.alloc(codec.HEADER_BYTES)
     for (let entry = from; entry < end && at < endUnits; entry++) {
-      const scanned = await this.#pinned(async () => scanner.check(at))
+      const scanned = await this.#pinned(async () => {
+        await this.#context.disk.read(this.#slot.get(WORD.datHandle), header, 0, header.length, at * 8)
+        // A large one would keep the thread busy.
+        const isLarge = codec.recordLength(header.readUInt32BE(12)) > SMALL_RECORD_BYTES_MAX
+        return isLarge ? undefined : scanner.check(at)
+      })
+      if (scanned === undefined) return true
       if (!scanned.ok) {
-        this.#report({
-          file: EXTENSION.dat,
-          offsetBytes: at * 8,
-          reason: `damaged record, ${scanned.reason}`,
-        })
+        // In SeaweedFS's part only the index can explain some delete markers.
+        if (at >= this.#slot.get(WORD.foreignUnits)) {
+          const reason = `damaged record, ${scanned.reason}`
+          this.#report({ file: EXTENSION.dat, offsetBytes: at * 8, reason })
+        }
         return true
       }
       at += scanned.record.lengthBytes / 8

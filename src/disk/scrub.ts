@@ -145,6 +145,7 @@ export class Scrubber {
     const volumeId = slot.get(WORD.volumeId)
     const from = this.#state.volumeId === volumeId ? this.#state.position : undefined
     this.#state.volumeId = volumeId
+    this.#state.position = from
     const scrub = new VolumeScrub(this.#context, slot, {
       onDamage: (damage) => this.#noteDamage(damage, slot.get(WORD.compactionRevision)),
       onProgress: (records, position) => this.#noteProgress(slot, records, position),

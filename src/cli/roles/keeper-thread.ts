@@ -9,6 +9,7 @@ import { ClusterClient } from '../../blobs/cluster-client.ts'
 import { HeartbeatSender } from '../../blobs/heartbeat.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { realDisk } from '../../disk/real-disk.ts'
+import { Scrubber } from '../../disk/scrub.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
 import { offerVolumeAdmin } from '../../disk/volume-admin-port.ts'
 import { VolumeKeeper } from '../../disk/volume-keeper.ts'
@@ -31,12 +32,18 @@ const keeper = new VolumeKeeper(context, {
   ballastBytes: data.ballastBytes,
 })
 const metrics = new VolumeMetrics(new VolumeCounters(data.counters, 0))
+const scrubber = new Scrubber(context, {
+  log,
+  rateBytesPerSecond: data.scrubRateBytes,
+  periodMs: data.scrubPeriodMs,
+})
 let heartbeats: HeartbeatSender | undefined
 
 const control: KeeperControl = {
   async open() {
     keeper.open()
     keeper.start()
+    scrubber.start()
   },
   async announce({ url, publicUrl }) {
     const { secrets, nodeId, dataCenter, rack, volumeSizeLimitBytes } = data
@@ -64,6 +71,7 @@ const control: KeeperControl = {
     await heartbeats?.stop()
   },
   async stop() {
+    await scrubber.stop()
     await keeper.stop()
   },
 }
@@ -71,6 +79,6 @@ const control: KeeperControl = {
 offerCalls(data.control, { ...control })
 const offer = {
   ...offerVolumeAdmin(keeper),
-  metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed),
+  metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed, scrubber.status),
 }
 for (const port of data.callers) offerCalls(port, offer)

@@ -1,6 +1,7 @@
 /** Metrics for Prometheus: what the roles count, as prom-client writes it. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { VolumeCounters } from '../../blobs/volume-counters.ts'
+import type { ScrubStatus } from '../../disk/scrub.ts'
 import type { StoreStatus } from '../../disk/volume-admin.ts'
 
 export interface MetricsPage {
@@ -43,6 +44,8 @@ export class VolumeMetrics {
   readonly #disk: Gauge<'directory' | 'what'>
   readonly #index: Gauge
   readonly #damage: Gauge
+  readonly #scrub: Counter<'what'>
+  readonly #scrubPosition: Gauge
 
   constructor(counters: VolumeCounters) {
     this.#counters = counters
@@ -90,11 +93,23 @@ export class VolumeMetrics {
       help: 'Damaged records that reads met since the start.',
       registers,
     })
+    this.#scrub = new Counter({
+      name: 'cairn_scrub_total',
+      help: 'What the scrub did since the start: records and bytes read, damage found, cycles ended.',
+      labelNames: ['what'],
+      registers,
+    })
+    this.#scrubPosition = new Gauge({
+      name: 'cairn_scrub_position',
+      help: 'How much of its present cycle the scrub has done, 0 to 1.',
+      registers,
+    })
   }
 
-  async page(status: StoreStatus, indexBytes: number): Promise<MetricsPage> {
+  async page(status: StoreStatus, indexBytes: number, scrub: ScrubStatus): Promise<MetricsPage> {
     this.#fillCounters()
     this.#fillVolumes(status)
+    this.#fillScrub(scrub)
     this.#index.set(indexBytes)
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() }
   }
@@ -112,6 +127,15 @@ export class VolumeMetrics {
     this.#replies.inc({ class: '5xx' }, totals.status5xx)
     this.#bytes.inc({ direction: 'received' }, totals.bytesReceived)
     this.#bytes.inc({ direction: 'sent' }, totals.bytesSent)
+  }
+
+  #fillScrub({ records, bytes, damaged, cycles, position }: ScrubStatus): void {
+    this.#scrub.reset()
+    this.#scrub.inc({ what: 'records' }, records)
+    this.#scrub.inc({ what: 'bytes' }, bytes)
+    this.#scrub.inc({ what: 'damaged' }, damaged)
+    this.#scrub.inc({ what: 'cycles' }, cycles)
+    this.#scrubPosition.set(position)
   }
 
   #fillVolumes(status: StoreStatus): void {

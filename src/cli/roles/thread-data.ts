@@ -23,6 +23,8 @@ export interface KeeperThreadData extends CommonThreadData {
   volumesPerDirectoryMax: number
   garbageThreshold: number
   ballastBytes: number
+  scrubRateBytes: number
+  scrubPeriodMs: number
   heartbeatMs: number
   dataCenter: string
   rack: string

@@ -102,6 +102,8 @@ class VolumeThreads {
         volumesPerDirectoryMax: config.maxVolumes,
         garbageThreshold: config.garbageThreshold,
         ballastBytes: config.ballastBytes,
+        scrubRateBytes: config.scrubRateBytes,
+        scrubPeriodMs: config.scrubPeriodMs,
         heartbeatMs: config.heartbeatMs,
         dataCenter: config.dataCenter,
         rack: config.rack,

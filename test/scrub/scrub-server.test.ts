@@ -1,0 +1,54 @@
+/** The scrub of a running server: what it finds is in the log once, and in the metrics. */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { readSeaweedVolume } from '../compat/seaweed-files.ts'
+import { startServer } from '../support/cairn-process.ts'
+import { temporaryDirectory } from '../support/real-store.ts'
+
+const WAIT_MS_MAX = 30_000
+
+async function scrubCount(volume: string, what: string): Promise<number> {
+  const page = await (await fetch(`http://${volume}/metrics`)).text()
+  return Number(new RegExp(`^cairn_scrub_total\\{what="${what}"\\} (\\d+)$`, 'm').exec(page)?.[1])
+}
+
+async function untilCount(volume: string, what: string, least: number): Promise<void> {
+  const endMs = systemClock.monotonicMs() + WAIT_MS_MAX
+  while ((await scrubCount(volume, what)) < least) {
+    assert.ok(systemClock.monotonicMs() < endMs, `${least} ${what}`)
+    await systemClock.sleep(100)
+  }
+}
+
+test('damage below a running server', async (t) => {
+  const { path, remove } = temporaryDirectory()
+  t.after(remove)
+  const server = await startServer(path, ['--scrub-period', '0s', '--scrub-rate', '1GiB'])
+  t.after(() => server.kill())
+  const body = new FormData()
+  body.append('file', new Blob(['x'.repeat(3000)]), 'x.bin')
+  const stored = await fetch(`http://${server.master}/submit`, { method: 'POST', body })
+  assert.equal(stored.status, 201)
+  const { fid } = (await stored.json()) as { fid: string }
+  await untilCount(server.volume, 'records', 1)
+  assert.equal(await scrubCount(server.volume, 'damaged'), 0)
+  const dat = join(path, `${fid.split(',')[0]}.dat`)
+  const bytes = readFileSync(dat)
+  bytes[readSeaweedVolume(bytes, undefined).records[0]!.offset + 1000]! ^= 4
+  writeFileSync(dat, bytes, { flag: 'r+' })
+  await untilCount(server.volume, 'damaged', 1)
+  const cycles = await scrubCount(server.volume, 'cycles')
+  await untilCount(server.volume, 'cycles', cycles + 2)
+  assert.equal(await scrubCount(server.volume, 'damaged'), 1)
+  const lines = server
+    .log()
+    .split('\n')
+    .filter((line) => line.includes('the scrub found damage'))
+  assert.equal(lines.length, 1)
+  assert.match(lines[0]!, /"live":true/)
+  await server.stop()
+  assert.ok(readdirSync(path).includes('scrub.json'))
+})

@@ -1,0 +1,191 @@
+/** The scrub finds every planted corruption in one cycle, and nothing where there is none. */
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { silentLog } from '../../src/base/log.ts'
+import type { Random } from '../../src/base/random.ts'
+import { Scrubber } from '../../src/disk/scrub.ts'
+import type { ScrubDamage } from '../../src/disk/scrub-volume.ts'
+import { WORD } from '../../src/disk/volume-table.ts'
+import { readSeaweedVolume, type SeaweedRecord } from '../compat/seaweed-files.ts'
+import { KIB, MIB } from '../support/needles.ts'
+import { RealStore, temporaryDirectory } from '../support/real-store.ts'
+import { seedsToRun, withSeed } from '../support/seeds.ts'
+
+const FAST = 100 * 1024 * MIB
+const HOUR_MS = 3_600_000
+const PLANTED = 200
+const WAIT_MS_MAX = 60_000
+
+async function until(done: () => boolean, what: string): Promise<void> {
+  const endMs = systemClock.monotonicMs() + WAIT_MS_MAX
+  while (!done()) {
+    assert.ok(systemClock.monotonicMs() < endMs, `waited too long: ${what}`)
+    await systemClock.sleep(5)
+  }
+}
+
+/** Runs one cycle to its end. */
+async function scrubOnce(store: RealStore): Promise<{ damages: ScrubDamage[]; records: number }> {
+  const damages: ScrubDamage[] = []
+  const scrubber = new Scrubber(store.context, {
+    log: silentLog,
+    rateBytesPerSecond: FAST,
+    periodMs: HOUR_MS,
+    onDamage: (damage) => damages.push(damage),
+  })
+  scrubber.start()
+  await until(() => scrubber.status.cycles > 0, 'a scrub cycle')
+  await scrubber.stop()
+  assert.equal(scrubber.status.damaged, damages.length)
+  return { damages, records: scrubber.status.records }
+}
+
+/** Two volumes with files of all sizes, overwritten and deleted ones, written in part before a restart. */
+async function fill(store: RealStore, random: Random, from: number, count: number): Promise<void> {
+  for (let key = from; key < from + count; key++) {
+    const id = 1 + random.below(2)
+    const sizes = [0, 1 + random.below(2000), 1 + random.below(2000), 64 * KIB + random.below(9 * KIB)]
+    await store.write(id, key, 1, sizes[random.below(sizes.length)]!)
+    if (random.below(10) === 0) await store.write(id, key, 2, 1 + random.below(500))
+    if (random.below(10) === 0) store.remove(id, key)
+  }
+  await store.write(1, from + count, 1, MIB + 300 * KIB)
+}
+
+/** The bytes of a record that say something: all but its padding, which only a record of size 0 uses. */
+function tellingBytes(record: SeaweedRecord): number {
+  return record.size === 0 ? 32 : 16 + record.size + 12
+}
+
+function flipBit(path: string, offset: number, random: Random): void {
+  const bytes = readFileSync(path)
+  bytes[offset]! ^= 1 << random.below(8)
+  writeFileSync(path, bytes)
+}
+
+for (const seed of seedsToRun(1)) {
+  test(`every planted flip is found, nothing else (seed ${seed})`, () =>
+    withSeed(seed, async (random) => {
+      const { path, remove } = temporaryDirectory()
+      try {
+        const first = new RealStore(path)
+        await first.create(1)
+        await first.create(2)
+        await fill(first, random, 1, 600)
+        await first.close()
+        const store = new RealStore(path)
+        await fill(store, random, 1000, 600)
+        assert.deepEqual((await scrubOnce(store)).damages, [], 'no false alarm')
+        // The flips happen below a running store.
+        const expected = new Set<string>()
+        for (const id of [1, 2]) {
+          const dat = join(path, `${id}.dat`)
+          const { records } = readSeaweedVolume(readFileSync(dat), undefined)
+          const bytes = readFileSync(dat)
+          const chosen = new Set<SeaweedRecord>()
+          while (chosen.size < PLANTED / 2) chosen.add(records[random.below(records.length)]!)
+          for (const record of chosen) {
+            bytes[record.offset + random.below(tellingBytes(record))]! ^= 1 << random.below(8)
+            expected.add(`${id}/${record.offset}`)
+          }
+          writeFileSync(dat, bytes, { flag: 'r+' })
+        }
+        // The first scrub noted that its cycle is done: this one begins anew.
+        writeFileSync(join(path, 'scrub.json'), '')
+        const { damages } = await scrubOnce(store)
+        const found = damages.map(({ volumeId, offsetBytes }) => `${volumeId}/${offsetBytes}`)
+        assert.equal(found.length, new Set(found).size, 'each is reported once')
+        assert.deepEqual(found.sort(), [...expected].sort())
+        await store.close()
+      } finally {
+        remove()
+      }
+    }))
+}
+
+test('damage of the index and of the small files', async (t) => {
+  const { path, remove } = temporaryDirectory()
+  t.after(remove)
+  const first = new RealStore(path)
+  await first.create(1)
+  for (let key = 1; key <= 600; key++) await first.write(1, key, 1, 100)
+  await first.close()
+  const store = new RealStore(path)
+  await withSeed(7, async (random) => {
+    flipBit(join(path, '1.idx'), 300 * 16 + 5, random)
+    flipBit(join(path, '1.cairn'), 20, random)
+    flipBit(join(path, '1.dat'), 2, random)
+    const { records } = readSeaweedVolume(readFileSync(join(path, '1.dat')), undefined)
+    flipBit(join(path, '1.dat'), records[290]!.offset + 30, random)
+    const { damages } = await scrubOnce(store)
+    const found = damages.map(({ file, offsetBytes }) => `${file} ${offsetBytes}`).sort()
+    assert.deepEqual(found, ['.cairn 0', '.dat 0', `.dat ${records[290]!.offset}`, `.idx ${256 * 16}`].sort())
+  })
+  await store.close()
+})
+
+test('the position outlives a restart, and a slow scrub stops at once', async (t) => {
+  const { path, remove } = temporaryDirectory()
+  t.after(remove)
+  const store = new RealStore(path)
+  await store.create(1)
+  await store.create(2)
+  for (let key = 1; key <= 2000; key++) await store.write(1, key, 1, 1000)
+  for (let key = 1; key <= 100; key++) await store.write(2, key, 1, 1000)
+  const options = { log: silentLog, periodMs: HOUR_MS }
+  const slow = new Scrubber(store.context, { ...options, rateBytesPerSecond: 2 * MIB })
+  slow.start()
+  await until(() => slow.status.records >= 1000, 'half of it')
+  await slow.stop()
+  const before = slow.status
+  assert.equal(before.cycles, 0)
+  assert.ok(before.records < 2000 && before.position > 0 && before.position < 1)
+  const next = new Scrubber(store.context, { ...options, rateBytesPerSecond: FAST })
+  next.start()
+  await until(() => next.status.cycles > 0, 'the rest')
+  await next.stop()
+  const { records } = next.status
+  assert.ok(
+    records >= 2100 - before.records && records <= 2100 - before.records + 512,
+    `${records} more records`,
+  )
+  // The cycle is done: one more process reads nothing before the period is over.
+  const idle = new Scrubber(store.context, { ...options, rateBytesPerSecond: FAST })
+  idle.start()
+  await systemClock.sleep(20)
+  await idle.stop()
+  assert.equal(idle.status.bytes, 0)
+  await store.close()
+})
+
+test('a compaction or a removal under the scrub', async (t) => {
+  const { path, remove } = temporaryDirectory()
+  t.after(remove)
+  const store = new RealStore(path)
+  await store.create(1)
+  await store.create(2)
+  for (let key = 1; key <= 3000; key++) await store.write(1 + (key % 2), key, 1, 1000)
+  for (let key = 1; key <= 1000; key++) store.remove(1 + (key % 2), key)
+  const damages: ScrubDamage[] = []
+  const scrubber = new Scrubber(store.context, {
+    log: silentLog,
+    rateBytesPerSecond: 8 * MIB,
+    periodMs: HOUR_MS,
+    onDamage: (damage) => damages.push(damage),
+  })
+  scrubber.start()
+  await until(() => scrubber.status.records > 0, 'the start')
+  await store.keeper.compactVolume(1, 0)
+  await until(() => scrubber.status.records >= 1000 + 256, 'the compacted volume')
+  await store.keeper.deleteVolume(2)
+  await until(() => scrubber.status.cycles > 0, 'a cycle')
+  await scrubber.stop()
+  assert.deepEqual(damages, [])
+  const [slot] = store.volumes.list().map((volume) => volume.slot)
+  assert.equal(slot!.get(WORD.pins0) + slot!.get(WORD.pins1), 0, 'nothing stays pinned')
+  assert.equal(existsSync(join(path, 'scrub.json')), true)
+  await store.close()
+})
