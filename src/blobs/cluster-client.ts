@@ -1,15 +1,24 @@
 /** Sends signed messages to another process of the cluster and reads its reply. */
 import { StoreError } from '../base/errors.ts'
 import { CLUSTER_MESSAGE_BYTES_MAX } from '../base/limits.ts'
-import type { HttpClient } from '../net/http-client.ts'
+import type { HttpClient, HttpReply } from '../net/http-client.ts'
 import type { ClusterAuth } from './cluster-auth.ts'
-import { errorOfReply, Fields } from './cluster-wire.ts'
+import { errorOfReply, Fields, PIECE_CHECKSUM_HEADER } from './cluster-wire.ts'
 
 export interface ClusterClientOptions {
   http: HttpClient
   auth: ClusterAuth
   /** What the cluster's servers speak. */
   scheme: 'http' | 'https'
+}
+
+export interface ClusterCall {
+  hostPort: string
+  path: string
+  message: object
+  timeoutMs: number
+  /** Default CLUSTER_MESSAGE_BYTES_MAX. */
+  replyBytesMax?: number
 }
 
 export class ClusterClient {
@@ -23,7 +32,24 @@ export class ClusterClient {
    * POSTs a message to `hostPort` and returns the fields of the reply.
    * Throws the peer's own error as a StoreError, or `timeout`, `unavailable`, `io_error` when there is no reply.
    */
-  async post(call: { hostPort: string; path: string; message: object; timeoutMs: number }): Promise<Fields> {
+  async post(call: ClusterCall): Promise<Fields> {
+    return new Fields(await this.postForJson(call), 'reply')
+  }
+
+  /** As `post`, for replies that only go on to people. */
+  async postForJson(call: ClusterCall): Promise<unknown> {
+    const { bytes } = await this.#send(call)
+    return parseJson(bytes, call.hostPort)
+  }
+
+  /** As `post`, for a reply that is bytes with their checksum. `checksum` is NaN when the peer sent none. */
+  async postForBytes(call: ClusterCall): Promise<{ bytes: Buffer; checksum: number }> {
+    const { bytes, reply } = await this.#send(call)
+    const checksum = reply.headers[PIECE_CHECKSUM_HEADER]
+    return { bytes, checksum: Number.parseInt(typeof checksum === 'string' ? checksum : '', 16) }
+  }
+
+  async #send(call: ClusterCall): Promise<{ bytes: Buffer; reply: HttpReply }> {
     const { http, auth, scheme } = this.#options
     const body = Buffer.from(JSON.stringify(call.message))
     if (body.length > CLUSTER_MESSAGE_BYTES_MAX)
@@ -38,9 +64,9 @@ export class ClusterClient {
       body,
       timeoutMs: call.timeoutMs,
     })
-    const bytes = await reply.bytes(CLUSTER_MESSAGE_BYTES_MAX)
+    const bytes = await reply.bytes(call.replyBytesMax ?? CLUSTER_MESSAGE_BYTES_MAX)
     if (reply.status !== 200) throw errorOfReply(reply.status, bytes, call.hostPort)
-    return new Fields(parseJson(bytes, call.hostPort), 'reply')
+    return { bytes, reply }
   }
 }
 

@@ -4,14 +4,22 @@
  * refused, and so that a fenced master's calls can be refused once there are several.
  */
 import { ERROR_CODES, type ErrorCode, StoreError } from '../base/errors.ts'
-import { VOLUMES_PER_SERVER_MAX } from '../base/limits.ts'
+import { VOLUME_PIECE_BYTES_MAX, VOLUME_SIZE_BYTES_MAX, VOLUMES_PER_SERVER_MAX } from '../base/limits.ts'
 import type { DirectoryInfo, NewVolume, VolumeInfo } from '../disk/volume-admin.ts'
+import { COPIED_FILES, type CopiedFile, type HeldVolume } from '../disk/volume-copies.ts'
+import { VOLUME_COUNTERS, type VolumeTraffic } from './volume-counters.ts'
 
 export const PROTOCOL_VERSION = 1
 /** Always 1 until masters elect a leader. */
 export const EPOCH = 1
 export const HEARTBEAT_PATH = '/cluster/heartbeat'
 export const VOLUME_ADMIN_PATH = '/admin/volume/'
+/** Where a volume is, for servers: clients ask `/dir/lookup`. */
+export const CLUSTER_LOOKUP_PATH = '/cluster/lookup'
+/** What an administrator asks of a master. */
+export const CLUSTER_ADMIN_PATH = '/cluster/admin/'
+/** CRC32C of the piece in a reply to `read`, 8 hex digits. */
+export const PIECE_CHECKSUM_HEADER = 'x-cairn-crc32c'
 
 export interface Envelope {
   protocolVersion: number
@@ -39,6 +47,8 @@ export interface Heartbeat extends Envelope {
   volumeSizeLimitBytes: number
   /** The node stops now: take it out at once. */
   leaving: boolean
+  /** What it has done since its start. */
+  traffic?: VolumeTraffic
   directories: DirectoryInfo[]
   volumes: VolumeInfo[]
 }
@@ -54,6 +64,28 @@ export interface VolumeAdminRequests {
   delete: { id: number }
   compact: { id: number; garbageThreshold: number }
   readonly: { id: number; readOnly: boolean }
+  /** Closes a volume for a move, and replies `volume`, a HeldVolume; or gives the move up. */
+  hold: { id: number; moving: boolean }
+  /** Replies `volume` of a held one. */
+  describe: { id: number }
+  /** Replies bytes. */
+  read: VolumePiece
+  /** Copies a held volume from another server, and verifies it. Replies `bytes`, `records`, `recordsDamaged`. */
+  fetch: { id: number; source: string; sourceNodeId: string }
+  /** Opens what was fetched, held. Replies `volume`. */
+  adopt: { id: number }
+  /** Forgets what was fetched. */
+  drop: { id: number }
+  /** Removes a held volume that was adopted elsewhere, if it is still as described. */
+  handover: { volume: HeldVolume }
+}
+
+export interface VolumePiece {
+  id: number
+  file: CopiedFile
+  compactionRevision: number
+  offset: number
+  lengthBytes: number
 }
 
 export type VolumeAdminOperation = keyof VolumeAdminRequests
@@ -128,9 +160,15 @@ export function parseHeartbeat(body: Buffer): Heartbeat {
     rack: fields.text('rack'),
     volumeSizeLimitBytes: fields.number('volumeSizeLimitBytes', Number.MAX_SAFE_INTEGER),
     leaving: fields.flag('leaving'),
+    traffic: fields.has('traffic') ? parseTraffic(fields.object('traffic')) : undefined,
     directories: fields.list('directories', DIRECTORIES_MAX).map(parseDirectory),
     volumes: fields.list('volumes', VOLUMES_PER_SERVER_MAX).map(parseVolume),
   }
+}
+
+function parseTraffic(fields: Fields): VolumeTraffic {
+  const counts = VOLUME_COUNTERS.map((name) => [name, fields.number(name, Number.MAX_SAFE_INTEGER)])
+  return Object.fromEntries(counts) as VolumeTraffic
 }
 
 function parseDirectory(fields: Fields): DirectoryInfo {
@@ -156,6 +194,7 @@ function parseVolume(fields: Fields): VolumeInfo {
     deleteCount: fields.number('deleteCount', Number.MAX_SAFE_INTEGER),
     deletedBytes: fields.number('deletedBytes', Number.MAX_SAFE_INTEGER),
     readOnly: fields.flag('readOnly'),
+    moving: fields.has('moving') && fields.flag('moving'),
     full: fields.flag('full'),
     failed: fields.flag('failed'),
     diskFull: fields.flag('diskFull'),
@@ -182,6 +221,7 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
     nodeId: fields.uuid('nodeId'),
     toNodeId,
   }
+  const idOnly = () => ({ id: fields.number('id', U32_MAX) })
   const read: { [Name in VolumeAdminOperation]: () => VolumeAdminRequests[Name] } = {
     create: () => {
       const volume = fields.object('volume')
@@ -194,11 +234,54 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
         },
       }
     },
-    delete: () => ({ id: fields.number('id', U32_MAX) }),
+    delete: idOnly,
     compact: () => ({ id: fields.number('id', U32_MAX), garbageThreshold: fields.share('garbageThreshold') }),
     readonly: () => ({ id: fields.number('id', U32_MAX), readOnly: fields.flag('readOnly') }),
+    hold: () => ({ id: fields.number('id', U32_MAX), moving: fields.flag('moving') }),
+    describe: idOnly,
+    read: () => parsePiece(fields),
+    fetch: () => ({
+      id: fields.number('id', U32_MAX),
+      source: fields.hostPort('source'),
+      sourceNodeId: fields.uuid('sourceNodeId'),
+    }),
+    adopt: idOnly,
+    drop: idOnly,
+    handover: () => ({ volume: parseHeldVolume(fields.object('volume')) }),
   }
   return { ...envelope, ...read[operation]() } as VolumeAdminRequest<O>
+}
+
+function parsePiece(fields: Fields): VolumePiece {
+  return {
+    id: fields.number('id', U32_MAX),
+    file: parseCopiedFile(fields),
+    compactionRevision: fields.number('compactionRevision', 0xffff),
+    offset: fields.number('offset', VOLUME_SIZE_BYTES_MAX),
+    lengthBytes: fields.number('lengthBytes', VOLUME_PIECE_BYTES_MAX),
+  }
+}
+
+function parseCopiedFile(fields: Fields): CopiedFile {
+  const name = fields.text('file')
+  const file = COPIED_FILES.find((each) => each === name)
+  if (file === undefined) throw new StoreError('bad_request', 'the message has no valid file')
+  return file
+}
+
+/** Throws `bad_request`. */
+export function parseHeldVolume(fields: Fields): HeldVolume {
+  return {
+    id: fields.number('id', U32_MAX),
+    collection: fields.text('collection'),
+    compactionRevision: fields.number('compactionRevision', 0xffff),
+    appendNsHigh: fields.number('appendNsHigh', U32_MAX),
+    appendNsLow: fields.number('appendNsLow', U32_MAX),
+    files: fields.list('files', COPIED_FILES.length).map((each) => ({
+      file: parseCopiedFile(each),
+      sizeBytes: each.number('sizeBytes', VOLUME_SIZE_BYTES_MAX),
+    })),
+  }
 }
 
 /** The StoreError that an error reply stands for. */
@@ -226,6 +309,10 @@ export class Fields {
     }
     this.#values = value as Record<string, unknown>
     this.#what = what
+  }
+
+  has(name: string): boolean {
+    return this.#values[name] !== undefined
   }
 
   /** A whole number from 0 to `max`. */

@@ -11,6 +11,7 @@ import { type Disk, readFileWhole, replaceFileDurably } from '../disk/disk.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
 import type { ClusterClient } from './cluster-client.ts'
 import { EPOCH, HEARTBEAT_PATH, type Heartbeat, PROTOCOL_VERSION } from './cluster-wire.ts'
+import type { VolumeTraffic } from './volume-counters.ts'
 
 /** What a node says of itself; the same for its whole run. */
 export interface NodeIdentity {
@@ -31,6 +32,8 @@ export interface HeartbeatSenderOptions {
   periodMs: number
   client: ClusterClient
   admin: Pick<VolumeAdmin, 'status'>
+  /** What the node has done since its start, for status pages. */
+  traffic?: () => VolumeTraffic
   clock: Clock
   random: Random
   log: Log
@@ -132,7 +135,7 @@ export class HeartbeatSender {
   }
 
   async #message(leaving: boolean): Promise<Heartbeat> {
-    const { identity, admin, periodMs } = this.#options
+    const { identity, admin, traffic, periodMs } = this.#options
     // Numbered before the state is read: a later number never carries an older state.
     const sequence = ++this.#sequence
     const { directories, volumes } = await admin.status()
@@ -144,6 +147,7 @@ export class HeartbeatSender {
       periodMs,
       leaving,
       ...identity,
+      traffic: traffic?.(),
       directories,
       volumes,
     }

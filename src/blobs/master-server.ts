@@ -31,17 +31,22 @@ import type { ClusterAuth } from './cluster-auth.ts'
 import { ClusterClient } from './cluster-client.ts'
 import { CLUSTER_STATUS } from './cluster-status.ts'
 import {
+  type Envelope,
   EPOCH,
   HEARTBEAT_PATH,
   type HeartbeatReply,
   PROTOCOL_VERSION,
   parseHeartbeat,
+  parseMessage,
 } from './cluster-wire.ts'
+import { answerSigned, isSignedPath } from './master/admin.ts'
 import { Master } from './master/master.ts'
 import { assignRequest, Params } from './master/params.ts'
 import { answer, failed, hasRoute, methodNotAllowed, type RouteContext, writeToken } from './master/routes.ts'
+import { MasterStatusPage } from './master/status-page.ts'
 import { submit } from './master/submit.ts'
 import type { MasterState } from './master-state.ts'
+import { isStatusPagePath } from './status-shell.ts'
 
 export interface MasterServerOptions {
   /** UUID of this process, from `loadNodeId` on its data directory. */
@@ -91,6 +96,7 @@ export class MasterServer {
   readonly #common: CommonHeaders
   readonly #context: RouteContext
   readonly #refusals = new Map<string, number>()
+  readonly #statusPage = new MasterStatusPage()
 
   constructor(options: MasterServerOptions) {
     const { nodeId, state, auth, http, clock, random, log, scheme = 'http', version } = options
@@ -162,9 +168,12 @@ export class MasterServer {
     const { path, query } = target
     const method = request.method ?? 'GET'
     const pretty = (query?.get('pretty') ?? '') !== ''
-    if (path === HEARTBEAT_PATH) return await this.#takeHeartbeat(request, response)
+    if (path === HEARTBEAT_PATH || isSignedPath(path))
+      return await this.#answerSigned(request, response, path)
     try {
       await this.#checkUser(request.headers.authorization, path)
+      if ((method === 'GET' || method === 'HEAD') && isStatusPagePath(path))
+        return this.#statusPage.answer(this.#context, request.rawHeaders, pretty)
       if (path === '/submit') return await this.#submit(request, response, target)
       const form = method === 'POST' || method === 'PUT' ? await readForm(request, response) : undefined
       // Growth and compaction may take longer than a silent connection is let live.
@@ -260,22 +269,32 @@ export class MasterServer {
     }
   }
 
-  async #takeHeartbeat(request: IncomingMessage, response: ServerResponse): Promise<Outcome> {
-    const { auth, nodeId, state } = this.#options
+  /** Calls of the cluster's own: verified by their signature, the head before a byte of the body is read. */
+  async #answerSigned(request: IncomingMessage, response: ServerResponse, path: string): Promise<Outcome> {
+    const { auth, nodeId } = this.#options
     try {
-      if (request.method !== 'POST') throw new StoreError('bad_request', 'heartbeats are POSTs')
+      if (request.method !== 'POST') throw new StoreError('bad_request', 'cluster calls are POSTs')
       const head = { method: 'POST', path: request.url ?? '' }
       const checkBody = auth.verifyHead(head, request.headers.authorization)
       const { bytes } = await readBody(request, response, { bytesMax: CLUSTER_MESSAGE_BYTES_MAX })
       checkBody(bytes)
-      await this.master.takeHeartbeat(parseHeartbeat(bytes))
-      const reply = { protocolVersion: PROTOCOL_VERSION, nodeId, epoch: EPOCH, clusterId: state.clusterId }
-      return jsonOutcome(200, reply satisfies HeartbeatReply)
+      const envelope = { protocolVersion: PROTOCOL_VERSION, nodeId, epoch: EPOCH }
+      if (path === HEARTBEAT_PATH)
+        return jsonOutcome(200, { ...envelope, ...(await this.#takeHeartbeat(bytes)) })
+      // A compaction or a move may take longer than a silent connection is let live.
+      request.socket.setTimeout(0)
+      const result = await answerSigned(this.#context, path, parseMessage(bytes))
+      return jsonOutcome(200, { ...envelope, ...result })
     } catch (error) {
       const { code, message } = toStoreError(error)
-      this.#logRefusal(request.socket.remoteAddress ?? '', message, code)
+      if (path === HEARTBEAT_PATH) this.#logRefusal(request.socket.remoteAddress ?? '', message, code)
       return jsonOutcome(CLUSTER_STATUS[code], { error: message, code })
     }
+  }
+
+  async #takeHeartbeat(body: Buffer): Promise<Omit<HeartbeatReply, keyof Envelope>> {
+    await this.master.takeHeartbeat(parseHeartbeat(body))
+    return { clusterId: this.#options.state.clusterId }
   }
 
   /** Once a minute for each sender and reason: a wrong secret comes again every second. */

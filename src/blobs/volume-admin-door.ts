@@ -1,25 +1,39 @@
 /**
- * The volume server's side of the master's calls `/admin/volume/{create,delete,compact,readonly}`:
- * who asks is verified, then the keeper does it. The HTTP server only carries the bytes.
+ * The volume server's side of the cluster's calls `/admin/volume/…`: who asks is verified, then the keeper does it. The
+ * HTTP server only carries the bytes. A process has one such door, beside its keeper: it remembers which messages came.
  */
 import { StoreError, toStoreError } from '../base/errors.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
+import type { VolumeCopies } from '../disk/volume-copies.ts'
 import type { ClusterAuth, ClusterMessage } from './cluster-auth.ts'
 import { CLUSTER_STATUS } from './cluster-status.ts'
 import {
   EPOCH,
   type ErrorReply,
+  PIECE_CHECKSUM_HEADER,
   PROTOCOL_VERSION,
   parseVolumeAdminRequest,
   VOLUME_ADMIN_PATH,
   type VolumeAdminOperation,
+  type VolumeAdminRequest,
 } from './cluster-wire.ts'
+import type { VolumeFetch } from './volume-fetch.ts'
 
 export interface VolumeAdminDoor {
   auth: ClusterAuth
   admin: VolumeAdmin
   /** Of this volume server. */
   nodeId: string
+  /** For moves. */
+  copies?: VolumeCopies
+  fetch?: VolumeFetch
+}
+
+export interface VolumeAdminReply {
+  status: number
+  /** Name, value, …; without one the body is JSON. */
+  headers?: string[]
+  body: string | Uint8Array
 }
 
 /** True for the paths that `answerVolumeAdmin` answers, query aside. */
@@ -27,16 +41,17 @@ export function isVolumeAdminPath(path: string): boolean {
   return path.startsWith(VOLUME_ADMIN_PATH)
 }
 
-/** Verifies and does one call. The reply's body is JSON; nothing is thrown for what the caller or the disk did. */
+/** Verifies and does one call. Nothing is thrown for what the caller or the disk did. */
 export async function answerVolumeAdmin(
   door: VolumeAdminDoor,
   message: ClusterMessage,
   authorization: string | undefined,
-): Promise<{ status: number; body: string }> {
+): Promise<VolumeAdminReply> {
   try {
     const operation = operationOf(message)
     door.auth.verify(message, authorization)
-    const result = await run(door, operation, message.body)
+    if (operation === 'read') return await readPiece(door, message.body)
+    const result = await OPERATIONS[operation](door, message.body)
     const reply = { protocolVersion: PROTOCOL_VERSION, nodeId: door.nodeId, epoch: EPOCH, ...result }
     return { status: 200, body: JSON.stringify(reply) }
   } catch (error) {
@@ -50,30 +65,78 @@ export async function answerVolumeAdmin(
 
 function operationOf(message: ClusterMessage): VolumeAdminOperation {
   const name = message.path.slice(VOLUME_ADMIN_PATH.length)
-  if (name !== 'create' && name !== 'delete' && name !== 'compact' && name !== 'readonly') {
+  if (name !== 'read' && !Object.hasOwn(OPERATIONS, name))
     throw new StoreError('not_found', 'no such cluster call')
-  }
   if (message.method !== 'POST') throw new StoreError('bad_request', 'cluster calls are POSTs')
-  return name
+  return name as VolumeAdminOperation
 }
 
-async function run(door: VolumeAdminDoor, operation: VolumeAdminOperation, body: Buffer): Promise<object> {
-  const { admin, nodeId } = door
-  switch (operation) {
-    case 'create':
-      await admin.createVolume(parseVolumeAdminRequest('create', body, nodeId).volume)
-      return {}
-    case 'delete':
-      await admin.deleteVolume(parseVolumeAdminRequest('delete', body, nodeId).id)
-      return {}
-    case 'readonly': {
-      const { id, readOnly } = parseVolumeAdminRequest('readonly', body, nodeId)
-      await admin.setReadOnly(id, readOnly)
-      return {}
-    }
-    case 'compact': {
-      const { id, garbageThreshold } = parseVolumeAdminRequest('compact', body, nodeId)
-      return await admin.compactVolume(id, garbageThreshold)
-    }
+type Operation = (door: VolumeAdminDoor, body: Buffer) => Promise<object>
+
+const OPERATIONS: Record<Exclude<VolumeAdminOperation, 'read'>, Operation> = {
+  async create(door, body) {
+    await door.admin.createVolume(parse('create', door, body).volume)
+    return {}
+  },
+  async delete(door, body) {
+    await door.admin.deleteVolume(parse('delete', door, body).id)
+    return {}
+  },
+  async readonly(door, body) {
+    const { id, readOnly } = parse('readonly', door, body)
+    await door.admin.setReadOnly(id, readOnly)
+    return {}
+  },
+  async compact(door, body) {
+    const { id, garbageThreshold } = parse('compact', door, body)
+    return await door.admin.compactVolume(id, garbageThreshold)
+  },
+  async hold(door, body) {
+    const { id, moving } = parse('hold', door, body)
+    if (moving) return { volume: await copiesOf(door).hold(id) }
+    copiesOf(door).release(id)
+    return {}
+  },
+  async describe(door, body) {
+    return { volume: copiesOf(door).describe(parse('describe', door, body).id) }
+  },
+  async fetch(door, body) {
+    const request = parse('fetch', door, body)
+    if (door.fetch === undefined) throw new StoreError('unsupported', 'this server copies no volumes')
+    return await door.fetch.run(request)
+  },
+  async adopt(door, body) {
+    return { volume: copiesOf(door).adopt(parse('adopt', door, body).id) }
+  },
+  async drop(door, body) {
+    copiesOf(door).drop(parse('drop', door, body).id)
+    return {}
+  },
+  async handover(door, body) {
+    await copiesOf(door).handOver(parse('handover', door, body).volume)
+    return {}
+  },
+}
+
+async function readPiece(door: VolumeAdminDoor, body: Buffer): Promise<VolumeAdminReply> {
+  const { bytes, checksum } = await copiesOf(door).read(parse('read', door, body))
+  const hex = checksum.toString(16).padStart(8, '0')
+  return {
+    status: 200,
+    headers: ['Content-Type', 'application/octet-stream', PIECE_CHECKSUM_HEADER, hex],
+    body: bytes,
   }
+}
+
+function parse<O extends VolumeAdminOperation>(
+  operation: O,
+  door: VolumeAdminDoor,
+  body: Buffer,
+): VolumeAdminRequest<O> {
+  return parseVolumeAdminRequest(operation, body, door.nodeId)
+}
+
+function copiesOf({ copies }: VolumeAdminDoor): VolumeCopies {
+  if (copies === undefined) throw new StoreError('unsupported', 'this server copies no volumes')
+  return copies
 }

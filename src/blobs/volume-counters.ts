@@ -19,6 +19,8 @@ export const VOLUME_COUNTERS = [
 ] as const
 
 export type VolumeCounter = (typeof VOLUME_COUNTERS)[number]
+/** Sums since the start. */
+export type VolumeTraffic = Record<VolumeCounter, number>
 const COUNT = VOLUME_COUNTERS.length
 
 export class VolumeCounters {

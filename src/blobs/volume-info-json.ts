@@ -31,3 +31,14 @@ export function volumeInfoJson(info: VolumeInfo, diskId: number): object {
     ReadOnly: info.readOnly || info.failed,
   }
 }
+
+/** Whether a volume takes files, in one word for people. */
+export type VolumeState = 'writable' | 'full' | 'read only' | 'moving' | 'disk full' | 'failed'
+
+export function volumeState(info: VolumeInfo): VolumeState {
+  if (info.failed) return 'failed'
+  if (info.moving) return 'moving'
+  if (info.readOnly) return 'read only'
+  if (info.full) return 'full'
+  return info.diskFull ? 'disk full' : 'writable'
+}

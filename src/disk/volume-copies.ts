@@ -71,6 +71,9 @@ interface Staged {
   directory: string
   handles: Map<CopiedFile, number>
   verified: boolean
+  /** Calls that use the handles now. A handle that is closed under them could become another file's. */
+  users: number
+  dropped: boolean
 }
 
 const STAGED_SUFFIX = '.arriving'
@@ -225,7 +228,14 @@ export class VolumeCopies {
     this.drop(volume.id)
     const { disk } = this.#host
     const directory = this.#pickDirectory(volume.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
-    const staged: Staged = { volume, directory, handles: new Map(), verified: false }
+    const staged: Staged = {
+      volume,
+      directory,
+      handles: new Map(),
+      verified: false,
+      users: 0,
+      dropped: false,
+    }
     this.#staged.set(volume.id, staged)
     try {
       for (const { file } of volume.files) staged.handles.set(file, disk.open(stagedPath(staged, file), 'w+'))
@@ -254,15 +264,25 @@ export class VolumeCopies {
     id: number,
     piece: { file: CopiedFile; offset: number; bytes: Buffer; checksum: number },
   ): Promise<void> {
-    const handle = this.#stagedOf(id).handles.get(piece.file)
+    const staged = this.#stagedOf(id)
+    const handle = staged.handles.get(piece.file)
     if (handle === undefined)
       throw new StoreError('not_found', `no ${piece.file} of volume ${id} is expected`)
     if (crc32c(piece.bytes) !== piece.checksum)
       throw new StoreError('corrupt', `a piece of volume ${id} changed on its way`)
+    const { bytes, offset } = piece
+    await this.#using(staged, () => this.#host.disk.write(handle, bytes, 0, bytes.length, offset))
+  }
+
+  async #using<T>(staged: Staged, run: () => Promise<T>): Promise<T> {
+    staged.users++
     try {
-      await this.#host.disk.write(handle, piece.bytes, 0, piece.bytes.length, piece.offset)
+      return await run()
     } catch (error) {
       throw toStoreError(error)
+    } finally {
+      staged.users--
+      if (staged.dropped) this.#closeStaged(staged)
     }
   }
 
@@ -279,7 +299,7 @@ export class VolumeCopies {
   async verify(id: number): Promise<Verified> {
     const staged = this.#stagedOf(id)
     const { disk } = this.#host
-    try {
+    return await this.#using(staged, async () => {
       for (const { file, sizeBytes } of staged.volume.files) {
         const handle = staged.handles.get(file)
         assert(handle !== undefined, 'every file is staged')
@@ -289,9 +309,7 @@ export class VolumeCopies {
       const verified = await this.#verifyRecords(staged)
       staged.verified = true
       return verified
-    } catch (error) {
-      throw toStoreError(error)
-    }
+    })
   }
 
   async #verifyRecords(staged: Staged): Promise<Verified> {
@@ -319,8 +337,7 @@ export class VolumeCopies {
       if (at * 8 < turnEnd) continue
       turnEnd = at * 8 + VERIFY_TURN_BYTES
       await clock.sleep(0)
-      if (this.#staged.get(staged.volume.id) !== staged)
-        throw new StoreError('conflict', 'the copy was given up')
+      if (staged.dropped) throw new StoreError('conflict', 'the copy was given up')
     }
     return verified
   }
@@ -339,7 +356,8 @@ export class VolumeCopies {
       }
     }
     const staged = this.#stagedOf(id)
-    if (!staged.verified) throw new StoreError('conflict', `the copy of volume ${id} is not verified yet`)
+    if (!staged.verified || staged.users > 0)
+      throw new StoreError('conflict', `the copy of volume ${id} is not verified yet`)
     this.#host.assertUnknown(id)
     const { disk, directories } = this.#host
     const { collection } = staged.volume
@@ -364,7 +382,8 @@ export class VolumeCopies {
     return this.describe(id)
   }
 
-  #closeStaged({ handles }: Staged): void {
+  #closeStaged({ handles, users }: Staged): void {
+    if (users > 0) return
     for (const [file, handle] of handles) {
       if (handle !== -1) this.#host.disk.close(handle)
       handles.set(file, -1)
@@ -375,7 +394,10 @@ export class VolumeCopies {
   drop(id: number): void {
     const staged = this.#staged.get(id)
     this.#staged.delete(id)
-    if (staged !== undefined) this.#closeStaged(staged)
+    if (staged !== undefined) {
+      staged.dropped = true
+      this.#closeStaged(staged)
+    }
     this.#removeStagedFiles((name) => idOfStaged(name) === id)
   }
 

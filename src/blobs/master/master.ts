@@ -13,6 +13,7 @@ import { KeySequence } from './key-sequence.ts'
 import { Topology } from './topology.ts'
 import { Vacuum } from './vacuum.ts'
 import { VolumeCalls } from './volume-calls.ts'
+import { VolumeMover } from './volume-move.ts'
 import { WarmUp } from './warm-up.ts'
 
 export interface MasterOptions {
@@ -38,9 +39,10 @@ export class Master {
   readonly growth: VolumeGrowth
   readonly assigner: Assigner
   readonly vacuum: Vacuum
+  readonly mover: VolumeMover
   readonly #options: MasterOptions
   readonly #keys: KeySequence
-  readonly #calls: VolumeCalls
+  readonly calls: VolumeCalls
   readonly #warmUp: WarmUp
   #stops: (() => void)[] = []
 
@@ -49,14 +51,14 @@ export class Master {
     this.#options = options
     this.topology = new Topology(clock)
     this.#keys = new KeySequence(state)
-    this.#calls = new VolumeCalls(client, options.nodeId)
-    const { topology } = this
-    const calls = this.#calls
+    this.calls = new VolumeCalls(client, options.nodeId)
+    const { topology, calls } = this
     this.growth = new VolumeGrowth({ topology, state, calls, random, log })
     this.vacuum = new Vacuum({ topology, calls, log })
     const { knownNodeIds, fresh } = state
     this.#warmUp = new WarmUp({ clock, knownNodeIds, fresh, periodMs: heartbeatPeriodMs })
     const warmingUp = () => this.unknowing()
+    this.mover = new VolumeMover({ topology, calls, log, unknowing: warmingUp })
     this.assigner = new Assigner({
       topology,
       growth: this.growth,
@@ -144,7 +146,7 @@ export class Master {
       for (let next = volumes.pop(); next !== undefined; next = volumes.pop()) {
         const { node, info } = next
         try {
-          await this.#deleteVolume(node, info.id)
+          await this.deleteVolume(node, info.id)
         } catch (error) {
           failures.push(toStoreError(error))
         }
@@ -156,9 +158,10 @@ export class Master {
     }
   }
 
-  async #deleteVolume(node: Parameters<VolumeCalls['delete']>[0], id: number): Promise<void> {
+  /** Deletes a volume of one node; that it is gone already is no error. Throws what the node answers. */
+  async deleteVolume(node: Parameters<VolumeCalls['delete']>[0], id: number): Promise<void> {
     try {
-      await this.#calls.delete(node, id)
+      await this.calls.delete(node, id)
     } catch (error) {
       // Already gone is what was asked for.
       if (!(error instanceof StoreError) || error.code !== 'volume_not_found') throw error

@@ -9,6 +9,7 @@ import { DISK_FREE_BYTES_MIN, HEARTBEAT_PERIODS_MISSED_MAX, NODES_MAX } from '..
 import type { DirectoryInfo, NewVolume, VolumeInfo } from '../../disk/volume-admin.ts'
 import type { Heartbeat } from '../cluster-wire.ts'
 import { KEY_ASSIGNED_END } from '../master-state.ts'
+import { TrafficWindow } from './traffic-window.ts'
 
 /** A class of volumes that may stand in for each other. */
 export interface Layout {
@@ -53,6 +54,7 @@ export interface TopologyNode {
   made: Map<number, number>
   /** Boots before this one: their messages come too late. */
   pastBootIds: string[]
+  traffic: TrafficWindow
 }
 
 export type HeartbeatEffect = 'joined' | 'updated' | 'late' | 'left'
@@ -71,8 +73,8 @@ export class Topology {
   readonly #clock: Clock
   readonly #nodes = new Map<string, TopologyNode>()
   readonly #locations = new Map<number, TopologyNode[]>()
-  /** Volumes deleted by the master; until when a heartbeat that still has them is not believed, monotonic. */
-  readonly #gone = new Map<number, number>()
+  /** Volumes that nodes have deleted for the master, by `goneKey`; until when a heartbeat that still has them is not believed, monotonic. */
+  readonly #gone = new Map<string, number>()
   #candidates: Map<string, Candidate[]> | undefined
   #lastExpireMs: number
   #generation = 0
@@ -126,6 +128,7 @@ export class Topology {
     const movedOrNew = known === undefined || placeOf(node) !== placeOf(withDefaults(heartbeat))
     const { nodeId: _, volumes, ...rest } = withDefaults(heartbeat)
     Object.assign(node, pickNodeFields(rest), { lastSeenMs: this.#clock.monotonicMs() })
+    if (heartbeat.traffic !== undefined) node.traffic.note(node.lastSeenMs, heartbeat.traffic)
     this.#takeVolumes(node, volumes, movedOrNew)
     return known === undefined ? 'joined' : 'updated'
   }
@@ -161,7 +164,7 @@ export class Topology {
     const writableBefore = writableIds(before, node)
     node.volumes = new Map()
     for (const info of reported) {
-      if ((this.#gone.get(info.id) ?? 0) > now) continue
+      if ((this.#gone.get(goneKey(node, info.id)) ?? 0) > now) continue
       node.volumes.set(info.id, info)
       node.made.delete(info.id)
       this.#noteMaxima(info)
@@ -297,12 +300,29 @@ export class Topology {
   /** A node has deleted a volume that the master asked it to. */
   volumeGone(node: TopologyNode, volumeId: number): void {
     if (this.#gone.size < GONE_MAX) {
-      this.#gone.set(volumeId, this.#clock.monotonicMs() + STALE_PERIODS * node.periodMs)
+      this.#gone.set(goneKey(node, volumeId), this.#clock.monotonicMs() + STALE_PERIODS * node.periodMs)
     }
     node.made.delete(volumeId)
     if (!node.volumes.delete(volumeId)) return
     this.#removeLocation(volumeId, node)
     this.#changed()
+  }
+
+  /** A node has opened a volume that came from another one, which has it still. Nobody writes to either. */
+  volumeArrived(node: TopologyNode, volumeId: number, from: TopologyNode): void {
+    const info = from.volumes.get(volumeId)
+    if (this.#nodes.get(node.nodeId) !== node || node.volumes.has(volumeId) || info === undefined) return
+    this.#gone.delete(goneKey(node, volumeId))
+    node.made.set(volumeId, this.#clock.monotonicMs() + STALE_PERIODS * node.periodMs)
+    node.volumes.set(volumeId, { ...info, directory: '', readOnly: true, moving: true })
+    this.#addLocation(volumeId, node)
+  }
+
+  /** The node with that `host:port`, for servers or clients, or that id. */
+  findNode(name: string): TopologyNode | undefined {
+    return [...this.#nodes.values()].find(
+      (node) => node.url === name || node.publicUrl === name || node.nodeId === name,
+    )
   }
 
   #addLocation(volumeId: number, node: TopologyNode): void {
@@ -323,6 +343,10 @@ export class Topology {
     this.#generation += 1
     this.#candidates = undefined
   }
+}
+
+function goneKey(node: TopologyNode, volumeId: number): string {
+  return `${volumeId} ${node.nodeId}`
 }
 
 export function layoutKey(layout: Layout): string {
@@ -401,6 +425,7 @@ function newNode(nodeId: string): TopologyNode {
     creating: 0,
     made: new Map(),
     pastBootIds: [],
+    traffic: new TrafficWindow(),
   }
 }
 

@@ -1,0 +1,92 @@
+/** What an administrator asks of a master, and what servers ask it for: calls signed with the cluster's secret. */
+import { StoreError } from '../../base/errors.ts'
+import { CLUSTER_ADMIN_PATH, CLUSTER_LOOKUP_PATH, type Fields } from '../cluster-wire.ts'
+import type { Master } from './master.ts'
+import { clusterOverview, type OverviewContext } from './overview.ts'
+import type { TopologyNode } from './topology.ts'
+
+const VOLUME_ID_MAX = 0xffffffff
+
+/** Whether a path is one of these calls. */
+export function isSignedPath(path: string): boolean {
+  return path === CLUSTER_LOOKUP_PATH || path.startsWith(CLUSTER_ADMIN_PATH)
+}
+
+/** The reply of a call that was verified. Throws `not_found`, `bad_request`, and what the call itself meets. */
+export async function answerSigned(context: OverviewContext, path: string, fields: Fields): Promise<object> {
+  const { master } = context
+  if (path === CLUSTER_LOOKUP_PATH) return lookup(master, fields)
+  switch (path.slice(CLUSTER_ADMIN_PATH.length)) {
+    case 'status':
+      return clusterOverview(context)
+    case 'vacuum':
+      return await vacuum(master, fields)
+    case 'readonly':
+      return await setReadOnly(master, fields)
+    case 'delete':
+      return await remove(master, fields)
+    case 'move':
+      return await master.mover.move(fields.number('id', VOLUME_ID_MAX), fields.text('to'))
+    default:
+      throw new StoreError('not_found', 'no such cluster call')
+  }
+}
+
+function lookup(master: Master, fields: Fields): object {
+  const nodes = master.topology.lookup(fields.number('id', VOLUME_ID_MAX))
+  const reason = nodes.length === 0 ? master.unknowing() : undefined
+  if (reason !== undefined) throw new StoreError('unavailable', reason)
+  return { locations: nodes.map(({ url, publicUrl }) => ({ url, publicUrl })) }
+}
+
+async function vacuum(master: Master, fields: Fields): Promise<object> {
+  const garbageThreshold = fields.share('garbageThreshold')
+  const { id, node } = oneHolder(master, fields)
+  return { node: node.url, ...(await master.calls.compact(node, id, garbageThreshold)) }
+}
+
+async function setReadOnly(master: Master, fields: Fields): Promise<object> {
+  const readOnly = fields.flag('readOnly')
+  const { id, node, copies } = oneHolder(master, fields)
+  if (!readOnly) {
+    if (master.mover.isMoving(id)) throw new StoreError('conflict', `volume ${id} is being moved`)
+    if (copies > 1)
+      throw new StoreError('conflict', `volume ${id} is on ${copies} servers: delete one, or finish its move`)
+    // A move that was cut off: the administrator decides that this copy is the one.
+    if (node.volumes.get(id)?.moving) await master.calls.release(node, id)
+  }
+  await master.calls.setReadOnly(node, id, readOnly)
+  return { node: node.url }
+}
+
+async function remove(master: Master, fields: Fields): Promise<object> {
+  const { id, node } = oneHolder(master, fields)
+  const files = node.volumes.get(id)!
+  const live = files.fileCount - files.deleteCount
+  if (master.mover.isMoving(id)) throw new StoreError('conflict', `volume ${id} is being moved`)
+  if (live > 0 && !fields.flag('force'))
+    throw new StoreError('conflict', `volume ${id} on ${node.url} holds ${live} files: --force deletes them`)
+  await master.deleteVolume(node, id)
+  return { node: node.url, files: live }
+}
+
+/** The volume's server: the one that is named, or the only one. */
+function oneHolder(master: Master, fields: Fields): { id: number; node: TopologyNode; copies: number } {
+  const [id, name] = [fields.number('id', VOLUME_ID_MAX), fields.text('node')]
+  const holders = master.topology.lookup(id)
+  const named =
+    name === '' ? holders : holders.filter((node) => [node.url, node.publicUrl, node.nodeId].includes(name))
+  if (named.length === 0) {
+    const reason = master.unknowing()
+    if (reason !== undefined) throw new StoreError('unavailable', reason)
+    throw new StoreError(
+      'volume_not_found',
+      `volume ${id} not found${name === '' ? '' : ` on ${name.slice(0, 256)}`}`,
+    )
+  }
+  if (named.length > 1) {
+    const urls = named.map((node) => node.url).join(' and ')
+    throw new StoreError('conflict', `volume ${id} is on ${urls}: say which with --node`)
+  }
+  return { id, node: named[0]!, copies: holders.length }
+}
