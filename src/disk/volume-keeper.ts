@@ -276,12 +276,16 @@ export class VolumeKeeper implements VolumeAdmin {
     this.#changed()
   }
 
-  /** A volume that could not be opened, or a file of one, is never made over. Throws `volume_exists`. */
+  /** A volume that could not be opened, or a file of one, is never made over. Throws `volume_exists`, `io_error`. */
   #assertUnknown(id: number): void {
     let known = this.#volumes.has(id) || this.#unopened.has(id)
     for (const { path, failed } of this.#directories) {
       if (known || failed) continue
-      known = this.#context.disk.list(path).some((name) => parseDatName(name)?.volumeId === id)
+      try {
+        known = this.#context.disk.list(path).some((name) => parseDatName(name)?.volumeId === id)
+      } catch (error) {
+        throw toStoreError(error)
+      }
     }
     if (known) throw new StoreError('volume_exists', `volume ${id} is here already`)
   }
@@ -396,12 +400,12 @@ export class VolumeKeeper implements VolumeAdmin {
     const { slot } = kept
     const volume = slot.get(WORD.volumeId)
     const directory = this.#directories[slot.get(WORD.directory)] as KeptDirectory
-    const missing = this.#bytesMissing(kept)
-    if (missing > (directory.ballast?.bytes ?? 0)) {
-      throw new StoreError('disk_full', `volume ${volume} has no room to be compacted`)
-    }
-    if (missing > 0) directory.ballast?.release(missing)
     try {
+      const missing = this.#bytesMissing(kept)
+      if (missing > (directory.ballast?.bytes ?? 0)) {
+        throw new StoreError('disk_full', `volume ${volume} has no room to be compacted`)
+      }
+      if (missing > 0) directory.ballast?.release(missing)
       const result = await compactVolume(this.#context, { slot, salt: kept.info.salt }, () => this.#breathe())
       kept.sums = result.sums
       const { sums: _, ...figures } = result

@@ -92,6 +92,8 @@ export class SimDisk implements Disk {
   readonly log: Call[] = []
   /** Called before each call; a test may take a crash image here. */
   beforeCall: ((call: Call) => void) | undefined
+  /** Handles closed while an asynchronous call on them was under way: on a real disk that call may meet another file. */
+  readonly misuses: string[] = []
   capacityBytes = Number.POSITIVE_INFINITY
   nowMs = 1_790_000_000_000
   readonly #random: Random
@@ -280,7 +282,7 @@ export class SimDisk implements Disk {
 
   read(handle: number, into: Buffer, intoOffset: number, length: number, position: number): Promise<number> {
     const { file, path } = this.#entry(handle, 'read')
-    return this.#later({ kind: 'read', path, position, length }, () => {
+    return this.#later(handle, { kind: 'read', path, position, length }, () => {
       this.#call('read', path, position, length)
       return file.current.read(into, intoOffset, length, position)
     })
@@ -300,7 +302,7 @@ export class SimDisk implements Disk {
     const { file, path } = this.#writable(handle)
     const bytes = copyOf(from, fromOffset, length)
     const write = file.beginWrite(++this.#sequence, bytes, position)
-    return this.#later({ kind: 'write', path, position, length }, () => {
+    return this.#later(handle, { kind: 'write', path, position, length }, () => {
       if (!bytes.equals(from.subarray(fromOffset, fromOffset + length))) {
         throw new Error(`the buffer of a write to ${path} was changed while it was being written`)
       }
@@ -315,7 +317,9 @@ export class SimDisk implements Disk {
   fdatasync(handle: number): Promise<void> {
     const { file, path } = this.#entry(handle, 'fdatasync')
     const covered = this.#sequence
-    return this.#later({ kind: 'sync', path, position: 0, length: 0 }, () => this.#sync(file, path, covered))
+    return this.#later(handle, { kind: 'sync', path, position: 0, length: 0 }, () =>
+      this.#sync(file, path, covered),
+    )
   }
 
   fdatasyncSync(handle: number): void {
@@ -429,9 +433,10 @@ export class SimDisk implements Disk {
     return kept
   }
 
-  #later<T>(call: HeldCall, run: () => T): Promise<T> {
+  #later<T>(handle: number, call: HeldCall, run: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const settle = () => {
+        if (!this.#open.has(handle)) this.misuses.push(`${call.path} was closed during a ${call.kind}`)
         try {
           resolve(run())
         } catch (error) {

@@ -15,6 +15,7 @@ export interface EngineOptions {
   seed?: number
   volumeSizeLimitBytes?: number
   ballastBytes?: number
+  indexBytesMax?: number
   /** Part of a volume that must be garbage before the keeper compacts it by itself. Default: never. */
   garbageThreshold?: number
   log?: Log
@@ -37,7 +38,7 @@ export async function openEngine(disk: Disk, options: EngineOptions): Promise<En
   const clock = options.clock ?? new SimClock()
   const shared = createSharedVolumes({
     directories: options.directories,
-    indexBytesMax: INDEX_BYTES_MAX,
+    indexBytesMax: options.indexBytesMax ?? INDEX_BYTES_MAX,
     volumesMax: 8,
   })
   const keeper = new VolumeKeeper(createThreadContext(shared, disk, clock), {

@@ -142,8 +142,12 @@ export class SimStore {
     }
   }
 
-  stop(): Promise<void> {
-    return this.engine.stop()
+  async stop(): Promise<void> {
+    await this.engine.stop()
+    // What readers still held when a compaction ended is closed a little later.
+    this.engine.clock.advance(1000)
+    assert.deepEqual(this.disk.misuses, [])
+    assert.deepEqual(this.disk.openHandles, [], 'all files are closed')
   }
 }
 
