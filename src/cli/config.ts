@@ -7,6 +7,7 @@
 import * as limits from '../base/limits.ts'
 import { CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../base/log.ts'
+import { READ_MODES } from '../base/read-mode.ts'
 import { bytes, choice, decimal, duration, flag, integer, list, type Setting, text } from './setting.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -100,6 +101,12 @@ export const SETTINGS = {
       'When a write is acknowledged. `batch`: once it is on disk, with one fdatasync for all writers that wait. ' +
       '`always`: the same with a sync of its own. `none`: before it is on disk; a power loss can lose it.',
     fallback: 'batch',
+  }),
+  readMode: choice(READ_MODES, {
+    doc:
+      'Reads of files that another volume server has: `proxy` fetches them from there, `redirect` sends the client there, ' +
+      '`local` says that they are missing.',
+    fallback: 'proxy',
   }),
   volumeSizeLimitBytes: bytes({
     doc: 'A volume takes no new files above this size.',
@@ -270,7 +277,7 @@ export const SETTINGS = {
     short: 'r',
   }),
   output: text({
-    doc: 'File to write the one download to; `-` is standard output.',
+    doc: 'File to write to: the one download, or the tar of an export. `-` is standard output.',
     fallback: '',
     placeholder: 'FILE',
     short: 'o',
@@ -280,6 +287,16 @@ export const SETTINGS = {
     fallback: '.',
     placeholder: 'DIR',
   }),
+  nameFormat: text({
+    doc: 'Names in the tar, from {{.Id}}, {{.Name}}, {{.Ext}}, {{.Mime}} and {{.Key}} (the file id).',
+    fallback: '{{.Mime}}/{{.Id}}:{{.Name}}',
+  }),
+  newer: text({
+    doc: 'Only files modified at this time or later: 2006-01-02T15:04:05, in local time. Files without a time are taken.',
+    fallback: '',
+    placeholder: 'TIME',
+  }),
+  limit: integer({ doc: 'Only so many files. 0: all.', fallback: 0, min: 0, max: Number.MAX_SAFE_INTEGER }),
   overwrite: flag({ doc: 'Replace files of the same name in the output directory.', fallback: false }),
 
   // `cairn benchmark`.

@@ -10,7 +10,7 @@ import { createSharedVolumes, createThreadContext, type ThreadContext } from './
 import { placePath, type VolumePlace } from './volume-facts.ts'
 import { encodeVolumeInfo } from './volume-info.ts'
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
-import { STATE, WORD } from './volume-table.ts'
+import { STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 export interface OfflineStoreOptions {
   disk: Disk
@@ -66,6 +66,19 @@ export class OfflineStore {
       )
       this.#noteNewFiles(place, opened)
       return { compacted: true, ...figures }
+    } finally {
+      this.#close(opened)
+    }
+  }
+
+  /** Opens the volume for as long as `run` takes. */
+  async use(
+    place: VolumePlace,
+    run: (volume: { context: ThreadContext; slot: VolumeSlot }) => Promise<void>,
+  ): Promise<void> {
+    const opened = this.#open(place)
+    try {
+      await run({ context: this.#context, slot: opened.slot })
     } finally {
       this.#close(opened)
     }

@@ -10,9 +10,10 @@ import { startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 import { check } from '../volume-actions/check.ts'
 import { compact } from '../volume-actions/compact.ts'
+import { exportFiles } from '../volume-actions/export.ts'
 import { fix } from '../volume-actions/fix.ts'
 
-const actions: readonly Command<never>[] = [check, fix, compact]
+const actions: readonly Command<never>[] = [check, fix, compact, exportFiles]
 
 export const volume = defineCommand({
   name: 'volume',
