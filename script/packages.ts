@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** Package → the program by which it is recognised. */
-export const TEST_PACKAGES = { curl: 'curl' } as const
+export const TEST_PACKAGES = { curl: 'curl', chromium: 'chromium' } as const
 export const BENCH_PACKAGES = { 'nginx-light': 'nginx', wrk: 'wrk' } as const
 
 const INSTALL_MS_MAX = 300_000

@@ -25,6 +25,12 @@ const SCHEME = 'Cairn-Cluster'
 const HEADER =
   /^Cairn-Cluster time=([0-9]{1,15}),nonce=([0-9a-f]{32}),body=([0-9a-f]{64}),mac=([0-9a-f]{64})$/
 const NONCE_BYTES = 16
+const EMPTY_HASH = hashOf(Buffer.alloc(0))
+
+/** Whether an Authorization header is of this kind, right or wrong. */
+export function isClusterAuthorization(authorization: string | undefined): authorization is string {
+  return authorization?.startsWith(`${SCHEME} `) === true
+}
 
 /** Signs what one process sends and verifies what it receives. One secret for the cluster. */
 export class ClusterAuth {
@@ -61,6 +67,24 @@ export class ClusterAuth {
    * `unauthorized` when it is another one.
    */
   verifyHead(head: ClusterHead, authorization: string | undefined): (body: Buffer) => void {
+    const { nonce, bodyHash } = this.#verifySigned(head, authorization)
+    this.#useNonce(nonce)
+    return (body) => {
+      if (hashOf(body) !== bodyHash)
+        throw new StoreError('unauthorized', 'the body is not the one that was signed')
+    }
+  }
+
+  /**
+   * Verifies a request that changes nothing and has no body. It may come again while its time is good: whoever could send
+   * it again has seen the reply. So no thread need know what others have seen. Throws `unauthorized`.
+   */
+  verifyRead(head: ClusterHead, authorization: string | undefined): void {
+    const { bodyHash } = this.#verifySigned(head, authorization)
+    if (bodyHash !== EMPTY_HASH) throw new StoreError('unauthorized', 'a read has no body')
+  }
+
+  #verifySigned(head: ClusterHead, authorization: string | undefined): { nonce: string; bodyHash: string } {
     const match = HEADER.exec(authorization ?? '')
     if (match === null) throw new StoreError('unauthorized', 'this path needs the cluster secret')
     const [, time, nonce, bodyHash, mac] = match as unknown as [string, string, string, string, string]
@@ -74,11 +98,7 @@ export class ClusterAuth {
         `clocks differ by ${Math.round(skewMs / 1000)} s, more than ${CLUSTER_CLOCK_SKEW_MS_MAX / 1000} s`,
       )
     }
-    this.#useNonce(nonce)
-    return (body) => {
-      if (hashOf(body) !== bodyHash)
-        throw new StoreError('unauthorized', 'the body is not the one that was signed')
-    }
+    return { nonce, bodyHash }
   }
 
   #useNonce(nonce: string): void {

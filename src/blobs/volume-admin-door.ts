@@ -3,6 +3,7 @@
  * HTTP server only carries the bytes. A process has one such door, beside its keeper: it remembers which messages came.
  */
 import { StoreError, toStoreError } from '../base/errors.ts'
+import type { Offer, PortCaller } from '../base/port-calls.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
 import type { VolumeCopies } from '../disk/volume-copies.ts'
 import type { ClusterAuth, ClusterMessage } from './cluster-auth.ts'
@@ -34,6 +35,51 @@ export interface VolumeAdminReply {
   /** Name, value, …; without one the body is JSON. */
   headers?: string[]
   body: string | Uint8Array
+}
+
+/** Where a process's cluster calls are verified and answered: one place, for a message must not come in twice. */
+export interface ClusterDoor {
+  /** Rejects only for bugs. */
+  answer(message: ClusterMessage, authorization: string | undefined): Promise<VolumeAdminReply>
+  /** Rejects with `unauthorized`, `too_many_requests`. */
+  verify(message: ClusterMessage, authorization: string | undefined): Promise<void>
+}
+
+export function localClusterDoor(door: VolumeAdminDoor): ClusterDoor {
+  return {
+    answer: (message, authorization) => answerVolumeAdmin(door, message, authorization),
+    verify: async (message, authorization) => door.auth.verify(message, authorization),
+  }
+}
+
+/** What to offer on a port so that a `ClusterDoorPort` at its other end works. */
+export function offerClusterDoor(door: ClusterDoor): Offer {
+  return {
+    clusterAnswer: (message: ClusterMessage, authorization) => door.answer(received(message), authorization),
+    clusterVerify: (message: ClusterMessage, authorization) => door.verify(received(message), authorization),
+  }
+}
+
+/** Bytes come out of a port as plain ones. */
+function received(message: ClusterMessage): ClusterMessage {
+  const { body } = message
+  return { ...message, body: Buffer.from(body.buffer, body.byteOffset, body.length) }
+}
+
+export class ClusterDoorPort implements ClusterDoor {
+  readonly #caller: PortCaller
+
+  constructor(caller: PortCaller) {
+    this.#caller = caller
+  }
+
+  answer(message: ClusterMessage, authorization: string | undefined): Promise<VolumeAdminReply> {
+    return this.#caller.call('clusterAnswer', message, authorization)
+  }
+
+  verify(message: ClusterMessage, authorization: string | undefined): Promise<void> {
+    return this.#caller.call('clusterVerify', message, authorization)
+  }
 }
 
 /** True for the paths that `answerVolumeAdmin` answers, query aside. */

@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import { VOLUME_ADMIN_MESSAGE_BYTES_MAX } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
+import type { ReadMode } from '../base/read-mode.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
 import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../net/basic-auth.ts'
 import { type Body, type BodyBudget, collectBody, drain, readBody } from '../net/body.ts'
@@ -23,7 +24,9 @@ import {
   rawHeader,
   sendOutcome,
 } from '../net/reply.ts'
-import type { ClusterAuth } from './cluster-auth.ts'
+import { type ClusterAuth, isClusterAuthorization } from './cluster-auth.ts'
+import { isStatusPagePath } from './status-shell.ts'
+import { Elsewhere } from './volume/elsewhere.ts'
 import { failureOutcome } from './volume/errors.ts'
 import { plainFid } from './volume/file-path.ts'
 import { type FileRequest, FileService } from './volume/file-service.ts'
@@ -31,9 +34,11 @@ import type { VolumesView } from './volume/read.ts'
 import { RemoteBlobs } from './volume/remote-blobs.ts'
 import { MARK, marksOf } from './volume/request-marks.ts'
 import { statusPage } from './volume/status.ts'
+import { VolumeStatusPage } from './volume/status-page.ts'
 import type { SyncMode } from './volume/write.ts'
-import { answerVolumeAdmin, isVolumeAdminPath } from './volume-admin-door.ts'
+import { type ClusterDoor, isVolumeAdminPath, localClusterDoor } from './volume-admin-door.ts'
 import type { VolumeCounters } from './volume-counters.ts'
+import type { FindVolume } from './volume-locator.ts'
 
 export type { SyncMode }
 
@@ -41,6 +46,8 @@ export interface VolumeServerOptions {
   volumes: VolumesView
   admin: VolumeAdmin
   clusterAuth: ClusterAuth
+  /** The process's one door for the cluster's calls. Without it, this server remembers by itself which messages came. */
+  clusterDoor?: ClusterDoor
   /** Of this volume server, the same in all of its threads. */
   nodeId: string
   clock: Clock
@@ -55,8 +62,10 @@ export interface VolumeServerOptions {
   fileSizeBytesMax: number
   /** For chunks that live on other servers. */
   http: HttpClient
-  /** `host:port` of the servers that hold a volume. */
-  lookup: (volumeId: number) => Promise<string[]>
+  /** Where volumes are that are not here. */
+  find: FindVolume
+  /** Default `proxy`. */
+  readMode?: ReadMode
   /** Text of the `/metrics` page. */
   metrics: () => Promise<{ contentType: string; text: string }>
   /** Logs every request at level debug. */
@@ -80,6 +89,8 @@ export class VolumeServer {
   readonly #server: HttpServer
   readonly #common: CommonHeaders
   readonly #files: FileService
+  readonly #door: ClusterDoor
+  readonly #people: VolumeStatusPage
   /** Whether every GET must be looked at for credentials before it is answered. */
   readonly #guardsReads: boolean
   readonly #guardsWrites: boolean
@@ -89,8 +100,12 @@ export class VolumeServer {
     const { clock, random, log, sync, fileSizeBytesMax, volumes, version, jwt = {} } = options
     this.#common = new CommonHeaders({ clock, random, server: `Cairn/${version}` })
     const scheme = options.tls === undefined ? 'http' : 'https'
-    const remote = new RemoteBlobs({ http: options.http, clock, lookup: options.lookup, scheme, jwt })
-    const chunks = { volumes, remote, inflatedBytesMax: fileSizeBytesMax }
+    const others = { http: options.http, find: options.find, scheme, auth: options.clusterAuth } as const
+    const remote = new RemoteBlobs(others)
+    const elsewhere = new Elsewhere({ ...others, mode: options.readMode ?? 'proxy' })
+    const chunks = { volumes, remote, elsewhere, inflatedBytesMax: fileSizeBytesMax }
+    this.#door = options.clusterDoor ?? localClusterDoor({ ...options, auth: options.clusterAuth })
+    this.#people = newStatusPage(options)
     this.#files = new FileService({ chunks, clock, random, log, sync, fileSizeBytesMax, jwt })
     this.#guardsWrites = options.basicAuth !== undefined || jwt.writeKey !== undefined
     this.#guardsReads = options.basicAuth !== undefined || jwt.readKey !== undefined
@@ -202,12 +217,18 @@ export class VolumeServer {
   }
 
   /** 401 for requests that lack a password. Health checks and preflights have none; the master signs its calls. */
-  #refusal({ method, path, rawHeaders }: FileRequest): Outcome | undefined | Promise<Outcome | undefined> {
+  #refusal(asked: FileRequest): Outcome | undefined | Promise<Outcome | undefined> {
+    const { method, path, rawHeaders } = asked
     const { basicAuth } = this.#options
+    const authorization = rawHeader(rawHeaders, 'authorization')
+    const isGuarded = this.#guardsReads || this.#guardsWrites
+    if (isGuarded && isClusterAuthorization(authorization) && !isVolumeAdminPath(path)) {
+      return this.#refusalOfPeer(asked, authorization)
+    }
     if (basicAuth === undefined || path === '/healthz' || method === 'OPTIONS' || isVolumeAdminPath(path)) {
       return undefined
     }
-    const user = basicAuth.user(rawHeader(rawHeaders, 'authorization'))
+    const user = basicAuth.user(authorization)
     if (!(user instanceof Promise)) return user === undefined ? wrongPassword() : undefined
     return user.then(
       (name) => (name === undefined ? wrongPassword() : undefined),
@@ -215,16 +236,42 @@ export class VolumeServer {
     )
   }
 
+  /** Another server of the cluster needs no password: its signature is verified, and what it removes only once. */
+  #refusalOfPeer(
+    asked: FileRequest,
+    authorization: string,
+  ): Outcome | undefined | Promise<Outcome | undefined> {
+    const { method, path, queryText } = asked
+    const head = { method, path: queryText === '' ? path : `${path}?${queryText}` }
+    try {
+      if (method === 'DELETE') {
+        const verified = this.#door.verify({ ...head, body: Buffer.alloc(0) }, authorization)
+        asked.isPeer = true
+        return verified.then(
+          () => undefined,
+          (error: unknown) => failureOutcome(error) ?? wrongPassword(),
+        )
+      }
+      if (method !== 'GET' && method !== 'HEAD') return wrongPassword()
+      this.#options.clusterAuth.verifyRead(head, authorization)
+      asked.isPeer = true
+      return undefined
+    } catch (error) {
+      return failureOutcome(error) ?? wrongPassword()
+    }
+  }
+
   /** The pages that are no files. */
-  #page({ path, queryText }: FileRequest): Outcome | Promise<Outcome> | undefined {
+  #page({ path, queryText, rawHeaders }: FileRequest): Outcome | Promise<Outcome> | undefined {
+    const isPretty = () => (new URLSearchParams(queryText).get('pretty') ?? '') !== ''
+    if (isStatusPagePath(path)) return this.#people.answer(rawHeaders, isPretty())
     switch (path) {
       case '/healthz':
         return { status: 200, headers: [], body: undefined }
       case '/status':
-        return this.#statusPage((new URLSearchParams(queryText).get('pretty') ?? '') !== '')
+        return this.#statusPage(isPretty())
       case '/metrics':
         return this.#metricsPage()
-      case '/':
       case '/favicon.ico':
         return errorOutcome(404, 'no such page')
       default:
@@ -263,7 +310,6 @@ export class VolumeServer {
   }
 
   async #handleAdmin(exchange: Exchange): Promise<void> {
-    const { admin, clusterAuth: auth, nodeId } = this.#options
     const { request, response } = exchange
     let body: Body
     try {
@@ -275,9 +321,14 @@ export class VolumeServer {
     const { authorization } = request.headers
     // A compaction may take longer than a silent connection is let live.
     request.socket.setTimeout(0)
-    const { status, body: json } = await answerVolumeAdmin({ auth, admin, nodeId }, message, authorization)
+    const reply = await this.#door.answer(message, authorization)
     request.socket.setTimeout(this.#server.settings.idleTimeoutMs)
-    this.#reply(exchange, { status, headers: [...JSON_HEADERS], body: Buffer.from(json) })
+    const { status, headers = JSON_HEADERS } = reply
+    const bytes =
+      typeof reply.body === 'string'
+        ? Buffer.from(reply.body)
+        : Buffer.from(reply.body.buffer, reply.body.byteOffset, reply.body.length)
+    this.#reply(exchange, { status, headers: [...headers], body: bytes })
   }
 
   #answer(exchange: Exchange, outcome: Outcome | Promise<Outcome>): void | Promise<void> {
@@ -305,6 +356,16 @@ export class VolumeServer {
       drain(request, { clock: this.#options.clock, bytesMax: drainBytesMax, msMax: drainMsMax })
     }
   }
+}
+
+function newStatusPage({ admin, counters, clock, version, nodeId }: VolumeServerOptions): VolumeStatusPage {
+  return new VolumeStatusPage({
+    status: () => admin.status(),
+    counters,
+    nowMs: () => clock.nowMs(),
+    version,
+    nodeId,
+  })
 }
 
 function wrongPassword(): Outcome {

@@ -24,6 +24,7 @@ export const MASTER_SETTINGS = [
 export const VOLUME_SETTINGS = [
   'workers',
   'sync',
+  'readMode',
   'maxVolumes',
   'fileSizeLimitBytes',
   'bodyInFlightBytes',

@@ -172,7 +172,8 @@ describe('pages and calls', () => {
 describe('chunk manifests', () => {
   test('across two servers: served, by ranges too, and deleted with their chunks', async () => {
     const far = await startKit({ volumeIds: [2] })
-    await withKit({ lookup: async (id) => (id === 2 ? [`127.0.0.1:${far.port}`] : []) }, async (kit) => {
+    const url = `127.0.0.1:${far.port}`
+    await withKit({ find: async (id) => (id === 2 ? [{ url, publicUrl: url }] : []) }, async (kit) => {
       const whole = randomBytes(250_000)
       const sizes = [100_000, 100_000, 50_000]
       const chunks: { fid: string; offset: number; size: number }[] = []

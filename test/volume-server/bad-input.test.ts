@@ -48,7 +48,7 @@ describe('bad input', () => {
   })
 
   test('paths that are no files', async () => {
-    for (const path of ['/', '/favicon.ico']) assert.equal((await ask(kit.port, { path })).status, 404)
+    assert.equal((await ask(kit.port, { path: '/favicon.ico' })).status, 404)
     for (const path of ['/../../etc/passwd', '/..%2f..%2fetc%2fpasswd', '//', '/%00']) {
       assert.equal((await ask(kit.port, { path })).status, 400, path)
     }

@@ -80,7 +80,7 @@ export async function startKit(options: KitOptions = {}): Promise<Kit> {
     sync: 'none',
     fileSizeBytesMax: 8 * MIB,
     http: client,
-    lookup: async () => [],
+    find: async () => [],
     metrics: async () => ({ contentType: 'text/plain', text: 'metric 1\n' }),
     ...rest,
   })

@@ -27,6 +27,8 @@ export interface FileRequest {
   rawHeaders: readonly string[]
   /** Bits of MARK. */
   marks: number
+  /** Another server of the cluster asks, which has checked who asked it. */
+  isPeer?: boolean
 }
 
 /** A write that was looked at before its body is read. */
@@ -68,7 +70,16 @@ export class FileService {
       const { file, query } = parseTarget(request)
       this.#verifyToken(this.#options.jwt.readKey, request, { file, query })
       const { fid, filename } = file
-      return this.#read({ fid, isHead: request.method === 'HEAD', rawHeaders, marks, query, filename })
+      const target = request.queryText === '' ? request.path : `${request.path}?${request.queryText}`
+      return this.#read({
+        fid,
+        isHead: request.method === 'HEAD',
+        rawHeaders,
+        marks,
+        query,
+        filename,
+        target,
+      })
     } catch (error) {
       return this.#failure(error, false)
     }
@@ -147,9 +158,8 @@ export class FileService {
       const { file, query } = parseTarget(request)
       this.#verifyToken(jwt.writeKey, request, { file, query })
       const { fsync, pretty } = query
-      const authorization = rawHeader(request.rawHeaders, 'authorization')
       const keepChunks = query.manifest === false
-      return await removeFile({ fid: file.fid, sync, fsync, pretty, keepChunks, authorization }, chunks)
+      return await removeFile({ fid: file.fid, sync, fsync, pretty, keepChunks }, chunks)
     } catch (error) {
       return this.#failure(error, false)
     }
@@ -160,7 +170,7 @@ export class FileService {
     request: FileRequest,
     { file, query }: { file: FilePath; query: Readonly<FileQuery> },
   ): void {
-    if (key === undefined) return
+    if (key === undefined || request.isPeer) return
     const token = query.jwt ?? bearerToken(request.rawHeaders) ?? cookieToken(request.rawHeaders) ?? ''
     verifyFidToken(key, token, { fid: file.fidText, nowS: this.#options.clock.nowMs() / 1_000 })
   }

@@ -8,6 +8,7 @@ import { MANIFEST_CHUNKS_MAX } from '../../base/limits.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
 import type { ByteSource } from './byte-source.ts'
+import type { Elsewhere } from './elsewhere.ts'
 import { inflate } from './inflate.ts'
 import type { VolumesView } from './read.ts'
 import type { RemoteBlobs } from './remote-blobs.ts'
@@ -72,15 +73,13 @@ function bad(what: string): StoreError {
 export interface ChunkReader {
   volumes: VolumesView
   remote: RemoteBlobs
+  /** Without one, files of volumes that are not here are missing. */
+  elsewhere?: Elsewhere
   inflatedBytesMax: number
 }
 
-/** The chunks as one file. `authorization`: the reader's own, for chunks on other servers. */
-export function manifestSource(
-  manifest: Manifest,
-  reader: ChunkReader,
-  authorization: string | undefined,
-): ByteSource {
+/** The chunks as one file. */
+export function manifestSource(manifest: Manifest, reader: ChunkReader): ByteSource {
   return {
     sizeBytes: manifest.sizeBytes,
     whole: undefined,
@@ -91,7 +90,7 @@ export function manifestSource(
         if (from >= to) continue
         const range = { start: from - chunk.offset, end: to - chunk.offset }
         if (reader.volumes.get(chunk.fid.volumeId) === undefined) {
-          yield* reader.remote.read(chunk, range, authorization)
+          yield* reader.remote.read(chunk, range)
         } else {
           yield* readLocalChunk(chunk, range, reader)
         }

@@ -16,6 +16,8 @@ export interface FileQuery {
   /** `dl`: as an attachment. */
   download: boolean
   readDeleted: boolean
+  /** `proxied`: another server sent the reader here. */
+  isProxied: boolean
   pretty: boolean
   /** Headers that replace the reply's own (`response-content-type` and its like): name, value, … */
   responseHeaders: string[]
@@ -30,6 +32,7 @@ export const NO_QUERY: Readonly<FileQuery> = {
   jwt: undefined,
   download: false,
   readDeleted: false,
+  isProxied: false,
   pretty: false,
   responseHeaders: [],
 }
@@ -63,6 +66,7 @@ export function parseFileQuery(text: string): FileQuery {
     jwt: values.get('jwt'),
     download: flag(values, 'dl') ?? false,
     readDeleted: flag(values, 'readDeleted') ?? false,
+    isProxied: flag(values, 'proxied') ?? false,
     pretty: (values.get('pretty') ?? '') !== '',
     responseHeaders: responseHeaders(values),
   }

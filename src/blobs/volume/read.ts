@@ -35,6 +35,8 @@ export interface ReadRequest {
   query: Readonly<FileQuery>
   /** A name that the URL gives the file. */
   filename: string | undefined
+  /** Path and query as received; undefined when they are nothing but the id. */
+  target?: string
 }
 
 /** Bodies up to this size leave as a latin1 string, together with their head, in one write. */
@@ -59,7 +61,7 @@ export class FileReader {
   /** The reply. Throws or rejects with `corrupt`, `io_error`, `timeout`, `unavailable`. */
   read(request: ReadRequest): Outcome | Promise<Outcome> {
     const volume = this.#chunks.volumes.get(request.fid.volumeId)
-    if (volume === undefined) return NOT_FOUND
+    if (volume === undefined) return this.#chunks.elsewhere?.read(request) ?? NOT_FOUND
     const found = volume.read(request.fid, request.query.readDeleted ? READ_DELETED : READ)
     if (found instanceof Promise) return found.then((needle) => this.#answer(request, volume, needle))
     return this.#answer(request, volume, found)
@@ -146,9 +148,8 @@ export class FileReader {
       const manifest = parseManifest(await plainData(needle, MANIFEST_BYTES_MAX))
       headers.push('X-File-Store', 'chunked')
       closeLarge(needle)
-      const authorization = rawHeader(request.rawHeaders, 'authorization')
       const name = urlName || Buffer.from(manifest.name).toString('latin1')
-      const source = manifestSource(manifest, this.#chunks, authorization)
+      const source = manifestSource(manifest, this.#chunks)
       return { source, name, mime: Buffer.from(manifest.mime).toString('latin1') }
     }
     const description = { name: urlName || storedName, mime: needle.mime?.toString('latin1') }

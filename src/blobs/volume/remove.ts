@@ -15,7 +15,6 @@ export interface RemoveRequest {
   pretty: boolean
   /** Whether a manifest is removed without its chunks (`cm=false`). */
   keepChunks: boolean
-  authorization: string | undefined
 }
 
 /** Removes a file and answers. Throws or rejects with `read_only`, `disk_full`, `io_error`, `corrupt`, … */
@@ -73,7 +72,7 @@ async function removeChunks(
   for (const chunk of manifest.chunks) {
     const volume = volumes.get(chunk.fid.volumeId)
     if (volume === undefined) {
-      await remote.remove(chunk, request.authorization)
+      await remote.remove(chunk)
     } else {
       volume.remove(chunk.fid)
       touched.add(volume)

@@ -7,7 +7,9 @@ import { systemRandom } from '../../base/random.ts'
 import { ClusterAuth } from '../../blobs/cluster-auth.ts'
 import { ClusterClient } from '../../blobs/cluster-client.ts'
 import { HeartbeatSender } from '../../blobs/heartbeat.ts'
+import { localClusterDoor, offerClusterDoor } from '../../blobs/volume-admin-door.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
+import { VolumeFetch } from '../../blobs/volume-fetch.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { Scrubber } from '../../disk/scrub.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
@@ -31,7 +33,18 @@ const keeper = new VolumeKeeper(context, {
   garbageThreshold: data.garbageThreshold,
   ballastBytes: data.ballastBytes,
 })
-const metrics = new VolumeMetrics(new VolumeCounters(data.counters, 0))
+const counters = new VolumeCounters(data.counters, 0)
+const metrics = new VolumeMetrics(counters)
+const { secrets, nodeId } = data
+const auth = new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random })
+const client = new ClusterClient({
+  http: new HttpClient({ ca: secrets.tls?.cert }),
+  auth,
+  scheme: secrets.tls === undefined ? 'http' : 'https',
+})
+const { copies } = keeper
+const fetch = new VolumeFetch({ copies, client, nodeId, clock, log })
+const door = localClusterDoor({ auth, admin: keeper, nodeId, copies, fetch })
 const scrubber = new Scrubber(context, {
   log,
   rateBytesPerSecond: data.scrubRateBytes,
@@ -46,18 +59,14 @@ const control: KeeperControl = {
     scrubber.start()
   },
   async announce({ url, publicUrl }) {
-    const { secrets, nodeId, dataCenter, rack, volumeSizeLimitBytes } = data
-    const client = new ClusterClient({
-      http: new HttpClient({ ca: secrets.tls?.cert }),
-      auth: new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random }),
-      scheme: secrets.tls === undefined ? 'http' : 'https',
-    })
+    const { dataCenter, rack, volumeSizeLimitBytes } = data
     const sender = new HeartbeatSender({
       masters: data.masters,
       identity: { nodeId, url, publicUrl, dataCenter, rack, volumeSizeLimitBytes },
       periodMs: data.heartbeatMs,
       client,
       admin: keeper,
+      traffic: () => counters.totals(),
       clock,
       random,
       log,
@@ -79,6 +88,7 @@ const control: KeeperControl = {
 offerCalls(data.control, { ...control })
 const offer = {
   ...offerVolumeAdmin(keeper),
+  ...offerClusterDoor(door),
   metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed, scrubber.status),
 }
 for (const port of data.callers) offerCalls(port, offer)

@@ -1,6 +1,7 @@
 /** What the main thread gives to the threads of a volume server when it starts them. */
 import type { MessagePort } from 'node:worker_threads'
 import type { LogFormat, LogLevel } from '../../base/log.ts'
+import type { ReadMode } from '../../base/read-mode.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
 import type { SharedVolumes } from '../../disk/thread-context.ts'
 import type { HttpServerSettings } from '../../net/http-server.ts'
@@ -40,6 +41,7 @@ export interface VolumeThreadData extends CommonThreadData {
   bodyBytesInFlightMax: number
   fileSizeBytesMax: number
   sync: SyncMode
+  readMode: ReadMode
   settings: Partial<HttpServerSettings>
   /** To the keeper. */
   keeper: MessagePort

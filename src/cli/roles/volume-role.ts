@@ -80,6 +80,7 @@ class VolumeThreads {
           bodyBytesInFlightMax: config.bodyInFlightBytes,
           fileSizeBytesMax: config.fileSizeLimitBytes,
           sync: config.sync,
+          readMode: config.readMode,
           settings: httpSettings(config),
         }
         return { data, ports: [port2] }

@@ -1,15 +1,15 @@
 /** One of the threads that serve the volume door. All of them listen on one port and see the same volumes. */
 import { workerData } from 'node:worker_threads'
 import { systemClock } from '../../base/clock.ts'
-import { CLIENT_LOCATION_TTL_MS, CLIENT_LOCATIONS_MAX } from '../../base/limits.ts'
 import { createLog } from '../../base/log.ts'
 import { offerCalls } from '../../base/port-calls.ts'
 import { systemRandom } from '../../base/random.ts'
 import { ClusterAuth } from '../../blobs/cluster-auth.ts'
+import { ClusterClient } from '../../blobs/cluster-client.ts'
+import { ClusterDoorPort } from '../../blobs/volume-admin-door.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
+import { VolumeLocator } from '../../blobs/volume-locator.ts'
 import { VolumeServer } from '../../blobs/volume-server.ts'
-import { LocationCache } from '../../client/location-cache.ts'
-import { MasterClient } from '../../client/master-client.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
 import { VolumeAdminPort } from '../../disk/volume-admin-port.ts'
@@ -30,28 +30,22 @@ const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
 volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
 const http = new HttpClient({ ca: secrets.tls?.cert })
-const locations = new LocationCache({
-  clock,
-  entriesMax: CLIENT_LOCATIONS_MAX,
-  ttlMs: CLIENT_LOCATION_TTL_MS,
-})
 const scheme = secrets.tls === undefined ? 'http' : 'https'
-const master = new MasterClient({ masters: data.masters.map((each) => `${scheme}://${each}`), http, clock })
-
-async function lookup(volumeId: number): Promise<string[]> {
-  let found = locations.get(volumeId)
-  if (found === undefined) {
-    found = await master.lookup(volumeId)
-    locations.set(volumeId, found)
-  }
-  return found.map((location) => location.url)
-}
+const clusterAuth = new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random })
+const { masters, nodeId } = data
+const locator = new VolumeLocator({
+  client: new ClusterClient({ http, auth: clusterAuth, scheme }),
+  masters,
+  nodeId,
+  clock,
+})
 
 const server = new VolumeServer({
   volumes,
   admin: keeper,
-  clusterAuth: new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random }),
-  nodeId: data.nodeId,
+  clusterAuth,
+  clusterDoor: new ClusterDoorPort(keeper.caller),
+  nodeId,
   clock,
   random,
   log: createLog({ ...data.log, write: descriptorWriter(STDERR) }).with({ role: 'volume' }),
@@ -61,7 +55,8 @@ const server = new VolumeServer({
   sync: data.sync,
   fileSizeBytesMax: data.fileSizeBytesMax,
   http,
-  lookup,
+  find: locator.find,
+  readMode: data.readMode,
   metrics: () => keeper.caller.call<MetricsPage>('metrics'),
   basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
   jwt: secrets.jwt,

@@ -1,0 +1,102 @@
+/**
+ * Where volumes are that this server does not have: asked of the masters, signed, and remembered for a while. Also that a
+ * volume is nowhere is remembered, shortly, so that requests for nonsense do not all become requests to a master.
+ */
+import type { Clock } from '../base/clock.ts'
+import { StoreError } from '../base/errors.ts'
+import { CLIENT_LOCATION_TTL_MS, CLIENT_LOCATIONS_MAX, CLUSTER_CALL_MS_MAX } from '../base/limits.ts'
+import type { ClusterClient } from './cluster-client.ts'
+import { CLUSTER_LOOKUP_PATH, EPOCH, PROTOCOL_VERSION } from './cluster-wire.ts'
+
+export interface VolumeLocation {
+  /** `host:port` for other servers. */
+  url: string
+  /** `host:port` for clients. */
+  publicUrl: string
+}
+
+/** Where a volume is; empty: nowhere. `again`: what was said before turned out to be wrong. */
+export type FindVolume = (volumeId: number, again?: boolean) => Promise<readonly VolumeLocation[]>
+
+export interface VolumeLocatorOptions {
+  client: ClusterClient
+  /** `host:port`. */
+  masters: readonly string[]
+  /** Of this server. */
+  nodeId: string
+  clock: Clock
+}
+
+/** An answer is not asked for again sooner. */
+const ANSWER_MS_MIN = 1_000
+const COPIES_MAX = 64
+
+interface Known {
+  locations: Promise<readonly VolumeLocation[]>
+  untilMs: number
+  /** From here on it may be asked for again. */
+  againMs: number
+}
+
+export class VolumeLocator {
+  readonly #options: VolumeLocatorOptions
+  /** In the order of insertion, so that the oldest is the first. */
+  readonly #known = new Map<number, Known>()
+
+  constructor(options: VolumeLocatorOptions) {
+    this.#options = options
+  }
+
+  /** Throws `unavailable`, `timeout`, and what else the last master says. */
+  find: FindVolume = (volumeId, again = false) => {
+    const now = this.#options.clock.monotonicMs()
+    const known = this.#known.get(volumeId)
+    if (known !== undefined && now < (again ? known.againMs : known.untilMs)) return known.locations
+    this.#known.delete(volumeId)
+    if (this.#known.size >= CLIENT_LOCATIONS_MAX) {
+      const oldest = this.#known.keys().next()
+      if (!oldest.done) this.#known.delete(oldest.value)
+    }
+    const asked: Known = {
+      locations: this.#ask(volumeId),
+      untilMs: Number.POSITIVE_INFINITY,
+      againMs: Number.POSITIVE_INFINITY,
+    }
+    this.#known.set(volumeId, asked)
+    asked.locations.then(
+      (found) => this.#keep(asked, found.length > 0),
+      () => {
+        if (this.#known.get(volumeId) === asked) this.#known.delete(volumeId)
+      },
+    )
+    return asked.locations
+  }
+
+  #keep(known: Known, isSomewhere: boolean): void {
+    const now = this.#options.clock.monotonicMs()
+    known.againMs = now + ANSWER_MS_MIN
+    known.untilMs = now + (isSomewhere ? CLIENT_LOCATION_TTL_MS : ANSWER_MS_MIN)
+  }
+
+  async #ask(id: number): Promise<readonly VolumeLocation[]> {
+    const { client, masters, nodeId } = this.#options
+    let failure: unknown = new StoreError('unavailable', 'no master is named')
+    for (const hostPort of masters) {
+      try {
+        const reply = await client.post({
+          hostPort,
+          path: CLUSTER_LOOKUP_PATH,
+          message: { protocolVersion: PROTOCOL_VERSION, nodeId, epoch: EPOCH, id },
+          timeoutMs: CLUSTER_CALL_MS_MAX,
+        })
+        return reply.list('locations', COPIES_MAX).map((each) => ({
+          url: each.hostPort('url'),
+          publicUrl: each.hostPort('publicUrl'),
+        }))
+      } catch (error) {
+        failure = error
+      }
+    }
+    throw failure
+  }
+}
