@@ -17,6 +17,7 @@ import {
   type IdxEntry,
 } from './idx-entry.ts'
 import { decodeSums, type IndexSums } from './index-sums.ts'
+import { mendSuperBlock } from './mend-super-block.ts'
 import * as codec from './needle.ts'
 import { NeedleIndex } from './needle-index.ts'
 import { RecordScanner, type ScannedRecord } from './record-scanner.ts'
@@ -120,7 +121,8 @@ class VolumeOpening {
     const { disk } = this.#context
     this.#refuseWideOffsets()
     this.#dat = disk.open(this.#path(EXTENSION.dat), 'r+')
-    const superBlock = this.#readSuperBlock()
+    const found = this.#readSuperBlock()
+    const superBlock = mendSuperBlock(disk, this.#dat, this.#path(EXTENSION.cairn), found)
     finishCompaction(disk, this.#directory, this.#base, superBlock.compactionRevision)
     this.#idx = disk.open(this.#path(EXTENSION.idx), disk.stat(this.#path(EXTENSION.idx)) ? 'r+' : 'w+')
     this.#idxEntriesFound = Math.floor(disk.sizeSync(this.#idx) / IDX_ENTRY_BYTES)

@@ -161,6 +161,22 @@ test('every bit of the .cairn file', () =>
   flipClosed('.cairn', 0, base.contents(path('.cairn')).length, { stride: LONG ? 1 : 3 }))
 test('every bit of the super block', () => flipClosed('.dat', 0, 8, { stride: 1, mayRefuse: true }))
 
+test('a flipped compaction revision costs no record', async () => {
+  for (const at of [4, 5]) {
+    for (let bit = 0; bit < 8; bit++) {
+      const disk = base.copy()
+      disk.flip(path('.dat'), at, 1 << bit)
+      const store = await SimStore.open(disk, { history: live.history })
+      await store.checkReads(`bit ${bit} of byte ${at}`)
+      await store.stop()
+      assert.ok(
+        disk.contents(path('.dat')).equals(base.contents(path('.dat'))),
+        'the super block is as it was',
+      )
+    }
+  }
+})
+
 test('files beside the .dat are lost: all is rebuilt from it', async () => {
   const sets = [
     ['.idx'],

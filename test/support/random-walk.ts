@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { Random } from '../../src/base/random.ts'
 import { SimDisk } from '../sim/sim-disk.ts'
 import { KIB, MIB } from './needles.ts'
-import { assertAllowed, checkFiles, DIRECTORY, matches, readKey, SimStore } from './sim-store.ts'
+import { assertAllowed, checkFiles, DIRECTORY, readKey, SimStore } from './sim-store.ts'
 
 const KEYS = 24
 const SIZES = [0, 1, 7, 100, 1000, 4 * KIB, 17 * KIB, 66 * KIB, 200 * KIB]
@@ -26,6 +26,7 @@ export async function randomWalk(random: Random, steps: number): Promise<void> {
     else if (choice < 92) await together(store, random, step)
     else store = await restart(store, random, step)
   }
+  await store.settle('the end')
   await store.checkReads('the end')
   await store.stop()
   checkFiles(store.disk, store.history, 'the end')
@@ -69,19 +70,12 @@ async function restart(store: SimStore, random: Random, step: number): Promise<S
   // The last operations have not been synced when the power goes.
   if (how !== 'stop') for (let i = random.below(4); i > 0; i--) await writeOnly(store, random, step)
   if (how === 'stop') await store.stop()
-  const disk = how === 'power loss' ? store.disk.crash(random) : store.disk.crash(random, { style: 'all' })
+  const disk = how === 'power loss' ? store.disk.crash(random) : store.disk.kill()
   const next = await SimStore.open(how === 'stop' ? store.disk.copy() : disk, {
     history: store.history,
     views: 2,
   })
-  for (const key of next.history.keys) {
-    const found = await readKey(next.volume(), key)
-    assertAllowed(next.history, key, found, `step ${step}, after a ${how}`)
-    next.history.settle(
-      key,
-      next.history.allowed(key).find((state) => matches(found, state)),
-    )
-  }
+  await next.settle(`step ${step}, after a ${how}`)
   return next
 }
 

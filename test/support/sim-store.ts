@@ -142,6 +142,16 @@ export class SimStore {
     }
   }
 
+  /** Of operations that ran at the same time either may have won: what is there now is what must stay. */
+  async settle(what: string): Promise<void> {
+    for (const key of this.history.keys) {
+      const found = await readKey(this.volume(), key)
+      assertAllowed(this.history, key, found, what)
+      const state = this.history.allowed(key).find((each) => matches(found, each))
+      this.history.settle(key, state)
+    }
+  }
+
   async stop(): Promise<void> {
     await this.engine.stop()
     // What readers still held when a compaction ended is closed a little later.
