@@ -31,7 +31,7 @@ export function openOffline(
   use: 'reading' | 'changing',
 ): OfflineDirectory {
   const path = existingDirectory(given)
-  const lock = takeLock(path, use)
+  const lock = takeDirectory(path, use)
   try {
     const filter = { volumeIds: config.volumeId.map(Number), collection: config.collection }
     const volumes = listVolumes(realDisk, path, filter)
@@ -53,7 +53,8 @@ export function existingDirectory(given: string): string {
   return path
 }
 
-function takeLock(path: string, use: 'reading' | 'changing'): DirectoryLock | undefined {
+/** Throws `in_use` while a server or another command has it. */
+export function takeDirectory(path: string, use: 'reading' | 'changing'): DirectoryLock | undefined {
   try {
     return use === 'changing'
       ? DirectoryLock.take(path, LOCK_TRY_MS)

@@ -18,6 +18,7 @@ import { NeedleIndex } from './needle-index.ts'
 import { type OpenReport, openVolume } from './open-volume.ts'
 import type { ThreadContext } from './thread-context.ts'
 import type { DirectoryInfo, NewVolume, StoreStatus, VolumeAdmin, VolumeInfo } from './volume-admin.ts'
+import { VolumeAdoption } from './volume-adoption.ts'
 import { type CopyHost, VolumeCopies } from './volume-copies.ts'
 import { encodeVolumeInfo, isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
 import { EXTENSION, parseDatName, volumeBaseName } from './volume-paths.ts'
@@ -86,6 +87,8 @@ interface KeptDirectory {
 export class VolumeKeeper implements VolumeAdmin {
   /** Whole volumes to and from other servers. */
   readonly copies: VolumeCopies
+  /** Whole volumes that somebody puts into a data directory. */
+  readonly adoption: VolumeAdoption
   readonly #context: ThreadContext
   readonly #options: KeeperOptions
   readonly #log: Log
@@ -108,7 +111,9 @@ export class VolumeKeeper implements VolumeAdmin {
       failed: false,
       diskFull: false,
     }))
-    this.copies = new VolumeCopies(this.#copyHost())
+    const host = this.#copyHost()
+    this.copies = new VolumeCopies(host)
+    this.adoption = new VolumeAdoption(context, host, options.log)
   }
 
   #copyHost(): CopyHost {

@@ -8,12 +8,14 @@ import { ownDirectories, untilAborted } from '../roles/directories.ts'
 import { readDoorSecrets } from '../roles/doors.ts'
 import { startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
+import { adopt } from '../volume-actions/adopt.ts'
 import { check } from '../volume-actions/check.ts'
 import { compact } from '../volume-actions/compact.ts'
+import { copy } from '../volume-actions/copy.ts'
 import { exportFiles } from '../volume-actions/export.ts'
 import { fix } from '../volume-actions/fix.ts'
 
-const actions: readonly Command<never>[] = [check, fix, compact, exportFiles]
+const actions: readonly Command<never>[] = [check, fix, compact, exportFiles, copy, adopt]
 
 export const volume = defineCommand({
   name: 'volume',

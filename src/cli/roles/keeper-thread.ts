@@ -56,6 +56,7 @@ const control: KeeperControl = {
   async open() {
     keeper.open()
     keeper.start()
+    keeper.adoption.start()
     scrubber.start()
   },
   async announce({ url, publicUrl }) {
@@ -80,7 +81,7 @@ const control: KeeperControl = {
     await heartbeats?.stop()
   },
   async stop() {
-    await scrubber.stop()
+    await Promise.all([scrubber.stop(), keeper.adoption.stop()])
     await keeper.stop()
   },
 }
