@@ -421,7 +421,16 @@ class VolumeOpening {
    */
   #isForeign(record: ScannedRecord): boolean {
     if (record.offsetUnits < this.#slot.get(WORD.foreignUnits) || this.#idxEntriesFound === 0) return true
-    return this.#idxSizeAt(record.offsetUnits) !== undefined
+    const sizeBytes = this.#idxSizeAt(record.offsetUnits)
+    // Its empty files have the checksum 0; with another one the file could not be read.
+    if (sizeBytes === 0 && this.#checksumOfEmpty(record.offsetUnits) !== 0) return false
+    return sizeBytes !== undefined
+  }
+
+  #checksumOfEmpty(offsetUnits: number): number {
+    const bytes = Buffer.alloc(4)
+    this.#context.disk.readSync(this.#dat, bytes, 0, bytes.length, offsetUnits * 8 + codec.HEADER_BYTES)
+    return bytes.readUInt32BE(0)
   }
 
   /** A record of size 0 that SeaweedFS wrote: `.idx` decides; without its entry, a key that lives is being deleted. */
