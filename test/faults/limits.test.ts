@@ -44,7 +44,8 @@ test('a full index refuses writes, and nothing else', async () => {
   const store = await open({ indexBytesMax: 64 * KIB })
   let outcome = 'ok'
   const random = randomOf(3)
-  for (let i = 0; outcome === 'ok' && i < 20_000; i++) outcome = await store.write(1 + random.below(2 ** 30), 1, 10)
+  for (let i = 0; outcome === 'ok' && i < 20_000; i++)
+    outcome = await store.write(1 + random.below(2 ** 30), 1, 10)
   assert.equal(outcome, 'index_full')
   await store.checkReads('index full')
   for (const key of store.history.keys.slice(0, 50)) {
