@@ -119,7 +119,7 @@ th{font-weight:500;color:var(--soft);text-align:left;font-size:12.5px;white-spac
 th,td{padding:8px 14px;border-bottom:1px solid var(--line);vertical-align:middle}
 tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
-td.name{overflow-wrap:anywhere;min-width:110px}
+td.name{overflow-wrap:anywhere;min-width:120px}td.name a{white-space:nowrap}
 td small{color:var(--soft);display:block;font-size:12px}
 a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
 .bar{display:block;height:5px;border-radius:3px;background:var(--track);margin-top:4px;min-width:70px;overflow:hidden}
@@ -144,6 +144,7 @@ function bytes(value) {
 }
 function count(value) { return Math.round(value).toLocaleString('en-US').replaceAll(',', '\u202f') }
 function rate(value) { return value === undefined ? '–' : value > 0 && value < 10 ? value.toFixed(1) : count(value) }
+function plural(value, noun) { return count(value) + ' ' + noun + (value === 1 ? '' : 's') }
 function percent(part, whole) { return whole > 0 ? Math.round((1000 * part) / whole) / 10 + ' %' : '–' }
 function ago(seconds) {
   if (seconds < 90) return Math.max(0, Math.round(seconds)) + ' s'

@@ -5,6 +5,7 @@ import { deleteFiles } from './commands/delete.ts'
 import { download } from './commands/download.ts'
 import { master } from './commands/master.ts'
 import { server } from './commands/server.ts'
+import { status } from './commands/status.ts'
 import { upload } from './commands/upload.ts'
 import { volume } from './commands/volume.ts'
 
@@ -12,6 +13,7 @@ export const COMMANDS: readonly Command<never>[] = [
   server,
   master,
   volume,
+  status,
   upload,
   download,
   deleteFiles,

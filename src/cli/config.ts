@@ -299,10 +299,25 @@ export const SETTINGS = {
   limit: integer({ doc: 'Only so many files. 0: all.', fallback: 0, min: 0, max: Number.MAX_SAFE_INTEGER }),
   overwrite: flag({ doc: 'Replace files of the same name in the output directory.', fallback: false }),
 
+  // Looking after a running store.
+  to: text({
+    ...HOST_PORT,
+    doc: 'HOST:PORT of the volume server that a volume is moved to.',
+    fallback: '',
+    placeholder: 'HOST:PORT',
+  }),
+  node: text({
+    ...HOST_PORT,
+    doc: 'HOST:PORT of a volume server: which one is meant, where a volume is on two.',
+    fallback: '',
+    placeholder: 'HOST:PORT',
+  }),
+  force: flag({ doc: 'Delete volumes that hold files.', fallback: false }),
+
   // `cairn benchmark`.
   server: list({
     ...HOST_PORT,
-    doc: 'Masters of the store to measure.',
+    doc: 'Masters of the store.',
     fallback: ['127.0.0.1:9333'],
     placeholder: 'HOST:PORT,…',
   }),

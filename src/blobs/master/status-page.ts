@@ -46,10 +46,10 @@ function show(data) {
   const writable = sum(layouts, (layout) => layout.writableCount)
   const slots = sum(nodes, (node) => node.volumeCountMax)
   fill('stored',
-    tile('Volume servers', count(nodes.length), new Set(nodes.map((node) => node.dataCenter + '/' + node.rack)).size + ' racks'),
+    tile('Volume servers', count(nodes.length), plural(new Set(nodes.map((node) => node.dataCenter + '/' + node.rack)).size, 'rack')),
     tile('Files', count(sum(nodes, (node) => node.fileCount))),
     tile('Stored', bytes(stored), percent(garbage, stored) + ' garbage'),
-    tile('Volumes', count(volumes.length), writable + ' writable, room for ' + count(Math.max(0, slots - volumes.length))),
+    tile('Volumes', count(volumes.length), writable + ' writable, ' + count(Math.max(0, slots - volumes.length)) + ' free'),
     tile('Free on disks', bytes(free), 'of ' + bytes(total), { level: total > 0 && free / total < 0.05 ? 'bad' : '' }),
     tile('Damaged records met', count(damage), damage === 0 ? 'none' : 'see the servers', { level: damage > 0 ? 'bad' : '' }))
   const of = (name) => sum(nodes, (node) => node.rates?.[name] ?? 0)

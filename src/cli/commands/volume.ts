@@ -12,10 +12,28 @@ import { adopt } from '../volume-actions/adopt.ts'
 import { check } from '../volume-actions/check.ts'
 import { compact } from '../volume-actions/compact.ts'
 import { copy } from '../volume-actions/copy.ts'
+import { deleteVolumes } from '../volume-actions/delete.ts'
 import { exportFiles } from '../volume-actions/export.ts'
 import { fix } from '../volume-actions/fix.ts'
+import { list } from '../volume-actions/list.ts'
+import { move } from '../volume-actions/move.ts'
+import { readonly, writable } from '../volume-actions/readonly.ts'
+import { vacuum } from '../volume-actions/vacuum.ts'
 
-const actions: readonly Command<never>[] = [check, fix, compact, exportFiles, copy, adopt]
+const actions: readonly Command<never>[] = [
+  check,
+  fix,
+  compact,
+  exportFiles,
+  copy,
+  adopt,
+  list,
+  vacuum,
+  readonly,
+  writable,
+  move,
+  deleteVolumes,
+]
 
 export const volume = defineCommand({
   name: 'volume',

@@ -25,6 +25,7 @@ export interface HostPort {
 }
 
 const GENERATED_SECRET_BYTES = 32
+const SECRET_FILE = 'cluster.secret'
 
 /** Reads the files that the settings name. `secretDirectory` is where a secret is made when there is none. */
 export function readDoorSecrets(config: DoorConfig, random: Random, secretDirectory: string): DoorSecrets {
@@ -32,7 +33,7 @@ export function readDoorSecrets(config: DoorConfig, random: Random, secretDirect
     config.tlsCert === ''
       ? undefined
       : { cert: readNamed('--tls-cert', config.tlsCert), key: readNamed('--tls-key', config.tlsKey) }
-  const path = config.clusterSecretFile || join(secretDirectory, 'cluster.secret')
+  const path = config.clusterSecretFile || join(secretDirectory, SECRET_FILE)
   return {
     tls,
     basicAuthText:
@@ -65,7 +66,28 @@ function readOrMakeSecret(path: string, random: Random): string {
       unlinkSync(temporary)
     }
   }
-  const secret = readFileSync(path, 'utf8').trim()
+  return checkedSecret(path)
+}
+
+/** The secret that the servers of the cluster have, for commands that administrate them. It is never made here. */
+export function readClusterSecret(
+  config: Config<'clusterSecret' | 'clusterSecretFile'>,
+  secretDirectory: string,
+): string {
+  if (config.clusterSecret !== '') return config.clusterSecret
+  const usual = [join(secretDirectory, SECRET_FILE), join('data', SECRET_FILE)]
+  const path = config.clusterSecretFile || usual.find((each) => existsSync(each))
+  if (path === undefined || !existsSync(path)) {
+    throw new UsageError(
+      `no cluster secret in ${path ?? usual.join(' or ')}: name the file with --cluster-secret-file ` +
+        `(\`cairn server\` keeps ${SECRET_FILE} in its first data directory)`,
+    )
+  }
+  return checkedSecret(path)
+}
+
+function checkedSecret(path: string): string {
+  const secret = readNamed('--cluster-secret-file', path).trim()
   if (Buffer.byteLength(secret) < CLUSTER_SECRET_BYTES_MIN) {
     throw new UsageError(`${path}: the cluster secret must have at least ${CLUSTER_SECRET_BYTES_MIN} bytes`)
   }
