@@ -60,6 +60,7 @@ interface Burst {
 }
 
 const BURST_COUNT_DEFAULT = 256
+const WARM_UP_POLL_MS = 20
 const BURST_MS_DEFAULT = 50
 const BURSTS_MAX = 4096
 
@@ -145,16 +146,23 @@ export class Assigner {
     this.#waiting += 1
     try {
       const deadlineMs = this.#options.clock.monotonicMs() + ASSIGN_WAIT_MS_MAX
+      await this.#waitForWarmUp(deadlineMs)
       for (;;) {
+        const ready = this.#pick(request)
+        if (ready !== undefined) return ready
         this.#checkCanGrow(request)
         const grown = await this.#growUntil(request, deadlineMs)
-        const candidate = this.#pick(request)
-        if (candidate !== undefined) return candidate
         if (!grown) throw new StoreError('unavailable', 'volumes are being made, try again')
       }
     } finally {
       this.#waiting -= 1
     }
+  }
+
+  /** Right after a start the volume servers report within a moment: worth waiting for, rather than refusing. */
+  async #waitForWarmUp(deadlineMs: number): Promise<void> {
+    const { clock, warmingUp } = this.#options
+    while (warmingUp() !== undefined && clock.monotonicMs() < deadlineMs) await clock.sleep(WARM_UP_POLL_MS)
   }
 
   #checkCanGrow(request: AssignRequest): void {
