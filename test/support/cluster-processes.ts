@@ -1,0 +1,79 @@
+/** A master and volume servers as processes of their own, which tests stop, kill and start again at the same ports. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+
+const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const START_MS_MAX = 30_000
+const STOP_MS_MAX = 15_000
+
+export interface RoleProcess {
+  /** `host:port`. */
+  address: string
+  log(): string
+  stop(): Promise<void>
+  /** Ends it as `kill -9` does. */
+  kill(): Promise<void>
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  return port
+}
+
+/** Starts `cairn <role>` on a port and waits until it listens and, as a volume server, has joined. */
+export async function startRole(
+  role: 'master' | 'volume',
+  port: number,
+  flags: readonly string[],
+): Promise<RoleProcess> {
+  const args = [
+    PROGRAM,
+    role,
+    '--port',
+    String(port),
+    '--log-format',
+    'json',
+    '--heartbeat',
+    '100ms',
+    ...flags,
+  ]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let log = ''
+  const wanted = role === 'master' ? '"master is listening"' : '"joined the master"'
+  const ended = new Promise<void>((resolve) => void child.once('close', () => resolve()))
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${role} does not start:\n${log}`)), START_MS_MAX)
+    child.stderr.on('data', (piece: Buffer) => {
+      log += piece.toString()
+      if (!log.includes(wanted)) return
+      clearTimeout(timer)
+      resolve()
+    })
+    child.once('close', () => {
+      clearTimeout(timer)
+      reject(new Error(`${role} ended:\n${log}`))
+    })
+  }).catch(async (error: unknown) => {
+    await end(child, ended, 'SIGKILL')
+    throw error
+  })
+  return {
+    address: `127.0.0.1:${port}`,
+    log: () => log,
+    stop: () => end(child, ended, 'SIGTERM'),
+    kill: () => end(child, ended, 'SIGKILL'),
+  }
+}
+
+async function end(child: ChildProcess, ended: Promise<void>, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
+  child.kill(signal)
+  await ended
+  clearTimeout(timer)
+}
