@@ -70,14 +70,9 @@ describe('status pages', { skip: existsSync(BROWSER) ? false : `no ${BROWSER}` }
 
   const tile = (page: Page, label: string) => page.locator('.tile', { hasText: label }).locator('b')
 
-  /** What runs in the page is text: this program has no types of a browser. */
-  async function isFilled(page: Page, files: string): Promise<void> {
-    const shown = `[...document.querySelectorAll('.tile')].find((each) => each.textContent.startsWith('Files'))`
-    await page.waitForFunction(
-      `${shown}?.querySelector('b')?.textContent === ${JSON.stringify(files)}`,
-      undefined,
-      WAIT,
-    )
+  function isFilled(page: Page, files: string): Promise<void> {
+    const tiles = page.locator('.tile', { hasText: /^Files/ })
+    return tiles.locator('b', { hasText: new RegExp(`^${files}$`) }).waitFor(WAIT)
   }
 
   test('of the master and of a volume server: numbers that go on by themselves', async () => {
