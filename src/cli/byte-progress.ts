@@ -46,6 +46,6 @@ export function byteProgressLine(
     `${Math.floor(done / MIB)}/${Math.ceil(totalBytes / MIB)} MiB`,
     `${Math.round(rate / MIB)} MiB/s`,
   ]
-  if (rate > 0 && done < totalBytes) parts.push(`${Math.ceil((totalBytes - done) / rate)} s left`)
+  if (share > 0.01 && done < totalBytes) parts.push(`${Math.ceil((totalBytes - done) / rate)} s left`)
   return parts.join('  ')
 }

@@ -8,6 +8,7 @@ import { assert } from '../base/assert.ts'
 const BLOCK_BYTES = 512
 const NAME_BYTES_MAX = 100
 const SIZE_MAX = 8 ** 11 - 1
+const BUFFER_BYTES = 1024 * 1024
 /** What file systems take as one part of a path. */
 const PART_BYTES_MAX = 255
 
@@ -20,6 +21,9 @@ export interface TarFile {
 
 export class TarWriter {
   readonly #output: Writable
+  /** Small files come by the million: their bytes go out together. */
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  #used = 0
 
   constructor(output: Writable) {
     this.#output = output
@@ -40,6 +44,7 @@ export class TarWriter {
   /** The end of the archive; the output stays open. */
   async end(): Promise<void> {
     await this.#write(Buffer.alloc(2 * BLOCK_BYTES))
+    await this.#flush()
   }
 
   async #header({ name, sizeBytes, modifiedS }: TarFile): Promise<void> {
@@ -64,7 +69,18 @@ export class TarWriter {
     if (count % BLOCK_BYTES !== 0) await this.#write(Buffer.alloc(BLOCK_BYTES - (count % BLOCK_BYTES)))
   }
 
-  #write(bytes: Buffer): Promise<void> {
+  async #write(bytes: Buffer): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#used === BUFFER_BYTES) await this.#flush()
+      const count = bytes.copy(this.#buffer, this.#used, at)
+      this.#used += count
+      at += count
+    }
+  }
+
+  #flush(): Promise<void> {
+    const bytes = this.#buffer.subarray(0, this.#used)
+    this.#used = 0
     return new Promise((resolve, reject) => {
       this.#output.write(bytes, (error) => (error ? reject(error) : resolve()))
     })

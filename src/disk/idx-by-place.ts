@@ -5,8 +5,8 @@
 import type { Disk } from './disk.ts'
 import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 
-/** 64 MiB of `.dat`: at most two million entries. */
-const STRETCH_UNITS = (64 * 1024 * 1024) / 8
+/** 16 MiB of `.dat`: at most half a million entries. */
+const STRETCH_UNITS = (16 * 1024 * 1024) / 8
 const PART_BYTES = 64 * 1024
 const UNITS_END = 2 ** 32
 

@@ -95,6 +95,11 @@ class AdoptJob {
   readonly #target: string
   readonly #summary = { volumes: 0, adopted: 0, readOnly: 0, failed: 0 }
 
+  /** Volumes that the server has not answered for yet, and when the last one was handed or seen to be taken. */
+  #handed: VolumePlace[] = []
+  #handedAtMs = 0
+  readonly #said = new Set<VolumePlace>()
+
   constructor(options: AdoptOptions) {
     this.#options = options
     this.#target = options.directories[0] as string
@@ -112,6 +117,7 @@ class AdoptJob {
       }
       work.next(copiedBytes(realDisk, place))
     }
+    await this.#settle()
   }
 
   async #adopt(place: VolumePlace, work: Work): Promise<void> {
@@ -134,41 +140,63 @@ class AdoptJob {
     else this.#say(place, 'adopted', `adopted, ${report.liveFiles} files`)
   }
 
-  /** Into the folder that the server looks into, and waits for what it makes of it. */
-  async #handToServer(place: VolumePlace, staged: VolumePlace): Promise<void> {
+  /** Into the folder that the server looks into; `#outcome` tells what it makes of it. */
+  #handToServer(place: VolumePlace, staged: VolumePlace): void {
     const folder = `${this.#target}/${ADOPT_FOLDER}`
     mkdirSync(folder, { recursive: true, mode: 0o770 })
     giveToOwner(this.#target, { ...staged, directory: folder })
     realDisk.syncDirectorySync(this.#target)
-    const inFolder = { ...place, directory: folder }
-    const arrived = { ...place, directory: this.#target }
-    removeArrived(realDisk, inFolder)
+    removeArrived(realDisk, { ...place, directory: folder })
     placeStaged(realDisk, staged, folder)
+    this.#handed.push(place)
+    this.#handedAtMs = this.#options.context.clock.monotonicMs()
+  }
+
+  /** Waits for the server's word on all that it was handed. */
+  async #settle(): Promise<void> {
     const { clock, signal } = this.#options.context
-    const startMs = clock.monotonicMs()
-    for (;;) {
+    while (this.#handed.length > 0) {
       await clock.sleep(POLL_MS)
       if (signal.aborted) throw new StoreError('unavailable', 'stopped; the server goes on by itself')
-      const refusal = readRefusal(realDisk, inFolder)
-      if (refusal !== undefined) {
-        removeArrived(realDisk, inFolder)
-        throw new StoreError('conflict', `the server refused it: ${refusal}`)
+      for (const place of this.#handed) {
+        try {
+          const outcome = this.#outcome(place)
+          if (outcome !== undefined) this.#say(place, outcome.state, outcome.text)
+        } catch (error) {
+          const { code, message } = toStoreError(error)
+          this.#say(place, 'failed', `${message} (${code})`)
+        }
       }
-      const isTaken = realDisk.stat(placePath(arrived, '.dat')) !== undefined
-      if (!isTaken && clock.monotonicMs() - startMs > NOTICE_MS_MAX) {
-        removeArrived(realDisk, inFolder)
-        throw new StoreError('timeout', `no server looks into ${folder}`)
-      }
-      if (!isTaken) continue
-      const state = readAdoption(realDisk, arrived)
-      if (state === undefined) return this.#say(place, 'adopted', 'adopted and verified')
-      if (state.state === 'damaged') return this.#say(place, 'readOnly', `adopted: ${state.reason}`)
-      if (state.state === 'failed') throw new StoreError('corrupt', state.reason)
+      this.#handed = this.#handed.filter((place) => !this.#said.has(place))
     }
+  }
+
+  /** Undefined while the server is at it. */
+  #outcome(place: VolumePlace): { state: 'adopted' | 'readOnly'; text: string } | undefined {
+    const folder = `${this.#target}/${ADOPT_FOLDER}`
+    const inFolder = { ...place, directory: folder }
+    const arrived = { ...place, directory: this.#target }
+    const refusal = readRefusal(realDisk, inFolder)
+    if (refusal !== undefined) {
+      removeArrived(realDisk, inFolder)
+      throw new StoreError('conflict', `the server refused it: ${refusal}`)
+    }
+    if (realDisk.stat(placePath(arrived, '.dat')) === undefined) {
+      if (this.#options.context.clock.monotonicMs() - this.#handedAtMs < NOTICE_MS_MAX) return undefined
+      removeArrived(realDisk, inFolder)
+      throw new StoreError('timeout', `no server looks into ${folder}`)
+    }
+    this.#handedAtMs = this.#options.context.clock.monotonicMs()
+    const state = readAdoption(realDisk, arrived)
+    if (state === undefined) return { state: 'adopted', text: 'adopted and verified' }
+    if (state.state === 'damaged') return { state: 'readOnly', text: `adopted: ${state.reason}` }
+    if (state.state === 'failed') throw new StoreError('corrupt', state.reason)
+    return undefined
   }
 
   #say(place: VolumePlace, state: 'adopted' | 'readOnly' | 'failed', text: string): void {
     this.#summary[state]++
+    this.#said.add(place)
     this.#options.report.line({ volume: place.volumeId, state, text }, `${nameOfVolume(place)}: ${text}`)
   }
 

@@ -1,4 +1,6 @@
 /** `cairn volume export`: the living files of volumes as a tar, or as a list. Only verified bytes leave. */
+
+import { once } from 'node:events'
 import { createWriteStream, renameSync, rmSync } from 'node:fs'
 import { extname } from 'node:path'
 import type { Writable } from 'node:stream'
@@ -130,7 +132,7 @@ function listTarget({ stdout }: Context, json: boolean): Target {
     async take(file) {
       const { data: _, ...fields } = file
       const line = json ? JSON.stringify(fields) : listLine(file)
-      await new Promise<void>((resolve) => void stdout.write(`${line}\n`, () => resolve()))
+      if (!stdout.write(`${line}\n`)) await once(stdout, 'drain')
     },
     async close() {},
   }
