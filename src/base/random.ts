@@ -30,7 +30,8 @@ export const systemRandom: Random = {
 
 /** xorshift128 seeded by a number: the same seed gives the same run. Never for secrets. */
 export function seededRandom(seed: number): Random {
-  let [x, y, z, w] = [seed >>> 0 || 1, 362436069, 521288629, 88675123]
+  // Neighbouring seeds are mixed apart, or their first numbers would resemble each other.
+  let [x, y, z, w] = [mix(seed) || 1, mix(seed + 1), mix(seed + 2), mix(seed + 3)]
   const u32 = () => {
     const t = x ^ (x << 11)
     x = y
@@ -49,4 +50,12 @@ export function seededRandom(seed: number): Random {
       return bytes
     },
   }
+}
+
+/** The finalizer of MurmurHash3: every bit of the input moves half the bits of the result. */
+function mix(value: number): number {
+  let hash = value >>> 0
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
 }

@@ -4,7 +4,7 @@
  */
 import { StoreError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
-import { isLater } from './append-time.ts'
+import { appendTimeToMs, isLater } from './append-time.ts'
 import { writeCheckpoint } from './checkpoint.ts'
 import { readFileWhole, replaceFileDurably } from './disk.ts'
 import { finishCompaction } from './finish-compaction.ts'
@@ -28,6 +28,9 @@ import { decodeVolumeInfo, encodeVolumeInfo, isClosedForWrites, type VolumeInfoF
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
 import { saltFromRecords } from './volume-salt.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
+
+/** SeaweedFS's clock may have been ahead of ours by so much. */
+const FOREIGN_CLOCK_AHEAD_MS_MAX = 24 * 3600 * 1000
 
 const FIRST_RECORD_UNITS = SUPER_BLOCK_BYTES / 8
 
@@ -286,6 +289,7 @@ class VolumeOpening {
 
   #noteTimeOf(offsetUnits: number): void {
     const time = this.#timeAt(offsetUnits)
+    if (appendTimeToMs(time) > this.#context.clock.nowMs() + FOREIGN_CLOCK_AHEAD_MS_MAX) return
     this.#slot.set(WORD.appendNsHigh, time.high)
     this.#slot.set(WORD.appendNsLow, time.low)
   }
@@ -405,8 +409,11 @@ class VolumeOpening {
     if (end > this.#slot.get(WORD.foreignUnits)) this.#slot.set(WORD.foreignUnits, end)
   }
 
+  /** The volume's clock follows what it wrote itself, and others only as far as they can be believed. */
   #noteTime(record: ScannedRecord): void {
     const { appendNsHigh, appendNsLow } = record
+    const ms = appendTimeToMs({ high: appendNsHigh, low: appendNsLow })
+    if (!record.hasTrailer && ms > this.#context.clock.nowMs() + FOREIGN_CLOCK_AHEAD_MS_MAX) return
     if (
       !isLater(appendNsHigh, appendNsLow, this.#slot.get(WORD.appendNsHigh), this.#slot.get(WORD.appendNsLow))
     )

@@ -126,8 +126,8 @@ export class RecordScanner {
     const record = this.#bytes(offsetUnits * 8, codec.EMPTY_RECORD_BYTES)
     const mark = codec.emptyRecordKind(record, codec.recordSeed(this.#fileSalt, offsetUnits))
     const noTime = record.readUInt32BE(20) === 0 && record.readUInt32BE(24) === 0
-    if (mark === undefined && noTime) return damage('without a time')
     const filler = header.keyHigh === 0 && header.keyLow === 0
+    if (mark === undefined && (noTime || filler)) return damage('of zeros')
     return {
       ok: true,
       record: {
