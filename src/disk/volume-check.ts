@@ -267,7 +267,7 @@ class VolumeCheck {
     const where = { offsetBytes: offsetUnits * 8, fid: this.#fid(header) }
     if (!record.hasTrailer && kind !== 'filler') {
       this.#report.trailerless++
-      if (offsetUnits >= this.#facts.foreignUnits) {
+      if (offsetUnits >= this.#facts.foreignUnits && !this.#isAppended(offsetUnits, entry)) {
         this.#find(EXTENSION.dat, 'damaged record: its trailer is gone', where)
         return
       }
@@ -286,6 +286,12 @@ class VolumeCheck {
       return
     }
     if (kind !== 'filler') this.#checkOrder(record, where)
+  }
+
+  /** SeaweedFS's server wrote on, behind what Cairn had synced when it stopped. The next opening notes it. */
+  #isAppended(offsetUnits: number, entry: IdxEntry | undefined): boolean {
+    const tailUnits = this.#facts.sums.value?.checkpoints.at(-1)?.tailUnits
+    return entry !== undefined && tailUnits !== undefined && offsetUnits >= tailUnits
   }
 
   /** Of two records of a key the one with the later append time must be the one that counts. */

@@ -42,38 +42,6 @@ interface Target {
   close(whole: boolean): Promise<void>
 }
 
-export const exportFiles = defineCommand({
-  name: 'export',
-  summary: 'List the files of the volumes in a directory, or with --output write them to a tar',
-  usage: '<dir>',
-  settings: ['output', 'nameFormat', 'newer', 'limit', ...OFFLINE_SETTINGS, 'indexMemoryBytes'],
-  async run(config, context) {
-    const selection = { newerS: parseTime(config.newer), limit: config.limit }
-    checkFormat(config.nameFormat)
-    const directory = openOffline(context.args[0] as string, config, 'reading')
-    try {
-      const target =
-        config.output === ''
-          ? listTarget(context, config.json)
-          : tarTarget(context, { path: config.output, format: config.nameFormat })
-      const summary = await exportAll(
-        { directory, target, selection, indexBytesMax: config.indexMemoryBytes },
-        context,
-      )
-      const { files, bytes, damaged, failedVolumes } = summary
-      const left = damaged === 0 ? '' : `, ${damaged} damaged files left out`
-      const failed = failedVolumes === 0 ? '' : `, ${failedVolumes} volumes not read`
-      const text = config.json
-        ? JSON.stringify({ summary })
-        : `${files} files, ${bytes} bytes${left}${failed}`
-      context.stderr.write(`${text}\n`)
-      return damaged + failedVolumes === 0 ? 0 : 1
-    } finally {
-      directory.release()
-    }
-  },
-})
-
 async function exportAll(
   work: { directory: OfflineDirectory; target: Target; selection: Selection; indexBytesMax: number },
   context: Context,
@@ -202,3 +170,35 @@ function parseTime(text: string): number {
 function timeText(seconds: number): string {
   return new Date(seconds * 1000).toISOString().slice(0, 19)
 }
+
+export const exportFiles = defineCommand({
+  name: 'export',
+  summary: 'List the files of the volumes in a directory, or with --output write them to a tar',
+  usage: '<dir>',
+  settings: ['output', 'nameFormat', 'newer', 'limit', ...OFFLINE_SETTINGS, 'indexMemoryBytes'],
+  async run(config, context) {
+    const selection = { newerS: parseTime(config.newer), limit: config.limit }
+    checkFormat(config.nameFormat)
+    const directory = openOffline(context.args[0] as string, config, 'reading')
+    try {
+      const target =
+        config.output === ''
+          ? listTarget(context, config.json)
+          : tarTarget(context, { path: config.output, format: config.nameFormat })
+      const summary = await exportAll(
+        { directory, target, selection, indexBytesMax: config.indexMemoryBytes },
+        context,
+      )
+      const { files, bytes, damaged, failedVolumes } = summary
+      const left = damaged === 0 ? '' : `, ${damaged} damaged files left out`
+      const failed = failedVolumes === 0 ? '' : `, ${failedVolumes} volumes not read`
+      const text = config.json
+        ? JSON.stringify({ summary })
+        : `${files} files, ${bytes} bytes${left}${failed}`
+      context.stderr.write(`${text}\n`)
+      return damaged + failedVolumes === 0 ? 0 : 1
+    } finally {
+      directory.release()
+    }
+  },
+})
