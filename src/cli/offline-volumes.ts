@@ -5,6 +5,7 @@ import { StoreError, toStoreError } from '../base/errors.ts'
 import { DirectoryLock } from '../disk/directory-lock.ts'
 import { realDisk } from '../disk/real-disk.ts'
 import { listVolumes, placePath, type VolumePlace } from '../disk/volume-facts.ts'
+import { parseDatName } from '../disk/volume-paths.ts'
 import { startByteProgress } from './byte-progress.ts'
 import type { Context } from './command.ts'
 import type { Config, SettingKey } from './config.ts'
@@ -31,7 +32,9 @@ export function openOffline(
   use: 'reading' | 'changing',
 ): OfflineDirectory {
   const path = existingDirectory(given)
-  const lock = takeDirectory(path, use)
+  // A directory without volumes is none of ours: not even a lock is left in it.
+  const isStore = realDisk.list(path).some((name) => parseDatName(name) !== undefined)
+  const lock = isStore ? takeDirectory(path, use) : undefined
   try {
     const filter = { volumeIds: config.volumeId.map(Number), collection: config.collection }
     const volumes = listVolumes(realDisk, path, filter)

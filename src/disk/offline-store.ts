@@ -62,7 +62,7 @@ export class OfflineStore {
       if (freeBytes < liveBytes)
         throw new StoreError('disk_full', `${liveBytes} bytes are needed for the copy, ${freeBytes} are free`)
       const { sums: _, ...figures } = await compactVolume(this.#context, { slot, salt: info.salt }, () =>
-        pause(0),
+        pause(this.#options.disk.stat(placePath(place, EXTENSION.compactedDat))?.sizeBytes ?? 0),
       )
       this.#noteNewFiles(place, opened)
       return { compacted: true, ...figures }

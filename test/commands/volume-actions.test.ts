@@ -16,7 +16,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { formatFid } from '../../src/base/fid.ts'
+import { formatFid, parseFid } from '../../src/base/fid.ts'
 import { checkSeaweedVolume, readSeaweedVolume } from '../compat/seaweed-files.ts'
 import { runCairn, startServer } from '../support/cairn-process.ts'
 import { cookieOf, dataOf, fidOf, KIB, MIB, needleOf } from '../support/needles.ts'
@@ -254,6 +254,8 @@ test('adopt into a running server: read, verified, written; damage keeps it read
   const body = new FormData()
   body.append('file', new Blob(['new']), 'new.txt')
   assert.equal((await fetch(url(777), { method: 'POST', body })).status, 201)
+  const assigned = (await (await fetch(`http://${server.master}/dir/assign`)).json()) as { fid: string }
+  assert.ok(parseFid(assigned.fid).keyLow > 2010, `the master knows of the keys: ${assigned.fid}`)
   const again = await cairn('adopt', source, '--data', data)
   assert.equal(again.code, 1)
   assert.match(again.stdout, /has a volume 1/)

@@ -12,7 +12,7 @@ const WAIT_MS_MAX = 30_000
 
 async function scrubCount(volume: string, what: string): Promise<number> {
   const page = await (await fetch(`http://${volume}/metrics`)).text()
-  return Number(new RegExp(`^cairn_scrub_total\\{what="${what}"\\} (\\d+)$`, 'm').exec(page)?.[1])
+  return Number(new RegExp(`^cairn_scrub_${what}_total (\\d+)$`, 'm').exec(page)?.[1])
 }
 
 async function untilCount(volume: string, what: string, least: number): Promise<void> {

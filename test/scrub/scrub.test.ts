@@ -9,56 +9,11 @@ import type { Random } from '../../src/base/random.ts'
 import { Scrubber } from '../../src/disk/scrub.ts'
 import type { ScrubDamage } from '../../src/disk/scrub-volume.ts'
 import { WORD } from '../../src/disk/volume-table.ts'
-import { readSeaweedVolume, type SeaweedRecord } from '../compat/seaweed-files.ts'
-import { KIB, MIB } from '../support/needles.ts'
+import { readSeaweedVolume } from '../compat/seaweed-files.ts'
+import { MIB } from '../support/needles.ts'
+import { FAST, HOUR_MS, plantAndScrub, scrubOnce, until } from '../support/planted-flips.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
 import { seedsToRun, withSeed } from '../support/seeds.ts'
-
-const FAST = 100 * 1024 * MIB
-const HOUR_MS = 3_600_000
-const PLANTED = 200
-const WAIT_MS_MAX = 60_000
-
-async function until(done: () => boolean, what: string): Promise<void> {
-  const endMs = systemClock.monotonicMs() + WAIT_MS_MAX
-  while (!done()) {
-    assert.ok(systemClock.monotonicMs() < endMs, `waited too long: ${what}`)
-    await systemClock.sleep(5)
-  }
-}
-
-/** Runs one cycle to its end. */
-async function scrubOnce(store: RealStore): Promise<{ damages: ScrubDamage[]; records: number }> {
-  const damages: ScrubDamage[] = []
-  const scrubber = new Scrubber(store.context, {
-    log: silentLog,
-    rateBytesPerSecond: FAST,
-    periodMs: HOUR_MS,
-    onDamage: (damage) => damages.push(damage),
-  })
-  scrubber.start()
-  await until(() => scrubber.status.cycles > 0, 'a scrub cycle')
-  await scrubber.stop()
-  assert.equal(scrubber.status.damaged, damages.length)
-  return { damages, records: scrubber.status.records }
-}
-
-/** Two volumes with files of all sizes, overwritten and deleted ones, written in part before a restart. */
-async function fill(store: RealStore, random: Random, from: number, count: number): Promise<void> {
-  for (let key = from; key < from + count; key++) {
-    const id = 1 + random.below(2)
-    const sizes = [0, 1 + random.below(2000), 1 + random.below(2000), 64 * KIB + random.below(9 * KIB)]
-    await store.write(id, key, 1, sizes[random.below(sizes.length)]!)
-    if (random.below(10) === 0) await store.write(id, key, 2, 1 + random.below(500))
-    if (random.below(10) === 0) store.remove(id, key)
-  }
-  await store.write(1, from + count, 1, MIB + 300 * KIB)
-}
-
-/** The bytes of a record that say something: all but its padding, which only a record of size 0 uses. */
-function tellingBytes(record: SeaweedRecord): number {
-  return record.size === 0 ? 32 : 16 + record.size + 12
-}
 
 function flipBit(path: string, offset: number, random: Random): void {
   const bytes = readFileSync(path)
@@ -68,42 +23,7 @@ function flipBit(path: string, offset: number, random: Random): void {
 
 for (const seed of seedsToRun(1)) {
   test(`every planted flip is found, nothing else (seed ${seed})`, () =>
-    withSeed(seed, async (random) => {
-      const { path, remove } = temporaryDirectory()
-      try {
-        const first = new RealStore(path)
-        await first.create(1)
-        await first.create(2)
-        await fill(first, random, 1, 600)
-        await first.close()
-        const store = new RealStore(path)
-        await fill(store, random, 1000, 600)
-        assert.deepEqual((await scrubOnce(store)).damages, [], 'no false alarm')
-        // The flips happen below a running store.
-        const expected = new Set<string>()
-        for (const id of [1, 2]) {
-          const dat = join(path, `${id}.dat`)
-          const { records } = readSeaweedVolume(readFileSync(dat), undefined)
-          const bytes = readFileSync(dat)
-          const chosen = new Set<SeaweedRecord>()
-          while (chosen.size < PLANTED / 2) chosen.add(records[random.below(records.length)]!)
-          for (const record of chosen) {
-            bytes[record.offset + random.below(tellingBytes(record))]! ^= 1 << random.below(8)
-            expected.add(`${id}/${record.offset}`)
-          }
-          writeFileSync(dat, bytes, { flag: 'r+' })
-        }
-        // The first scrub noted that its cycle is done: this one begins anew.
-        writeFileSync(join(path, 'scrub.json'), '')
-        const { damages } = await scrubOnce(store)
-        const found = damages.map(({ volumeId, offsetBytes }) => `${volumeId}/${offsetBytes}`)
-        assert.equal(found.length, new Set(found).size, 'each is reported once')
-        assert.deepEqual(found.sort(), [...expected].sort())
-        await store.close()
-      } finally {
-        remove()
-      }
-    }))
+    withSeed(seed, (random) => plantAndScrub(random, { files: 5000, flips: 1000 })))
 }
 
 test('damage of the index and of the small files', async (t) => {

@@ -44,7 +44,7 @@ export class VolumeMetrics {
   readonly #disk: Gauge<'directory' | 'what'>
   readonly #index: Gauge
   readonly #damage: Gauge
-  readonly #scrub: Counter<'what'>
+  readonly #scrub: Record<'records' | 'bytes' | 'damaged' | 'cycles', Counter>
   readonly #scrubPosition: Gauge
 
   constructor(counters: VolumeCounters) {
@@ -93,12 +93,14 @@ export class VolumeMetrics {
       help: 'Damaged records that reads met since the start.',
       registers,
     })
-    this.#scrub = new Counter({
-      name: 'cairn_scrub_total',
-      help: 'What the scrub did since the start: records and bytes read, damage found, cycles ended.',
-      labelNames: ['what'],
-      registers,
-    })
+    const scrubbed = (what: string, help: string) =>
+      new Counter({ name: `cairn_scrub_${what}_total`, help: `${help}, since the start.`, registers })
+    this.#scrub = {
+      records: scrubbed('records', 'Records that the scrub read'),
+      bytes: scrubbed('bytes', 'Bytes of records that the scrub read'),
+      damaged: scrubbed('damaged', 'Damaged records and files that the scrub found'),
+      cycles: scrubbed('cycles', 'Cycles that the scrub ended'),
+    }
     this.#scrubPosition = new Gauge({
       name: 'cairn_scrub_position',
       help: 'How much of its present cycle the scrub has done, 0 to 1.',
@@ -129,13 +131,12 @@ export class VolumeMetrics {
     this.#bytes.inc({ direction: 'sent' }, totals.bytesSent)
   }
 
-  #fillScrub({ records, bytes, damaged, cycles, position }: ScrubStatus): void {
-    this.#scrub.reset()
-    this.#scrub.inc({ what: 'records' }, records)
-    this.#scrub.inc({ what: 'bytes' }, bytes)
-    this.#scrub.inc({ what: 'damaged' }, damaged)
-    this.#scrub.inc({ what: 'cycles' }, cycles)
-    this.#scrubPosition.set(position)
+  #fillScrub(status: ScrubStatus): void {
+    for (const what of ['records', 'bytes', 'damaged', 'cycles'] as const) {
+      this.#scrub[what].reset()
+      this.#scrub[what].inc(status[what])
+    }
+    this.#scrubPosition.set(status.position)
   }
 
   #fillVolumes(status: StoreStatus): void {
