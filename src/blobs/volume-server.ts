@@ -9,6 +9,7 @@ import { VOLUME_ADMIN_MESSAGE_BYTES_MAX } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { ReadMode } from '../base/read-mode.ts'
+import type { ScrubStatus } from '../disk/scrub.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
 import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../net/basic-auth.ts'
 import { type Body, type BodyBudget, collectBody, drain, readBody } from '../net/body.ts'
@@ -68,6 +69,8 @@ export interface VolumeServerOptions {
   readMode?: ReadMode
   /** Text of the `/metrics` page. */
   metrics: () => Promise<{ contentType: string; text: string }>
+  /** How far the background reader is. */
+  scrubbed?: () => Promise<ScrubStatus>
   /** Logs every request at level debug. */
   logsRequests?: boolean
   /** Asked for on everything but `/healthz` and the master's calls. */
@@ -218,11 +221,11 @@ export class VolumeServer {
 
   /** 401 for requests that lack a password. Health checks and preflights have none; the master signs its calls. */
   #refusal(asked: FileRequest): Outcome | undefined | Promise<Outcome | undefined> {
+    if (!this.#guardsReads && !this.#guardsWrites) return undefined
     const { method, path, rawHeaders } = asked
     const { basicAuth } = this.#options
     const authorization = rawHeader(rawHeaders, 'authorization')
-    const isGuarded = this.#guardsReads || this.#guardsWrites
-    if (isGuarded && isClusterAuthorization(authorization) && !isVolumeAdminPath(path)) {
+    if (isClusterAuthorization(authorization) && !isVolumeAdminPath(path)) {
       return this.#refusalOfPeer(asked, authorization)
     }
     if (basicAuth === undefined || path === '/healthz' || method === 'OPTIONS' || isVolumeAdminPath(path)) {
@@ -358,9 +361,11 @@ export class VolumeServer {
   }
 }
 
-function newStatusPage({ admin, counters, clock, version, nodeId }: VolumeServerOptions): VolumeStatusPage {
+function newStatusPage(options: VolumeServerOptions): VolumeStatusPage {
+  const { admin, counters, clock, version, nodeId, scrubbed } = options
   return new VolumeStatusPage({
     status: () => admin.status(),
+    scrubbed,
     counters,
     nowMs: () => clock.nowMs(),
     version,

@@ -1,6 +1,7 @@
 /** The volume server's page for people at `/`, and what it shows as JSON: disks, volumes, and what all threads have done. */
 import { formatReplication } from '../../base/replication.ts'
 import { formatTtl } from '../../base/ttl.ts'
+import type { ScrubStatus } from '../../disk/scrub.ts'
 import type { StoreStatus, VolumeInfo } from '../../disk/volume-admin.ts'
 import { jsonOutcome, type Outcome } from '../../net/reply.ts'
 import { statusPageReply, UNCACHED, wantsJson } from '../status-shell.ts'
@@ -9,6 +10,8 @@ import { volumeState } from '../volume-info-json.ts'
 
 export interface VolumeStatusPageOptions {
   status: () => Promise<StoreStatus>
+  /** How far the background reader is; undefined where there is none. */
+  scrubbed: (() => Promise<ScrubStatus>) | undefined
   counters: Pick<VolumeCounters, 'totals'>
   nowMs: () => number
   version: string
@@ -27,14 +30,15 @@ export class VolumeStatusPage {
   /** The page, or with `Accept: application/json` what it shows. Rejects as the keeper does. */
   async answer(rawHeaders: readonly string[], pretty: boolean): Promise<Outcome> {
     if (!wantsJson(rawHeaders)) return this.#html()
-    const { status, counters, nowMs, version, nodeId } = this.#options
-    const { directories, volumes } = await status()
+    const { status, scrubbed, counters, nowMs, version, nodeId } = this.#options
+    const [{ directories, volumes }, scrub] = await Promise.all([status(), scrubbed?.()])
     const shown = {
       role: 'volume',
       version,
       nodeId,
       atMs: nowMs(),
       traffic: counters.totals(),
+      scrub,
       directories,
       volumes: volumes.toSorted((a, b) => a.id - b.id).map(volumeJson),
     }
@@ -64,6 +68,12 @@ const BODY = `
 
 const SCRIPT = `
 function sum(rows, of) { return rows.reduce((total, row) => total + of(row), 0) }
+function scrubTile(scrub) {
+  if (scrub === undefined) return undefined
+  const found = scrub.damaged > 0 ? count(scrub.damaged) + ' damaged' : bytes(scrub.bytes) + ' read, all good'
+  const round = scrub.cycles + (scrub.position < 1 ? 1 : 0)
+  return tile('Scrub, round ' + count(round), percent(scrub.position, 1), found, { level: scrub.damaged > 0 ? 'bad' : '' })
+}
 function show(data, rates) {
   byId('about').textContent = location.host + ' · version ' + data.version + ' · node ' + data.nodeId
   const { volumes, directories } = data
@@ -89,9 +99,11 @@ function show(data, rates) {
     tile('Volumes', count(volumes.length), writable + ' writable'),
     tile('Free on disk', bytes(free), 'of ' + bytes(total), { level: total > 0 && free / total < 0.05 ? 'bad' : '' }),
     tile('Damaged records met', count(damage), damage === 0 ? 'none since the start' : 'see the log', { level: damage > 0 ? 'bad' : '' }),
-    tile('Failed', count(failed), 'volumes', { level: failed > 0 ? 'bad' : '' }))
-  const broken = directories.filter((each) => each.failed).map((each) => each.path)
-  byId('alert').textContent = broken.length > 0 ? 'Directories that do not work: ' + broken.join(', ') : ''
+    scrubTile(data.scrub))
+  const troubles = directories.filter((each) => each.failed).map((each) => each.path + ' does not work')
+  if (failed > 0) troubles.push(plural(failed, 'volume') + ' failed')
+  byId('alert').textContent = troubles.join(' · ')
+  if (troubles.length > 0) setState('needs attention', 'bad')
   heading('disks-title', 'Directories', String(directories.length))
   fill('disks', table([
     { title: 'Path', name: true, cell: (each) => each.path },

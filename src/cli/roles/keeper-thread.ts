@@ -90,6 +90,7 @@ offerCalls(data.control, { ...control })
 const offer = {
   ...offerVolumeAdmin(keeper),
   ...offerClusterDoor(door),
+  scrubbed: async () => scrubber.status,
   metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed, scrubber.status),
 }
 for (const port of data.callers) offerCalls(port, offer)

@@ -11,6 +11,7 @@ import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { VolumeLocator } from '../../blobs/volume-locator.ts'
 import { VolumeServer } from '../../blobs/volume-server.ts'
 import { realDisk } from '../../disk/real-disk.ts'
+import type { ScrubStatus } from '../../disk/scrub.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
 import { VolumeAdminPort } from '../../disk/volume-admin-port.ts'
 import { VolumeSet } from '../../disk/volume-set.ts'
@@ -29,7 +30,9 @@ const [clock, random] = [systemClock, systemRandom]
 const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
 volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
-const http = new HttpClient({ ca: secrets.tls?.cert })
+/** Slow readers of files that live elsewhere must not keep others waiting for a connection. */
+const PROXIED_READS_MAX = 1_000
+const http = new HttpClient({ ca: secrets.tls?.cert, connectionsPerHostMax: PROXIED_READS_MAX })
 const scheme = secrets.tls === undefined ? 'http' : 'https'
 const clusterAuth = new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random })
 const { masters, nodeId } = data
@@ -57,6 +60,7 @@ const server = new VolumeServer({
   http,
   find: locator.find,
   readMode: data.readMode,
+  scrubbed: () => keeper.caller.call<ScrubStatus>('scrubbed'),
   metrics: () => keeper.caller.call<MetricsPage>('metrics'),
   basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
   jwt: secrets.jwt,
