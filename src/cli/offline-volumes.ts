@@ -32,8 +32,9 @@ export function openOffline(
   use: 'reading' | 'changing',
 ): OfflineDirectory {
   const path = existingDirectory(given)
-  // A directory without volumes is none of ours: not even a lock is left in it.
-  const isStore = realDisk.list(path).some((name) => parseDatName(name) !== undefined)
+  // Not even a lock is left in a directory that is none of a store.
+  const isStore =
+    DirectoryLock.isKnownIn(path) || realDisk.list(path).some((name) => parseDatName(name) !== undefined)
   const lock = isStore ? takeDirectory(path, use) : undefined
   try {
     const filter = { volumeIds: config.volumeId.map(Number), collection: config.collection }

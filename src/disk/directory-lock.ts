@@ -58,6 +58,11 @@ export class DirectoryLock {
     }
   }
 
+  /** Whether a program of the store ever owned the directory. */
+  static isKnownIn(directory: string): boolean {
+    return existsSync(`${directory}/${NAME}`)
+  }
+
   release(): void {
     this.#database.close()
   }

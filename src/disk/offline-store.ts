@@ -6,6 +6,7 @@ import { type CompactionResult, compactVolume } from './compaction.ts'
 import { type Disk, replaceFileDurably } from './disk.ts'
 import { NeedleIndex } from './needle-index.ts'
 import { type OpenedVolume, type OpenReport, openVolume } from './open-volume.ts'
+import { encodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import { createSharedVolumes, createThreadContext, type ThreadContext } from './thread-context.ts'
 import { placePath, type VolumePlace } from './volume-facts.ts'
 import { encodeVolumeInfo } from './volume-info.ts'
@@ -41,12 +42,31 @@ export class OfflineStore {
    * are made anew from the records, each of which is verified. Throws what opening throws.
    */
   fix(place: VolumePlace): { opened: OpenReport; rebuilt: OpenReport } {
-    const opened = this.#with(place, ({ report }) => report)
+    const opened = this.#with(place, ({ report, slot }) => {
+      this.#mendSuperBlock(slot)
+      return report
+    })
     const { disk, directory } = this.#options
     disk.removeSync(placePath(place, EXTENSION.sums))
     disk.syncDirectorySync(directory)
     const rebuilt = this.#with(place, ({ report }) => report)
     return { opened, rebuilt }
+  }
+
+  /** Opening corrects what `.cairn` knows better than the super block, which has no checksum, but in memory only. */
+  #mendSuperBlock(slot: VolumeSlot): void {
+    const { disk } = this.#options
+    const handle = slot.get(WORD.datHandle)
+    const present = Buffer.alloc(SUPER_BLOCK_BYTES)
+    disk.readSync(handle, present, 0, present.length, 0)
+    const wanted = encodeSuperBlock({
+      replicaPlacement: slot.get(WORD.replicaPlacement),
+      ttl: slot.get(WORD.ttl),
+      compactionRevision: slot.get(WORD.compactionRevision),
+    })
+    if (present.equals(wanted)) return
+    disk.writeSync(handle, wanted, 0, wanted.length, 0)
+    disk.fdatasyncSync(handle)
   }
 
   /** Compacts the volume where it has garbage, is suspect, or has records without trailer. */

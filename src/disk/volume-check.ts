@@ -166,6 +166,8 @@ class VolumeCheck {
       const isLeft = this.#disk.stat(placePath(facts.place, extension)) !== undefined
       if (isLeft) this.#find(extension, 'left over from a compaction that was cut off')
     }
+    if (facts.superBlockDamaged)
+      this.#find(EXTENSION.dat, 'the compaction revision in its super block is damaged', { offsetBytes: 4 })
     if (facts.idxHandle === -1) this.#find(EXTENSION.idx, 'missing')
     if (facts.foreign && facts.info.state === 'missing') return
     this.#checkSide(EXTENSION.cairn, facts.info)

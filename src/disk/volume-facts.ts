@@ -48,7 +48,9 @@ export interface VolumeFacts {
   idxHandle: number
   datBytes: number
   idxBytes: number
+  /** As it should be: a damaged compaction revision is put right by `.cairn`, as opening does. */
   superBlock: SuperBlock
+  superBlockDamaged: boolean
   info: SideFile<VolumeInfoFile>
   sums: SideFile<IndexSums>
   /** Written by SeaweedFS alone: no record has a trailer, and nobody misses the files that only Cairn has. */
@@ -71,7 +73,8 @@ export function openFacts(disk: Disk, place: VolumePlace): VolumeFacts {
     if (disk.stat(idxPath) !== undefined) idxHandle = disk.open(idxPath, 'r')
     const bytes = Buffer.alloc(SUPER_BLOCK_BYTES)
     const count = disk.readSync(datHandle, bytes, 0, bytes.length, 0)
-    const superBlock = decodeSuperBlock(bytes.subarray(0, count), placePath(place, EXTENSION.dat))
+    const found = decodeSuperBlock(bytes.subarray(0, count), placePath(place, EXTENSION.dat))
+    const superBlock = { ...found, compactionRevision: trueRevision(disk, place, { datHandle, found }) }
     return {
       place,
       datHandle,
@@ -79,6 +82,7 @@ export function openFacts(disk: Disk, place: VolumePlace): VolumeFacts {
       datBytes: disk.sizeSync(datHandle),
       idxBytes: idxHandle === -1 ? 0 : disk.sizeSync(idxHandle),
       superBlock,
+      superBlockDamaged: superBlock.compactionRevision !== found.compactionRevision,
       ...readSideFiles(disk, place, { datHandle, superBlock }),
     }
   } catch (error) {
@@ -103,6 +107,15 @@ export function refuseWideOffsets(disk: Disk, place: VolumePlace): void {
   const width = /"bytesOffset":\s*(\d+)/.exec(vif?.toString('latin1') ?? '')?.[1]
   if (width === undefined || width === '4' || width === '0') return
   throw new StoreError('unsupported', `a volume with ${width}-byte offsets, only 4 are read`)
+}
+
+/** The revision that the records are sealed with, where the super block and `.cairn` do not agree. */
+function trueRevision(disk: Disk, place: VolumePlace, dat: { datHandle: number; found: SuperBlock }): number {
+  const { compactionRevision } = dat.found
+  const info = readSide(disk, placePath(place, EXTENSION.cairn), decodeVolumeInfo).value
+  if (info === undefined || info.compactionRevision === compactionRevision) return compactionRevision
+  const isSealedSo = saltFromRecords(disk, dat.datHandle, info.compactionRevision) === info.salt
+  return isSealedSo ? info.compactionRevision : compactionRevision
 }
 
 type Sides = Pick<VolumeFacts, 'info' | 'sums' | 'foreign' | 'fileSalt' | 'foreignUnits'>
