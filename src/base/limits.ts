@@ -136,3 +136,18 @@ export const DATE_CACHE_ENTRIES = 4096
 /** The scrub notes its position this often, and remembers at most so many damaged records that it has reported. */
 export const SCRUB_SAVE_PERIOD_MS = 60_000
 export const SCRUB_DAMAGE_NOTED_MAX = 100_000
+/** Shorter files are not worth gzip; up to the second they are compressed on the spot, up to the third at all. */
+export const GZIP_BYTES_MIN = 128
+export const GZIP_AT_ONCE_BYTES_MAX = 4 * KIB
+export const GZIP_BYTES_MAX = 64 * MIB
+/** Long computations (images, gzip) of one process at a time: half of Node's pool of threads, the disk has the rest. */
+export const HEAVY_JOBS_MAX = 2
+/** Those of one thread that wait. Of the next, images are refused, and files stored without gzip. */
+export const HEAVY_JOBS_WAITING_MAX = 64
+/** A job that waits looks again after this time, whatever it was told. */
+export const HEAVY_JOB_LOOK_MS = 1_000
+/** An image that is resized: stored, and in memory (all frames together). */
+export const IMAGE_STORED_BYTES_MAX = 64 * MIB
+export const IMAGE_PIXELS_MAX = 100_000_000
+/** Resized images that one thread remembers. */
+export const IMAGE_CACHE_BYTES_MAX = 32 * MIB

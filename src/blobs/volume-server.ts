@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../base/clock.ts'
+import { HeavyJobs } from '../base/heavy-jobs.ts'
 import { VOLUME_ADMIN_MESSAGE_BYTES_MAX } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
@@ -67,6 +68,12 @@ export interface VolumeServerOptions {
   find: FindVolume
   /** Default `proxy`. */
   readMode?: ReadMode
+  /** Stores files gzipped whose kind compresses. Default true. */
+  gzip?: boolean
+  /** Turns JPEGs upright before they are stored. Default false. */
+  fixJpegOrientation?: boolean
+  /** 4 bytes that all threads of the process share: the long computations that run. */
+  heavyJobs?: SharedArrayBuffer
   /** Text of the `/metrics` page. */
   metrics: () => Promise<{ contentType: string; text: string }>
   /** How far the background reader is. */
@@ -109,7 +116,9 @@ export class VolumeServer {
     const chunks = { volumes, remote, elsewhere, inflatedBytesMax: fileSizeBytesMax }
     this.#door = options.clusterDoor ?? localClusterDoor({ ...options, auth: options.clusterAuth })
     this.#people = newStatusPage(options)
-    this.#files = new FileService({ chunks, clock, random, log, sync, fileSizeBytesMax, jwt })
+    const { gzip = true, fixJpegOrientation = false, heavyJobs = new SharedArrayBuffer(4) } = options
+    const storing = { sync, fileSizeBytesMax, gzip, fixJpegOrientation, jobs: new HeavyJobs(heavyJobs) }
+    this.#files = new FileService({ chunks, clock, random, log, jwt, ...storing })
     this.#guardsWrites = options.basicAuth !== undefined || jwt.writeKey !== undefined
     this.#guardsReads = options.basicAuth !== undefined || jwt.readKey !== undefined
     this.#server = new HttpServer({

@@ -102,6 +102,14 @@ export const SETTINGS = {
       '`always`: the same with a sync of its own. `none`: before it is on disk; a power loss can lose it.',
     fallback: 'batch',
   }),
+  gzip: flag({
+    doc: 'Store text and its like gzipped, where that saves more than a tenth. `--no-gzip` stores everything as it comes.',
+    fallback: true,
+  }),
+  fixJpegOrientation: flag({
+    doc: 'Turn JPEGs upright when they are stored, as their EXIF orientation says. They are compressed anew.',
+    fallback: false,
+  }),
   readMode: choice(READ_MODES, {
     doc:
       'Reads of files that another volume server has: `proxy` fetches them from there, `redirect` sends the client there, ' +

@@ -24,6 +24,8 @@ export const MASTER_SETTINGS = [
 export const VOLUME_SETTINGS = [
   'workers',
   'sync',
+  'gzip',
+  'fixJpegOrientation',
   'readMode',
   'maxVolumes',
   'fileSizeLimitBytes',

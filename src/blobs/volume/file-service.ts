@@ -5,12 +5,15 @@
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
+import type { HeavyJobs } from '../../base/heavy-jobs.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { verifyFidToken } from '../../net/jwt.ts'
 import { errorOutcome, type Outcome, rawHeader } from '../../net/reply.ts'
 import { failureOutcome } from './errors.ts'
 import { type FilePath, parseFilePath, plainFid } from './file-path.ts'
+import { compressNeedle } from './gzip.ts'
+import { Images } from './images.ts'
 import type { ChunkReader } from './manifest.ts'
 import { type FileQuery, NO_QUERY, parseFileQuery } from './query.ts'
 import { FileReader, type ReadRequest } from './read.ts'
@@ -46,16 +49,23 @@ export interface FileServiceOptions {
   log: Log
   sync: SyncMode
   fileSizeBytesMax: number
+  /** Stores files gzipped whose kind compresses. */
+  gzip: boolean
+  /** Turns JPEGs upright before they are stored. */
+  fixJpegOrientation: boolean
+  jobs: HeavyJobs
   jwt: { readKey?: string; writeKey?: string }
 }
 
 export class FileService {
   readonly #options: FileServiceOptions
   readonly #reader: FileReader
+  readonly #images: Images
 
   constructor(options: FileServiceOptions) {
     this.#options = options
-    this.#reader = new FileReader({ ...options.chunks, random: options.random })
+    this.#images = new Images(options.jobs)
+    this.#reader = new FileReader({ ...options.chunks, random: options.random, images: this.#images })
   }
 
   /** GET of a path that is a plain file id, without query and without credentials. */
@@ -132,13 +142,31 @@ export class FileService {
       })
       const outcome =
         upload instanceof Promise
-          ? upload.then((parsed) => this.#store(target, parsed))
-          : this.#store(target, upload)
+          ? upload.then((parsed) => this.#prepareAndStore(target, parsed))
+          : this.#prepareAndStore(target, upload)
       if (!(outcome instanceof Promise)) return outcome
       return outcome.catch((error: unknown) => this.#failure(error, pretty))
     } catch (error) {
       return this.#failure(error, pretty)
     }
+  }
+
+  /** Another server's copy stays what it is; the others are made upright or compressed, where that is wanted. */
+  #prepareAndStore(target: WriteTarget, upload: Upload): Outcome | Promise<Outcome> {
+    if (target.query.isReplicate) return this.#store(target, upload)
+    const { gzip, fixJpegOrientation, jobs } = this.#options
+    const { needle } = upload
+    const turned = fixJpegOrientation ? this.#images.uprightNeedle(needle) : undefined
+    if (turned !== undefined) {
+      return turned.then(() => {
+        upload.sizeBytes = needle.data.length
+        return this.#store(target, upload)
+      })
+    }
+    const compressed = gzip ? compressNeedle(needle, jobs) : undefined
+    return compressed === undefined
+      ? this.#store(target, upload)
+      : compressed.then(() => this.#store(target, upload))
   }
 
   #store(target: WriteTarget, upload: Upload): Outcome | Promise<Outcome> {

@@ -1,6 +1,7 @@
 /** The query of a file's URL, every value checked: a number that is none is an error, never a silent default. */
 import { StoreError } from '../../base/errors.ts'
 import { parseTtl } from '../../base/ttl.ts'
+import { type ImageQuery, imageQuery } from './image-query.ts'
 
 export interface FileQuery {
   /** `ts`: last modified, seconds since 1970. */
@@ -21,6 +22,8 @@ export interface FileQuery {
   pretty: boolean
   /** Headers that replace the reply's own (`response-content-type` and its like): name, value, … */
   responseHeaders: string[]
+  /** `width`, `height`, `mode`, `crop_…`: the image smaller, or a part of it. */
+  image: ImageQuery | undefined
 }
 
 export const NO_QUERY: Readonly<FileQuery> = {
@@ -35,6 +38,7 @@ export const NO_QUERY: Readonly<FileQuery> = {
   isProxied: false,
   pretty: false,
   responseHeaders: [],
+  image: undefined,
 }
 
 const RESPONSE_HEADERS: readonly [parameter: string, header: string][] = [
@@ -45,8 +49,7 @@ const RESPONSE_HEADERS: readonly [parameter: string, header: string][] = [
   ['response-content-type', 'Content-Type'],
   ['response-expires', 'Expires'],
 ]
-/** Whole numbers that mean something for images. */
-const IMAGE_NUMBERS = ['width', 'height', 'crop_x1', 'crop_y1', 'crop_x2', 'crop_y2']
+const IMAGE_SIDE_MAX = 0xffff
 const IMAGE_MODES = ['', 'fit', 'fill']
 /** Last modified is stored in 5 bytes. */
 const LAST_MODIFIED_S_MAX = 2 ** 40 - 1
@@ -55,8 +58,6 @@ const LAST_MODIFIED_S_MAX = 2 ** 40 - 1
 export function parseFileQuery(text: string): FileQuery {
   const values = parseQuery(text)
   const ttl = values.get('ttl')
-  for (const name of IMAGE_NUMBERS) wholeNumber(values, name, 0xffff)
-  oneOf(values, 'mode', IMAGE_MODES)
   return {
     lastModifiedS: wholeNumber(values, 'ts', LAST_MODIFIED_S_MAX),
     ttl: ttl === undefined ? undefined : parseTtl(ttl),
@@ -69,7 +70,21 @@ export function parseFileQuery(text: string): FileQuery {
     isProxied: flag(values, 'proxied') ?? false,
     pretty: (values.get('pretty') ?? '') !== '',
     responseHeaders: responseHeaders(values),
+    image: imageOf(values),
   }
+}
+
+function imageOf(values: Map<string, string>): ImageQuery | undefined {
+  const side = (name: string) => wholeNumber(values, name, IMAGE_SIDE_MAX)
+  return imageQuery({
+    width: side('width'),
+    height: side('height'),
+    mode: oneOf(values, 'mode', IMAGE_MODES),
+    x1: side('crop_x1'),
+    y1: side('crop_y1'),
+    x2: side('crop_x2'),
+    y2: side('crop_y2'),
+  })
 }
 
 /** Names and values, decoded, the first of each name. */

@@ -3,7 +3,7 @@
  * everything else (ranges, conditions, stored gzip, manifests, large files) goes by `answerFully`.
  */
 import { StoreError } from '../../base/errors.ts'
-import type { Fid } from '../../base/fid.ts'
+import { type Fid, formatFid } from '../../base/fid.ts'
 import { DATE_CACHE_ENTRIES, MANIFEST_BYTES_MAX, SMALL_RECORD_BYTES_MAX } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
 import type { Needle } from '../../disk/needle.ts'
@@ -14,6 +14,8 @@ import { parseRanges } from '../../net/ranges.ts'
 import { errorOutcome, isStream, type Outcome, primeStream, rawHeader } from '../../net/reply.ts'
 import { type ByteSource, memorySource, rangeOutcome, rangesOutcome, wholeOutcome } from './byte-source.ts'
 import { etagHex } from './etag.ts'
+import type { ImageQuery } from './image-query.ts'
+import { type Images, isImage } from './images.ts'
 import { inflate, looksGzipped } from './inflate.ts'
 import { type ChunkReader, manifestSource, parseManifest, plainData, storedData } from './manifest.ts'
 import { mimeTypeOfName, OCTET_STREAM } from './mime-types.ts'
@@ -51,11 +53,13 @@ const SPECIAL_MARKS = MARK.range | MARK.conditional
 export class FileReader {
   readonly #chunks: ChunkReader
   readonly #random: Random
+  readonly #images: Images
   readonly #dates = new DateCache()
 
-  constructor(options: ChunkReader & { random: Random }) {
+  constructor(options: ChunkReader & { random: Random; images: Images }) {
     this.#chunks = options
     this.#random = options.random
+    this.#images = options.images
   }
 
   /** The reply. Throws or rejects with `corrupt`, `io_error`, `timeout`, `unavailable`. */
@@ -119,7 +123,9 @@ export class FileReader {
   }
 
   async #outcomeOf(request: ReadRequest, needle: Needle): Promise<Outcome> {
-    const validators = { etag: etagOf(needle), lastModifiedS: needle.lastModifiedS || undefined }
+    const image = wantedImage(request, needle)
+    const etag = image === undefined ? etagOf(needle) : `"${etagHex(needle.checksum)}-${image.variant}"`
+    const validators = { etag, lastModifiedS: needle.lastModifiedS || undefined }
     const headers = ['Accept-Ranges', 'bytes', 'ETag', validators.etag]
     if (needle.lastModifiedS) headers.push('Last-Modified', this.#dates.format(needle.lastModifiedS))
     if ((request.marks & MARK.conditional) !== 0) {
@@ -129,7 +135,9 @@ export class FileReader {
         return errorOutcome(412, 'the file does not meet the condition', request.query.pretty)
     }
     if (needle.pairs !== undefined) headers.push(...pairHeaders(needle.pairs))
-    const content = await this.#contentOf(request, needle, headers)
+    let content = await this.#contentOf(request, needle, headers)
+    if (image !== undefined)
+      content = await this.#imageOf(content, image, `${formatFid(request.fid)}-${etagHex(needle.checksum)}`)
     addContentHeaders(headers, content, request.query)
     const overrides = request.query.responseHeaders
     for (let i = 0; i < overrides.length; i += 2) setHeader(headers, overrides[i]!, overrides[i + 1]!)
@@ -156,13 +164,23 @@ export class FileReader {
     const source = sourceOf(needle)
     if (!needle.gzipped) return { source, ...description }
     const isGzip = source.whole === undefined || looksGzipped(source.whole)
-    if (isGzip && acceptsGzip(request)) {
+    if (isGzip && acceptsGzip(request) && wantedImage(request, needle) === undefined) {
       headers.push('Content-Encoding', 'gzip', 'Vary', 'Accept-Encoding')
       return { source, ...description }
     }
     const stored = await storedData(needle, inflatedBytesMax)
     closeLarge(needle)
     return { source: memorySource(await inflateForReader(stored, inflatedBytesMax)), ...description }
+  }
+
+  /** The content as an image of the wanted size; as it is, where none can be made of it. */
+  async #imageOf(content: Content, image: ImageQuery, key: string): Promise<Content> {
+    const { source } = content
+    if (!isImage(content.name, content.mime)) return content
+    const derived = await this.#images.derive(source, key, image)
+    if (derived === undefined) return content
+    source.close()
+    return { ...content, source: memorySource(derived) }
   }
 
   #rangedOutcome(
@@ -260,6 +278,14 @@ class BorrowedScratch {
   keep(): void {
     this.#volume.context.scratch = Buffer.allocUnsafeSlow(BORROWED_BYTES)
   }
+}
+
+/** What the query wants of an image, when the file may be one; of a manifest only its chunks can tell. */
+function wantedImage(request: ReadRequest, needle: Needle): ImageQuery | undefined {
+  const { image, manifest } = request.query
+  if (image === undefined || (needle.manifest && manifest === false)) return undefined
+  const name = request.filename || needle.name?.toString('latin1') || ''
+  return needle.manifest || isImage(name, needle.mime?.toString('latin1')) ? image : undefined
 }
 
 function acceptsGzip(request: ReadRequest): boolean {

@@ -41,6 +41,10 @@ export interface VolumeThreadData extends CommonThreadData {
   bodyBytesInFlightMax: number
   fileSizeBytesMax: number
   sync: SyncMode
+  gzip: boolean
+  fixJpegOrientation: boolean
+  /** Memory of the HeavyJobs. */
+  heavyJobs: SharedArrayBuffer
   readMode: ReadMode
   settings: Partial<HttpServerSettings>
   /** To the keeper. */

@@ -69,6 +69,7 @@ class VolumeThreads {
       channels.map((channel) => channel.port1),
     )
     const budget = new SharedArrayBuffer(4)
+    const heavyJobs = new SharedArrayBuffer(4)
     this.servers = channels.map(({ port2 }, thread) =>
       this.#start(new URL('./volume-thread.ts', import.meta.url), (control) => {
         const data: VolumeThreadData = {
@@ -80,6 +81,9 @@ class VolumeThreads {
           bodyBytesInFlightMax: config.bodyInFlightBytes,
           fileSizeBytesMax: config.fileSizeLimitBytes,
           sync: config.sync,
+          gzip: config.gzip,
+          fixJpegOrientation: config.fixJpegOrientation,
+          heavyJobs,
           readMode: config.readMode,
           settings: httpSettings(config),
         }

@@ -27,7 +27,7 @@ const STDERR = 2
 const data = workerData as VolumeThreadData
 const { secrets } = data
 const [clock, random] = [systemClock, systemRandom]
-const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
+const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock, true))
 volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
 /** Slow readers of files that live elsewhere must not keep others waiting for a connection. */
@@ -56,6 +56,9 @@ const server = new VolumeServer({
   counters: new VolumeCounters(data.counters, data.thread),
   bodyBudget: new BodyBudget(data.budget, data.bodyBytesInFlightMax),
   sync: data.sync,
+  gzip: data.gzip,
+  fixJpegOrientation: data.fixJpegOrientation,
+  heavyJobs: data.heavyJobs,
   fileSizeBytesMax: data.fileSizeBytesMax,
   http,
   find: locator.find,
