@@ -151,3 +151,10 @@ export const IMAGE_STORED_BYTES_MAX = 64 * MIB
 export const IMAGE_PIXELS_MAX = 100_000_000
 /** Resized images that one thread remembers. */
 export const IMAGE_CACHE_BYTES_MAX = 32 * MIB
+/** Store client: ids of a batch are used within this time; their tokens end soon after. */
+export const CLIENT_ASSIGN_BATCH_MS_MAX = 5_000
+/** `cairn upload`: files above the first are read while they are sent, and go in chunks above the second. */
+export const UPLOAD_AT_ONCE_BYTES_MAX = 256 * KIB
+export const UPLOAD_CHUNK_MIB_DEFAULT = 32
+/** Chunks of one file that are uploaded at a time. */
+export const UPLOAD_CHUNKS_AT_ONCE_MAX = 4

@@ -17,7 +17,11 @@ export const CLIENT_SETTINGS = [
   'parallel',
 ] as const satisfies readonly SettingKey[]
 
-export function makeClient(config: Config<(typeof CLIENT_SETTINGS)[number]>, context: Context): CairnClient {
+export function makeClient(
+  config: Config<(typeof CLIENT_SETTINGS)[number]>,
+  context: Context,
+  assignBatch = 1,
+): CairnClient {
   const headers: Record<string, string> = {}
   if (config.basicAuth !== '') {
     headers.authorization = `Basic ${Buffer.from(config.basicAuth).toString('base64')}`
@@ -27,6 +31,7 @@ export function makeClient(config: Config<(typeof CLIENT_SETTINGS)[number]>, con
     timeoutMs: config.timeoutMs,
     connectionsPerHostMax: config.parallel,
     headers,
+    assignBatch,
     ca: config.tlsCa === '' ? undefined : readCa(config.tlsCa),
     clock: context.clock,
     random: context.random,

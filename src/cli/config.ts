@@ -277,7 +277,14 @@ export const SETTINGS = {
     min: 100,
     max: 3_600_000,
   }),
-  parallel: integer({ doc: 'Files that are moved at a time.', fallback: 8, min: 1, max: 64 }),
+  parallel: integer({ doc: 'Files that are moved at a time.', fallback: 16, min: 1, max: 64 }),
+  maxMb: integer({
+    doc: 'Files of more MiB than this are stored in chunks of so many, which can be resumed.',
+    fallback: limits.UPLOAD_CHUNK_MIB_DEFAULT,
+    min: 1,
+    max: 1024,
+    placeholder: 'MIB',
+  }),
   recursive: list({
     doc: 'Directories of which every file is stored, those below included.',
     fallback: [],

@@ -7,6 +7,8 @@ export interface Machine {
   memoryBytes: number
   /** The user's folder for settings of programs. */
   configDir: string
+  /** The user's folder for what programs can do without. */
+  cacheDir: string
   /** Log lines go to a person's terminal. */
   logsToTerminal: boolean
 }
@@ -16,5 +18,6 @@ export function thisMachine(env: NodeJS.ProcessEnv, logsToTerminal: boolean): Ma
   const limitBytes = process.constrainedMemory()
   const memoryBytes = limitBytes > 0 ? Math.min(limitBytes, totalmem()) : totalmem()
   const configDir = join(env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'cairn')
-  return { cpus: availableParallelism(), memoryBytes, configDir, logsToTerminal }
+  const cacheDir = join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'cairn')
+  return { cpus: availableParallelism(), memoryBytes, configDir, cacheDir, logsToTerminal }
 }

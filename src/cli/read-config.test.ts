@@ -8,7 +8,13 @@ import type { SettingKey } from './config.ts'
 import { readConfig, readConfigFile, type Sources, unknownVariables } from './read-config.ts'
 import { UsageError } from './usage-error.ts'
 
-const MACHINE = { cpus: 6, memoryBytes: 2 ** 33, configDir: '/home/ann/.config/cairn', logsToTerminal: false }
+const MACHINE = {
+  cpus: 6,
+  memoryBytes: 2 ** 33,
+  configDir: '/home/ann/.config/cairn',
+  cacheDir: '/home/ann/.cache/cairn',
+  logsToTerminal: false,
+}
 
 function read(settings: SettingKey[], sources: Partial<Sources> = {}) {
   return readConfig({

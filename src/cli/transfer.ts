@@ -1,14 +1,16 @@
 /** Moving files between the local disk and a store, several at a time: what upload, download and delete share. */
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream, createWriteStream, readFileSync, type Stats, statSync } from 'node:fs'
 import { link, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../base/clock.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
+import { UPLOAD_AT_ONCE_BYTES_MAX } from '../base/limits.ts'
 import { systemRandom } from '../base/random.ts'
 import { type ProgressOutput, startProgress } from '../bench/progress.ts'
-import type { CairnClient, UploadOptions } from '../client/cairn-client.ts'
+import type { CairnClient, UploadOptions, UploadResult } from '../client/cairn-client.ts'
+import { type LargeFileOptions, uploadLargeFile } from './large-file.ts'
 
 export interface TransferOutput {
   /** One line of the result. */
@@ -22,13 +24,22 @@ export interface TransferOutput {
 /** Runs `work` on each item, at most `parallel` at a time. Resolves to how many failed; each failure was shown. */
 export async function transferAll<T>(
   items: readonly T[],
-  options: { label: string; parallel: number; nameOf: (item: T) => string; work: (item: T) => Promise<void> },
+  options: {
+    label: string
+    parallel: number
+    nameOf: (item: T) => string
+    work: (item: T) => Promise<void>
+    /** Another way to show progress than by number: starts it, and gives what stops it. */
+    showProgress?: () => () => void
+    /** Ends the work after what is in flight. */
+    signal?: AbortSignal
+  },
   output: TransferOutput,
 ): Promise<number> {
   let [next, done, failed] = [0, 0, 0]
   const failures: [string, StoreError][] = []
   const worker = async () => {
-    while (next < items.length) {
+    while (next < items.length && !options.signal?.aborted) {
       const item = items[next++]!
       try {
         await options.work(item)
@@ -40,8 +51,9 @@ export async function transferAll<T>(
     }
   }
   // One file needs no bar.
-  const stop =
-    items.length > 1
+  const stop = options.showProgress
+    ? options.showProgress()
+    : items.length > 1
       ? startProgress({
           output: output.progress,
           clock: output.clock,
@@ -54,7 +66,7 @@ export async function transferAll<T>(
   stop()
   // After the bar, so that they stay on the screen.
   for (const [what, error] of failures) output.failure(what, error)
-  return failed
+  return failed + (items.length - next)
 }
 
 export interface LocalFile {
@@ -88,23 +100,46 @@ export async function listFiles(
   return found
 }
 
+export interface UploadPlan {
+  options: Pick<UploadOptions, 'collection' | 'ttl' | 'replication'>
+  large: LargeFileOptions
+}
+
 /** Stores one file, and shows what became of it as a line of JSON. */
 export async function uploadFile(
   client: CairnClient,
   file: LocalFile,
-  options: Pick<UploadOptions, 'collection' | 'ttl' | 'replication'>,
+  plan: UploadPlan,
   output: TransferOutput,
 ): Promise<void> {
-  const info = await stat(file.path)
+  const info = statSync(file.path)
   if (!info.isFile()) throw new StoreError('bad_request', 'not a file')
-  const stored = await client.upload(() => createReadStream(file.path, { highWaterMark: 1 << 18 }), {
-    ...options,
+  const options = {
+    ...plan.options,
     name: basename(file.path),
     sizeBytes: info.size,
     lastModifiedS: Math.max(0, Math.floor(info.mtimeMs / 1_000)),
-  })
+  }
+  const stored = await storeFile(client, { path: file.path, info }, { ...plan, options })
   const { fid, url, eTag } = stored
   output.line(JSON.stringify({ fileName: file.shownName, fid, url, size: info.size, eTag }))
+}
+
+async function storeFile(
+  client: CairnClient,
+  file: { path: string; info: Stats },
+  { options, large }: { options: UploadOptions; large: LargeFileOptions },
+): Promise<UploadResult> {
+  const { path, info } = file
+  if (info.size > large.chunkBytes) return await uploadLargeFile(client, file, options, large)
+  // A small file is read at once: the way over a stream, and over other threads, would take longer than its bytes.
+  const content =
+    info.size <= UPLOAD_AT_ONCE_BYTES_MAX
+      ? readFileSync(path)
+      : () => createReadStream(path, { highWaterMark: 1 << 18 })
+  const stored = await client.upload(content, options)
+  large.onBytes(info.size)
+  return stored
 }
 
 /** Where a download goes: to a path, or into a directory under the name it was stored with. */

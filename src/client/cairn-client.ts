@@ -13,9 +13,11 @@ import {
   CLIENT_LOCATION_TTL_MS,
   CLIENT_LOCATIONS_MAX,
   FILE_SIZE_BYTES_MAX_DEFAULT,
+  MANIFEST_BYTES_MAX,
 } from '../base/limits.ts'
 import { type Random, systemRandom } from '../base/random.ts'
 import { ConnectionError, HttpClient, type HttpReply } from '../net/http-client.ts'
+import { AssignBatches } from './assign-batch.ts'
 import { type Download, toDownload } from './download.ts'
 import { type Location, LocationCache } from './location-cache.ts'
 import {
@@ -38,6 +40,8 @@ export interface CairnClientOptions {
   connectionsPerHostMax?: number
   /** Sent with every request, for example `authorization` for basic authentication. */
   headers?: Record<string, string>
+  /** File ids that `upload` takes from the master at a time. Default 1. */
+  assignBatch?: number
   /** PEM of the authorities to trust for https, beside the system's. */
   ca?: string | Buffer
   clock?: Clock
@@ -58,6 +62,8 @@ export interface UploadOptions extends Omit<AssignOptions, 'count'> {
   fsync?: boolean
   /** The content is already gzipped; readers get it as such, or inflated. */
   gzipped?: boolean
+  /** The content is a chunk manifest; see `uploadChunked`. */
+  manifest?: boolean
 }
 
 export interface UploadResult {
@@ -86,6 +92,7 @@ export class CairnClient {
   readonly #attemptsMax: number
   readonly #locations: LocationCache
   readonly #secure: boolean
+  readonly #batches: AssignBatches | undefined
 
   constructor(options: CairnClientOptions) {
     this.#options = options
@@ -105,6 +112,9 @@ export class CairnClient {
       attemptsMax: options.attemptsMax,
       headers: options.headers,
     })
+    const { assignBatch: count = 1 } = options
+    this.#batches =
+      count > 1 ? new AssignBatches({ master: this.#master, clock: this.#clock, count }) : undefined
     this.#locations = new LocationCache({
       clock: this.#clock,
       entriesMax: CLIENT_LOCATIONS_MAX,
@@ -138,11 +148,12 @@ export class CairnClient {
    * file may or may not be stored.
    */
   async upload(content: UploadContent, options: UploadOptions = {}): Promise<UploadResult> {
-    const { name, mime, sizeBytes, pairs, lastModifiedS, fsync, gzipped, ...assignOptions } = options
+    const { name, mime, sizeBytes, pairs, lastModifiedS, fsync, gzipped, manifest, ...assignOptions } =
+      options
     const form = new FormBody(content, { name, mime, sizeBytes, gzipped })
     let target: Assignment | undefined
     for (let attempt = 1; ; attempt++) {
-      target ??= await this.assign(assignOptions)
+      target ??= await (this.#batches?.next(assignOptions) ?? this.assign(assignOptions))
       try {
         return await this.#put(target, form, options)
       } catch (error) {
@@ -150,7 +161,10 @@ export class CairnClient {
         // A refused write was not stored: a new id may lead to a better server. After a doubtful one the id stays.
         const doubtful = error instanceof ConnectionError && error.requestSent
         if (doubtful) form.doubtful = true
-        if (!form.doubtful) target = undefined
+        if (!form.doubtful) {
+          target = undefined
+          this.#batches?.forget()
+        }
         await this.#clock.sleep(backoffMs(attempt))
       }
     }
@@ -161,6 +175,7 @@ export class CairnClient {
     if (options.ttl !== undefined && options.ttl !== '') query.set('ttl', options.ttl)
     if (options.lastModifiedS !== undefined) query.set('ts', String(Math.floor(options.lastModifiedS)))
     if (options.fsync) query.set('fsync', 'true')
+    if (options.manifest) query.set('cm', 'true')
     const headers: Record<string, string> = { ...this.#options.headers, 'content-type': form.contentType }
     if (target.authorization !== undefined) headers.authorization = target.authorization
     for (const [key, value] of Object.entries(options.pairs ?? {})) headers[`Seaweed-${key}`] = value
@@ -190,6 +205,15 @@ export class CairnClient {
    * `corrupt` at its end when the bytes are not those of the stored checksum.
    */
   async download(fid: string, options: DownloadOptions = {}): Promise<Download> {
+    const download = await this.#open(fid, options)
+    const inChunks = download.range === undefined && download.headers['x-file-store'] === 'chunked'
+    if (!inChunks || options.verify === false) return download
+    // The manifest's own checksum says nothing about the file; each chunk is fetched with its own, and verified.
+    download.discard()
+    return { ...download, body: this.#chunksOf(fid), discard: () => undefined }
+  }
+
+  async #open(fid: string, options: DownloadOptions): Promise<Download> {
     const headers: Record<string, string> = {}
     if (options.range === undefined) headers['accept-encoding'] = 'gzip'
     else
@@ -199,6 +223,24 @@ export class CairnClient {
       throw errorOfReply(reply.status, (await reply.bytes(CLIENT_JSON_BYTES_MAX)).toString('utf8'))
     }
     return toDownload(fid, url, reply, options.verify ?? true)
+  }
+
+  async *#chunksOf(fid: string): AsyncGenerator<Buffer> {
+    const { reply } = await this.#ask('GET', fid, {}, '?cm=false')
+    const text = (await reply.bytes(MANIFEST_BYTES_MAX)).toString('utf8')
+    if (reply.status !== 200) throw errorOfReply(reply.status, text)
+    const { chunks } = parseJson(text)
+    const sorted = (Array.isArray(chunks) ? chunks : []).map(chunkOf).sort((a, b) => a.offset - b.offset)
+    let end = 0
+    for (const { fid: chunkFid, offset, size } of sorted) {
+      if (offset !== end) throw new StoreError('corrupt', `${fid}: its chunks do not follow each other`)
+      const { body } = await this.#open(chunkFid, {})
+      for await (const piece of body) {
+        end += piece.length
+        yield piece
+      }
+      if (end !== offset + size) throw new StoreError('corrupt', `${chunkFid} is not as long as ${fid} says`)
+    }
   }
 
   /** A whole file as one buffer; throws `too_large` above `sizeBytesMax`. */
@@ -230,7 +272,12 @@ export class CairnClient {
    * One request about an existing file, at one server after another. Gives back the first reply that is an answer;
    * `doubtful` tells that an earlier try may have been carried out.
    */
-  async #ask(method: 'GET' | 'DELETE', fid: string, headers: Record<string, string>): Promise<Answer> {
+  async #ask(
+    method: 'GET' | 'DELETE',
+    fid: string,
+    headers: Record<string, string>,
+    query = '',
+  ): Promise<Answer> {
     const { volumeId } = parseFid(fid)
     let lastError: unknown
     let doubtful = false
@@ -242,7 +289,7 @@ export class CairnClient {
       const first = this.#random.below(locations.length)
       let missing: Answer | undefined
       for (let turn = 0; turn < locations.length; turn++) {
-        const url = `${baseUrl(locations[(first + turn) % locations.length]!.publicUrl, this.#secure)}/${fid}`
+        const url = `${baseUrl(locations[(first + turn) % locations.length]!.publicUrl, this.#secure)}/${fid}${query}`
         const credentials: Record<string, string> = authorization === undefined ? {} : { authorization }
         try {
           const reply = await this.#http.request({
@@ -283,6 +330,13 @@ export class CairnClient {
     }
     throw lastError
   }
+}
+
+function chunkOf(value: unknown): { fid: string; offset: number; size: number } {
+  const { fid, offset = 0, size } = (value ?? {}) as Record<string, unknown>
+  if (typeof fid === 'string' && typeof offset === 'number' && typeof size === 'number')
+    return { fid, offset, size }
+  throw new StoreError('corrupt', 'the chunk manifest cannot be read')
 }
 
 interface Answer {
