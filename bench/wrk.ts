@@ -99,7 +99,7 @@ export interface AssignedRange {
 
 /**
  * A script that posts a form under ids that were assigned before, each once, going round the ranges, which lie in
- * different volumes. The content begins with a number that never repeats, so that no write finds its bytes there already.
+ * different volumes, in bursts as the master gives ids out. The content begins with a number that never repeats, so that no write finds its bytes there already.
  */
 export function writePostScript(
   directory: string,
@@ -127,9 +127,9 @@ local start = "${start}"
 local length = #start + 16 + #rest
 local head = " HTTP/1.1\\r\\nHost: bench\\r\\nContent-Type: multipart/form-data; boundary=${boundary}\\r\\nContent-Length: " .. length .. "\\r\\n\\r\\n" .. start
 local format = string.format
-local at, sent = 0, 0
+local at, sent, burst = 0, 0, 256
 request = function()
-  at = at % #ranges + 1
+  if sent % burst == 0 then at = at % #ranges + 1 end
   local range = ranges[at]
   if range.left == 0 then error("the assigned ids are used up") end
   local key = format("%x", range.key)

@@ -144,7 +144,7 @@ function pinWord(generation: number): number {
 const UNLOCKED = 0
 const LOCKED = 1
 const LOCKED_WITH_WAITERS = 2
-const SPINS_BEFORE_WAIT = 50
+const SPINS_BEFORE_WAIT = 400
 const LOCK_WAIT_MS = 50
 
 /** One volume's words. Single words are read and written atomically; what must fit together changes under the lock. */
@@ -189,6 +189,8 @@ export class VolumeSlot {
   lock(): void {
     if (Atomics.compareExchange(this.words, WORD.lock, UNLOCKED, LOCKED) === UNLOCKED) return
     for (let spin = 0; spin < SPINS_BEFORE_WAIT; spin++) {
+      Atomics.pause()
+      if (Atomics.load(this.words, WORD.lock) !== UNLOCKED) continue
       if (Atomics.compareExchange(this.words, WORD.lock, UNLOCKED, LOCKED) === UNLOCKED) return
     }
     while (Atomics.exchange(this.words, WORD.lock, LOCKED_WITH_WAITERS) !== UNLOCKED) {
