@@ -41,3 +41,19 @@ test('no command has two settings with one short flag', () => {
 test('each setting has a unit at the end of its key where its kind has one', () => {
   for (const key of KEYS) assert.ok(key.endsWith(SETTINGS[key].unit), key)
 })
+
+test('docs/seaweedfs.md: each yes names a test, and each test that is named exists', () => {
+  const rows = [...read('docs/seaweedfs.md').matchAll(/^\| .* \| (yes|different|no) \|(.*)$/gm)]
+  assert.ok(rows.length > 50)
+  for (const [row, answer, rest = ''] of rows) {
+    const named = [...rest.matchAll(/`(test\/[\w/.-]+\.ts): ([^`]+)`/g)]
+    if (answer === 'yes') assert.ok(named.length > 0, row)
+    for (const [, file = '', name = ''] of named) {
+      const text = read(file)
+      assert.ok(
+        text.includes(`test('${name}'`) || text.includes(`test(\`${name}\``),
+        `${file} has no test '${name}'`,
+      )
+    }
+  }
+})
