@@ -27,7 +27,7 @@ const STDERR = 2
 const data = workerData as VolumeThreadData
 const { secrets } = data
 const [clock, random] = [systemClock, systemRandom]
-const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock, true))
+const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
 volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
 /** Slow readers of files that live elsewhere must not keep others waiting for a connection. */
