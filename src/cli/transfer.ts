@@ -11,6 +11,7 @@ import { systemRandom } from '../base/random.ts'
 import { type ProgressOutput, startProgress } from '../bench/progress.ts'
 import type { CairnClient, UploadOptions, UploadResult } from '../client/cairn-client.ts'
 import { type LargeFileOptions, uploadLargeFile } from './large-file.ts'
+import type { SmallFiles } from './small-files.ts'
 
 export interface TransferOutput {
   /** One line of the result. */
@@ -103,6 +104,8 @@ export async function listFiles(
 export interface UploadPlan {
   options: Pick<UploadOptions, 'collection' | 'ttl' | 'replication'>
   large: LargeFileOptions
+  /** The short way for many small files. */
+  small: SmallFiles | undefined
 }
 
 /** Stores one file, and shows what became of it as a line of JSON. */
@@ -128,15 +131,18 @@ export async function uploadFile(
 async function storeFile(
   client: CairnClient,
   file: { path: string; info: Stats },
-  { options, large }: { options: UploadOptions; large: LargeFileOptions },
+  { options, large, small }: Omit<UploadPlan, 'options'> & { options: UploadOptions },
 ): Promise<UploadResult> {
   const { path, info } = file
   if (info.size > large.chunkBytes) return await uploadLargeFile(client, file, options, large)
   // A small file is read at once: the way over a stream, and over other threads, would take longer than its bytes.
-  const content =
-    info.size <= UPLOAD_AT_ONCE_BYTES_MAX
-      ? readFileSync(path)
-      : () => createReadStream(path, { highWaterMark: 1 << 18 })
+  const bytes = info.size <= UPLOAD_AT_ONCE_BYTES_MAX ? readFileSync(path) : undefined
+  const quick = bytes === undefined ? undefined : await small?.store(bytes, options)
+  if (quick !== undefined) {
+    large.onBytes(info.size)
+    return quick
+  }
+  const content = bytes ?? (() => createReadStream(path, { highWaterMark: 1 << 18 }))
   const stored = await client.upload(content, options)
   large.onBytes(info.size)
   return stored

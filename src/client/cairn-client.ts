@@ -132,6 +132,16 @@ export class CairnClient {
     return this.#master.assign(options)
   }
 
+  /** One id, from the batch at hand where there is one. Throws as `assign`. */
+  nextId(options: Omit<AssignOptions, 'count'> = {}): Promise<Assignment> {
+    return this.#batches?.next(options) ?? this.assign(options)
+  }
+
+  /** Ids of a batch are of no use any more: their volume is full, or gone. */
+  forgetIds(): void {
+    this.#batches?.forget()
+  }
+
   /** The servers that hold a volume, from memory or from the master. Throws `volume_not_found`. */
   async lookup(volumeId: number): Promise<readonly Location[]> {
     const known = this.#locations.get(volumeId)
@@ -153,7 +163,7 @@ export class CairnClient {
     const form = new FormBody(content, { name, mime, sizeBytes, gzipped })
     let target: Assignment | undefined
     for (let attempt = 1; ; attempt++) {
-      target ??= await (this.#batches?.next(assignOptions) ?? this.assign(assignOptions))
+      target ??= await this.nextId(assignOptions)
       try {
         return await this.#put(target, form, options)
       } catch (error) {
@@ -163,7 +173,7 @@ export class CairnClient {
         if (doubtful) form.doubtful = true
         if (!form.doubtful) {
           target = undefined
-          this.#batches?.forget()
+          this.forgetIds()
         }
         await this.#clock.sleep(backoffMs(attempt))
       }
@@ -177,7 +187,11 @@ export class CairnClient {
     if (options.fsync) query.set('fsync', 'true')
     if (options.manifest) query.set('cm', 'true')
     const headers: Record<string, string> = { ...this.#options.headers, 'content-type': form.contentType }
-    if (target.authorization !== undefined) headers.authorization = target.authorization
+    if (target.authorization !== undefined) {
+      // There is one such header: where it holds a password, the token goes with the query.
+      if (headers.authorization === undefined) headers.authorization = target.authorization
+      else query.set('jwt', target.authorization.replace(/^bearer +/i, ''))
+    }
     for (const [key, value] of Object.entries(options.pairs ?? {})) headers[`Seaweed-${key}`] = value
     const reply = await this.#http.request({
       method: 'POST',

@@ -202,3 +202,38 @@ test('many small files with ids in batches: each under its own, all as they were
     )
   }
 })
+
+test('many small files where tokens and a password are asked for', async () => {
+  const directory = join(root, 'guarded')
+  await mkdir(directory)
+  for (let i = 0; i < 100; i++) await writeFile(join(directory, `"${i}" ä.txt`), `file ${i}`)
+  await writeFile(join(root, 'users'), 'ann:secret\n')
+  const flags = ['--jwt-signing-key', 'a key of the test', '--basic-auth-file', join(root, 'users')]
+  const guarded = await startServer(join(root, 'guarded-data'), flags)
+  try {
+    const up = await runCairn([
+      'upload',
+      '--master',
+      guarded.master,
+      '--basic-auth',
+      'ann:secret',
+      '-r',
+      directory,
+    ])
+    assert.equal(up.code, 0, up.stderr)
+    const lines = up.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { fileName: string; url: string })
+    assert.equal(lines.length, 100)
+    for (const { fileName, url } of lines.slice(0, 10)) {
+      const headers = { authorization: `Basic ${Buffer.from('ann:secret').toString('base64')}` }
+      assert.equal(
+        await (await fetch(`http://${url}`, { headers })).text(),
+        `file ${/\d+/.exec(fileName)![0]}`,
+      )
+    }
+  } finally {
+    await guarded.stop()
+  }
+})

@@ -1,9 +1,11 @@
 /** `cairn upload`: stores local files; large ones in chunks, so that they can be resumed. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { CairnClient } from '../../client/cairn-client.ts'
 import { startByteProgress } from '../byte-progress.ts'
 import { CLIENT_SETTINGS, makeClient, transferOutput } from '../client-settings.ts'
 import { type Context, defineCommand } from '../command.ts'
+import { SmallFiles } from '../small-files.ts'
 import { type LocalFile, listFiles, transferAll, type UploadPlan, uploadFile } from '../transfer.ts'
 import { UsageError } from '../usage-error.ts'
 
@@ -26,6 +28,9 @@ export const upload = defineCommand({
     const files = await listFiles(context.args, config.recursive)
     const { collection, replication, ttl } = config
     let doneBytes = 0
+    const isMany = files.length > ASSIGN_BATCH
+    const client = makeClient(config, context, isMany ? ASSIGN_BATCH : 1)
+    const small = isMany && !config.https ? smallFiles(client, config, context) : undefined
     const plan: UploadPlan = {
       options: {
         ...(collection === '' ? {} : { collection }),
@@ -43,8 +48,8 @@ export const upload = defineCommand({
         },
         signal: context.signal,
       },
+      small,
     }
-    const client = makeClient(config, context, files.length > ASSIGN_BATCH ? ASSIGN_BATCH : 1)
     const showProgress = byteProgress(files, plan, () => doneBytes, context)
     try {
       const failed = await transferAll(
@@ -62,10 +67,21 @@ export const upload = defineCommand({
       if (context.signal.aborted) context.stderr.write('cairn: interrupted; the same command goes on\n')
       return failed > 0 ? 1 : 0
     } finally {
+      small?.close()
       client.close()
     }
   },
 })
+
+function smallFiles(
+  client: CairnClient,
+  config: { timeoutMs: number; basicAuth: string },
+  { clock }: Context,
+): SmallFiles {
+  const { timeoutMs, basicAuth } = config
+  const authorization = basicAuth === '' ? undefined : `Basic ${Buffer.from(basicAuth).toString('base64')}`
+  return new SmallFiles({ client, clock, timeoutMs, authorization })
+}
 
 /** A bar of bytes, when a large file is among a bearable number of files. */
 function byteProgress(
