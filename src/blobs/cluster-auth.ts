@@ -84,6 +84,11 @@ export class ClusterAuth {
     if (bodyHash !== EMPTY_HASH) throw new StoreError('unauthorized', 'a read has no body')
   }
 
+  /** Verifies all of a head but that it comes the first time: a stranger need not get any further. Throws `unauthorized`. */
+  verifySignature(head: ClusterHead, authorization: string | undefined): void {
+    this.#verifySigned(head, authorization)
+  }
+
   #verifySigned(head: ClusterHead, authorization: string | undefined): { nonce: string; bodyHash: string } {
     const match = HEADER.exec(authorization ?? '')
     if (match === null) throw new StoreError('unauthorized', 'this path needs the cluster secret')

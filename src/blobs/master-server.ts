@@ -31,8 +31,10 @@ import type { ClusterAuth } from './cluster-auth.ts'
 import { ClusterClient } from './cluster-client.ts'
 import { CLUSTER_STATUS } from './cluster-status.ts'
 import {
+  CLUSTER_ADMIN_PATH,
   type Envelope,
   EPOCH,
+  type Fields,
   HEARTBEAT_PATH,
   type HeartbeatReply,
   PROTOCOL_VERSION,
@@ -283,13 +285,23 @@ export class MasterServer {
         return jsonOutcome(200, { ...envelope, ...(await this.#takeHeartbeat(bytes)) })
       // A compaction or a move may take longer than a silent connection is let live.
       request.socket.setTimeout(0)
-      const result = await answerSigned(this.#context, path, parseMessage(bytes))
+      const fields = parseMessage(bytes)
+      if (isAdminPath(path)) this.#logAdmin(path, fields, request.socket.remoteAddress ?? '')
+      const result = await answerSigned(this.#context, path, fields)
       return jsonOutcome(200, { ...envelope, ...result })
     } catch (error) {
       const { code, message } = toStoreError(error)
       if (path === HEARTBEAT_PATH) this.#logRefusal(request.socket.remoteAddress ?? '', message, code)
       return jsonOutcome(CLUSTER_STATUS[code], { error: message, code })
     }
+  }
+
+  /** Who has had what done to which volume is in the log, whatever comes of it. */
+  #logAdmin(path: string, fields: Fields, from: string): void {
+    const volume = fields.has('id') ? fields.number('id', Number.MAX_SAFE_INTEGER) : undefined
+    const names = { call: path.slice(CLUSTER_ADMIN_PATH.length), volume, from }
+    if (volume === undefined) this.#options.log.debug(names, 'an administrator asks')
+    else this.#options.log.info(names, 'an administrator asks')
   }
 
   async #takeHeartbeat(body: Buffer): Promise<Omit<HeartbeatReply, keyof Envelope>> {
@@ -306,6 +318,10 @@ export class MasterServer {
     this.#refusals.set(key, now)
     log.warn({ from, code, reason }, 'refused a heartbeat')
   }
+}
+
+function isAdminPath(path: string): boolean {
+  return path.startsWith(CLUSTER_ADMIN_PATH)
 }
 
 function isSlowPath(path: string): boolean {

@@ -101,12 +101,15 @@ export async function answerVolumeAdmin(
     const reply = { protocolVersion: PROTOCOL_VERSION, nodeId: door.nodeId, epoch: EPOCH, ...result }
     return { status: 200, body: JSON.stringify(reply) }
   } catch (error) {
-    const { code, message: reason } = toStoreError(error)
-    return {
-      status: CLUSTER_STATUS[code],
-      body: JSON.stringify({ error: reason, code } satisfies ErrorReply),
-    }
+    return failedReply(error)
   }
+}
+
+/** What a call is answered that failed. */
+export function failedReply(error: unknown): VolumeAdminReply {
+  const { code, message } = toStoreError(error)
+  const body = JSON.stringify({ error: message, code } satisfies ErrorReply)
+  return { status: CLUSTER_STATUS[code], body }
 }
 
 function operationOf(message: ClusterMessage): VolumeAdminOperation {

@@ -13,7 +13,7 @@ import type { ReadMode } from '../base/read-mode.ts'
 import type { ScrubStatus } from '../disk/scrub.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
 import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../net/basic-auth.ts'
-import { type Body, type BodyBudget, collectBody, drain, readBody } from '../net/body.ts'
+import { type BodyBudget, collectBody, drain, readBody } from '../net/body.ts'
 import type { FastReply, FastRequest } from '../net/fast-lane.ts'
 import type { HttpClient } from '../net/http-client.ts'
 import { HttpServer, type HttpServerSettings, type ListenOptions } from '../net/http-server.ts'
@@ -38,7 +38,13 @@ import { MARK, marksOf } from './volume/request-marks.ts'
 import { statusPage } from './volume/status.ts'
 import { VolumeStatusPage } from './volume/status-page.ts'
 import type { SyncMode } from './volume/write.ts'
-import { type ClusterDoor, isVolumeAdminPath, localClusterDoor } from './volume-admin-door.ts'
+import {
+  type ClusterDoor,
+  failedReply,
+  isVolumeAdminPath,
+  localClusterDoor,
+  type VolumeAdminReply,
+} from './volume-admin-door.ts'
 import type { VolumeCounters } from './volume-counters.ts'
 import type { FindVolume } from './volume-locator.ts'
 
@@ -62,18 +68,18 @@ export interface VolumeServerOptions {
   sync: SyncMode
   /** One file, and what stored gzip may inflate to. */
   fileSizeBytesMax: number
-  /** For chunks that live on other servers. */
-  http: HttpClient
-  /** Where volumes are that are not here. */
-  find: FindVolume
-  /** Default `proxy`. */
-  readMode?: ReadMode
   /** Stores files gzipped whose kind compresses. Default true. */
   gzip?: boolean
   /** Turns JPEGs upright before they are stored. Default false. */
   fixJpegOrientation?: boolean
   /** 4 bytes that all threads of the process share: the long computations that run. */
   heavyJobs?: SharedArrayBuffer
+  /** For chunks that live on other servers. */
+  http: HttpClient
+  /** Where volumes are that are not here. */
+  find: FindVolume
+  /** Default `proxy`. */
+  readMode?: ReadMode
   /** Text of the `/metrics` page. */
   metrics: () => Promise<{ contentType: string; text: string }>
   /** How far the background reader is. */
@@ -323,23 +329,22 @@ export class VolumeServer {
 
   async #handleAdmin(exchange: Exchange): Promise<void> {
     const { request, response } = exchange
-    let body: Body
-    try {
-      body = await readBody(request, response, { bytesMax: VOLUME_ADMIN_MESSAGE_BYTES_MAX })
-    } catch (error) {
-      return this.#reply(exchange, failureOutcome(error)!)
-    }
-    const message = { method: request.method!, path: request.url!, body: body.bytes }
     const { authorization } = request.headers
-    // A compaction may take longer than a silent connection is let live.
-    request.socket.setTimeout(0)
-    const reply = await this.#door.answer(message, authorization)
-    request.socket.setTimeout(this.#server.settings.idleTimeoutMs)
-    const { status, headers = JSON_HEADERS } = reply
-    const bytes =
-      typeof reply.body === 'string'
-        ? Buffer.from(reply.body)
-        : Buffer.from(reply.body.buffer, reply.body.byteOffset, reply.body.length)
+    const head = { method: request.method!, path: request.url! }
+    let reply: VolumeAdminReply
+    try {
+      // The door verifies it again, with the body: here a stranger's body is not even read.
+      this.#options.clusterAuth.verifySignature(head, authorization)
+      const body = await readBody(request, response, { bytesMax: VOLUME_ADMIN_MESSAGE_BYTES_MAX })
+      // A compaction may take longer than a silent connection is let live.
+      request.socket.setTimeout(0)
+      reply = await this.#door.answer({ ...head, body: body.bytes }, authorization)
+      request.socket.setTimeout(this.#server.settings.idleTimeoutMs)
+    } catch (error) {
+      reply = failedReply(error)
+    }
+    const { status, headers = JSON_HEADERS, body } = reply
+    const bytes = typeof body === 'string' ? Buffer.from(body) : bufferOf(body)
     this.#reply(exchange, { status, headers: [...headers], body: bytes })
   }
 
@@ -380,6 +385,10 @@ function newStatusPage(options: VolumeServerOptions): VolumeStatusPage {
     version,
     nodeId,
   })
+}
+
+function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length)
 }
 
 function wrongPassword(): Outcome {
