@@ -158,3 +158,6 @@ export const UPLOAD_AT_ONCE_BYTES_MAX = 256 * KIB
 export const UPLOAD_CHUNK_MIB_DEFAULT = 32
 /** Chunks of one file that are uploaded at a time. */
 export const UPLOAD_CHUNKS_AT_ONCE_MAX = 4
+/** `/submit` stores larger files in chunks of this, up to the second. */
+export const SUBMIT_CHUNK_BYTES_DEFAULT = 32 * MIB
+export const SUBMIT_FILE_BYTES_MAX = 64 * GIB

@@ -10,6 +10,7 @@ import {
   FILE_SIZE_BYTES_MAX_DEFAULT,
   FORM_BODY_BYTES_MAX,
   GARBAGE_THRESHOLD_DEFAULT,
+  SUBMIT_CHUNK_BYTES_DEFAULT,
   VACUUM_PERIOD_MS_DEFAULT,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
@@ -46,7 +47,8 @@ import { Master } from './master/master.ts'
 import { assignRequest, Params } from './master/params.ts'
 import { answer, failed, hasRoute, methodNotAllowed, type RouteContext, writeToken } from './master/routes.ts'
 import { MasterStatusPage } from './master/status-page.ts'
-import { submit } from './master/submit.ts'
+import { type SubmitContext, submit } from './master/submit.ts'
+import { submitInChunks } from './master/submit-chunks.ts'
 import type { MasterState } from './master-state.ts'
 import { isStatusPagePath } from './status-shell.ts'
 
@@ -77,6 +79,8 @@ export interface MasterServerOptions {
   vacuumPeriodMs?: number
   /** Largest file of `/submit`. */
   fileSizeBytesMax?: number
+  /** Larger files of `/submit` are cut into chunks of this. Default SUBMIT_CHUNK_BYTES_DEFAULT. */
+  submitChunkBytes?: number
   /** Text of the `/metrics` page. */
   metrics?: () => Promise<{ contentType: string; text: string }>
   /** Told about every reply, for metrics. `path` is one of the API's, or 'other'. */
@@ -245,27 +249,32 @@ export class MasterServer {
       scheme = 'http',
       bodyBudget,
       fileSizeBytesMax = FILE_SIZE_BYTES_MAX_DEFAULT,
+      submitChunkBytes: chunkBytes = SUBMIT_CHUNK_BYTES_DEFAULT,
     } = this.#options
+    const { assigner } = this.master
+    const writing = (fid: string) => writeToken(this.#context, fid)
+    const context: SubmitContext = { assigner, http, scheme, writeToken: writing }
+    const contentType = request.headers['content-type'] ?? ''
+    const submission = { contentType, headers: passedOn(request), request: assign, pretty }
+    if ((announcedLength(request) ?? 0) > chunkBytes + FORM_BODY_BYTES_MAX) {
+      if (!bodyBudget.reserve(2 * chunkBytes))
+        throw new StoreError('too_many_requests', 'too many bytes of uploads in flight; try again')
+      if (request.headers.expect !== undefined) response.writeContinue()
+      // What is left of the body when it fails is drained like any other, so it must not be destroyed here.
+      const body = request.iterator({ destroyOnReturn: false })
+      try {
+        return await submitInChunks(context, { ...submission, body, chunkBytes })
+      } finally {
+        await body.return?.()
+        bodyBudget.release(2 * chunkBytes)
+      }
+    }
     const body = await readBody(request, response, {
       bytesMax: fileSizeBytesMax + FORM_BODY_BYTES_MAX,
       budget: bodyBudget,
     })
     try {
-      return await submit(
-        {
-          assigner: this.master.assigner,
-          http,
-          scheme,
-          writeToken: (fid) => writeToken(this.#context, fid),
-        },
-        {
-          contentType: request.headers['content-type'] ?? '',
-          headers: passedOn(request),
-          body: body.bytes,
-          request: assign,
-          pretty,
-        },
-      )
+      return await submit(context, { ...submission, body: body.bytes })
     } finally {
       body.release()
     }

@@ -49,7 +49,7 @@ function once(stop: () => Promise<void>): () => Promise<void> {
   }
 }
 
-async function startMaster(directory: string, port = 0) {
+async function startMaster(directory: string, port = 0, options: { submitChunkBytes?: number } = {}) {
   const http = new HttpClient()
   const server = new MasterServer({
     nodeId: loadNodeId(realDisk, [directory], systemRandom),
@@ -63,6 +63,7 @@ async function startMaster(directory: string, port = 0) {
     heartbeatPeriodMs: HEARTBEAT_MS,
     vacuumPeriodMs: 0,
     version: '0.0.0',
+    ...options,
   })
   const address = { host: '127.0.0.1', port: await server.listen({ host: '127.0.0.1', port }) }
   const stop = once(async () => {
@@ -252,4 +253,47 @@ test('delete, vacuum, collections and submit go through to the servers', async (
   assert.equal((await ask(`${master.url}/${fid}`, { redirect: 'manual' })).status, 404)
   assert.equal((await ask(`http://${url}/${fid}`)).status, 404)
   assert.equal(await (await ask(`${master.url}/${result.fid}`)).text(), 'hello world')
+})
+
+test('submit cuts a large file into chunks while it comes, and keeps none of them when it fails', async () => {
+  const master = await startMaster(newDirectory(), 0, { submitChunkBytes: MIB })
+  const node = await startNode(master.port, newDirectory())
+  const content = randomBytes(4 * MIB + 4_321)
+  const submit = async (form: FormData, headers: Record<string, string> = {}) =>
+    await ask(`${master.url}/submit`, { method: 'POST', body: form, headers })
+  const formOf = () => {
+    const form = new FormData()
+    form.set('file', new File([content], 'großes "x".bin', { type: 'video/mp4' }))
+    return form
+  }
+  const md5 = createHash('md5').update(content).digest('base64')
+  const submitted = await submit(formOf(), { 'content-md5': md5, 'Seaweed-Owner': 'bob' })
+  assert.equal(submitted.status, 201, await submitted.clone().text())
+  const { fid, size, fileName } = (await submitted.json()) as { fid: string; size: number; fileName: string }
+  assert.deepEqual([size, fileName.startsWith('gro')], [content.length, true])
+  const whole = await ask(`${master.url}/${fid}`)
+  assert.deepEqual(Buffer.from(await whole.arrayBuffer()), content)
+  assert.deepEqual([whole.headers.get('content-type'), whole.headers.get('owner')], ['video/mp4', 'bob'])
+  const manifest = (await (await ask(`http://${node.url}/${fid}?cm=false`)).json()) as {
+    chunks: { fid: string }[]
+  }
+  assert.equal(manifest.chunks.length, 5)
+  const files = async () => {
+    const { Volumes } = (await (await ask(`http://${node.url}/status`)).json()) as {
+      Volumes: { FileCount: number; DeleteCount: number }[]
+    }
+    return Volumes.reduce((sum, { FileCount, DeleteCount }) => sum + FileCount - DeleteCount, 0)
+  }
+  const before = await files()
+  assert.equal((await submit(formOf(), { 'content-md5': `${md5.slice(0, -4)}AA==` })).status, 400)
+  const two = formOf()
+  two.set('other', 'a field behind the file')
+  assert.equal((await submit(two)).status, 400)
+  const field = new FormData()
+  field.set('first', 'a field before the file')
+  field.set('file', new File([content], 'x'))
+  assert.equal((await submit(field)).status, 400)
+  assert.equal(await files(), before)
+  assert.equal((await ask(`http://${node.url}/${fid}`, { method: 'DELETE' })).status, 202)
+  assert.equal(await files(), before - 6)
 })

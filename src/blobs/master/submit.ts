@@ -24,6 +24,20 @@ export interface Submission {
   body: Buffer
   request: AssignRequest
   pretty: boolean
+  /** The body is a chunk manifest. */
+  isManifest?: boolean
+}
+
+/** Where a body was stored; or `outcome`, the volume server's refusal. */
+export interface Placed {
+  fid: string
+  /** On the volume server, without query. */
+  url: string
+  fileUrl: string
+  eTag: string
+  name: string
+  sizeBytes: number
+  outcome: Outcome | undefined
 }
 
 /** Throws what an assign throws, and `bad_request` for a form that is not one; the volume server's refusal is the reply. */
@@ -32,14 +46,21 @@ export async function submit(context: SubmitContext, submission: Submission): Pr
   if (boundary === undefined) throw new StoreError('bad_request', 'Content-Type must be multipart/form-data')
   // A form that the volume server would refuse costs no id and no transfer.
   fileOfForm(submission.body, boundary)
-  let lastFailure: Outcome | StoreError | undefined
+  const { outcome, eTag, fid, name, fileUrl, sizeBytes } = await place(context, submission)
+  if (outcome !== undefined) return outcome
+  return jsonOutcome(201, { eTag, fid, fileName: name, fileUrl, size: sizeBytes }, submission.pretty)
+}
+
+/** Stores one body under a new id, on another volume where one refuses. Throws what an assign throws. */
+export async function place(context: SubmitContext, submission: Submission): Promise<Placed> {
+  let lastFailure: Placed | StoreError | undefined
   for (let attempt = 0; attempt < SUBMIT_ATTEMPTS_MAX; attempt++) {
     const assignment = await context.assigner.assign(submission.request)
     try {
-      const outcome = await forward(context, submission, assignment)
+      const placed = await forward(context, submission, assignment)
       // Full, closed for writing, or gone since the assign: another volume will do.
-      if (![404, 409, 503, 507].includes(outcome.status)) return outcome
-      lastFailure = outcome
+      if (![404, 409, 503, 507].includes(placed.outcome?.status ?? 201)) return placed
+      lastFailure = placed
     } catch (error) {
       if (!(error instanceof ConnectionError) || error.requestSent) throw error
       lastFailure = error
@@ -53,33 +74,34 @@ async function forward(
   context: SubmitContext,
   submission: Submission,
   assignment: Assignment,
-): Promise<Outcome> {
+): Promise<Placed> {
   const { http, scheme, writeToken } = context
   const fid = formatFid(assignment.fid)
   const query = new URLSearchParams()
   const [ttl, token] = [formatTtl(submission.request.layout.ttl), writeToken(fid)]
   if (ttl !== '') query.set('ttl', ttl)
   if (token !== undefined) query.set('jwt', token)
+  if (submission.isManifest) query.set('cm', 'true')
+  const url = `${scheme}://${assignment.node.url}/${fid}`
   const reply = await http.request({
     method: 'POST',
-    url: `${scheme}://${assignment.node.url}/${fid}${query.size > 0 ? `?${query}` : ''}`,
+    url: query.size > 0 ? `${url}?${query}` : url,
     headers: { ...submission.headers, 'content-type': submission.contentType },
     body: submission.body,
   })
   const stored = parseReply(await reply.bytes(CLUSTER_MESSAGE_BYTES_MAX))
-  if (reply.status !== 201) {
-    const reason =
-      typeof stored.error === 'string' ? stored.error : `the volume server answered ${reply.status}`
-    return errorOutcome(reply.status >= 400 ? reply.status : 500, reason, submission.pretty)
-  }
-  const result = {
-    eTag: typeof stored.eTag === 'string' ? stored.eTag : '',
+  const reason =
+    typeof stored.error === 'string' ? stored.error : `the volume server answered ${reply.status}`
+  const status = reply.status >= 400 ? reply.status : 500
+  return {
     fid,
-    fileName: typeof stored.name === 'string' ? stored.name : '',
+    url,
     fileUrl: `${assignment.node.publicUrl}/${fid}`,
-    size: typeof stored.size === 'number' ? stored.size : 0,
+    eTag: typeof stored.eTag === 'string' ? stored.eTag : '',
+    name: typeof stored.name === 'string' ? stored.name : '',
+    sizeBytes: typeof stored.size === 'number' ? stored.size : 0,
+    outcome: reply.status === 201 ? undefined : errorOutcome(status, reason, submission.pretty),
   }
-  return jsonOutcome(201, result, submission.pretty)
 }
 
 function parseReply(bytes: Buffer): Record<string, unknown> {
