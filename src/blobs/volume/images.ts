@@ -29,7 +29,8 @@ export function isImage(name: string, mime: string | undefined): boolean {
 export class Images {
   readonly #jobs: HeavyJobs
   readonly #cache = new ByteCache(IMAGE_CACHE_BYTES_MAX)
-  #sharp: Promise<MakeSharp> | undefined
+  /** Undefined inside where this platform has no build of it: then images are served and stored as they come. */
+  #sharp: Promise<MakeSharp | undefined> | undefined
 
   constructor(jobs: HeavyJobs) {
     this.#jobs = jobs
@@ -55,6 +56,7 @@ export class Images {
 
   async #transform(stored: Buffer, format: Format, query: ImageQuery): Promise<Buffer | undefined> {
     const sharp = await this.#load()
+    if (sharp === undefined) return undefined
     // The limit is checked here, for an answer of its own; sharp's comes as a damaged image would.
     const options = { animated: format === 'gif' || format === 'webp', limitInputPixels: false } as const
     const found = await sharp(stored, options)
@@ -103,6 +105,7 @@ export class Images {
 
   async #upright(data: Buffer): Promise<Buffer | undefined> {
     const sharp = await this.#load()
+    if (sharp === undefined) return undefined
     try {
       const options = { limitInputPixels: IMAGE_PIXELS_MAX, sequentialRead: true }
       const { orientation = 1, chromaSubsampling } = await sharp(data, options).metadata()
@@ -120,13 +123,16 @@ export class Images {
     }
   }
 
-  #load(): Promise<MakeSharp> {
-    this.#sharp ??= import('sharp').then(({ default: sharp }) => {
-      // The jobs are counted here; what is worth keeping, too.
-      sharp.concurrency(1)
-      sharp.cache(false)
-      return sharp as MakeSharp
-    })
+  #load(): Promise<MakeSharp | undefined> {
+    this.#sharp ??= import('sharp').then(
+      ({ default: sharp }) => {
+        // The jobs are counted here; what is worth keeping, too.
+        sharp.concurrency(1)
+        sharp.cache(false)
+        return sharp as MakeSharp
+      },
+      () => undefined,
+    )
     return this.#sharp
   }
 }
