@@ -127,7 +127,8 @@ async function imagesOf(random: Random, every: number): Promise<Image[]> {
     [to, 'target'],
   ] as const) {
     disk.beforeCall = ({ kind, path }) => {
-      if (CHANGING_CALLS.includes(kind) && random.below(every) === 0) take(`before ${kind} ${path} at the ${name}`)
+      if (CHANGING_CALLS.includes(kind) && random.below(every) === 0)
+        take(`before ${kind} ${path} at the ${name}`)
     }
   }
   await move(source, target)
