@@ -11,20 +11,19 @@ export interface NginxServer {
   stop(): Promise<void>
 }
 
-/** Starts nginx on a free port, serving `fileCount` files of each size. */
+/** Starts nginx on a free port, serving so many files of each size as `files` says: bytes → count. */
 export async function startNginx(options: {
   directory: string
-  sizesBytes: readonly number[]
-  fileCount: number
+  files: ReadonlyMap<number, number>
 }): Promise<NginxServer> {
   const prefix = join(options.directory, 'nginx')
   const root = join(prefix, 'files')
   mkdirSync(join(prefix, 'temp'), { recursive: true })
   const paths = new Map<number, string[]>()
-  for (const sizeBytes of options.sizesBytes) {
+  for (const [sizeBytes, fileCount] of options.files) {
     mkdirSync(join(root, String(sizeBytes)), { recursive: true })
     const names: string[] = []
-    for (let i = 0; i < options.fileCount; i++) {
+    for (let i = 0; i < fileCount; i++) {
       const name = `/${sizeBytes}/${i.toString(16).padStart(13, '0')}`
       writeFileSync(root + name, Buffer.alloc(sizeBytes, i & 0xff))
       names.push(name)
@@ -37,7 +36,7 @@ export async function startNginx(options: {
   const args = ['-p', prefix, '-c', config, '-e', join(prefix, 'error.log')]
   const child = startProcess('nginx', args, ['ignore', 'inherit', 'inherit'])
   const url = `http://127.0.0.1:${port}`
-  await waitForHttp(child, `${url}${paths.get(options.sizesBytes[0]!)![0]}`)
+  await waitForHttp(child, `${url}${[...paths.values()][0]![0]}`)
   return { url, pid: child.pid!, paths, stop: () => stopProcess(child) }
 }
 
@@ -48,7 +47,7 @@ function configuration(options: { prefix: string; root: string; port: number }):
   return `daemon off;
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 worker_processes 1;
-worker_rlimit_nofile 65536;
+worker_rlimit_nofile 200000;
 pid ${options.prefix}/nginx.pid;
 error_log ${options.prefix}/error.log;
 events { worker_connections 1024; }
@@ -57,7 +56,7 @@ ${temp.join('\n')}
   access_log off;
   default_type application/octet-stream;
   keepalive_requests 1000000000;
-  open_file_cache max=20000 inactive=600s;
+  open_file_cache max=190000 inactive=600s;
   open_file_cache_valid 600s;
   server {
     listen 127.0.0.1:${options.port};

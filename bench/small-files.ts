@@ -13,10 +13,13 @@ export const KIB = 1024
 const SMALL_BYTES = KIB
 /** The size of the files in the table that the project's benchmark takes after. */
 const MEDIUM_BYTES = 50 * KIB
-const SMALL_FILES = 100_000
+const SMALL_FILES = 15_000
 const MEDIUM_FILES = 1_000
-/** nginx has all of them open after a second: its best case. */
-const NGINX_FILES = 1_000
+/** Both servers have the same files. nginx keeps each of them open, and 20,000 open files is a usual limit. */
+const FILES = new Map([
+  [SMALL_BYTES, SMALL_FILES],
+  [MEDIUM_BYTES, MEDIUM_FILES],
+])
 /** Ids for the writes of one round: more than any server here can write in it. */
 const POST_RANGES = 8
 const POST_IDS_PER_SECOND = 200_000
@@ -66,8 +69,7 @@ export async function runSmallFiles(options: SmallFilesOptions): Promise<Row[]> 
     options.log('preparing files')
     const nginx = await startNginx({
       directory,
-      sizesBytes: [SMALL_BYTES, MEDIUM_BYTES],
-      fileCount: NGINX_FILES,
+      files: FILES,
     })
     stops.push(nginx.stop)
     const contenders = await makeContenders({ directory, nginx, stops, options })
