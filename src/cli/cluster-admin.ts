@@ -123,8 +123,16 @@ export class ClusterAdmin {
         if (!(error instanceof StoreError) || error.code !== 'unavailable') break
       }
     }
-    throw failure
+    throw hinted(failure)
   }
+}
+
+/** `cairn server` keeps its secret with its data, where this command does not look by itself. */
+function hinted(failure: unknown): unknown {
+  if (!(failure instanceof StoreError) || failure.code !== 'unauthorized') return failure
+  const hint =
+    'name the one of the servers with --cluster-secret-file (cairn server keeps it in its first data directory)'
+  return new StoreError('unauthorized', `${failure.message}; ${hint}`, { cause: failure })
 }
 
 function readCa(path: string): Buffer {
