@@ -56,6 +56,14 @@ export interface ScrubPosition {
 
 export type ScrubEnd = 'done' | 'stopped' | 'gone'
 
+interface Files {
+  generation: number
+  dat: number
+  idx: number
+  fileSalt: number
+  foreignUnits: number
+}
+
 /** The generation that a walk began with is not there any more. */
 class FilesChanged extends Error {}
 
@@ -67,7 +75,8 @@ export class VolumeScrub {
   readonly #incarnation: number
   readonly #window = Buffer.allocUnsafeSlow(SMALL_RECORD_BYTES_MAX)
   readonly #block = Buffer.allocUnsafeSlow(INDEX_BLOCK_BYTES)
-  #generation = 0
+  /** What belongs to one generation of the files. A swap in the middle of a read must not mix two of them. */
+  #files: Files = { generation: 0, dat: -1, idx: -1, fileSalt: 0, foreignUnits: 0 }
   #windowAt = 0
   #windowBytes = 0
   /** CRC32C of the blocks of `.idx`, as far as the sidecar covers it, and how many entries that is. */
@@ -104,7 +113,7 @@ export class VolumeScrub {
 
   async #walk(from: ScrubPosition | undefined): Promise<ScrubEnd> {
     if (!this.#isHere()) return 'gone'
-    this.#generation = this.#slot.generation
+    this.#files = this.#presentFiles()
     const compactionRevision = this.#slot.get(WORD.compactionRevision)
     const resumes = from?.compactionRevision === compactionRevision
     this.#windowBytes = 0
@@ -125,11 +134,25 @@ export class VolumeScrub {
     return 'done'
   }
 
+  #presentFiles(): Files {
+    const slot = this.#slot
+    const { generation } = slot
+    const files = {
+      generation,
+      dat: slot.get(WORD.datHandle),
+      idx: slot.get(WORD.idxHandle),
+      fileSalt: slot.get(WORD.fileSalt),
+      foreignUnits: slot.get(WORD.foreignUnits),
+    }
+    if ((generation & 1) === 1 || slot.generation !== generation) throw new FilesChanged()
+    return files
+  }
+
   /** Runs a step with the files pinned. Throws `FilesChanged` when they are not those that the walk began with. */
   async #pinned<T>(step: () => Promise<T>): Promise<T> {
     const pin = this.#slot.pin()
     try {
-      if (this.#slot.generation !== this.#generation || !this.#isHere()) throw new FilesChanged()
+      if (this.#slot.generation !== this.#files.generation || !this.#isHere()) throw new FilesChanged()
       return await step()
     } finally {
       this.#slot.unpin(pin)
@@ -159,7 +182,7 @@ export class VolumeScrub {
     })
     this.#guarded(EXTENSION.dat, () => {
       const bytes = Buffer.alloc(SUPER_BLOCK_BYTES)
-      this.#context.disk.readSync(this.#slot.get(WORD.datHandle), bytes, 0, bytes.length, 0)
+      this.#context.disk.readSync(this.#files.dat, bytes, 0, bytes.length, 0)
       const block = decodeSuperBlock(bytes, '')
       const same =
         block.ttl === this.#slot.get(WORD.ttl) &&
@@ -212,7 +235,7 @@ export class VolumeScrub {
 
   /** Reads entries; false when the sidecar says that they are damaged, which is reported. */
   async #readBlock(bytes: Buffer, from: number): Promise<boolean> {
-    const handle = this.#slot.get(WORD.idxHandle)
+    const handle = this.#files.idx
     const offsetBytes = from * IDX_ENTRY_BYTES
     const count = await this.#context.disk.read(handle, bytes, 0, bytes.length, offsetBytes).catch(() => -1)
     const number = from / ENTRIES_PER_BLOCK
@@ -243,7 +266,7 @@ export class VolumeScrub {
     if (lengthOf(first) > SMALL_RECORD_BYTES_MAX) return this.#verifyLarge(first)
     const start = first.offsetUnits * 8
     const wanted = last.offsetUnits * 8 + lengthOf(last) - start
-    const handle = this.#slot.get(WORD.datHandle)
+    const handle = this.#files.dat
     try {
       this.#windowBytes = await this.#context.disk.read(handle, this.#window, 0, wanted, start)
       this.#windowAt = start
@@ -277,8 +300,8 @@ export class VolumeScrub {
     const size = entry.sizeBytes === IDX_SIZE_DELETED ? 0 : entry.sizeBytes
     if (header.keyHigh !== entry.keyHigh || header.keyLow !== entry.keyLow || header.sizeBytes !== size)
       return 'damaged record: it has another key or size than the index says'
-    const seed = codec.recordSeed(this.#slot.get(WORD.fileSalt), entry.offsetUnits)
-    const isForeign = entry.offsetUnits < this.#slot.get(WORD.foreignUnits)
+    const seed = codec.recordSeed(this.#files.fileSalt, entry.offsetUnits)
+    const isForeign = entry.offsetUnits < this.#files.foreignUnits
     if (size === 0) {
       const kind = codec.emptyRecordKind(record, seed)
       const expected = entry.sizeBytes === IDX_SIZE_DELETED ? 'D' : 'E'
@@ -298,10 +321,10 @@ export class VolumeScrub {
   async #verifyLarge(entry: IdxEntry): Promise<number | undefined> {
     let damaged = false
     const place = {
-      handle: this.#slot.get(WORD.datHandle),
+      handle: this.#files.dat,
       offsetUnits: entry.offsetUnits,
       lengthBytes: lengthOf(entry),
-      seed: codec.recordSeed(this.#slot.get(WORD.fileSalt), entry.offsetUnits),
+      seed: codec.recordSeed(this.#files.fileSalt, entry.offsetUnits),
       onClose: () => undefined,
       onDamage: () => {
         damaged = true
@@ -310,7 +333,7 @@ export class VolumeScrub {
     try {
       const large = await LargeRecord.open(this.#context.disk, place)
       const { needle, hasTrailer } = large.fields
-      const isForeign = entry.offsetUnits < this.#slot.get(WORD.foreignUnits) || isFillerKey(entry)
+      const isForeign = entry.offsetUnits < this.#files.foreignUnits || isFillerKey(entry)
       if (!hasTrailer && !isForeign) throw new StoreError('corrupt', 'damaged record: its trailer is gone')
       if (needle.keyHigh !== entry.keyHigh || needle.keyLow !== entry.keyLow)
         throw new StoreError('corrupt', 'damaged record: it has another key')
@@ -328,6 +351,8 @@ export class VolumeScrub {
   }
 
   #reportRecord(entry: IdxEntry, reason: string): void {
+    // The place is one of files that are no more: the walk finds it again in the new ones.
+    if (this.#slot.generation !== this.#files.generation) return
     const { keyHigh, keyLow, offsetUnits } = entry
     const known = this.#index.get(keyHigh, keyLow)
     const live = known && !this.#index.deleted && this.#index.offsetUnits === offsetUnits
@@ -351,8 +376,8 @@ export class VolumeScrub {
     const scanner = await this.#pinned(
       async () =>
         new RecordScanner(this.#context.disk, {
-          handle: this.#slot.get(WORD.datHandle),
-          fileSalt: this.#slot.get(WORD.fileSalt),
+          handle: this.#files.dat,
+          fileSalt: this.#files.fileSalt,
           endBytes: this.#slot.lowWaterUnits() * 8,
         }),
     )
@@ -361,7 +386,7 @@ export class VolumeScrub {
     const header = Buffer.alloc(codec.HEADER_BYTES)
     for (let entry = from; entry < end && at < endUnits; entry++) {
       const scanned = await this.#pinned(async () => {
-        await this.#context.disk.read(this.#slot.get(WORD.datHandle), header, 0, header.length, at * 8)
+        await this.#context.disk.read(this.#files.dat, header, 0, header.length, at * 8)
         // A large one would keep the thread busy.
         const isLarge = codec.recordLength(header.readUInt32BE(12)) > SMALL_RECORD_BYTES_MAX
         return isLarge ? undefined : scanner.check(at)
@@ -369,7 +394,7 @@ export class VolumeScrub {
       if (scanned === undefined) return true
       if (!scanned.ok) {
         // In SeaweedFS's part only the index can explain some delete markers.
-        if (at >= this.#slot.get(WORD.foreignUnits)) {
+        if (at >= this.#files.foreignUnits) {
           const reason = `damaged record, ${scanned.reason}`
           this.#report({ file: EXTENSION.dat, offsetBytes: at * 8, reason })
         }

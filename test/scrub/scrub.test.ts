@@ -6,6 +6,8 @@ import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import type { Random } from '../../src/base/random.ts'
+import type { Disk } from '../../src/disk/disk.ts'
+import { realDisk } from '../../src/disk/real-disk.ts'
 import { Scrubber } from '../../src/disk/scrub.ts'
 import type { ScrubDamage } from '../../src/disk/scrub-volume.ts'
 import { WORD } from '../../src/disk/volume-table.ts'
@@ -107,5 +109,36 @@ test('a compaction or a removal under the scrub', async (t) => {
   const [slot] = store.volumes.list().map((volume) => volume.slot)
   assert.equal(slot!.get(WORD.pins0) + slot!.get(WORD.pins1), 0, 'nothing stays pinned')
   assert.equal(existsSync(join(path, 'scrub.json')), true)
+  await store.close()
+})
+
+test('files that are swapped while a read is under way are no damage', async (t) => {
+  const { path, remove } = temporaryDirectory()
+  t.after(remove)
+  let reads = 0
+  let swap: (() => Promise<unknown>) | undefined
+  const read: Disk['read'] = async (...place) => {
+    const count = await realDisk.read(...place)
+    reads++
+    const now = reads % 3 === 0 ? swap : undefined
+    if (now !== undefined) swap = undefined
+    await now?.()
+    return count
+  }
+  const store = new RealStore(path, { disk: { ...realDisk, read } })
+  await store.create(1)
+  for (let key = 1; key <= 1500; key++) await store.write(1, key, 1, 1000)
+  await store.write(1, 2000, 1, 3 * MIB)
+  const files = 1501
+  for (let round = 1; round <= 5; round++) {
+    store.remove(1, round)
+    reads = round
+    swap = () => store.keeper.compactVolume(1, 0)
+    writeFileSync(join(path, 'scrub.json'), '')
+    const { damages, records } = await scrubOnce(store)
+    assert.equal(swap, undefined, 'a compaction came between')
+    assert.deepEqual(damages, [])
+    assert.ok(records >= files - round, 'it began again')
+  }
   await store.close()
 })
