@@ -41,14 +41,15 @@ function seeds(): number[] {
   return asked === undefined ? [1, 2, systemRandom.u32()] : [Number(asked)]
 }
 
-function someLength(random: Random): number {
-  const kind = random.below(40)
+/** One in 20, 200 or 2,000 is near the longest or near the border of the narrow format, so that pages fill before they widen. */
+function someLength(random: Random, rarity: number): number {
+  const kind = random.below(40 * rarity)
   if (kind === 0) return LONGEST_UNITS - random.below(3)
   return kind === 1 ? 0x7ff0 + random.below(0x20) : random.below(0x7fff)
 }
 
-function put(index: NeedleIndex, model: Model, key: bigint, random: Random): void {
-  const entry = { offset: random.u32(), length: someLength(random), deleted: random.below(5) === 0 }
+function put(index: NeedleIndex, model: Model, key: bigint, random: Random, rarity = 1): void {
+  const entry = { offset: random.u32(), length: someLength(random, rarity), deleted: random.below(5) === 0 }
   index.put(highOf(key), lowOf(key), entry.offset, entry.length, entry.deleted)
   model.set(key, entry)
 }
@@ -94,10 +95,11 @@ function runAgainstModel(kind: string, random: Random): void {
   const model: Model = new Map()
   const recent: bigint[] = []
   const nextKey = KEYS[kind] as (random: Random, step: number) => bigint
+  const rarity = 10 ** random.below(3)
   for (let step = 0; step < 6000; step++) {
     const what = random.below(20)
     const key = what < 13 || recent.length === 0 ? nextKey(random, step) : anyKey(model, recent, random)
-    if (what < 16) put(index, model, key, random)
+    if (what < 16) put(index, model, key, random, rarity)
     else if (what < 18) assert.equal(index.delete(highOf(key), lowOf(key)), model.delete(key))
     else checkGet(index, model, key)
     recent.push(key)
@@ -130,6 +132,25 @@ for (const kind of Object.keys(KEYS)) {
     }
   })
 }
+
+test('one long record among many short ones, at every place of a page of every fill', () => {
+  const arena = IndexArena.create(4 * MIB)
+  for (const farKeys of [0, 3]) {
+    for (let count = 100; count < 256; count++) {
+      for (let place = 0; place <= count; place += 3) {
+        const index = newIndex(arena)
+        // Every second key, so that there is room between them; some far below, as after a restart of the master.
+        for (let i = 0; i < farKeys; i++) index.put(0, 1 + i, i, 10, false)
+        for (let i = 0; i < count; i++) index.put(0, 0x4_0000 + 2 * i, i, 10, false)
+        index.put(0, 0x4_0000 + 2 * place - 1, 77, LONGEST_UNITS, false)
+        assert.equal(index.entryCount, farKeys + count + 1)
+        assert.ok(index.get(0, 0x4_0000 + 2 * place - 1) && index.lengthUnits === LONGEST_UNITS)
+        for (let i = 0; i < count; i++) assert.ok(index.get(0, 0x4_0000 + 2 * i) && index.offsetUnits === i)
+        index.clear()
+      }
+    }
+  }
+})
 
 test('a tree of several levels, from either side and from the middle', () => {
   const count = 60_000

@@ -288,14 +288,20 @@ export class NeedleIndex {
       return
     }
     const entries = leaves.unpackAndInsert(page, position, entry)
+    this.repack(page, entries, { cut: this.cutFor(page, entries, position), added: 1 })
+  }
+
+  /** Where to cut the scratch list, should it be too much for one page; a new entry is at `position`. */
+  private cutFor(page: number, entries: number, position: number): number {
+    const { leaves } = this
     const half = entries >>> 1
-    let cut = half
     if (page === this.word(LAST_LEAF) && position > half) {
-      cut = Math.max(half, entries - 1 - Math.ceil(this.word(SLACK) / SLACK_PARTS))
+      const nearEnd = entries - 1 - Math.ceil(this.word(SLACK) / SLACK_PARTS)
+      if (nearEnd > half && leaves.fits(0, nearEnd) && leaves.fits(nearEnd, entries)) return nearEnd
     }
-    // A key far outside, at one end, can make the half that gets it too wide: then it gets a page of its own.
-    if (!leaves.fits(0, cut) || !leaves.fits(cut, entries)) cut = position === 0 ? 1 : entries - 1
-    this.repack(page, entries, { cut, added: 1 })
+    if (leaves.fits(0, half) && leaves.fits(half, entries)) return half
+    // A key far outside, at one end, makes the half that gets it too wide: it gets a page of its own.
+    return position === 0 ? 1 : entries - 1
   }
 
   /** Writes the scratch list back to its page; or, when it is too much, to this and a fresh one that gets what is from `cut` on. */

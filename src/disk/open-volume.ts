@@ -2,6 +2,7 @@
  * Opens the files of a volume into a slot of the shared table, and heals them: the index is a cache of `.dat` and rebuilt
  * where it is behind, a torn tail is cut off, a hole is covered by a filler. Opens SeaweedFS's volumes as well.
  */
+import { AssertionFailure } from '../base/assert.ts'
 import { StoreError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { appendTimeToMs, isLater } from './append-time.ts'
@@ -78,7 +79,7 @@ export function openVolume(context: ThreadContext, options: OpenOptions): Opened
   try {
     return opening.run()
   } catch (error) {
-    opening.giveUp()
+    opening.giveUp(error)
     throw error
   }
 }
@@ -142,8 +143,10 @@ class VolumeOpening {
     return { slot: this.#slot, sums, info: kept, report: this.#report }
   }
 
-  giveUp(): void {
+  /** After a bug, which may have left the index half changed, the slot and its pages are not used again. */
+  giveUp(error: unknown): void {
     for (const handle of [this.#dat, this.#idx]) if (handle !== -1) this.#context.disk.close(handle)
+    if (error instanceof AssertionFailure) return
     this.#index.clear()
     this.#slot.set(WORD.state, STATE.free)
   }

@@ -102,6 +102,7 @@ export class VolumeKeeper implements VolumeAdmin {
         this.#openDirectory(directory)
       } catch (error) {
         directory.fail(error)
+        this.#context.table.noteIncomplete()
       }
     }
     this.copies.removeLeftovers()
@@ -174,9 +175,19 @@ export class VolumeKeeper implements VolumeAdmin {
       } catch (error) {
         const { code, message } = toStoreError(error)
         this.#log.error({ ...where, code }, `volume not opened: ${message}`)
-        this.#unopened.set(volume, { collection, directory: directory.path })
+        this.#noteUnopened(volume, { collection, directory: directory.path })
       }
     }
+  }
+
+  /** From here on every thread answers with an error instead of "there is none". */
+  #noteUnopened(id: number, where: UnopenedVolume): void {
+    const { table } = this.#context
+    this.#unopened.set(id, where)
+    const slot = table.take()
+    slot.set(WORD.volumeId, id)
+    slot.set(WORD.state, STATE.unopened)
+    table.bumpVersion()
   }
 
   #openVolume(number: number, name: { collection: string; volumeId: number }): KeptVolume {
@@ -267,7 +278,7 @@ export class VolumeKeeper implements VolumeAdmin {
       removeVolumeFiles(this.#context.disk, directory, base)
       this.#log.info({ volume: id }, 'volume removed')
     } catch (error) {
-      this.#unopened.set(id, { collection: slot.collection, directory })
+      this.#noteUnopened(id, { collection: slot.collection, directory })
       throw toStoreError(error)
     } finally {
       kept.release()

@@ -1,4 +1,5 @@
 /** One thread's view of all volumes of the process. It sees volumes come and go by itself. */
+import { StoreError } from '../base/errors.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { Volume } from './volume.ts'
 import { STATE, WORD } from './volume-table.ts'
@@ -10,6 +11,7 @@ export class VolumeSet {
   #version = -1
   #stopWatching: (() => void) | undefined
   #volumes = new Map<number, Volume>()
+  #unopened = new Set<number>()
   /** Incarnation of the slot that each volume was made for. */
   #incarnations = new Map<Volume, number>()
 
@@ -17,9 +19,20 @@ export class VolumeSet {
     this.context = context
   }
 
+  /** Undefined: not here. Throws `io_error` when its files are here but could not be opened. */
   get(volumeId: number): Volume | undefined {
     if (this.#version !== this.context.table.version) this.#refresh()
-    return this.#volumes.get(volumeId)
+    const volume = this.#volumes.get(volumeId)
+    if (volume === undefined && this.#unopened.has(volumeId)) {
+      throw new StoreError('io_error', `volume ${volumeId} could not be opened, see the log`)
+    }
+    return volume
+  }
+
+  /** Throws `io_error` unless a volume that `get` does not know is surely not here. */
+  assertComplete(): void {
+    if (!this.context.table.isComplete)
+      throw new StoreError('io_error', 'a data directory failed, and the volume may be there')
   }
 
   list(): Volume[] {
@@ -47,9 +60,12 @@ export class VolumeSet {
     const version = table.version
     const volumes = new Map<number, Volume>()
     const incarnations = new Map<Volume, number>()
+    const unopened = new Set<number>()
     for (let number = 0; number < table.slotCount; number++) {
       const slot = table.slot(number)
-      if (slot.get(WORD.state) !== STATE.active) continue
+      const state = slot.get(WORD.state)
+      if (state === STATE.unopened) unopened.add(slot.get(WORD.volumeId))
+      if (state !== STATE.active) continue
       const incarnation = slot.get(WORD.incarnation)
       const id = slot.get(WORD.volumeId)
       const present = this.#volumes.get(id)
@@ -61,6 +77,7 @@ export class VolumeSet {
     }
     for (const volume of this.#volumes.values()) if (!incarnations.has(volume)) volume.sync.close()
     this.#volumes = volumes
+    this.#unopened = unopened
     this.#incarnations = incarnations
     this.#version = version
   }

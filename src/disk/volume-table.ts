@@ -11,6 +11,7 @@ import { INDEX_STATE_WORDS } from './needle-index.ts'
 const TABLE_HEADER_WORDS = 16
 const TABLE_VERSION_WORD = 0
 const CALLS_WORD = 1
+const INCOMPLETE_WORD = 2
 const SLOT_WORDS = 256
 /** Records above SMALL_RECORD_BYTES_MAX that are being written at a time, a volume. */
 export const LARGE_WRITES_MAX = 32
@@ -60,7 +61,8 @@ export const WORD = {
   collection: 32 + 24 + 2 * LARGE_WRITES_MAX,
 } as const
 
-export const STATE = { free: 0, opening: 1, active: 2, closing: 3 } as const
+/** `unopened`: its files are there but could not be opened, so that nobody takes it for missing. */
+export const STATE = { free: 0, opening: 1, active: 2, closing: 3, unopened: 4 } as const
 
 /** Why a volume takes no writes. */
 export const FLAG = {
@@ -100,6 +102,15 @@ export class VolumeTable {
 
   bumpVersion(): void {
     Atomics.add(this.#words, TABLE_VERSION_WORD, 1)
+  }
+
+  /** False when a data directory could not be looked into: a volume that is not in the table may be there. */
+  get isComplete(): boolean {
+    return Atomics.load(this.#words, INCOMPLETE_WORD) === 0
+  }
+
+  noteIncomplete(): void {
+    Atomics.store(this.#words, INCOMPLETE_WORD, 1)
   }
 
   /** Asks the keeper to look at the volumes now. */

@@ -25,7 +25,10 @@ import { MARK } from './request-marks.ts'
 
 /** One thread's view of the volumes, as far as the HTTP face needs it. */
 export interface VolumesView {
+  /** Undefined: not here. Throws `io_error` when it is here but could not be opened. */
   get(volumeId: number): Volume | undefined
+  /** Throws `io_error` unless a volume that `get` does not know is surely not here. */
+  assertComplete(): void
 }
 
 export interface ReadRequest {
@@ -65,10 +68,21 @@ export class FileReader {
   /** The reply. Throws or rejects with `corrupt`, `io_error`, `timeout`, `unavailable`. */
   read(request: ReadRequest): Outcome | Promise<Outcome> {
     const volume = this.#chunks.volumes.get(request.fid.volumeId)
-    if (volume === undefined) return this.#chunks.elsewhere?.read(request) ?? NOT_FOUND
+    if (volume === undefined) return this.#readElsewhere(request)
     const found = volume.read(request.fid, request.query.readDeleted ? READ_DELETED : READ)
     if (found instanceof Promise) return found.then((needle) => this.#answer(request, volume, needle))
     return this.#answer(request, volume, found)
+  }
+
+  /** "There is none" is said only by a server that knows all its volumes. */
+  #readElsewhere(request: ReadRequest): Outcome | Promise<Outcome> {
+    const { volumes, elsewhere } = this.#chunks
+    const outcome = elsewhere?.read(request) ?? NOT_FOUND
+    const checked = (final: Outcome) => {
+      if (final.status === 404) volumes.assertComplete()
+      return final
+    }
+    return outcome instanceof Promise ? outcome.then(checked) : checked(outcome)
   }
 
   #answer(request: ReadRequest, volume: Volume, needle: Needle | undefined): Outcome | Promise<Outcome> {

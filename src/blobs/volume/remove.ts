@@ -21,7 +21,10 @@ export interface RemoveRequest {
 export async function removeFile(request: RemoveRequest, chunks: ChunkReader): Promise<Outcome> {
   const { fid, pretty } = request
   const volume = chunks.volumes.get(fid.volumeId)
-  if (volume === undefined) return jsonOutcome(404, { size: 0 }, pretty)
+  if (volume === undefined) {
+    chunks.volumes.assertComplete()
+    return jsonOutcome(404, { size: 0 }, pretty)
+  }
   const needle = await readForRemoval(volume, fid)
   let sizeBytes: number | undefined
   if (needle?.manifest && !request.keepChunks) {
