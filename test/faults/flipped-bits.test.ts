@@ -90,9 +90,11 @@ async function flipClosed(
       disk.flip(path(file), at, mask)
       const store = await SimStore.open(disk, { history: live.history })
       const what = `mask ${mask} of byte ${at} of ${file}`
-      if (store.engine.views[0]!.get(VOLUME) === undefined)
+      const view = store.engine.views[0]!
+      if (view.list().length === 0) {
         assert.ok(options.mayRefuse, `${what}: the volume does not open`)
-      else await check(store, live.history.keys, what)
+        assert.throws(() => view.get(VOLUME), { code: 'io_error' }, what)
+      } else await check(store, live.history.keys, what)
       await store.stop()
     }
   }
