@@ -17,6 +17,23 @@ export const ERROR_CODES = [
   'index_full', // the memory set aside for the needle index is used up
   'too_large', // a body, name, mime or pairs over its limit
   'too_many_requests', // bodies in flight over their limit
+  'bucket_not_found', // no such bucket
+  'bucket_exists', // a bucket of that name exists; whose it is, the front door tells
+  'bucket_not_empty', // a bucket with objects, versions or uploads in it is not removed
+  'version_not_found', // the key has no such version
+  'upload_not_found', // no such multipart upload, or it is completed or aborted
+  'invalid_part', // a part that is listed was not uploaded, or with another ETag or checksum
+  'invalid_part_order', // parts must be listed in rising order
+  'part_too_small', // every part but the last has a least size
+  'precondition_failed', // a condition of the request does not hold
+  'method_not_allowed', // not for this kind of thing, such as reading a delete marker
+  'object_locked', // retention or a legal hold forbids it
+  'quota_exceeded', // the bucket would become larger than it may
+  'key_too_long', // an object key over its limit
+  'digest_mismatch', // what arrived has another checksum than was announced
+  'incomplete_body', // fewer bytes arrived than were announced
+  'directory_exists', // a directory is where a file shall be, or is made twice
+  'directory_not_empty', // a directory with files in it is removed only when that is asked for
   'corrupt', // stored bytes do not match their checksums
   'io_error', // the disk answered with an error
   'in_use', // another process holds the data directory or the port

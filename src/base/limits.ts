@@ -161,3 +161,28 @@ export const UPLOAD_CHUNKS_AT_ONCE_MAX = 4
 /** `/submit` stores larger files in chunks of this, up to the second. */
 export const SUBMIT_CHUNK_BYTES_DEFAULT = 32 * MIB
 export const SUBMIT_FILE_BYTES_MAX = 64 * GIB
+/** Objects: bytes of UTF-8 of a key; names and values of user metadata together; tags. */
+export const OBJECT_KEY_BYTES_MAX = 1024
+export const USER_METADATA_BYTES_MAX = 2 * KIB
+export const OBJECT_TAGS_MAX = 10
+export const TAG_KEY_CHARS_MAX = 128
+export const TAG_VALUE_CHARS_MAX = 256
+/** One object, one part of an upload; every part but the last; parts of an upload. */
+export const OBJECT_BYTES_MAX = 5 * 1024 * GIB
+export const PART_BYTES_MAX = 5 * GIB
+export const PART_BYTES_MIN = 5 * MIB
+export const MULTIPART_PARTS_MAX = 10_000
+/** Entries of one page of a listing; buckets of one owner. */
+export const LIST_KEYS_MAX = 1000
+export const BUCKETS_PER_OWNER_MAX = 1000
+/** A blob of a large object, and what all uploads of a process may hold in chunks together. */
+export const OBJECT_CHUNK_BYTES = 4 * MIB
+export const UPLOAD_BYTES_IN_FLIGHT_MAX = 256 * MIB
+export const OBJECT_CHUNK_BYTES_MIN = 64 * KIB
+/** Blobs in an object's row; more go to pages of this many. */
+export const INLINE_BLOBS_MAX = 8
+export const CONTENT_PAGE_ENTRIES = 256
+/** Garbage is kept for so long, for readers that began before. */
+export const GARBAGE_DELAY_MS = 60_000
+/** A blob that nothing refers to is an orphan only after this time, where other processes write too. */
+export const ORPHAN_GRACE_MS = 3_600_000

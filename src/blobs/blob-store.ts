@@ -1,0 +1,60 @@
+/**
+ * Bytes by id: what the object layer stands on. A blob is one needle, written once, never changed. An id is given back only
+ * when the bytes are as durable as the store is configured to make them.
+ */
+
+/** Where a blob is: a file id. The volume is found through the topology, never kept as an address. */
+export interface BlobId {
+  volumeId: number
+  keyHigh: number
+  keyLow: number
+  cookie: number
+}
+
+export interface BlobWrite {
+  /** At most BLOB_BYTES_MAX. Not changed by the caller before the write settles. */
+  data: Buffer
+  /** The volumes that it goes to. */
+  collection: string
+  /** Two bytes as volumes store it: count << 8 | unit; 0 is none. */
+  ttl?: number
+}
+
+/** A needle as a volume lists it, for the search for orphans. */
+export interface ListedBlob {
+  id: Omit<BlobId, 'cookie'> & { cookie: number | undefined }
+  sizeBytes: number
+  /** Milliseconds since 1970. */
+  appendedMs: number
+}
+
+export interface BlobVolume {
+  volumeId: number
+  collection: string
+  /** Entries of its index file so far; they count up until a compaction raises `revision`. */
+  entries: number
+  revision: number
+}
+
+export interface BlobStore {
+  /**
+   * Stores a blob, durably. Throws `no_writable_volume`, `disk_full`, `index_full`, `too_large`, `io_error`,
+   * `unavailable`, `timeout`. Tries other volumes by itself where one is full, read only or gone.
+   */
+  write(blob: BlobWrite): Promise<BlobId>
+  /**
+   * The whole blob, verified; owned by the caller. Throws `not_found`, `corrupt`, `io_error`, `unavailable`, `timeout`.
+   * At once, not by a promise, where a small blob is on this machine. `deleted`: also when it was deleted, as long as it
+   * is still there, for readers that began before.
+   */
+  read(id: BlobId, options?: { deleted?: boolean }): Buffer | Promise<Buffer>
+  /** Bytes `start` to `end` (exclusive) of a blob, verified piece by piece. Throws as `read` does. */
+  readRange(id: BlobId, start: number, end: number, options?: { deleted?: boolean }): AsyncIterable<Buffer>
+  /** Removes blobs, durably; those that are gone already count as removed. Throws what keeps one from being removed. */
+  remove(ids: readonly BlobId[]): Promise<void>
+  /** All volumes that hold blobs, wherever they are. Throws `unavailable` when a server does not answer. */
+  volumes(): Promise<BlobVolume[]>
+  /** The live blobs of a volume whose index entries are at `fromEntry` and later, in batches. */
+  list(volumeId: number, fromEntry: number): AsyncIterable<ListedBlob[]>
+  close(): void
+}
