@@ -3,7 +3,7 @@ import { gzip, gzipSync } from 'node:zlib'
 import type { HeavyJobs } from '../../base/heavy-jobs.ts'
 import { GZIP_AT_ONCE_BYTES_MAX, GZIP_BYTES_MAX, GZIP_BYTES_MIN } from '../../base/limits.ts'
 import type { NewNeedle } from '../../disk/needle.ts'
-import { OCTET_STREAM } from './mime-types.ts'
+import { OCTET_STREAM } from '../../net/mime-types.ts'
 
 /** The gzip is kept when it is at most this share of the file. */
 const SHARE_MAX = 0.9

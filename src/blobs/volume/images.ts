@@ -7,7 +7,7 @@ import { StoreError } from '../../base/errors.ts'
 import type { HeavyJobs } from '../../base/heavy-jobs.ts'
 import { IMAGE_CACHE_BYTES_MAX, IMAGE_PIXELS_MAX, IMAGE_STORED_BYTES_MAX } from '../../base/limits.ts'
 import type { NewNeedle } from '../../disk/needle.ts'
-import type { ByteSource } from './byte-source.ts'
+import type { ByteSource } from '../../net/byte-source.ts'
 import { type ImageQuery, planImage } from './image-query.ts'
 
 type MakeSharp = (input: Buffer, options?: SharpOptions) => Sharp

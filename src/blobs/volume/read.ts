@@ -8,20 +8,26 @@ import { DATE_CACHE_ENTRIES, MANIFEST_BYTES_MAX, SMALL_RECORD_BYTES_MAX } from '
 import type { Random } from '../../base/random.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
+import {
+  type ByteSource,
+  memorySource,
+  rangeOutcome,
+  rangesOutcome,
+  wholeOutcome,
+} from '../../net/byte-source.ts'
 import { evaluateConditions, formatHttpDate, ifRangeHolds } from '../../net/conditional.ts'
 import { formatContentDisposition } from '../../net/content-disposition.ts'
+import { mimeTypeOfName, OCTET_STREAM } from '../../net/mime-types.ts'
 import { parseRanges } from '../../net/ranges.ts'
 import { errorOutcome, isStream, type Outcome, primeStream, rawHeader } from '../../net/reply.ts'
-import { type ByteSource, memorySource, rangeOutcome, rangesOutcome, wholeOutcome } from './byte-source.ts'
+import { MARK } from '../../net/request-marks.ts'
 import { etagHex } from './etag.ts'
 import type { ImageQuery } from './image-query.ts'
 import { type Images, isImage } from './images.ts'
 import { inflate, looksGzipped } from './inflate.ts'
 import { type ChunkReader, manifestSource, parseManifest, plainData, storedData } from './manifest.ts'
-import { mimeTypeOfName, OCTET_STREAM } from './mime-types.ts'
 import { pairHeaders } from './pairs.ts'
 import { type FileQuery, isHeaderValue, NO_QUERY } from './query.ts'
-import { MARK } from './request-marks.ts'
 
 /** One thread's view of the volumes, as far as the HTTP face needs it. */
 export interface VolumesView {

@@ -1,6 +1,6 @@
 /** Where a reply's bytes come from: memory, a large record, the chunks of a manifest. And ranges of them as a reply. */
-import { type ByteRange, byterangesFrame, contentRange } from '../../net/ranges.ts'
-import type { BodyStream, Outcome } from '../../net/reply.ts'
+import { type ByteRange, byterangesFrame, contentRange } from './ranges.ts'
+import type { BodyStream, Outcome } from './reply.ts'
 
 export interface ByteSource {
   sizeBytes: number
