@@ -1,10 +1,10 @@
 /** Debian packages that tests and benchmarks use, in one place. They are installed where that is possible, never demanded. */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, globSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** Package → the program by which it is recognised. */
-export const TEST_PACKAGES = { curl: 'curl', chromium: 'chromium' } as const
+export const TEST_PACKAGES = { curl: 'curl', chromium: 'chromium', postgresql: 'postgres' } as const
 export const BENCH_PACKAGES = { 'nginx-light': 'nginx', wrk: 'wrk' } as const
 
 const INSTALL_MS_MAX = 300_000
@@ -22,9 +22,10 @@ export function ensurePackages(packages: Readonly<Record<string, string>>): stri
   return missing()
 }
 
-/** Whether a program is in the search path, or where Debian puts those for root. */
+/** Whether a program is in the search path, or where Debian puts those for root and the server programs of PostgreSQL. */
 export function hasProgram(name: string): boolean {
-  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  const postgres = globSync('/usr/lib/postgresql/*/bin')
+  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin', ...postgres]
   return directories.some((directory) => {
     try {
       accessSync(join(directory, name), constants.X_OK)

@@ -186,3 +186,39 @@ export const CONTENT_PAGE_ENTRIES = 256
 export const GARBAGE_DELAY_MS = 60_000
 /** A blob that nothing refers to is an orphan only after this time, where other processes write too. */
 export const ORPHAN_GRACE_MS = 3_600_000
+/** Metadata: scripts in one commit of SQLite, and those of one thread that wait for theirs. */
+export const META_BATCH_SCRIPTS_MAX = 512
+export const META_WRITES_WAITING_MAX = 20_000
+/** Different statements of one connection. */
+export const META_STATEMENTS_MAX = 1_000
+/** A health check of the metadata is answered within this time. */
+export const META_CHECK_MS_MAX = 5_000
+/** SQLite: page, page cache of a connection, pages of the write-ahead log before a checkpoint, wait for a lock. */
+export const SQLITE_PAGE_BYTES = 8 * KIB
+export const SQLITE_CACHE_BYTES = 64 * MIB
+export const SQLITE_CHECKPOINT_PAGES = 4_000
+export const SQLITE_BUSY_MS_MAX = 5_000
+/** Ids that a writer of blobs takes from the master at a time, how long it uses them, and how many volumes it tries. */
+export const BLOB_LEASE_COUNT = 1024
+export const BLOB_LEASE_MS_MAX = 60_000
+export const BLOB_WRITE_ATTEMPTS_MAX = 5
+/** A volume that refused a blob is not tried again so soon: its master has heard of it by then. */
+export const BLOB_VOLUME_REFUSED_MS = 2_000
+/** Collections and lifetimes of which a writer keeps ids. */
+export const BLOB_LEASES_MAX = 256
+/** Blobs on other servers that one call removes at a time. */
+export const BLOB_REMOVES_AT_ONCE_MAX = 8
+/** PostgreSQL: connections of one thread, opening one, and one statement. */
+export const META_CONNECTIONS_DEFAULT = 8
+export const META_CONNECT_MS_MAX = 5_000
+export const META_STATEMENT_MS_MAX = 30_000
+/** PostgreSQL: a call waits so long for a server that is gone; when its commit may have happened, so long to find out. */
+export const META_UNAVAILABLE_MS_MAX = 10_000
+export const META_OUTCOME_MS_MAX = 600_000
+/** PostgreSQL: times that one transaction may collide with others; the wait before the next try doubles, at random below it. */
+export const META_COLLISIONS_MAX = 60
+export const META_RETRY_MS = 2
+export const META_RETRY_MS_MAX = 500
+/** PostgreSQL: marks of commits are kept so long, and removed after so many writes. Longer than a commit may be unknown. */
+export const META_MARK_MS = 3_600_000
+export const META_MARKS_PER_SWEEP = 10_000

@@ -1,0 +1,85 @@
+/** The writing thread's side: takes scripts from the ports of serving threads, and commits what waits in one transaction. */
+import type { MessagePort } from 'node:worker_threads'
+import type { Clock } from '../../base/clock.ts'
+import { StoreError } from '../../base/errors.ts'
+import { META_BATCH_SCRIPTS_MAX } from '../../base/limits.ts'
+import { type AnyScript, ping, scriptTable } from '../run-steps.ts'
+import { postBatch, readBatch, type WriteCall, type WriteReply } from './messages.ts'
+import type { Job, Outcome, SqliteWriter } from './writer.ts'
+
+interface Waiting extends Job {
+  port: MessagePort
+  id: number
+}
+
+export class MetaWriterHost {
+  readonly #writer: SqliteWriter
+  readonly #clock: Clock
+  readonly #scripts: ReadonlyMap<string, AnyScript>
+  readonly #ports = new Set<MessagePort>()
+  #waiting: Waiting[] = []
+  #closed = false
+
+  constructor(parts: { writer: SqliteWriter; scripts: readonly AnyScript[]; clock: Clock }) {
+    this.#writer = parts.writer
+    this.#clock = parts.clock
+    this.#scripts = scriptTable([ping as unknown as AnyScript, ...parts.scripts])
+  }
+
+  /** Answers a client on the other end of `port` until it is closed. */
+  serve(port: MessagePort): void {
+    this.#ports.add(port)
+    port.on('message', (message: Uint8Array) => this.#take(port, readBatch<WriteCall>(message)))
+    port.on('close', () => this.#ports.delete(port))
+  }
+
+  /** Commits what waits, then ends: clients are told `unavailable` from now on. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    while (this.#waiting.length > 0) this.#commit()
+    this.#closed = true
+    for (const port of this.#ports) port.close()
+    this.#writer.close()
+  }
+
+  #take(port: MessagePort, calls: readonly WriteCall[]): void {
+    if (this.#closed) return
+    // Other ports have messages too: the commit waits until all that has arrived by now is taken.
+    if (this.#waiting.length === 0) this.#clock.soon(() => this.#commit())
+    for (const [id, name, args] of calls) {
+      const script = this.#scripts.get(name)
+      if (script === undefined) postBatch(port, [[id, 'internal', `no script named ${name}`]])
+      else this.#waiting.push({ port, id, script, args })
+    }
+  }
+
+  #commit(): void {
+    const batch = this.#waiting.splice(0, META_BATCH_SCRIPTS_MAX)
+    if (this.#waiting.length > 0) this.#clock.soon(() => this.#commit())
+    if (batch.length === 0) return
+    const outcomes = this.#writer.run(batch)
+    const replies = new Map<MessagePort, WriteReply[]>()
+    batch.forEach(({ port, id }, at) => {
+      const list = replies.get(port)
+      const reply = toReply(id, outcomes[at]!)
+      if (list === undefined) replies.set(port, [reply])
+      else list.push(reply)
+    })
+    for (const [port, list] of replies) postReplies(port, list)
+  }
+}
+
+function toReply(id: number, outcome: Outcome): WriteReply {
+  return 'error' in outcome ? [id, outcome.error.code, outcome.error.message] : [id, outcome.result]
+}
+
+/** A result that cannot be posted is a bug of its script, and must not cost the others their answers. */
+function postReplies(port: MessagePort, replies: readonly WriteReply[]): void {
+  try {
+    postBatch(port, replies)
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'DataCloneError') throw error
+    if (replies.length > 1) for (const reply of replies) postReplies(port, [reply])
+    else postBatch(port, [[replies[0]![0], 'internal', new StoreError('internal', error.message).message]])
+  }
+}
