@@ -1,0 +1,143 @@
+/**
+ * What the parts of the object store agree on: rows, contents, and the faces by which `IndexedStore` calls each part.
+ *
+ * Steps that several scripts share are generators, used with `yield*` inside one transaction:
+ * `releaseContent`, `insertContent` and `shareContent` in `content-steps.ts`, `putVersion` in `put-version.ts`,
+ * `addUsage` in `usage-steps.ts`. Every script is listed in `scripts.ts`, where the writing thread finds it by its name.
+ *
+ * Arguments of scripts are posted to another thread: keys go as strings, and bytes as buffers of their own
+ * (`Buffer.alloc`, never a slice of a pool, all of which would be copied). There they arrive as Uint8Arrays.
+ */
+import type { Row } from '../meta/meta-store.ts'
+import type {
+  BodyCheck,
+  Bucket,
+  Checksum,
+  DigestName,
+  Digests,
+  ObjectAttributes,
+  ObjectBody,
+  ObjectPieces,
+  ObjectStore,
+  PutObject,
+} from './object-store.ts'
+
+/** Columns of `object` and of `version`, in one order, for `select` and for `insert … select`. */
+export const VERSION_COLUMNS =
+  'bucket_id, key, rank, flags, size, modified_ms, etag, content_id, blobs, attributes, tags, lock_until_ms'
+
+/** A row of `object` or `version`. */
+export interface VersionRow extends Row {
+  bucket_id: number
+  key: Buffer
+  rank: number
+  flags: number
+  size: number
+  modified_ms: number
+  etag: string
+  content_id: Buffer | null
+  blobs: Buffer | null
+  attributes: string
+  tags: string | null
+  lock_until_ms: number
+}
+
+/** Bits of `flags`. */
+export const FLAG_NULL = 1
+export const FLAG_MARKER = 2
+export const FLAG_DIRECTORY = 4
+export const FLAG_GOVERNANCE = 8
+export const FLAG_COMPLIANCE = 16
+export const FLAG_LEGAL_HOLD = 32
+
+/** Bytes that nothing names yet. Written durably before the script that gives them to a row. */
+export type NewContent =
+  | { kind: 'none' }
+  /** Up to INLINE_BLOBS_MAX entries of 20 bytes. */
+  | { kind: 'inline'; blobs: Uint8Array }
+  /** Pages of up to CONTENT_PAGE_ENTRIES entries. With `sha256`, one like it in the bucket is used instead, if there is. */
+  | {
+      kind: 'pages'
+      contentId: Uint8Array
+      entries: 'chunks' | 'segments'
+      pages: readonly Uint8Array[]
+      sha256?: Uint8Array
+    }
+  /** What a row has already: nothing is inserted or counted, and nothing released when that row is replaced. */
+  | { kind: 'taken'; blobs: Uint8Array | null; contentId: Uint8Array | null }
+
+/** Where the bytes of a row are. */
+export interface ContentPlace {
+  blobs: Uint8Array | null
+  contentId: Uint8Array | null
+}
+
+/** Bytes of a version, as its row says. */
+export interface StoredContent {
+  blobs: Buffer | undefined
+  contentId: Buffer | undefined
+  sizeBytes: number
+  encryption: ObjectAttributes['encryption'] | undefined
+}
+
+export interface StoreContent {
+  bucket: Bucket
+  check?: BodyCheck | undefined
+  encryption?: PutObject['encryption'] | undefined
+  placement?: PutObject['placement'] | undefined
+  /** Throws `too_large` above it. */
+  sizeBytesMax: number
+}
+
+export interface WrittenContent {
+  content: NewContent
+  sizeBytes: number
+  md5: Buffer
+  digests: Digests
+  /** What the check wants to be stored. */
+  checksum: Checksum | undefined
+  encryption: ObjectAttributes['encryption'] | undefined
+}
+
+/** Takes bytes in. */
+export interface ContentWriter {
+  /** Runs the check after the last byte. Keeps nothing when it throws. */
+  store(body: ObjectBody, options: StoreContent): Promise<WrittenContent>
+  /** Removes what a refused transaction leaves. Never throws: what cannot be removed now is an orphan for the collector. */
+  discard(content: NewContent): Promise<void>
+}
+
+/** Gives bytes out. */
+export interface ContentReader {
+  read(
+    stored: StoredContent,
+    start: number,
+    end: number,
+    customerKey?: Buffer,
+  ): Buffer | Promise<Buffer> | ObjectPieces
+  /** Of all bytes. */
+  digests(stored: StoredContent, names: readonly DigestName[], customerKey?: Buffer): Promise<Digests>
+}
+
+export type Uploads = Pick<
+  ObjectStore,
+  | 'createUpload'
+  | 'putPart'
+  | 'copyPart'
+  | 'listParts'
+  | 'completeUpload'
+  | 'abortUpload'
+  | 'listUploads'
+  | 'append'
+>
+
+export type Tree = Pick<
+  ObjectStore,
+  'stat' | 'listDirectory' | 'makeDirectory' | 'rename' | 'removeDirectory'
+>
+
+/** A row of `move`. */
+export interface MoveRow extends Row {
+  from_prefix: Buffer
+  to_prefix: Buffer
+}
