@@ -70,8 +70,7 @@ export class ClusterAuth {
     const { nonce, bodyHash } = this.#verifySigned(head, authorization)
     this.#useNonce(nonce)
     return (body) => {
-      if (hashOf(body) !== bodyHash)
-        throw new StoreError('unauthorized', 'the body is not the one that was signed')
+      if (hashOf(body) !== bodyHash) throw wrongBody()
     }
   }
 
@@ -87,6 +86,11 @@ export class ClusterAuth {
   /** Verifies all of a head but that it comes the first time: a stranger need not get any further. Throws `unauthorized`. */
   verifySignature(head: ClusterHead, authorization: string | undefined): void {
     this.#verifySigned(head, authorization)
+  }
+
+  /** The body of a head that was verified. Throws `unauthorized` when it is another one. */
+  verifyBody(body: Buffer, authorization: string | undefined): void {
+    if (HEADER.exec(authorization ?? '')?.[3] !== hashOf(body)) throw wrongBody()
   }
 
   #verifySigned(head: ClusterHead, authorization: string | undefined): { nonce: string; bodyHash: string } {
@@ -124,6 +128,10 @@ export class ClusterAuth {
       .update([SCHEME, method, path, ...signed].join('\n'))
       .digest()
   }
+}
+
+function wrongBody(): StoreError {
+  return new StoreError('unauthorized', 'the body is not the one that was signed')
 }
 
 function hashOf(body: Buffer): string {

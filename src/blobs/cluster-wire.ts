@@ -16,8 +16,12 @@ export const HEARTBEAT_PATH = '/cluster/heartbeat'
 export const VOLUME_ADMIN_PATH = '/admin/volume/'
 /** Where a volume is, for servers: clients ask `/dir/lookup`. */
 export const CLUSTER_LOOKUP_PATH = '/cluster/lookup'
+/** Ids for blobs, for servers: clients ask `/dir/assign`. */
+export const CLUSTER_ASSIGN_PATH = '/cluster/assign'
 /** What an administrator asks of a master. */
 export const CLUSTER_ADMIN_PATH = '/cluster/admin/'
+/** The error's code, in replies of volume servers: one status stands for several. */
+export const ERROR_CODE_HEADER = 'x-cairn-error'
 /** CRC32C of the piece in a reply to `read`, 8 hex digits. */
 export const PIECE_CHECKSUM_HEADER = 'x-cairn-crc32c'
 

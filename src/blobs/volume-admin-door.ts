@@ -6,7 +6,7 @@ import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Offer, PortCaller } from '../base/port-calls.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
 import type { VolumeCopies } from '../disk/volume-copies.ts'
-import type { ClusterAuth, ClusterMessage } from './cluster-auth.ts'
+import type { ClusterAuth, ClusterHead, ClusterMessage } from './cluster-auth.ts'
 import { CLUSTER_STATUS } from './cluster-status.ts'
 import {
   EPOCH,
@@ -43,12 +43,15 @@ export interface ClusterDoor {
   answer(message: ClusterMessage, authorization: string | undefined): Promise<VolumeAdminReply>
   /** Rejects with `unauthorized`, `too_many_requests`. */
   verify(message: ClusterMessage, authorization: string | undefined): Promise<void>
+  /** As `verify` for a body that the caller has, and compares by itself. */
+  useSignature(head: ClusterHead, authorization: string | undefined): Promise<void>
 }
 
 export function localClusterDoor(door: VolumeAdminDoor): ClusterDoor {
   return {
     answer: (message, authorization) => answerVolumeAdmin(door, message, authorization),
     verify: async (message, authorization) => door.auth.verify(message, authorization),
+    useSignature: async (head, authorization) => void door.auth.verifyHead(head, authorization),
   }
 }
 
@@ -57,6 +60,7 @@ export function offerClusterDoor(door: ClusterDoor): Offer {
   return {
     clusterAnswer: (message: ClusterMessage, authorization) => door.answer(received(message), authorization),
     clusterVerify: (message: ClusterMessage, authorization) => door.verify(received(message), authorization),
+    clusterUse: (head: ClusterHead, authorization) => door.useSignature(head, authorization),
   }
 }
 
@@ -79,6 +83,10 @@ export class ClusterDoorPort implements ClusterDoor {
 
   verify(message: ClusterMessage, authorization: string | undefined): Promise<void> {
     return this.#caller.call('clusterVerify', message, authorization)
+  }
+
+  useSignature(head: ClusterHead, authorization: string | undefined): Promise<void> {
+    return this.#caller.call('clusterUse', head, authorization)
   }
 }
 

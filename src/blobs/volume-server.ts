@@ -26,15 +26,15 @@ import {
   rawHeader,
   sendOutcome,
 } from '../net/reply.ts'
+import { MARK, marksOf } from '../net/request-marks.ts'
 import { type ClusterAuth, isClusterAuthorization } from './cluster-auth.ts'
+import { RemoteBlobs } from './remote-blobs.ts'
 import { isStatusPagePath } from './status-shell.ts'
 import { Elsewhere } from './volume/elsewhere.ts'
 import { failureOutcome } from './volume/errors.ts'
 import { plainFid } from './volume/file-path.ts'
-import { type FileRequest, FileService } from './volume/file-service.ts'
+import { type FileRequest, FileService, type WriteTarget } from './volume/file-service.ts'
 import type { VolumesView } from './volume/read.ts'
-import { RemoteBlobs } from './volume/remote-blobs.ts'
-import { MARK, marksOf } from './volume/request-marks.ts'
 import { statusPage } from './volume/status.ts'
 import { VolumeStatusPage } from './volume/status-page.ts'
 import type { SyncMode } from './volume/write.ts'
@@ -96,6 +96,8 @@ export interface VolumeServerOptions {
 
 /** Places in the counters. */
 const KIND = { read: 0, write: 1, delete: 2, other: 3 } as const
+/** The query of what one server writes on another. */
+const BLOB_WRITE = /(^|&)type=blob(&|$)/
 const ALLOWED_METHODS = 'PUT, POST, GET, HEAD, DELETE, OPTIONS'
 /** What boundaries and part headers may add to a file. */
 const FORM_OVERHEAD_BYTES_MAX = 64 * 1024
@@ -254,7 +256,7 @@ export class VolumeServer {
     )
   }
 
-  /** Another server of the cluster needs no password: its signature is verified, and what it removes only once. */
+  /** Another server of the cluster needs no password: its signature is verified, and what it changes only once. */
   #refusalOfPeer(
     asked: FileRequest,
     authorization: string,
@@ -269,6 +271,12 @@ export class VolumeServer {
           () => undefined,
           (error: unknown) => failureOutcome(error) ?? wrongPassword(),
         )
+      }
+      if (method === 'PUT' && BLOB_WRITE.test(queryText)) {
+        // The body is compared when it is here; then the signature is used up.
+        this.#options.clusterAuth.verifySignature(head, authorization)
+        asked.isPeer = true
+        return undefined
       }
       if (method !== 'GET' && method !== 'HEAD') return wrongPassword()
       this.#options.clusterAuth.verifyRead(head, authorization)
@@ -314,7 +322,7 @@ export class VolumeServer {
     collectBody(exchange.request, exchange.response, options, (error, body) => {
       if (error !== undefined) return void this.#answer(exchange, failureOutcome(error, target.query.pretty)!)
       exchange.bytesReceived = body!.bytes.length
-      const outcome = this.#files.write(target, body!.bytes)
+      const outcome = this.#storeBody(asked, target, body!.bytes)
       if (!(outcome instanceof Promise)) {
         body!.release()
         this.#reply(exchange, outcome)
@@ -325,6 +333,20 @@ export class VolumeServer {
         this.#reply(exchange, settled)
       })
     })
+  }
+
+  #storeBody(asked: FileRequest, target: WriteTarget, body: Buffer): Outcome | Promise<Outcome> {
+    if (!asked.isPeer) return this.#files.write(target, body)
+    const { method, path, queryText, rawHeaders } = asked
+    const head = { method, path: queryText === '' ? path : `${path}?${queryText}` }
+    const authorization = rawHeader(rawHeaders, 'authorization')
+    return this.#door
+      .useSignature(head, authorization)
+      .then(() => {
+        this.#options.clusterAuth.verifyBody(body, authorization)
+        return this.#files.write(target, body)
+      })
+      .catch((error: unknown) => failureOutcome(error) ?? wrongPassword())
   }
 
   async #handleAdmin(exchange: Exchange): Promise<void> {

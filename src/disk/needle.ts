@@ -10,7 +10,7 @@
  * Full description: `docs/formats/volume.md`. All integers big-endian.
  */
 import { assert } from '../base/assert.ts'
-import { crc32c, solveCrc32cStart } from '../base/checksum.ts'
+import { crc32c, crc32cBetween, solveCrc32cStart } from '../base/checksum.ts'
 import { StoreError } from '../base/errors.ts'
 import * as limits from '../base/limits.ts'
 
@@ -51,6 +51,26 @@ export interface NewNeedle {
   ttl: number
   /** A JSON object as text, at most PAIRS_BYTES_MAX. */
   pairs: Buffer | undefined
+}
+
+/** A needle of bytes and nothing else. */
+export function bytesNeedle(
+  id: { keyHigh: number; keyLow: number; cookie: number },
+  data: Buffer,
+): NewNeedle {
+  return {
+    keyHigh: id.keyHigh,
+    keyLow: id.keyLow,
+    cookie: id.cookie,
+    data,
+    gzipped: false,
+    manifest: false,
+    name: undefined,
+    mime: undefined,
+    lastModifiedS: undefined,
+    ttl: 0,
+    pairs: undefined,
+  }
 }
 
 /** What a reader gets, verified. */
@@ -268,9 +288,9 @@ export function sealRecord(record: Buffer, encoded: EncodedNeedle, seal: Seal, g
 }
 
 function trailerChecksum(record: Buffer, fieldsAt: number, tailAt: number, seed: number): number {
-  let crc = crc32c(record.subarray(0, DATA_OFFSET), seed)
-  crc = crc32c(record.subarray(fieldsAt, tailAt - 4), crc)
-  return crc32c(record.subarray(tailAt, tailAt + TAIL_BYTES), crc)
+  let crc = crc32cBetween(record, 0, DATA_OFFSET, seed)
+  crc = crc32cBetween(record, fieldsAt, tailAt - 4, crc)
+  return crc32cBetween(record, tailAt, tailAt + TAIL_BYTES, crc)
 }
 
 const EMPTY_KIND = { D: Buffer.from('D'), E: Buffer.from('E') }

@@ -1,21 +1,24 @@
 /** What an administrator asks of a master, and what servers ask it for: calls signed with the cluster's secret. */
 import { StoreError } from '../../base/errors.ts'
-import { CLUSTER_ADMIN_PATH, CLUSTER_LOOKUP_PATH, type Fields } from '../cluster-wire.ts'
+import { ASSIGN_COUNT_MAX } from '../../base/limits.ts'
+import { CLUSTER_ADMIN_PATH, CLUSTER_ASSIGN_PATH, CLUSTER_LOOKUP_PATH, type Fields } from '../cluster-wire.ts'
 import type { Master } from './master.ts'
 import { clusterOverview, type OverviewContext } from './overview.ts'
+import { checkCollection } from './params.ts'
 import type { TopologyNode } from './topology.ts'
 
 const VOLUME_ID_MAX = 0xffffffff
 
 /** Whether a path is one of these calls. */
 export function isSignedPath(path: string): boolean {
-  return path === CLUSTER_LOOKUP_PATH || path.startsWith(CLUSTER_ADMIN_PATH)
+  return path === CLUSTER_LOOKUP_PATH || path === CLUSTER_ASSIGN_PATH || path.startsWith(CLUSTER_ADMIN_PATH)
 }
 
 /** The reply of a call that was verified. Throws `not_found`, `bad_request`, and what the call itself meets. */
 export async function answerSigned(context: OverviewContext, path: string, fields: Fields): Promise<object> {
   const { master } = context
   if (path === CLUSTER_LOOKUP_PATH) return lookup(master, fields)
+  if (path === CLUSTER_ASSIGN_PATH) return await assign(master, fields)
   switch (path.slice(CLUSTER_ADMIN_PATH.length)) {
     case 'status':
       return clusterOverview(context)
@@ -37,6 +40,21 @@ function lookup(master: Master, fields: Fields): object {
   const reason = nodes.length === 0 ? master.unknowing() : undefined
   if (reason !== undefined) throw new StoreError('unavailable', reason)
   return { locations: nodes.map(({ url, publicUrl }) => ({ url, publicUrl })) }
+}
+
+/** Keys in a row, of one volume. Cookies are the asker's to choose. */
+async function assign(master: Master, fields: Fields): Promise<object> {
+  const collection = fields.text('collection')
+  checkCollection(collection)
+  const count = Math.max(1, fields.number('count', ASSIGN_COUNT_MAX))
+  const { fid, node } = await master.assigner.assign({
+    count,
+    layout: { collection, replicaPlacement: 0, ttl: fields.number('ttl', 0xffff) },
+    place: { dataCenter: '', rack: '', dataNode: '' },
+    growCount: 0,
+  })
+  const { volumeId, keyHigh, keyLow } = fid
+  return { volumeId, keyHigh, keyLow, count, url: node.url }
 }
 
 async function vacuum(master: Master, fields: Fields): Promise<object> {

@@ -83,8 +83,8 @@ export function assignRequest(params: Params, defaults: { replication: string })
   return { count, growCount, ...layoutAndPlace(params, defaults) }
 }
 
-/** A collection's name becomes part of file names: what could leave the directory, or not be a name, is refused. */
-function checkCollection(collection: string): void {
+/** A collection's name becomes part of file names: what could leave the directory, or not be a name, is refused: `bad_request`. */
+export function checkCollection(collection: string): void {
   if (Buffer.byteLength(collection) > COLLECTION_BYTES_MAX) {
     throw new StoreError('bad_request', `the collection's name is over ${COLLECTION_BYTES_MAX} bytes`)
   }

@@ -1,6 +1,7 @@
 /** The store's errors as a volume server's replies. */
 import { type ErrorCode, type StoreError, toStoreError } from '../../base/errors.ts'
 import { errorOutcome, type Outcome } from '../../net/reply.ts'
+import { ERROR_CODE_HEADER } from '../cluster-wire.ts'
 
 /** HTTP status of each error. 409 asks the client for another volume, 5xx for another try. */
 export const VOLUME_STATUS = {
@@ -51,6 +52,7 @@ export function failureOutcome(error: unknown, pretty = false): Outcome | undefi
   const failure = toStoreError(error)
   if (failure.code === 'internal') return undefined
   const outcome = errorOutcome(VOLUME_STATUS[failure.code], messageOf(failure), pretty)
+  outcome.headers.push(ERROR_CODE_HEADER, failure.code)
   if (failure.code === 'too_many_requests' || failure.code === 'unavailable')
     outcome.headers.push('Retry-After', '1')
   return outcome

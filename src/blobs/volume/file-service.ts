@@ -151,9 +151,9 @@ export class FileService {
     }
   }
 
-  /** Another server's copy stays what it is; the others are made upright or compressed, where that is wanted. */
+  /** Another server's copy, and a blob, stay what they are; the others are made upright or compressed, where that is wanted. */
   #prepareAndStore(target: WriteTarget, upload: Upload): Outcome | Promise<Outcome> {
-    if (target.query.isReplicate) return this.#store(target, upload)
+    if (target.query.isReplicate || target.query.isBlob) return this.#store(target, upload)
     const { gzip, fixJpegOrientation, jobs } = this.#options
     const { needle } = upload
     const turned = fixJpegOrientation ? this.#images.uprightNeedle(needle) : undefined

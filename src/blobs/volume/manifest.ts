@@ -7,11 +7,11 @@ import { type Fid, parseFid } from '../../base/fid.ts'
 import { MANIFEST_CHUNKS_MAX } from '../../base/limits.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
-import type { ByteSource } from './byte-source.ts'
+import type { ByteSource } from '../../net/byte-source.ts'
+import type { RemoteBlobs } from '../remote-blobs.ts'
 import type { Elsewhere } from './elsewhere.ts'
 import { inflate } from './inflate.ts'
 import type { VolumesView } from './read.ts'
-import type { RemoteBlobs } from './remote-blobs.ts'
 
 export interface Chunk {
   fid: Fid
@@ -90,7 +90,7 @@ export function manifestSource(manifest: Manifest, reader: ChunkReader): ByteSou
         if (from >= to) continue
         const range = { start: from - chunk.offset, end: to - chunk.offset }
         if (reader.volumes.get(chunk.fid.volumeId) === undefined) {
-          yield* reader.remote.read(chunk, range)
+          yield* reader.remote.read(chunk.fid, range, { sizeBytes: chunk.sizeBytes })
         } else {
           yield* readLocalChunk(chunk, range, reader)
         }

@@ -13,6 +13,8 @@ export interface FileQuery {
   fsync: boolean
   /** `type=replicate`: sent by another volume server. */
   isReplicate: boolean
+  /** `type=blob`: bytes and nothing else, stored as they are. */
+  isBlob: boolean
   jwt: string | undefined
   /** `dl`: as an attachment. */
   download: boolean
@@ -32,6 +34,7 @@ export const NO_QUERY: Readonly<FileQuery> = {
   manifest: undefined,
   fsync: false,
   isReplicate: false,
+  isBlob: false,
   jwt: undefined,
   download: false,
   readDeleted: false,
@@ -58,12 +61,14 @@ const LAST_MODIFIED_S_MAX = 2 ** 40 - 1
 export function parseFileQuery(text: string): FileQuery {
   const values = parseQuery(text)
   const ttl = values.get('ttl')
+  const type = oneOf(values, 'type', ['', 'replicate', 'blob'])
   return {
     lastModifiedS: wholeNumber(values, 'ts', LAST_MODIFIED_S_MAX),
     ttl: ttl === undefined ? undefined : parseTtl(ttl),
     manifest: flag(values, 'cm'),
     fsync: flag(values, 'fsync') ?? false,
-    isReplicate: oneOf(values, 'type', ['', 'replicate']) === 'replicate',
+    isReplicate: type === 'replicate',
+    isBlob: type === 'blob',
     jwt: values.get('jwt'),
     download: flag(values, 'dl') ?? false,
     readDeleted: flag(values, 'readDeleted') ?? false,

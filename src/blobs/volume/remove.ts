@@ -66,6 +66,15 @@ async function manifestOf(needle: Needle): Promise<Manifest> {
   }
 }
 
+/** What is nowhere is gone. */
+async function removeElsewhere(fid: Fid, remote: ChunkReader['remote']): Promise<void> {
+  try {
+    await remote.remove(fid)
+  } catch (error) {
+    if (!(error instanceof StoreError && error.code === 'volume_not_found')) throw error
+  }
+}
+
 async function removeChunks(
   manifest: Manifest,
   request: RemoveRequest,
@@ -75,7 +84,7 @@ async function removeChunks(
   for (const chunk of manifest.chunks) {
     const volume = volumes.get(chunk.fid.volumeId)
     if (volume === undefined) {
-      await remote.remove(chunk)
+      await removeElsewhere(chunk.fid, remote)
     } else {
       volume.remove(chunk.fid)
       touched.add(volume)

@@ -3,12 +3,12 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { StoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
 import { MANIFEST_BYTES_MAX, MIME_BYTES_MAX, NAME_BYTES_MAX } from '../../base/limits.ts'
-import type { NewNeedle } from '../../disk/needle.ts'
+import { bytesNeedle, type NewNeedle } from '../../disk/needle.ts'
 import { parseContentDisposition } from '../../net/content-disposition.ts'
+import { OCTET_STREAM } from '../../net/mime-types.ts'
 import { fileOfForm, formBoundary } from '../../net/multipart.ts'
 import { inflate } from './inflate.ts'
 import { parseManifest } from './manifest.ts'
-import { OCTET_STREAM } from './mime-types.ts'
 import { encodePairs, PAIR_PREFIX } from './pairs.ts'
 import { type FileQuery, isHeaderValue } from './query.ts'
 
@@ -89,6 +89,10 @@ export interface UploadRequest {
  */
 export function parseUpload(request: UploadRequest): Upload | Promise<Upload> {
   const { query, headers } = request
+  if (query.isBlob) {
+    const needle = bytesNeedle(request.fid, request.body)
+    return { needle, sizeBytes: request.body.length, contentMd5: '' }
+  }
   const boundary = formBoundary(headers.contentType)
   const file = boundary === undefined ? rawFile(request) : formFile(request, boundary)
   const needle: NewNeedle = {

@@ -1,0 +1,220 @@
+/**
+ * Ids for blobs, taken from the master many at a time: consecutive keys of one volume, used one after the other. The next
+ * lease is fetched before the present one is used up, so that writers do not wait for the master. All writers of a thread
+ * are on one volume at a time, because there they share its syncs; each lease may be on another one.
+ */
+import type { Clock } from '../base/clock.ts'
+import { StoreError } from '../base/errors.ts'
+import type { Fid } from '../base/fid.ts'
+import {
+  ASSIGN_WAIT_MS_MAX,
+  BLOB_LEASE_COUNT,
+  BLOB_LEASE_MS_MAX,
+  BLOB_LEASES_MAX,
+  BLOB_VOLUME_REFUSED_MS,
+  CLUSTER_CALL_MS_MAX,
+} from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
+import type { ClusterClient } from './cluster-client.ts'
+import { CLUSTER_ASSIGN_PATH, EPOCH, PROTOCOL_VERSION } from './cluster-wire.ts'
+
+/** Keys in a row that nobody else has. */
+export interface AssignedKeys {
+  volumeId: number
+  keyHigh: number
+  keyLow: number
+  count: number
+  /** `host:port` of the volume's server. */
+  url: string
+}
+
+export interface KeyRequest {
+  collection: string
+  /** Two bytes as volumes store it. */
+  ttl: number
+  count: number
+}
+
+/** Throws `no_writable_volume`, `unavailable`, `timeout`, `bad_request`. */
+export type AssignKeys = (request: KeyRequest) => Promise<AssignedKeys>
+
+export interface IdLeasesOptions {
+  assign: AssignKeys
+  clock: Clock
+  random: Random
+  /** Default BLOB_LEASE_COUNT. */
+  leaseCount?: number
+}
+
+/** A place for one blob. */
+export interface BlobPlace {
+  fid: Fid
+  /** `host:port` of the volume's server. */
+  url: string
+}
+
+interface Lease {
+  keys: AssignedKeys
+  used: number
+  /** From here on the next one is fetched, and from there on this one is not used. */
+  renewMs: number
+  endsMs: number
+}
+
+interface Pool {
+  leases: Lease[]
+  fetching: Promise<number> | undefined
+}
+
+/** The next lease is fetched when so much of the present one is left. */
+const LOW_SHARE = 0.25
+const REFUSED_WAIT_MS = 10
+const REFUSED_WAIT_MS_MAX = 500
+
+export class IdLeases {
+  readonly #options: IdLeasesOptions
+  readonly #leaseCount: number
+  readonly #pools = new Map<string, Pool>()
+  /** Volumes that refused a blob, until when they are left alone. */
+  readonly #refused = new Map<number, number>()
+
+  constructor(options: IdLeasesOptions) {
+    this.#options = options
+    this.#leaseCount = options.leaseCount ?? BLOB_LEASE_COUNT
+  }
+
+  /** A new id. At once, unless the master must be asked first. Throws as `AssignKeys`. */
+  take(collection: string, ttl: number): BlobPlace | Promise<BlobPlace> {
+    const pool = this.#pool(collection, ttl)
+    return this.#next(pool, collection, ttl) ?? this.#takeLater(pool, collection, ttl)
+  }
+
+  /** A volume does not take blobs now: its leases are given up. */
+  refuse(volumeId: number): void {
+    this.#refused.set(volumeId, this.#options.clock.monotonicMs() + BLOB_VOLUME_REFUSED_MS)
+  }
+
+  #pool(collection: string, ttl: number): Pool {
+    const name = `${ttl} ${collection}`
+    let pool = this.#pools.get(name)
+    if (pool === undefined) {
+      if (this.#pools.size >= BLOB_LEASES_MAX) this.#pools.clear()
+      pool = { leases: [], fetching: undefined }
+      this.#pools.set(name, pool)
+    }
+    return pool
+  }
+
+  #next(pool: Pool, collection: string, ttl: number): BlobPlace | undefined {
+    const now = this.#options.clock.monotonicMs()
+    for (;;) {
+      const lease = pool.leases[0]
+      if (lease === undefined) return undefined
+      if (lease.used === lease.keys.count || now >= lease.endsMs || this.#isRefused(lease.keys.volumeId)) {
+        pool.leases.shift()
+        continue
+      }
+      const left = lease.keys.count - lease.used
+      const isLow = left <= lease.keys.count * LOW_SHARE || now >= lease.renewMs
+      // Whoever needs the next one and finds none asks again, and learns why.
+      if (isLow && pool.leases.length === 1) this.#fetch(pool, collection, ttl).catch(() => undefined)
+      return this.#placeOf(lease)
+    }
+  }
+
+  #placeOf(lease: Lease): BlobPlace {
+    const { volumeId, keyHigh, keyLow, url } = lease.keys
+    const low = keyLow + lease.used
+    lease.used += 1
+    const fid: Fid = {
+      volumeId,
+      keyHigh: low > 0xffffffff ? keyHigh + 1 : keyHigh,
+      keyLow: low >>> 0,
+      cookie: this.#options.random.u32(),
+    }
+    return { fid, url }
+  }
+
+  #isRefused(volumeId: number): boolean {
+    if (this.#refused.size === 0) return false
+    const untilMs = this.#refused.get(volumeId)
+    if (untilMs === undefined) return false
+    if (this.#options.clock.monotonicMs() < untilMs) return true
+    this.#refused.delete(volumeId)
+    return false
+  }
+
+  async #takeLater(pool: Pool, collection: string, ttl: number): Promise<BlobPlace> {
+    const { clock } = this.#options
+    const deadlineMs = clock.monotonicMs() + ASSIGN_WAIT_MS_MAX
+    for (let waitMs = REFUSED_WAIT_MS; ; ) {
+      const volumeId = await this.#fetch(pool, collection, ttl)
+      const place = this.#next(pool, collection, ttl)
+      if (place !== undefined) return place
+      // Others, who waited as well, had all of it.
+      if (!this.#isRefused(volumeId)) continue
+      // The master named a volume that refused a blob just now, of which it has not heard yet.
+      if (clock.monotonicMs() + waitMs > deadlineMs)
+        throw new StoreError('no_writable_volume', 'the volumes that the master names take no blobs now')
+      await clock.sleep(waitMs)
+      waitMs = Math.min(2 * waitMs, REFUSED_WAIT_MS_MAX)
+      const opened = this.#next(pool, collection, ttl)
+      if (opened !== undefined) return opened
+    }
+  }
+
+  /** Adds a lease, one at a time for all who ask; gives its volume. */
+  #fetch(pool: Pool, collection: string, ttl: number): Promise<number> {
+    pool.fetching ??= this.#ask(pool, collection, ttl).finally(() => {
+      pool.fetching = undefined
+    })
+    return pool.fetching
+  }
+
+  async #ask(pool: Pool, collection: string, ttl: number): Promise<number> {
+    const { assign, clock } = this.#options
+    const keys = await assign({ collection, ttl, count: this.#leaseCount })
+    const now = clock.monotonicMs()
+    pool.leases.push({
+      keys,
+      used: 0,
+      renewMs: now + BLOB_LEASE_MS_MAX / 2,
+      endsMs: now + BLOB_LEASE_MS_MAX,
+    })
+    return keys.volumeId
+  }
+}
+
+/** Asks the masters, one after the other, by calls signed with the cluster's secret. */
+export function assignFromMasters(options: {
+  client: ClusterClient
+  /** `host:port`. */
+  masters: readonly string[]
+  /** Of this process. */
+  nodeId: string
+}): AssignKeys {
+  const { client, masters, nodeId } = options
+  return async (request) => {
+    let failure: unknown = new StoreError('unavailable', 'no master is named')
+    for (const hostPort of masters) {
+      try {
+        const reply = await client.post({
+          hostPort,
+          path: CLUSTER_ASSIGN_PATH,
+          message: { protocolVersion: PROTOCOL_VERSION, nodeId, epoch: EPOCH, ...request },
+          timeoutMs: CLUSTER_CALL_MS_MAX,
+        })
+        return {
+          volumeId: reply.number('volumeId', 0xffffffff),
+          keyHigh: reply.number('keyHigh', 0xffffffff),
+          keyLow: reply.number('keyLow', 0xffffffff),
+          count: reply.number('count', request.count),
+          url: reply.hostPort('url'),
+        }
+      } catch (error) {
+        failure = error
+      }
+    }
+    throw failure
+  }
+}

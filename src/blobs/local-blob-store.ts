@@ -1,0 +1,252 @@
+/**
+ * Blobs on volumes: those of this machine are read and written directly, on the thread that asks; the others over HTTP,
+ * from and to the volume server that has them. A process without volumes uses the same class with an empty set.
+ */
+import type { Clock } from '../base/clock.ts'
+import { StoreError, toStoreError } from '../base/errors.ts'
+import { type Fid, formatFid } from '../base/fid.ts'
+import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX } from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
+import { bytesNeedle, type Needle } from '../disk/needle.ts'
+import type { Volume } from '../disk/volume.ts'
+import { listVolume } from '../disk/volume-listing.ts'
+import { STATE, WORD } from '../disk/volume-table.ts'
+import type { BlobId, BlobStore, BlobVolume, BlobWrite, ListedBlob } from './blob-store.ts'
+import { type AssignKeys, type BlobPlace, IdLeases } from './id-lease.ts'
+import type { RemoteBlobs } from './remote-blobs.ts'
+import { type SyncMode, syncVolume } from './volume/write.ts'
+
+/** One thread's view of the volumes of this machine. */
+export interface LocalVolumes {
+  /** Undefined: not here. Throws `io_error` when it is here but could not be opened. */
+  get(volumeId: number): Volume | undefined
+  /** Throws `io_error` unless a volume that `get` does not know is surely not here. */
+  assertComplete(): void
+  list(): Volume[]
+}
+
+export interface LocalBlobStoreOptions {
+  volumes: LocalVolumes
+  remote: RemoteBlobs
+  assign: AssignKeys
+  sync: SyncMode
+  clock: Clock
+  random: Random
+  /** Default BLOB_LEASE_COUNT. */
+  leaseCount?: number
+}
+
+/** What a failed write says of its volume: another one may take the blob. */
+const ANOTHER_MAY_TAKE_IT: ReadonlySet<string> = new Set([
+  'read_only',
+  'volume_full',
+  'volume_not_found',
+  'not_found',
+  'cookie_mismatch',
+  'disk_full',
+  'index_full',
+  'io_error',
+  'unavailable',
+  'timeout',
+  'too_many_requests',
+])
+
+const DELETED_TOO = { readDeleted: true }
+
+export class LocalBlobStore implements BlobStore {
+  readonly #options: LocalBlobStoreOptions
+  readonly #leases: IdLeases
+
+  constructor(options: LocalBlobStoreOptions) {
+    this.#options = options
+    this.#leases = new IdLeases(options)
+  }
+
+  /**
+   * A write that failed half way, such as by a server that did not answer, may leave a blob that nobody knows: an orphan.
+   */
+  async write(blob: BlobWrite): Promise<BlobId> {
+    for (let attempt = 1; ; attempt++) {
+      const taken = this.#leases.take(blob.collection, blob.ttl ?? 0)
+      const place = taken instanceof Promise ? await taken : taken
+      try {
+        await this.#writeAt(place, blob.data)
+        return place.fid
+      } catch (error) {
+        const failure = toStoreError(error)
+        if (!ANOTHER_MAY_TAKE_IT.has(failure.code) || attempt === BLOB_WRITE_ATTEMPTS_MAX) throw failure
+        this.#leases.refuse(place.fid.volumeId)
+      }
+    }
+  }
+
+  async #writeAt({ fid, url }: BlobPlace, data: Buffer): Promise<void> {
+    const { volumes, remote, sync } = this.#options
+    const volume = volumes.get(fid.volumeId)
+    if (volume === undefined) return await remote.write(fid, { url, data, fsync: sync !== 'none' })
+    if (isAtItsLimit(volume)) throw new StoreError('volume_full', `volume ${volume.id} is full`)
+    const written = volume.write(bytesNeedle(fid, data))
+    if (written instanceof Promise) await written
+    await syncVolume(volume, { sync, fsync: false })
+  }
+
+  read(id: BlobId, options: { deleted?: boolean } = {}): Buffer | Promise<Buffer> {
+    const volume = this.#options.volumes.get(id.volumeId)
+    if (volume === undefined) return this.#readElsewhere(id, options)
+    const found = volume.read(id, options.deleted === true ? DELETED_TOO : undefined)
+    if (found === undefined) return this.#readMissed(id, volume, options)
+    if (found instanceof Promise) return this.#readLater(found, id, { volume, ...options })
+    return found.borrowed ? Buffer.from(found.data!) : found.data!
+  }
+
+  async #readLater(
+    reading: Promise<Needle | undefined>,
+    id: BlobId,
+    options: { volume: Volume; deleted?: boolean },
+  ): Promise<Buffer> {
+    const found = await reading
+    if (found === undefined) return await this.#readMissed(id, options.volume, options)
+    const { large } = found
+    if (large === undefined) return found.data!
+    try {
+      const whole = Buffer.allocUnsafeSlow(found.dataSizeBytes)
+      let filled = 0
+      for await (const piece of large.read(0, found.dataSizeBytes)) filled += piece.copy(whole, filled)
+      return whole
+    } finally {
+      large.close()
+    }
+  }
+
+  /** It is not in a volume that was here: unless that has just moved away, it is nowhere. */
+  #readMissed(id: BlobId, volume: Volume, options: { deleted?: boolean }): Promise<Buffer> {
+    if (this.#isStillHere(volume)) throw notFound(id)
+    return this.#readElsewhere(id, options)
+  }
+
+  #isStillHere(volume: Volume): boolean {
+    return this.#options.volumes.get(volume.id) === volume && volume.slot.get(WORD.state) === STATE.active
+  }
+
+  async #readElsewhere(id: BlobId, options: { deleted?: boolean }): Promise<Buffer> {
+    try {
+      return await this.#options.remote.readWhole(id, options)
+    } catch (error) {
+      throw this.#elsewhereFailed(error)
+    }
+  }
+
+  /** That no server has a volume now does not say that its blobs are gone. */
+  #elsewhereFailed(error: unknown): StoreError {
+    const failure = toStoreError(error)
+    if (failure.code !== 'volume_not_found') return failure
+    this.#options.volumes.assertComplete()
+    return new StoreError('unavailable', failure.message, { cause: failure })
+  }
+
+  async *readRange(
+    id: BlobId,
+    start: number,
+    end: number,
+    options: { deleted?: boolean } = {},
+  ): AsyncGenerator<Buffer, void, undefined> {
+    const volume = this.#options.volumes.get(id.volumeId)
+    const reading = volume?.read(id, options.deleted === true ? DELETED_TOO : undefined)
+    const found = reading instanceof Promise ? await reading : reading
+    if (found === undefined) {
+      if (volume !== undefined && this.#isStillHere(volume)) throw notFound(id)
+      yield* this.#rangeElsewhere(id, { start, end }, options)
+      return
+    }
+    const { large } = found
+    try {
+      if (end > found.dataSizeBytes)
+        throw new StoreError('corrupt', `blob of ${found.dataSizeBytes} bytes, not ${end}`)
+      if (large !== undefined) yield* large.read(start, end)
+      else
+        yield found.borrowed
+          ? Buffer.from(found.data!.subarray(start, end))
+          : found.data!.subarray(start, end)
+    } finally {
+      large?.close()
+    }
+  }
+
+  async *#rangeElsewhere(
+    id: BlobId,
+    range: { start: number; end: number },
+    options: { deleted?: boolean },
+  ): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      yield* this.#options.remote.read(id, range, options)
+    } catch (error) {
+      throw this.#elsewhereFailed(error)
+    }
+  }
+
+  async remove(ids: readonly BlobId[]): Promise<void> {
+    const { volumes, sync } = this.#options
+    const touched = new Set<Volume>()
+    const elsewhere: BlobId[] = []
+    for (const id of ids) {
+      const volume = volumes.get(id.volumeId)
+      if (volume === undefined || !this.#removeHere(volume, id)) elsewhere.push(id)
+      else touched.add(volume)
+    }
+    // Also where nothing was left to remove: an earlier call may not have been durable.
+    await Promise.all([...touched].map((volume) => syncVolume(volume, { sync, fsync: false })))
+    for (let at = 0; at < elsewhere.length; at += BLOB_REMOVES_AT_ONCE_MAX) {
+      const group = elsewhere.slice(at, at + BLOB_REMOVES_AT_ONCE_MAX)
+      await Promise.all(group.map((id) => this.#removeElsewhere(id)))
+    }
+  }
+
+  /** False when the volume has moved away. */
+  #removeHere(volume: Volume, id: BlobId): boolean {
+    try {
+      volume.remove(id)
+      return true
+    } catch (error) {
+      const { code } = toStoreError(error)
+      // With another cookie it is another blob: this one is gone.
+      if (code === 'cookie_mismatch') return true
+      if (code === 'volume_not_found') return false
+      throw error
+    }
+  }
+
+  async #removeElsewhere(id: BlobId): Promise<void> {
+    try {
+      await this.#options.remote.remove(id)
+    } catch (error) {
+      throw this.#elsewhereFailed(error)
+    }
+  }
+
+  async volumes(): Promise<BlobVolume[]> {
+    this.#options.volumes.assertComplete()
+    return this.#options.volumes.list().map((volume) => ({
+      volumeId: volume.id,
+      collection: volume.collection,
+      entries: volume.slot.get(WORD.idxEntries),
+      revision: volume.slot.get(WORD.compactionRevision),
+    }))
+  }
+
+  async *list(volumeId: number, fromEntry: number): AsyncGenerator<ListedBlob[], void, undefined> {
+    const volume = this.#options.volumes.get(volumeId)
+    if (volume === undefined) throw new StoreError('unavailable', `volume ${volumeId} is not here`)
+    yield* listVolume(volume, fromEntry)
+  }
+
+  close(): void {}
+}
+
+/** Its master gives out no more ids of it, and those that were given out can be used elsewhere. */
+function isAtItsLimit({ slot }: Volume): boolean {
+  return slot.get(WORD.tailUnits) >= slot.get(WORD.sizeLimitUnits)
+}
+
+function notFound(id: Fid): StoreError {
+  return new StoreError('not_found', `there is no blob ${formatFid(id)}`)
+}
