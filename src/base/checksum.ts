@@ -10,6 +10,28 @@ export function crc32c(bytes: Buffer, previous = 0): number {
 }
 
 const POLYNOMIAL_REFLECTED = 0x82f63b78
+const TABLE = crcTable()
+
+function crcTable(): Int32Array {
+  const table = new Int32Array(256)
+  for (let byte = 0; byte < 256; byte++) {
+    let crc = byte
+    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) !== 0 ? (crc >>> 1) ^ POLYNOMIAL_REFLECTED : crc >>> 1
+    table[byte] = crc
+  }
+  return table
+}
+
+/** Up to this many bytes, the call into native code and the window that it needs cost more than the sum itself. */
+const SHORT_BYTES_MAX = 64
+
+/** `crc32c` of the bytes from `start` up to `end`; made for pieces of a few bytes. */
+export function crc32cBetween(bytes: Buffer, start: number, end: number, previous = 0): number {
+  if (end - start > SHORT_BYTES_MAX) return nativeCrc32c(bytes.subarray(start, end), previous)
+  let crc = ~previous
+  for (let at = start; at < end; at++) crc = TABLE[(crc ^ bytes[at]!) & 0xff]! ^ (crc >>> 8)
+  return ~crc >>> 0
+}
 
 /**
  * The start value with which a message of `lengthBytes` has the CRC `crc`, when it has `crcFromZero` from 0. A CRC is linear

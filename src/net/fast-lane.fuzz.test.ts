@@ -70,7 +70,7 @@ test(`${CASES} mangled requests, seed ${SEED} (CAIRN_TEST_SEED)`, { timeout: 120
   const seen: [string[], string[]] = [[], []]
   const note = (
     list: string[],
-    request: { method?: string; rawHeaders: string[] },
+    request: { method?: string; rawHeaders: readonly string[] },
     target: string,
     body: Buffer,
   ) => {

@@ -17,7 +17,7 @@ export interface FastRequest {
   /** Path and query as received. */
   target: string
   /** Name, value, … */
-  rawHeaders: string[]
+  rawHeaders: readonly string[]
   /** Empty without a body. Valid for as long as the reply takes. */
   body: Buffer
 }
@@ -49,8 +49,12 @@ const PIPELINED_BYTES_MAX = 256 * 1024
 /** Replies that a reader has not taken yet; above it no further request is looked at. */
 const UNREAD_BYTES_MAX = 256 * 1024
 
-const HEAD =
-  /^(GET|HEAD|POST|PUT|DELETE) (\/[!-~]*) HTTP\/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+\r\n$/
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE'])
+const TARGET = /^\/[!-~]*$/
+const VERSION = ' HTTP/1.1'
+const HEADER_LINES = /^\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+\r\n$/
+/** Longer header lines are not kept for the next request. */
+const KEPT_HEADERS_BYTES_MAX = 1024
 const HEAD_END = Buffer.from('\r\n\r\n')
 const EMPTY = Buffer.alloc(0)
 
@@ -58,9 +62,17 @@ const EMPTY = Buffer.alloc(0)
 interface Head {
   method: string
   target: string
-  rawHeaders: string[]
+  rawHeaders: readonly string[]
   /** Length of the head itself. */
   headBytes: number
+  bodyBytes: number
+}
+
+/** All of a head behind its first line. Clients repeat theirs word for word, and then need no second look. */
+interface HeaderLines {
+  /** From the line break of the first line to the end of the head. */
+  text: string
+  rawHeaders: readonly string[]
   bodyBytes: number
 }
 
@@ -105,6 +117,8 @@ export class FastConnection {
   /** What was received behind the request that is being answered. */
   #pending: Buffer[] = []
   #pendingBytes = 0
+  /** Of the last request. */
+  #headers: HeaderLines | undefined
   /** The request whose body is on its way. */
   #arriving: ArrivingBody | undefined
   #isBusy = false
@@ -146,7 +160,7 @@ export class FastConnection {
   #work(bytes: Buffer): void {
     let rest = bytes
     while (rest.length > 0) {
-      const head = parseHead(rest)
+      const head = this.#parseHead(rest)
       if (head === undefined) {
         this.#handOver(rest)
         return
@@ -161,6 +175,30 @@ export class FastConnection {
       const goesOn = this.#answer(head, body, rest)
       if (!goesOn) return
     }
+  }
+
+  /** Undefined for everything that is not whole and simple. */
+  #parseHead(bytes: Buffer): Head | undefined {
+    const end = bytes.indexOf(HEAD_END)
+    if (end < 0 || end > FAST_HEAD_BYTES_MAX) return undefined
+    const headBytes = end + HEAD_END.length
+    const text = bytes.toString('latin1', 0, headBytes)
+    const space = text.indexOf(' ')
+    const lineEnd = text.indexOf('\r\n')
+    const targetEnd = lineEnd - VERSION.length
+    if (targetEnd <= space || !text.startsWith(VERSION, targetEnd)) return undefined
+    const method = text.slice(0, space)
+    const target = text.slice(space + 1, targetEnd)
+    if (!METHODS.has(method) || !TARGET.test(target)) return undefined
+    const headersText = text.slice(lineEnd)
+    const isRepeated = this.#headers !== undefined && this.#headers.text === headersText
+    const headers = isRepeated ? this.#headers! : parseHeaders(headersText)
+    if (headers === undefined) return undefined
+    if (!isRepeated && headersText.length <= KEPT_HEADERS_BYTES_MAX) this.#headers = headers
+    const { rawHeaders, bodyBytes } = headers
+    const takesBody = method === 'POST' || method === 'PUT'
+    if (bodyBytes > FAST_BODY_BYTES_MAX || (bodyBytes > 0 && !takesBody)) return undefined
+    return { method, target, rawHeaders, headBytes, bodyBytes }
   }
 
   #awaitBody(head: Head, received: Buffer): void {
@@ -384,24 +422,13 @@ export class FastConnection {
   }
 }
 
-/** Undefined for everything that is not whole and simple. */
-function parseHead(bytes: Buffer): Head | undefined {
-  const end = bytes.indexOf(HEAD_END)
-  if (end < 0 || end > FAST_HEAD_BYTES_MAX) return undefined
-  const headBytes = end + HEAD_END.length
-  const text = bytes.toString('latin1', 0, headBytes)
-  const match = HEAD.exec(text)
-  if (match === null) return undefined
-  const [, method, target] = match as unknown as [string, string, string]
+/** Undefined when they are malformed, or ask for more than the lane does. */
+function parseHeaders(text: string): HeaderLines | undefined {
+  if (!HEADER_LINES.test(text)) return undefined
   const rawHeaders: string[] = []
-  const bodyBytes = readHeaders(text, method.length + target.length + FIRST_LINE_REST, rawHeaders)
-  const takesBody = method === 'POST' || method === 'PUT'
-  if (bodyBytes < 0 || bodyBytes > FAST_BODY_BYTES_MAX || (bodyBytes > 0 && !takesBody)) return undefined
-  return { method, target, rawHeaders, headBytes, bodyBytes }
+  const bodyBytes = readHeaders(text, '\r\n'.length, rawHeaders)
+  return bodyBytes < 0 ? undefined : { text, rawHeaders, bodyBytes }
 }
-
-/** Two spaces, the version, and the line break of a request line. */
-const FIRST_LINE_REST = ' '.length + ' HTTP/1.1\r\n'.length
 
 /** Fills `rawHeaders`; returns the body's length, or -1 when a header asks for more than the lane does. */
 function readHeaders(text: string, from: number, rawHeaders: string[]): number {

@@ -87,3 +87,21 @@ test('the boundary of a content type', () => {
   const bad = ['', ';', '; boundary=', `; boundary=${'x'.repeat(71)}`, '; boundary="x ', '; boundary=é']
   for (const rest of bad) fails(() => formBoundary(`multipart/form-data${rest}`), /no usable boundary/)
 })
+
+test('what the short way takes, it reads as the long one does', () => {
+  const wholes = [
+    body(`${FILE_HEAD}data`),
+    body(FILE_HEAD),
+    body(`${FILE_HEAD}\r\n`),
+    body(`${FILE_HEAD}\r\n--Bdata\r\n--B-`),
+    body('Content-Disposition: form-data; name=""; filename=""\r\n\r\ndata'),
+    body('Content-Disposition: form-data; name="é"; filename="a b"\r\nContent-Type: a; b=c \r\n\r\ndata'),
+    body(`content-disposition: form-data; name="a"; filename="b"\r\nContent-MD5: x\r\n\r\ndata`),
+    Buffer.concat([body(`${FILE_HEAD}data`), Buffer.from('epilogue\r\n--B--')]),
+  ]
+  for (const whole of wholes) {
+    const [part, ...others] = parseForm(whole, 'B')
+    assert.deepEqual(others, [])
+    assert.deepEqual(fileOfForm(whole, 'B'), part)
+  }
+})
