@@ -5,8 +5,8 @@
  * `releaseContent`, `insertContent` and `shareContent` in `content-steps.ts`, `putVersion` in `put-version.ts`,
  * `addUsage` in `usage-steps.ts`. Every script is listed in `scripts.ts`, where the writing thread finds it by its name.
  *
- * Arguments of scripts are posted to another thread: keys go as strings, and bytes as buffers of their own
- * (`Buffer.alloc`, never a slice of a pool, all of which would be copied). There they arrive as Uint8Arrays.
+ * Arguments of scripts go to another thread as copies, Buffers as Buffers. Keys and prefixes go as bytes (`keyBytes` in
+ * `rows.ts`, which checks them).
  */
 import type { Row } from '../meta/meta-store.ts'
 import type {
@@ -63,7 +63,7 @@ export type NewContent =
       pages: readonly Uint8Array[]
       sha256?: Uint8Array
     }
-  /** What a row has already: nothing is inserted or counted, and nothing released when that row is replaced. */
+  /** Bytes that are there, by a reference that the caller has counted (`shareContent`) or takes over from its row. */
   | { kind: 'taken'; blobs: Uint8Array | null; contentId: Uint8Array | null }
 
 /** Where the bytes of a row are. */
@@ -136,8 +136,10 @@ export type Tree = Pick<
   'stat' | 'listDirectory' | 'makeDirectory' | 'rename' | 'removeDirectory'
 >
 
-/** A row of `move`. */
+/** A row of `move`. Prefixes end with `/`. */
 export interface MoveRow extends Row {
   from_prefix: Buffer
   to_prefix: Buffer
+  /** Of the keys below `from_prefix`, those whose rest is before this one have their new names already. */
+  cursor: Buffer
 }

@@ -1,0 +1,119 @@
+/** Steps that keep the counts of contents right, and give bytes that no row names any more to the collector. */
+import { assert } from '../base/assert.ts'
+import { GARBAGE_DELAY_MS } from '../base/limits.ts'
+import { query, type Row, type Steps } from '../meta/meta-store.ts'
+import type { ContentPlace, NewContent } from './parts.ts'
+
+/** The first blob's volume, key and cookie: unique, as a content id is. */
+const BLOB_NAME_BYTES = 16
+const ENTRY_BYTES = 20
+const CONTENT_KINDS = { chunks: 1, segments: 2 } as const
+
+/**
+ * For a row that goes, or gets other bytes: one reference less; and what nothing refers to is garbage, due after the
+ * usual delay. A `garbage` row is named by what it holds, so that scripts need no randomness for it.
+ */
+export function* releaseContent(place: ContentPlace, nowMs: number): Steps<void> {
+  const { blobs, contentId } = place
+  if (blobs !== null) yield garbage(nowMs, blobs.subarray(0, BLOB_NAME_BYTES), place)
+  if (contentId === null) return
+  // A content that waits for the collector is not found by its hash any more.
+  const [left] = yield query(
+    `update content set refs = refs - 1, sha256 = case when refs = 1 then null else sha256 end
+     where content_id = ? returning refs`,
+    contentId,
+  )
+  assert(left !== undefined && (left.refs as number) >= 0, 'a content is there while it is named')
+  if (left.refs === 0) yield garbage(nowMs, contentId, place)
+}
+
+function garbage(nowMs: number, nonce: Uint8Array, place: ContentPlace) {
+  return query(
+    'insert into garbage (due_ms, nonce, blobs, content_id) values (?, ?, ?, ?)',
+    nowMs + GARBAGE_DELAY_MS,
+    nonce,
+    place.blobs,
+    place.contentId,
+  )
+}
+
+export interface InsertContent {
+  bucketId: number
+  content: NewContent
+  sizeBytes: number
+  nowMs: number
+}
+
+/** One reference to new bytes: what the row is to have. */
+export function* insertContent(args: InsertContent): Steps<ContentPlace> {
+  const { content, bucketId } = args
+  if (content.kind === 'none') return { blobs: null, contentId: null }
+  if (content.kind === 'inline') return { blobs: content.blobs, contentId: null }
+  if (content.kind === 'taken') return { blobs: content.blobs, contentId: content.contentId }
+  if (content.sha256 !== undefined) {
+    const known = yield query(
+      'update content set refs = refs + 1 where bucket_id = ? and sha256 = ? returning content_id',
+      bucketId,
+      content.sha256,
+    )
+    if (known[0] !== undefined) {
+      // The bytes that were written now are not needed. A content without references is what the collector expects.
+      yield* insertPages(args, content, 0)
+      yield garbage(args.nowMs, content.contentId, { blobs: null, contentId: content.contentId })
+      return { blobs: null, contentId: known[0].content_id as Buffer }
+    }
+  }
+  yield* insertPages(args, content, 1)
+  return { blobs: null, contentId: content.contentId }
+}
+
+type Pages = Extract<NewContent, { kind: 'pages' }>
+
+function* insertPages(args: InsertContent, content: Pages, refs: number): Steps<void> {
+  yield query(
+    'insert into content (content_id, bucket_id, refs, size, kind, sha256) values (?, ?, ?, ?, ?, ?)',
+    content.contentId,
+    args.bucketId,
+    refs,
+    args.sizeBytes,
+    CONTENT_KINDS[content.entries],
+    refs === 0 ? null : (content.sha256 ?? null),
+  )
+  for (const [page, entries] of content.pages.entries()) {
+    yield query(
+      'insert into content_page (content_id, page, entries) values (?, ?, ?)',
+      content.contentId,
+      page,
+      entries,
+    )
+  }
+}
+
+export interface ShareContent {
+  /** Which row: its bytes become a content when they are blobs of it alone. */
+  row: ContentPlace & { bucketId: number; key: Uint8Array; rank: number; sizeBytes: number }
+  /** For a content that must be made: 16 random bytes. */
+  contentId: Uint8Array
+}
+
+/** One more reference to the bytes of an object or version. */
+export function* shareContent({ row, contentId }: ShareContent): Steps<ContentPlace> {
+  if (row.contentId !== null) {
+    yield query('update content set refs = refs + 1 where content_id = ?', row.contentId)
+    return { blobs: null, contentId: row.contentId }
+  }
+  if (row.blobs === null) return { blobs: null, contentId: null }
+  assert(row.blobs.length % ENTRY_BYTES === 0, 'blobs are whole entries')
+  yield query(
+    'insert into content (content_id, bucket_id, refs, size, kind, sha256) values (?, ?, 2, ?, 1, null)',
+    contentId,
+    row.bucketId,
+    row.sizeBytes,
+  )
+  yield query('insert into content_page (content_id, page, entries) values (?, 0, ?)', contentId, row.blobs)
+  const where = [contentId, row.bucketId, row.key, row.rank] as const
+  const set = 'set blobs = null, content_id = ? where bucket_id = ? and key = ? and rank = ?'
+  const changed: Row[] = yield query(`update object ${set} returning rank`, ...where)
+  if (changed.length === 0) yield query(`update version ${set}`, ...where)
+  return { blobs: null, contentId }
+}

@@ -1,0 +1,202 @@
+/** Making a version current: the one way by which objects come into being, whatever asked for it. */
+import { StoreError } from '../base/errors.ts'
+import { query, type Row, type Steps } from '../meta/meta-store.ts'
+import { checkWrite } from './conditions.ts'
+import { insertContent, releaseContent } from './content-steps.ts'
+import { writeEvent } from './events.ts'
+import { checkLock, checkRemovable, lockOnPut } from './lock-rules.ts'
+import type { Conditions, ObjectLock } from './object-store.ts'
+import { type ContentPlace, FLAG_NULL, type NewContent, VERSION_COLUMNS, type VersionRow } from './parts.ts'
+import { isMarker, lockFlags, placeOf, rankAt, versionIdOf } from './rows.ts'
+import { addUsage, checkQuota } from './usage-steps.ts'
+
+/** `bucket.versioning`. */
+export const VERSIONING_OFF = 0
+export const VERSIONING_ENABLED = 1
+export const VERSIONING_SUSPENDED = 2
+
+/** What every write of a key is given beside its own arguments. */
+export interface WriteContext {
+  bucketId: number
+  key: Uint8Array
+  nowMs: number
+  /** Part of the counters to change. */
+  usagePart: number
+  /** 16 random bytes: names an event, if one is written. */
+  nonce: Uint8Array
+}
+
+export interface PutVersion extends WriteContext {
+  content: NewContent
+  sizeBytes: number
+  etag: string
+  /** JSON, as `attributesText` and `tagsText` make it. */
+  attributes: string
+  tags: string | null
+  /** Undefined: the bucket's default retention. */
+  lock?: ObjectLock | undefined
+  conditions?: Conditions | undefined
+  /** The content has the bytes of the row that it replaces: they are not released. For appends, and copies onto itself. */
+  keepsReplaced?: boolean
+  /** FLAG_DIRECTORY, or none. */
+  flags?: number
+  /** As notifications name it, such as `ObjectCreated:Put`. */
+  event: string
+}
+
+/** What was made; PutResult without what the caller knows. */
+export interface PutOutcome {
+  versionId: string
+  modifiedMs: number
+  isVersioned: boolean
+}
+
+/** The bucket as a write finds it, and the key's row in `object`. */
+export interface WriteFacts extends Row {
+  versioning: number
+  object_lock: number
+  quota_bytes: number
+  moves: number
+  /** JSON of the default retention. */
+  retention: string | null
+  notification: string | null
+  rank: number | null
+}
+
+const FACTS = `select b.versioning, b.object_lock, b.quota_bytes, b.moves,
+    (select value from bucket_config c where c.bucket_id = b.bucket_id and c.kind = 'object_lock') as retention,
+    (select value from bucket_config c where c.bucket_id = b.bucket_id and c.kind = 'notification') as notification,
+    o.rank, o.flags, o.size, o.modified_ms, o.etag, o.content_id, o.blobs, o.lock_until_ms
+  from bucket b left join object o on o.bucket_id = b.bucket_id and o.key = ?
+  where b.bucket_id = ?`
+
+/** Facts for writing a key. Throws `bucket_not_found`, and `unavailable` while a rename there is under way. */
+export function* writeFacts(at: { bucketId: number; key: Uint8Array }): Steps<WriteFacts> {
+  const [facts] = yield query(FACTS, at.key, at.bucketId)
+  if (facts === undefined) throw new StoreError('bucket_not_found', 'the bucket is gone')
+  if (facts.moves !== 0) yield* checkMoves(at)
+  return facts as WriteFacts
+}
+
+/** Throws `unavailable` when the key is below either end of a rename that is under way. */
+export function* checkMoves(at: { bucketId: number; key: Uint8Array }): Steps<void> {
+  const [move] = yield query(
+    `select bucket_id from move where bucket_id = ? and
+       (substr(?, 1, length(from_prefix)) = from_prefix or substr(?, 1, length(to_prefix)) = to_prefix) limit 1`,
+    at.bucketId,
+    at.key,
+    at.key,
+  )
+  if (move !== undefined) throw new StoreError('unavailable', 'a directory above is being renamed')
+}
+
+/** The present object of the facts; undefined: the key has none, or a delete marker. */
+export const presentOf = (facts: WriteFacts) =>
+  facts.rank === null ? undefined : (facts as unknown as VersionRow)
+
+/** A whole put. Throws `bucket_not_found`, `not_found`, `precondition_failed`, `quota_exceeded`, `bad_request`, `unavailable`. */
+export function* putVersion(args: PutVersion): Steps<PutOutcome> {
+  const facts = yield* writeFacts(args)
+  const present = presentOf(facts)
+  checkWrite(args.conditions, present)
+  const lock = lockFor(args, facts)
+  const { rank, replaced } = yield* makeRoom(args, facts)
+  const place = yield* insertContent(args)
+  if (replaced !== undefined && !args.keepsReplaced) yield* releaseContent(placeOf(replaced), args.nowMs)
+  const bytes = args.sizeBytes - (replaced?.size ?? 0)
+  const objects = replaced === undefined || isMarker(replaced) ? 1 : 0
+  yield* checkQuota(args.bucketId, facts.quota_bytes, bytes)
+  const isVersioned = facts.versioning === VERSIONING_ENABLED
+  const flags = (isVersioned ? 0 : FLAG_NULL) | (args.flags ?? 0) | lockFlags(lock)
+  yield query(
+    `insert into object (${VERSION_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     on conflict (bucket_id, key) do update set rank = excluded.rank, flags = excluded.flags, size = excluded.size,
+       modified_ms = excluded.modified_ms, etag = excluded.etag, content_id = excluded.content_id,
+       blobs = excluded.blobs, attributes = excluded.attributes, tags = excluded.tags,
+       lock_until_ms = excluded.lock_until_ms`,
+    ...[args.bucketId, args.key, rank, flags, args.sizeBytes, args.nowMs, args.etag],
+    ...[place.contentId, place.blobs, args.attributes, args.tags, lock.untilMs ?? 0],
+  )
+  yield* addUsage({ bucketId: args.bucketId, part: args.usagePart, objects, bytes })
+  const versionId = isVersioned ? versionIdOf(rank) : 'null'
+  if (facts.notification !== null)
+    yield writeEvent({
+      ...args,
+      rank,
+      versionId: facts.versioning === VERSIONING_OFF ? undefined : versionId,
+    })
+  return { versionId, modifiedMs: args.nowMs, isVersioned: facts.versioning !== VERSIONING_OFF }
+}
+
+function lockFor(args: PutVersion, facts: WriteFacts): ObjectLock {
+  if (facts.object_lock === 0) {
+    if (args.lock?.mode === undefined && !args.lock?.legalHold) return {}
+    throw new StoreError('bad_request', 'the bucket has no object lock')
+  }
+  if (args.lock !== undefined) checkLock(args.lock, args.nowMs)
+  return lockOnPut(args.lock, facts.retention, args.nowMs)
+}
+
+export interface Room {
+  /** Of the version that comes. */
+  rank: number
+  /** The row whose place it takes: gone already, or about to be overwritten. Its bytes are still counted. */
+  replaced: VersionRow | undefined
+}
+
+/**
+ * Clears the way for a new latest version: what was the latest becomes an earlier one, or is replaced; so is the null
+ * version, where the new one is to be it. Afterwards a row in `object` may still be there, to be overwritten.
+ */
+export function* makeRoom(args: WriteContext, facts: WriteFacts): Steps<Room> {
+  const present = presentOf(facts)
+  if (facts.versioning === VERSIONING_OFF)
+    return { rank: rankAt(args.nowMs, present?.rank), replaced: present }
+  const before = present?.rank ?? (yield* lowestRank(args))
+  const rank = rankAt(args.nowMs, before)
+  const presentIsNull = present !== undefined && (present.flags & FLAG_NULL) !== 0
+  if (facts.versioning === VERSIONING_SUSPENDED && presentIsNull) {
+    checkRemovable(present, args.nowMs, false)
+    return { rank, replaced: present }
+  }
+  if (present !== undefined) yield* demote(args)
+  if (facts.versioning === VERSIONING_ENABLED) return { rank, replaced: undefined }
+  return { rank, replaced: yield* takeNullVersion(args) }
+}
+
+function* lowestRank(at: WriteContext): Steps<number | undefined> {
+  const [row] = yield query(
+    'select rank from version where bucket_id = ? and key = ? order by rank limit 1',
+    at.bucketId,
+    at.key,
+  )
+  return row?.rank as number | undefined
+}
+
+/** The latest version becomes an earlier one. */
+function* demote(at: WriteContext): Steps<void> {
+  yield query(
+    `insert into version (${VERSION_COLUMNS}) select ${VERSION_COLUMNS} from object where bucket_id = ? and key = ?`,
+    at.bucketId,
+    at.key,
+  )
+  yield query('delete from object where bucket_id = ? and key = ?', at.bucketId, at.key)
+}
+
+/** Takes the null version out of `version`. */
+function* takeNullVersion(at: WriteContext): Steps<VersionRow | undefined> {
+  const [row] = (yield query(
+    `select ${VERSION_COLUMNS} from version where bucket_id = ? and key = ? and (flags & 1) = 1`,
+    at.bucketId,
+    at.key,
+  )) as VersionRow[]
+  if (row === undefined) return undefined
+  checkRemovable(row, at.nowMs, false)
+  yield query(
+    'delete from version where bucket_id = ? and key = ? and rank = ?',
+    at.bucketId,
+    at.key,
+    row.rank,
+  )
+  return row
+}
