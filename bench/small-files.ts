@@ -4,9 +4,17 @@
  */
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { assignRanges, type CairnServer, preload, startCairn } from './cairn-process.ts'
 import { type NginxServer, startNginx } from './nginx.ts'
-import { processorSeconds, temporaryDirectory } from './processes.ts'
+import {
+  freePort,
+  processorSeconds,
+  startProcess,
+  stopProcess,
+  temporaryDirectory,
+  waitForHttp,
+} from './processes.ts'
 import { runWrk, writeGetScript, writePostScript } from './wrk.ts'
 
 export const KIB = 1024
@@ -52,6 +60,7 @@ interface Contender {
   name: string
   /** Which contender's figure is the measure. */
   against: string
+  /** 0 for one that only shows what the machine can do. */
   passMark: number
   goal: number
   server: { url: string; pid: number }
@@ -111,6 +120,22 @@ async function makeContenders(setting: Setting): Promise<Contender[]> {
     p99Ms: [],
     cpuUs: [],
   })
+  const bare = async (sync: string) => {
+    const name = `bare server, sync ${sync}`
+    const ranges = [{ volumeId: 1, firstKey: 1, cookie: 0, count: Number.MAX_SAFE_INTEGER }]
+    const script = writePostScript(directory, name.replaceAll(/[ ,]+/g, '-'), {
+      ranges,
+      contentBytes: SMALL_BYTES,
+    })
+    return {
+      name,
+      server: await startBare(sync, setting),
+      script: () => script,
+      rates: [],
+      p99Ms: [],
+      cpuUs: [],
+    }
+  }
   const nginxSmall = 'nginx 1 KiB'
   const nginxMedium = 'nginx 50 KiB'
   return [
@@ -118,6 +143,8 @@ async function makeContenders(setting: Setting): Promise<Contender[]> {
     { ...get('1 KiB GET', volumes, small), against: nginxSmall, passMark: 0.65, goal: 0.85 },
     { ...post('1 KiB POST, sync none', none), against: nginxSmall, passMark: 0.5, goal: 0.6 },
     { ...post('1 KiB POST, sync batch', batch), against: nginxSmall, passMark: 0.35, goal: 0.5 },
+    { ...(await bare('none')), against: nginxSmall, passMark: 0, goal: 0 },
+    { ...(await bare('batch')), against: nginxSmall, passMark: 0, goal: 0 },
     { ...get(nginxMedium, nginx, nginx.paths.get(MEDIUM_BYTES)!), against: '', passMark: 0, goal: 0 },
     { ...get('50 KiB GET', volumes, medium), against: nginxMedium, passMark: 0.7, goal: 1 },
   ]
@@ -129,6 +156,20 @@ async function startOne(sync: string, setting: Setting): Promise<CairnServer> {
   const server = await startCairn({ directory, flags: ['--sync', sync, ...setting.options.cairnFlags] })
   setting.stops.push(server.stop)
   return server
+}
+
+/** Starts `bare-server.ts`, the reference for durable writes. */
+async function startBare(sync: string, setting: Setting): Promise<Contender['server']> {
+  const directory = join(setting.directory, `bare-${sync}`)
+  mkdirSync(directory)
+  const port = await freePort()
+  const program = fileURLToPath(new URL('./bare-server.ts', import.meta.url))
+  const stdio = ['ignore', 'ignore', 'inherit'] as const
+  const child = startProcess(process.execPath, [program, directory, String(port), sync], [...stdio])
+  setting.stops.push(() => stopProcess(child))
+  const url = `http://127.0.0.1:${port}`
+  await waitForHttp(child, url)
+  return { url, pid: child.pid! }
 }
 
 async function takeTurns(contenders: Contender[], options: SmallFilesOptions): Promise<void> {
@@ -192,10 +233,18 @@ export function formatRows(rows: readonly Row[]): string {
     '|---|---:|---:|---:|---:|---:|---|---:|---:|---:|',
   ]
   for (const row of rows) {
-    const verdict = row.ratio >= row.goal ? 'goal met' : row.ratio >= row.passMark ? 'pass' : 'BELOW'
+    const isReference = row.passMark === 0
+    const verdict = isReference
+      ? 'reference'
+      : row.ratio >= row.goal
+        ? 'goal met'
+        : row.ratio >= row.passMark
+          ? 'pass'
+          : 'BELOW'
     const cells = [row.name, Math.round(row.nginx), Math.round(row.cairn), row.ratio.toFixed(2)]
     const costs = [row.p99Ms.toFixed(2), row.nginxCpuUs.toFixed(1), row.cairnCpuUs.toFixed(1)]
-    lines.push(`| ${[...cells, row.passMark, row.goal, verdict, ...costs].join(' | ')} |`)
+    const marks = isReference ? ['', ''] : [row.passMark, row.goal]
+    lines.push(`| ${[...cells, ...marks, verdict, ...costs].join(' | ')} |`)
   }
   return lines.join('\n')
 }
