@@ -179,6 +179,11 @@ export const BUCKETS_PER_OWNER_MAX = 1000
 export const OBJECT_CHUNK_BYTES = 4 * MIB
 export const UPLOAD_BYTES_IN_FLIGHT_MAX = 256 * MIB
 export const OBJECT_CHUNK_BYTES_MIN = 64 * KIB
+/** Chunks of one upload that are being written while the next is filled. */
+export const UPLOAD_CHUNKS_WRITTEN_MAX = 3
+/** Blobs that a reader of a long object knows ahead of what it reads: at first, and at most. */
+export const READ_AHEAD_BLOBS_FIRST = 16
+export const READ_AHEAD_BLOBS_MAX = 16_384
 /** Blobs in an object's row; more go to pages of this many. */
 export const INLINE_BLOBS_MAX = 8
 export const CONTENT_PAGE_ENTRIES = 256
@@ -222,3 +227,15 @@ export const META_RETRY_MS_MAX = 500
 /** PostgreSQL: marks of commits are kept so long, and removed after so many writes. Longer than a commit may be unknown. */
 export const META_MARK_MS = 3_600_000
 export const META_MARKS_PER_SWEEP = 10_000
+/** Filer: directories that one thread remembers to be there, and for how long. */
+export const FILER_KNOWN_DIRECTORIES_MAX = 10_000
+export const FILER_KNOWN_DIRECTORY_MS = 10_000
+/** Filer: entries of one page of a directory, and those without a word. */
+export const FILER_ENTRIES_MAX = 10_000
+export const FILER_ENTRIES_DEFAULT = 1_000
+/** A policy of a bucket or an identity, as text. */
+export const POLICY_BYTES_MAX = 20 * KIB
+/** The file of accounts; accounts in it, and access keys (and policies) of each. */
+export const IDENTITIES_BYTES_MAX = 16 * MIB
+export const ACCOUNTS_MAX = 10_000
+export const ACCESS_KEYS_PER_ACCOUNT_MAX = 20
