@@ -20,6 +20,8 @@ export interface FastRequest {
   rawHeaders: readonly string[]
   /** Empty without a body. Valid for as long as the reply takes. */
   body: Buffer
+  /** The client's IP address. */
+  remoteAddress: string
 }
 
 export interface FastReply {
@@ -119,6 +121,7 @@ export class FastConnection {
   #pendingBytes = 0
   /** Of the last request. */
   #headers: HeaderLines | undefined
+  #remoteAddress: string | undefined
   /** The request whose body is on its way. */
   #arriving: ArrivingBody | undefined
   #isBusy = false
@@ -232,7 +235,9 @@ export class FastConnection {
   /** True when the reply is out and the next request may be looked at now; otherwise `next` is taken care of. */
   #answer(head: Head, body: Buffer, next: Buffer): boolean {
     const { method, target, rawHeaders } = head
-    const reply = this.#lane.options.answer({ method, target, rawHeaders, body })
+    this.#remoteAddress ??= this.#socket.remoteAddress ?? ''
+    const remoteAddress = this.#remoteAddress
+    const reply = this.#lane.options.answer({ method, target, rawHeaders, body, remoteAddress })
     if (reply === undefined) {
       this.#handOver(rejoin(head, body, next))
       return false
@@ -491,9 +496,17 @@ function statusLines(): Map<number, string> {
     [304, 'Not Modified'],
     [400, 'Bad Request'],
     [401, 'Unauthorized'],
+    [403, 'Forbidden'],
     [404, 'Not Found'],
+    [405, 'Method Not Allowed'],
+    [409, 'Conflict'],
+    [411, 'Length Required'],
+    [412, 'Precondition Failed'],
     [416, 'Range Not Satisfiable'],
     [500, 'Internal Server Error'],
+    [501, 'Not Implemented'],
+    [503, 'Service Unavailable'],
+    [507, 'Insufficient Storage'],
   ]
   return new Map(reasons.map(([status, reason]) => [status, `HTTP/1.1 ${status} ${reason}\r\n`]))
 }

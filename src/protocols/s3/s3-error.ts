@@ -4,12 +4,14 @@
 export const S3_ERRORS = {
   AccessControlListNotSupported: [400, 'The bucket does not allow ACLs'],
   AccessDenied: [403, 'Access Denied'],
+  AccessForbidden: [403, 'Access Forbidden'],
   AuthorizationHeaderMalformed: [400, 'The authorization header you provided is invalid.'],
   AuthorizationQueryParametersError: [
     400,
     'Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.',
   ],
   BadDigest: [400, 'The Content-MD5 you specified did not match what we received.'],
+  BadRequest: [400, 'Bad Request'],
   BucketAlreadyExists: [
     409,
     'The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.',
@@ -38,6 +40,7 @@ export const S3_ERRORS = {
     400,
     'You did not provide the number of bytes specified by the Content-Length HTTP header',
   ],
+  InsufficientStorage: [507, 'There is no space left to store it.'],
   InternalError: [500, 'We encountered an internal error. Please try again.'],
   InvalidAccessKeyId: [403, 'The AWS Access Key Id you provided does not exist in our records.'],
   InvalidArgument: [400, 'Invalid Argument'],
@@ -71,6 +74,7 @@ export const S3_ERRORS = {
   InvalidRange: [416, 'The requested range is not satisfiable'],
   InvalidRequest: [400, 'Invalid Request'],
   InvalidStorageClass: [400, 'The storage class you specified is not valid'],
+  InvalidTargetBucketForLogging: [400, 'The target bucket for logging does not exist'],
   InvalidTag: [
     400,
     'The tag provided was not a valid tag. This error can occur if the tag did not pass input validation.',
@@ -101,6 +105,7 @@ export const S3_ERRORS = {
   MissingSecurityHeader: [400, 'Your request was missing a required header'],
   NoSuchBucket: [404, 'The specified bucket does not exist'],
   NoSuchBucketPolicy: [404, 'The bucket policy does not exist'],
+  NoSuchConfiguration: [404, 'The specified configuration does not exist.'],
   NoSuchCORSConfiguration: [404, 'The CORS configuration does not exist'],
   NoSuchKey: [404, 'The specified key does not exist.'],
   NoSuchLifecycleConfiguration: [404, 'The lifecycle configuration does not exist'],
@@ -122,6 +127,7 @@ export const S3_ERRORS = {
   OwnershipControlsNotFoundError: [404, 'The bucket ownership controls were not found'],
   PreconditionFailed: [412, 'At least one of the pre-conditions you specified did not hold'],
   QuotaExceeded: [403, 'The bucket quota is exceeded'],
+  ReplicationConfigurationNotFoundError: [404, 'The replication configuration was not found'],
   RequestHeaderSectionTooLarge: [400, 'Your request header section exceeds the maximum allowed size.'],
   RequestTimeTooSkewed: [403, 'The difference between the request time and the current time is too large.'],
   RequestTimeout: [
@@ -156,12 +162,14 @@ export class S3Error extends Error {
   readonly code: S3ErrorCode
   readonly status: number
   readonly extra: S3ErrorExtra | undefined
+  /** Name, value, … for the reply. */
+  readonly headers: readonly string[]
 
   /** `message` absent: the one of the table. */
   constructor(
     code: S3ErrorCode,
     message?: string | undefined,
-    options?: { status?: number; extra?: S3ErrorExtra; cause?: unknown },
+    options?: { status?: number; extra?: S3ErrorExtra; headers?: readonly string[]; cause?: unknown },
   ) {
     const [status, text] = S3_ERRORS[code]
     super(message ?? text, options?.cause === undefined ? undefined : { cause: options.cause })
@@ -169,5 +177,6 @@ export class S3Error extends Error {
     this.code = code
     this.status = options?.status ?? status
     this.extra = options?.extra
+    this.headers = options?.headers ?? []
   }
 }

@@ -1,0 +1,36 @@
+/** Which version of an object a request means, and what is said of one that is a delete marker. */
+import { formatHttpDate } from '../../net/conditional.ts'
+import type { FoundObject, ReadOptions } from '../../objects/object-store.ts'
+import { S3Error } from './s3-error.ts'
+import type { S3Request } from './s3-request.ts'
+
+/** Throws InvalidArgument for a version id that is none. */
+export function readOptionsOf(request: S3Request): ReadOptions {
+  const versionId = versionIdOf(request)
+  return versionId === undefined ? NO_OPTIONS : { versionId }
+}
+
+const NO_OPTIONS: ReadOptions = {}
+
+/** The version that the request names; undefined: the latest. */
+export function versionIdOf(request: S3Request): string | undefined {
+  if (request.params.length === 0) return undefined
+  const versionId = request.param('versionId')
+  if (versionId === '') {
+    throw new S3Error('InvalidArgument', 'Version id cannot be the empty string', {
+      extra: { ArgumentName: 'versionId', ArgumentValue: '' },
+    })
+  }
+  return versionId
+}
+
+/** A key whose latest version is a delete marker is not there; a marker that is asked for by its id can only be deleted. */
+export function deletedError(found: FoundObject | undefined, request: S3Request): S3Error | undefined {
+  if (found === undefined || !found.info.isDeleteMarker) return undefined
+  const { versionId, modifiedMs } = found.info
+  const headers = ['x-amz-delete-marker', 'true', 'x-amz-version-id', versionId]
+  if (request.filledParam('versionId') === undefined) return new S3Error('NoSuchKey', undefined, { headers })
+  headers.push('Allow', 'DELETE', 'Last-Modified', formatHttpDate(Math.floor(modifiedMs / 1_000)))
+  const extra = { Method: request.method, ResourceType: 'DeleteMarker' }
+  return new S3Error('MethodNotAllowed', undefined, { headers, extra })
+}

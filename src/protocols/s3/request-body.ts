@@ -1,0 +1,51 @@
+/**
+ * Bytes of a request as they arrive on the wire, from whichever way the request came. Nobody reads them before the
+ * caller is known and allowed: only then is a waiting client told to go on (100-continue).
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { StoreError } from '../../base/errors.ts'
+import { announcedLength } from '../../net/body.ts'
+
+export interface RequestBody {
+  /** What Content-Length says; undefined: it comes in chunks. */
+  readonly wireBytes: number | undefined
+  /** All of it, where it is here already. */
+  readonly whole: Buffer | undefined
+  /** Asked for once. Throws `incomplete_body` when the client breaks off. */
+  pieces(): AsyncIterable<Buffer>
+}
+
+/** A body that is here. */
+export function wholeBody(bytes: Buffer): RequestBody {
+  return {
+    wireBytes: bytes.length,
+    whole: bytes,
+    async *pieces() {
+      if (bytes.length > 0) yield bytes
+    },
+  }
+}
+
+/** A body that is still on its way. */
+export function arrivingBody(request: IncomingMessage, response: ServerResponse): RequestBody {
+  const wireBytes = announcedLength(request)
+  return {
+    wireBytes,
+    whole: wireBytes === 0 ? Buffer.alloc(0) : undefined,
+    async *pieces() {
+      if (request.headers.expect !== undefined && !response.headersSent) response.writeContinue()
+      let received = 0
+      try {
+        // Whoever stops early answers early, and the rest is drained: the connection must not be cut here.
+        for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+          received += piece.length
+          yield piece
+        }
+      } catch (cause) {
+        throw new StoreError('incomplete_body', 'the client broke off', { cause })
+      }
+      if (wireBytes !== undefined && received < wireBytes)
+        throw new StoreError('incomplete_body', 'the body was cut off')
+    },
+  }
+}

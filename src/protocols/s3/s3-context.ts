@@ -1,0 +1,176 @@
+/**
+ * What an action is given: the request, the bucket, who asks, and the body. An action returns its outcome or throws; what
+ * every request needs (credentials, permissions, CORS, counters, errors as XML) is done around it by `server.ts`.
+ */
+import { assert } from '../../base/assert.ts'
+import type { Clock } from '../../base/clock.ts'
+import { StoreError } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
+import type { BodyBudget } from '../../net/body.ts'
+import type { Outcome } from '../../net/reply.ts'
+import type { Bucket, FoundObject, ObjectBody, ObjectInfo, ObjectStore } from '../../objects/object-store.ts'
+import { verifyDigests } from './digest-headers.ts'
+import type { Account, Authenticated, Caller, Gate } from './gate.ts'
+import type { RequestBody } from './request-body.ts'
+import type { Route } from './route.ts'
+import { S3Error, type S3ErrorCode } from './s3-error.ts'
+import type { S3Request } from './s3-request.ts'
+import { parseXml, type XmlNode } from './xml-reader.ts'
+
+/** What all requests share. */
+export interface S3Services {
+  objects: ObjectStore
+  gate: Gate
+  clock: Clock
+  random: Random
+  log: Log
+  /** Where buckets are, as clients name it. */
+  region: string
+  /** Lower case; a host below one of them names a bucket. */
+  domains: readonly string[]
+  bodyBudget: BodyBudget
+}
+
+export type Action = (context: S3Context) => Outcome | Promise<Outcome>
+
+/** A document in a body: policies, rules, lists of keys. */
+export const DOCUMENT_BYTES_MAX = 1024 * 1024
+
+export interface DocumentOptions {
+  /** Default DOCUMENT_BYTES_MAX. */
+  bytesMax?: number
+  /** Code of the error for a document that is malformed. Default MalformedXML. */
+  fault?: S3ErrorCode
+}
+
+export class S3Context {
+  readonly services: S3Services
+  readonly request: S3Request
+  readonly route: Route
+  readonly authenticated: Authenticated
+  readonly #bucket: Bucket | undefined
+  readonly #found: FoundObject | undefined
+  readonly #body: RequestBody
+
+  constructor(options: {
+    services: S3Services
+    request: S3Request
+    route: Route
+    authenticated: Authenticated
+    bucket: Bucket | undefined
+    found: FoundObject | undefined
+    body: RequestBody
+  }) {
+    this.services = options.services
+    this.request = options.request
+    this.route = options.route
+    this.authenticated = options.authenticated
+    this.#bucket = options.bucket
+    this.#found = options.found
+    this.#body = options.body
+  }
+
+  get objects(): ObjectStore {
+    return this.services.objects
+  }
+
+  get caller(): Caller {
+    return this.authenticated.caller
+  }
+
+  /** Whose are the things that this request makes. Anonymous writers leave them to the bucket's owner. */
+  get accountId(): string | undefined {
+    return this.caller.account?.id
+  }
+
+  /** The bucket of the request, which was found before the action was called. */
+  get bucket(): Bucket {
+    assert(this.#bucket !== undefined, 'an action of a bucket has one')
+    return this.#bucket
+  }
+
+  /** The object or version of the request, of routes with `ofObject`; also a delete marker. */
+  get found(): FoundObject {
+    assert(this.#found !== undefined, 'an action of an object has one')
+    return this.#found
+  }
+
+  get key(): string {
+    return this.request.key
+  }
+
+  /** The body as it arrives; only for what needs the wire itself, such as forms. */
+  get wireBody(): RequestBody {
+    return this.#body
+  }
+
+  /** The body as the client meant it, verified no later than with its last byte. */
+  openBody(): ObjectBody {
+    return this.authenticated.open(this.#body)
+  }
+
+  /** The whole body, verified, its digests too. Throws `MaxMessageLengthExceeded`. */
+  async readBody(bytesMax: number = DOCUMENT_BYTES_MAX): Promise<Buffer> {
+    const body = this.openBody()
+    const known = body.whole?.length ?? body.sizeBytes
+    if (known !== undefined && known > bytesMax) throw new S3Error('MaxMessageLengthExceeded')
+    const bytes = body.whole ?? (await this.#collect(body, bytesMax))
+    verifyDigests(this.request, bytes, { isNeeded: this.route.needsDigest === true })
+    return bytes
+  }
+
+  async #collect(body: ObjectBody, bytesMax: number): Promise<Buffer> {
+    const { bodyBudget } = this.services
+    const pieces: Buffer[] = []
+    let length = 0
+    let reserved = 0
+    try {
+      for await (const piece of body.pieces()) {
+        length += piece.length
+        if (length > bytesMax) throw new S3Error('MaxMessageLengthExceeded')
+        if (!bodyBudget.reserve(piece.length))
+          throw new StoreError('too_many_requests', 'too many bytes of requests in flight; try again')
+        reserved += 1
+        pieces.push(piece)
+      }
+      return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+    } finally {
+      for (const piece of pieces.slice(0, reserved)) bodyBudget.release(piece.length)
+    }
+  }
+
+  /** The body as an XML document with that root. */
+  async readXml(root: string, { bytesMax, fault }: DocumentOptions = {}): Promise<XmlNode> {
+    const bytes = await this.readBody(bytesMax)
+    if (bytes.length === 0) throw new S3Error(fault ?? 'MissingRequestBodyError')
+    return parseXml(bytes, root, fault)
+  }
+
+  /** Whether the caller may do something more than the route itself asked for. */
+  allows(
+    action: string,
+    where: { bucket: Bucket; key?: string; object?: ObjectInfo },
+  ): boolean | Promise<boolean> {
+    const { bucket, key = '', object } = where
+    const question = { action, bucketName: bucket.name, bucket, key, request: this.request }
+    return this.services.gate.allows(this.caller, object === undefined ? question : { ...question, object })
+  }
+
+  /** The same, and throws AccessDenied. */
+  async demand(action: string, where: { bucket: Bucket; key?: string; object?: ObjectInfo }): Promise<void> {
+    if (!(await this.allows(action, where))) throw new S3Error('AccessDenied')
+  }
+
+  /** A bucket other than the request's. Throws NoSuchBucket. */
+  async findBucket(name: string): Promise<Bucket> {
+    const bucket = await this.objects.bucket(name)
+    if (bucket === undefined) throw new S3Error('NoSuchBucket', undefined, { extra: { BucketName: name } })
+    return bucket
+  }
+
+  /** Who owns it, with the name that lists show. */
+  account(id: string): Account {
+    return this.services.gate.account(id) ?? { id, displayName: id }
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * The S3 front door. One instance a thread; all of them listen on one port. Here is the way of every request: read its
+ * target once, find out who asks, find the action, find the bucket, ask whether the caller may, act, and answer. What an
+ * action throws becomes an error document here, and here alone are metrics, CORS and the access log.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../../base/clock.ts'
+import { StoreError } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
+import { type BodyBudget, drain } from '../../net/body.ts'
+import type { FastReply, FastRequest } from '../../net/fast-lane.ts'
+import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../net/http-server.ts'
+import { type Outcome, rawHeader, sendOutcome } from '../../net/reply.ts'
+import type { Bucket, FoundObject, ObjectStore } from '../../objects/object-store.ts'
+import { preflight } from './actions/preflight.ts'
+import { CorsCache, corsHeaders, matchCors } from './cors.ts'
+import { type ErrorPlace, errorDocument, errorOutcome, toS3Error } from './error-reply.ts'
+import type { Authenticated, Gate, Question } from './gate.ts'
+import { HANDLERS } from './handlers.ts'
+import { deletedError, readOptionsOf } from './read-options.ts'
+import { ReplyIds } from './reply-ids.ts'
+import { arrivingBody, type RequestBody, wholeBody } from './request-body.ts'
+import { needsOf, type Route, routeOf } from './route.ts'
+import { S3Context, type S3Services } from './s3-context.ts'
+import type { S3Counters } from './s3-counters.ts'
+import { S3Error, type S3ErrorCode } from './s3-error.ts'
+import { S3Request, type S3RequestInput } from './s3-request.ts'
+import { XML_HEADERS } from './xml-writer.ts'
+
+export interface S3ServerOptions {
+  objects: ObjectStore
+  gate: Gate
+  clock: Clock
+  random: Random
+  log: Log
+  /** The program's, for the Server header. */
+  version: string
+  /** Default us-east-1. */
+  region?: string
+  /** Hosts whose sub-domains name buckets. Without one, buckets are named by the path only. */
+  domains?: readonly string[]
+  counters: S3Counters
+  bodyBudget: BodyBudget
+  /** Logs every request at level debug. */
+  logsRequests?: boolean
+  tls?: { cert: string | Buffer; key: string | Buffer }
+  settings?: Partial<HttpServerSettings>
+}
+
+export const REGION_DEFAULT = 'us-east-1'
+
+/** Codes of what the HTTP server refuses by itself. */
+const HTTP_ERROR_CODES: Readonly<Record<number, S3ErrorCode>> = {
+  400: 'BadRequest',
+  408: 'RequestTimeout',
+  417: 'InvalidArgument',
+  431: 'RequestHeaderSectionTooLarge',
+  500: 'InternalError',
+}
+
+/** What `find` throws when there is no such object. */
+const MISSING: ReadonlySet<string> = new Set(['not_found', 'version_not_found', 'method_not_allowed'])
+
+/** One request on its way to its reply. */
+interface Exchange {
+  input: S3RequestInput
+  body: RequestBody
+  requestId: string
+  request: S3Request | undefined
+  route: Route | undefined
+  bucket: Bucket | undefined
+}
+
+export class S3Server {
+  readonly #options: S3ServerOptions
+  readonly #services: S3Services
+  readonly #server: HttpServer
+  readonly #ids: ReplyIds
+  readonly #cors = new CorsCache()
+
+  constructor(options: S3ServerOptions) {
+    this.#options = options
+    const { clock, random, log, version } = options
+    this.#ids = new ReplyIds({ clock, random, server: `Cairn/${version}` })
+    this.#services = {
+      objects: options.objects,
+      gate: options.gate,
+      clock,
+      random,
+      log,
+      region: options.region ?? REGION_DEFAULT,
+      domains: (options.domains ?? []).map((domain) => domain.toLowerCase()),
+      bodyBudget: options.bodyBudget,
+    }
+    this.#server = new HttpServer({
+      clock,
+      handler: (request, response) => this.#handle(request, response),
+      errorBody: (status, reason) => this.#httpErrorBody(status, reason),
+      fastLane: {
+        answer: (request) => this.#answerFast(request),
+        commonHead: () => this.#ids.lines(),
+        bodyBudget: options.bodyBudget,
+      },
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.settings === undefined ? {} : { settings: options.settings }),
+      onHandlerError: (error) => log.error({ error }, 'a request failed by a bug'),
+    })
+  }
+
+  /** Starts to serve; gives the port. Throws `in_use`, `bad_request`. */
+  listen(options: ListenOptions): Promise<number> {
+    return this.#server.listen(options)
+  }
+
+  /** Stops accepting and lets the requests in flight finish, for a bounded time. */
+  close(): Promise<void> {
+    return this.#server.close()
+  }
+
+  get connectionCount(): number {
+    return this.#server.connectionCount
+  }
+
+  /** Small requests over plain connections: nearly all of the traffic. */
+  #answerFast(asked: FastRequest): FastReply | undefined {
+    const { method, target, rawHeaders, body, remoteAddress } = asked
+    const input = { method, target, rawHeaders, remoteAddress, isTls: false }
+    const exchange = this.#begin(input, wholeBody(body))
+    return {
+      outcome: this.#run(exchange),
+      onSent: ({ status }, sent) => this.#note(exchange, status, { received: body.length, sent }),
+    }
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request
+    const input = {
+      method: request.method!,
+      target: request.url!,
+      rawHeaders: request.rawHeaders,
+      remoteAddress: socket.remoteAddress ?? '',
+      isTls: this.#options.tls !== undefined,
+    }
+    const receivedBefore = socket.bytesRead
+    const exchange = this.#begin(input, arrivingBody(request, response))
+    const outcome = await this.#run(exchange)
+    const sent = sendOutcome(response, outcome, this.#ids.begin())
+    this.#note(exchange, outcome.status, { received: socket.bytesRead - receivedBefore, sent })
+    if (!request.complete) {
+      const { drainBytesMax, drainMsMax } = this.#server.settings
+      drain(request, { clock: this.#options.clock, bytesMax: drainBytesMax, msMax: drainMsMax })
+    }
+  }
+
+  #begin(input: S3RequestInput, body: RequestBody): Exchange {
+    const requestId = this.#ids.next()
+    return { input, body, requestId, request: undefined, route: undefined, bucket: undefined }
+  }
+
+  /** Never rejects. */
+  async #run(exchange: Exchange): Promise<Outcome> {
+    let outcome: Outcome
+    try {
+      outcome = await this.#act(exchange)
+    } catch (thrown) {
+      const error = toS3Error(thrown)
+      if (error.status === 500) this.#logFault(exchange, error)
+      outcome = errorOutcome(error, this.#placeOf(exchange))
+    }
+    this.#addCors(exchange, outcome)
+    outcome.headers.push('x-amz-request-id', exchange.requestId, 'x-amz-id-2', this.#ids.hostId)
+    return outcome
+  }
+
+  async #act(exchange: Exchange): Promise<Outcome> {
+    const request = new S3Request(exchange.input, this.#services.domains)
+    exchange.request = request
+    if (request.method === 'OPTIONS') return this.#preflight(exchange, request)
+    const pending = this.#services.gate.authenticate(request)
+    const authenticated = pending instanceof Promise ? await pending : pending
+    const route = routeOf(request)
+    exchange.route = route
+    if (request.bucket !== '') await this.#findBucket(exchange, request, route)
+    const found = route.ofObject === true ? await this.#find(exchange, request) : undefined
+    await this.#authorize(authenticated, exchange, { route, found })
+    const missing = found instanceof Error ? found : deletedError(found, request)
+    if (missing !== undefined) throw await this.#asSeenBy(authenticated, exchange, missing)
+    const action = HANDLERS.get(route.action)
+    if (action === undefined) throw new S3Error('NotImplemented')
+    const { body, bucket } = exchange
+    const services = this.#services
+    return action(
+      new S3Context({
+        services,
+        request,
+        route,
+        authenticated,
+        bucket,
+        found: found as FoundObject | undefined,
+        body,
+      }),
+    )
+  }
+
+  async #preflight(exchange: Exchange, request: S3Request): Promise<Outcome> {
+    const route = routeOf(request)
+    exchange.route = route
+    const bucket = request.bucket === '' ? undefined : await this.#services.objects.bucket(request.bucket)
+    return preflight(request, bucket, this.#cors)
+  }
+
+  async #findBucket(exchange: Exchange, request: S3Request, route: Route): Promise<void> {
+    if (route.withoutBucket === true) return
+    const pending = this.#services.objects.bucket(request.bucket)
+    const bucket = pending instanceof Promise ? await pending : pending
+    if (bucket === undefined) throw new S3Error('NoSuchBucket')
+    exchange.bucket = bucket
+    const expected = request.header('x-amz-expected-bucket-owner')
+    if (expected !== undefined && expected !== bucket.owner) throw new S3Error('AccessDenied')
+  }
+
+  /** The object that the request is about, or the error that there is none, which not every caller may know. */
+  async #find(exchange: Exchange, request: S3Request): Promise<FoundObject | Error> {
+    try {
+      return await this.#services.objects.find(exchange.bucket!, request.key, readOptionsOf(request))
+    } catch (error) {
+      if (!(error instanceof StoreError) || !MISSING.has(error.code)) throw error
+      return error
+    }
+  }
+
+  /** Who may not list a bucket does not learn which keys it has. */
+  async #asSeenBy(authenticated: Authenticated, exchange: Exchange, missing: Error): Promise<Error> {
+    const bucket = exchange.bucket!
+    const question = { action: 's3:ListBucket', bucketName: bucket.name, bucket, key: '' }
+    const { caller } = authenticated
+    const mayList = await this.#services.gate.allows(caller, { ...question, request: exchange.request! })
+    return mayList ? missing : new S3Error('AccessDenied')
+  }
+
+  /** Default deny: only what the route's access class says goes on. */
+  async #authorize(
+    authenticated: Authenticated,
+    exchange: Exchange,
+    { route, found }: { route: Route; found: FoundObject | Error | undefined },
+  ): Promise<void> {
+    const { access } = route
+    if (access.kind === 'form' || access.kind === 'each') return
+    if (access.kind !== 'needs' && access.kind !== 'signed') throw new S3Error('AccessDenied')
+    const { caller } = authenticated
+    if (access.kind === 'signed' && caller.account === undefined) throw new S3Error('AccessDenied')
+    const request = exchange.request!
+    for (const { action } of needsOf(access, request)) {
+      const question: Question = {
+        action,
+        bucketName: request.bucket,
+        bucket: exchange.bucket,
+        key: request.key,
+        request,
+        ...(found === undefined || found instanceof Error ? {} : { object: found.info }),
+      }
+      const pending = this.#services.gate.allows(caller, question)
+      const isAllowed = pending instanceof Promise ? await pending : pending
+      if (!isAllowed) throw new S3Error('AccessDenied')
+    }
+  }
+
+  /** What a browser needs to hand the reply to a page of another site; errors too. */
+  #addCors(exchange: Exchange, outcome: Outcome): void {
+    const { bucket, input } = exchange
+    if (bucket === undefined || !bucket.configs.has('cors')) return
+    const origin = rawHeader(input.rawHeaders, 'origin')
+    if (origin === undefined) return
+    const asked = { origin, method: input.method, headers: [] }
+    const rule = matchCors(this.#cors.of(bucket), asked)
+    if (rule !== undefined) outcome.headers.push(...corsHeaders(rule, asked))
+  }
+
+  #placeOf({ request, input, requestId }: Exchange): ErrorPlace {
+    const question = input.target.indexOf('?')
+    return {
+      resource: request?.resource ?? (question < 0 ? input.target : input.target.slice(0, question)),
+      bucket: request?.bucket ?? '',
+      key: request?.key ?? '',
+      isHead: input.method === 'HEAD',
+      requestId,
+      hostId: this.#ids.hostId,
+    }
+  }
+
+  #logFault(exchange: Exchange, error: S3Error): void {
+    const { requestId, request, route } = exchange
+    const fields = { requestId, action: route?.action, path: request?.rawPath, error: error.cause ?? error }
+    this.#options.log.error(fields, 'an S3 request failed')
+  }
+
+  #note(exchange: Exchange, status: number, bytes: { received: number; sent: number }): void {
+    const { route, request, input, requestId } = exchange
+    this.#options.counters.note(route?.action, status, bytes)
+    if (this.#options.logsRequests !== true) return
+    // Without the query, which may hold a signature.
+    const fields = {
+      method: input.method,
+      path: request?.rawPath,
+      action: route?.action,
+      status,
+      requestId,
+      ...bytes,
+    }
+    this.#options.log.debug(fields, 'request')
+  }
+
+  #httpErrorBody(status: number, reason: string): { contentType: string; body: string } {
+    const error = new S3Error(HTTP_ERROR_CODES[status] ?? 'BadRequest', reason)
+    const place = { resource: '', bucket: '', key: '', isHead: false, hostId: this.#ids.hostId }
+    return {
+      contentType: XML_HEADERS[1]!,
+      body: errorDocument(error, { ...place, requestId: this.#ids.next() }),
+    }
+  }
+}
