@@ -1,0 +1,62 @@
+/** `offset=`: bytes in the middle of a file that is there. The file is written anew, with what lies around them. */
+import { createHash } from 'node:crypto'
+import { StoreError } from '../../../base/errors.ts'
+import type { FoundObject, ObjectBody, PutObject } from '../../../objects/object-store.ts'
+import { isExpired } from '../../../objects/tree-life.ts'
+import type { FilerContext } from './context.ts'
+import { readPieces } from './read-pieces.ts'
+
+/** Throws `bad_request` behind the end of the file, `precondition_failed` when it changes meanwhile. */
+export async function writeAtOffset(context: FilerContext, put: PutObject, offset: number): Promise<void> {
+  const found = await foundOrNone(context, put)
+  const sizeBytes = found?.info.sizeBytes ?? 0
+  if (offset > sizeBytes)
+    throw new StoreError('bad_request', `offset ${offset} is behind the end of the file, ${sizeBytes}`)
+  if (found === undefined) {
+    await context.objects.put({ ...put, conditions: { ...put.conditions, ifNoneMatch: '*' } })
+    return
+  }
+  const conditions = { ifMatch: [found.info.etag], ...put.conditions }
+  if (offset === sizeBytes) {
+    await context.objects.append({ ...put, conditions })
+    return
+  }
+  const { checksum: _, partSizes: __, partChecksums: ___, encryption: ____, ...kept } = found.info.attributes
+  const attributes = { ...kept, ...put.attributes }
+  const { check: _____, ...rest } = put
+  await context.objects.put({ ...rest, conditions, attributes, body: mixed(found, put, offset) })
+}
+
+async function foundOrNone(
+  { objects, clock }: FilerContext,
+  put: PutObject,
+): Promise<FoundObject | undefined> {
+  try {
+    const found = await objects.find(put.bucket, put.key)
+    return found.info.isDeleteMarker || isExpired(found.info, clock.nowMs()) ? undefined : found
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'not_found') return undefined
+    throw error
+  }
+}
+
+/** What was there before `offset`, the new bytes, and what was there behind them. */
+function mixed(found: FoundObject, { body, check }: PutObject, offset: number): ObjectBody {
+  const { sizeBytes } = found.info
+  const md5 = createHash('md5')
+  return {
+    sizeBytes: body.sizeBytes === undefined ? undefined : Math.max(sizeBytes, offset + body.sizeBytes),
+    async *pieces() {
+      yield* readPieces(found, 0, offset)
+      let end = offset
+      for await (const piece of body.pieces()) {
+        end += piece.length
+        md5.update(piece)
+        yield piece
+      }
+      // The check is of what the client sent, not of the whole file.
+      check?.verify({ md5: md5.digest() }, end - offset)
+      if (end < sizeBytes) yield* readPieces(found, end, sizeBytes)
+    },
+  }
+}
