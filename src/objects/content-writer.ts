@@ -1,0 +1,176 @@
+/** Bodies into blobs: one blob for a small body, chunks for a long one, and nothing where something goes wrong. */
+import type { Clock } from '../base/clock.ts'
+import { StoreError } from '../base/errors.ts'
+import { CONTENT_PAGE_ENTRIES, INLINE_BLOBS_MAX, OBJECT_CHUNK_BYTES } from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
+import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
+import type { MetaStore } from '../meta/meta-store.ts'
+import { ChunkBuffers } from './content/chunk-buffers.ts'
+import { ChunkStream, tooLarge, wrongLength } from './content/chunk-stream.ts'
+import { type BlobEntry, packBlobs, unpackBlobs } from './content/entries.ts'
+import { leaveBlobs } from './content/garbage-scripts.ts'
+import type { UploadLoad } from './content/upload-load.ts'
+import { digestsOf, type HashPool } from './digests.ts'
+import type { DigestName, Digests, ObjectBody } from './object-store.ts'
+import type { ContentWriter, NewContent, StoreContent, WrittenContent } from './parts.ts'
+
+export { packSegments } from './content/entries.ts'
+export { UPLOAD_LOAD_BYTES, UploadLoad } from './content/upload-load.ts'
+
+export interface ContentWriterOptions {
+  blobs: BlobStore
+  /** Of all threads of the process. */
+  load: UploadLoad
+  hashPool: HashPool
+  /** Remembers blobs that should be removed and could not be at once. */
+  meta: MetaStore
+  clock: Clock
+  random: Random
+  /** Where blobs go that nobody places elsewhere. */
+  collection: string
+}
+
+export class BlobContentWriter implements ContentWriter {
+  readonly #options: ContentWriterOptions
+  readonly #buffers: ChunkBuffers
+
+  constructor(options: ContentWriterOptions) {
+    this.#options = options
+    this.#buffers = new ChunkBuffers(options.hashPool.isShared)
+  }
+
+  async store(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
+    if (options.encryption !== undefined)
+      throw new StoreError('unsupported', 'bytes are not encrypted by this version')
+    const announced = body.sizeBytes
+    if (announced !== undefined && announced > options.sizeBytesMax) throw tooLarge(options.sizeBytesMax)
+    const { whole } = body
+    if (whole === undefined || whole.length > OBJECT_CHUNK_BYTES)
+      return await this.#storeStream(body, options)
+    if (announced !== undefined && announced !== whole.length) throw wrongLength(announced)
+    return await this.#storeWhole(whole, options)
+  }
+
+  async discard(content: NewContent): Promise<void> {
+    if (content.kind === 'inline') await this.#remove(unpackBlobs(bufferOf(content.blobs)))
+    if (content.kind !== 'pages' || content.entries !== 'chunks') return
+    for (const page of content.pages) await this.#remove(unpackBlobs(bufferOf(page)))
+  }
+
+  /** A body that is here: it is checked before it is written. */
+  async #storeWhole(whole: Buffer, options: StoreContent): Promise<WrittenContent> {
+    if (whole.length > options.sizeBytesMax) throw tooLarge(options.sizeBytesMax)
+    const digests = digestsOf(digestNames(options), whole)
+    const verified = options.check?.verify(digests, whole.length)
+    const { blobs } = this.#options
+    const entries: BlobEntry[] = []
+    if (whole.length > 0) {
+      const id = await blobs.write({ data: whole, ...this.#target(options) })
+      entries.push({ ...id, sizeBytes: whole.length })
+    }
+    return this.#written({ entries, digests, sizeBytes: whole.length, verified }, options)
+  }
+
+  async #storeStream(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
+    const { blobs, load, hashPool } = this.#options
+    load.enter()
+    const stream = new ChunkStream({
+      blobs,
+      load,
+      buffers: this.#buffers,
+      hashing: hashPool.start(digestNames(options)),
+      target: this.#target(options),
+      sizeBytesMax: options.sizeBytesMax,
+    })
+    try {
+      const taken = await stream.take(body, (digests, sizeBytes) => options.check?.verify(digests, sizeBytes))
+      return this.#written({ ...taken, sizeBytes: stream.sizeBytes }, options)
+    } catch (error) {
+      await this.#remove(await stream.undo())
+      throw error
+    } finally {
+      load.leave()
+    }
+  }
+
+  #target({ placement }: StoreContent): { collection: string; ttl: number } {
+    return { collection: placement?.collection ?? this.#options.collection, ttl: placement?.ttl ?? 0 }
+  }
+
+  #written(
+    taken: {
+      entries: BlobEntry[]
+      digests: Digests
+      sizeBytes: number
+      verified: ReturnType<NonNullable<StoreContent['check']>['verify']>
+    },
+    options: StoreContent,
+  ): WrittenContent {
+    const { entries, digests, sizeBytes, verified } = taken
+    return {
+      content: this.#contentOf(entries, isDeduplicated(options) ? digests.sha256 : undefined),
+      sizeBytes,
+      md5: digests.md5!,
+      digests,
+      checksum: verified?.checksum,
+      encryption: undefined,
+    }
+  }
+
+  #contentOf(entries: readonly BlobEntry[], sha256: Buffer | undefined): NewContent {
+    if (entries.length === 0) return { kind: 'none' }
+    if (sha256 === undefined && entries.length <= INLINE_BLOBS_MAX)
+      return { kind: 'inline', blobs: packBlobs(entries) }
+    const pages: Buffer[] = []
+    for (let at = 0; at < entries.length; at += CONTENT_PAGE_ENTRIES)
+      pages.push(packBlobs(entries.slice(at, at + CONTENT_PAGE_ENTRIES)))
+    const contentId = newContentId(this.#options.random)
+    return {
+      kind: 'pages',
+      contentId,
+      entries: 'chunks',
+      pages,
+      ...(sha256 === undefined ? {} : { sha256: ownBytes(sha256) }),
+    }
+  }
+
+  async #remove(ids: readonly BlobId[]): Promise<void> {
+    const { blobs, meta, clock, random } = this.#options
+    for (let at = 0; at < ids.length; at += CONTENT_PAGE_ENTRIES) {
+      const group = ids.slice(at, at + CONTENT_PAGE_ENTRIES)
+      try {
+        await blobs.remove(group)
+      } catch {
+        const entries = packBlobs(group.map((id) => ({ ...id, sizeBytes: 0 })))
+        const left = { blobs: entries, nonce: newContentId(random), dueMs: clock.nowMs() }
+        // When that fails too, they are orphans: the search after the next start finds them.
+        await meta.write(leaveBlobs, left).catch(() => {})
+      }
+    }
+  }
+}
+
+/** Bytes that the bucket has already, under any name, are kept once. Bytes with a life of their own are not shared. */
+function isDeduplicated({ bucket, placement }: StoreContent): boolean {
+  return bucket.configs.has('dedupe') && placement?.collection === undefined && placement?.ttl === undefined
+}
+
+function digestNames(options: StoreContent): DigestName[] {
+  const names: DigestName[] = ['md5', ...(options.check?.digests ?? [])]
+  if (isDeduplicated(options)) names.push('sha256')
+  return names
+}
+
+/** Ids of contents are given by whoever makes one, on any machine, so they are long enough to differ by chance. */
+export function newContentId(random: Random): Buffer {
+  return ownBytes(random.bytes(16))
+}
+
+/** A copy that can be posted to another thread by itself. */
+function ownBytes(bytes: Buffer): Buffer {
+  const copy = Buffer.alloc(bytes.length)
+  bytes.copy(copy)
+  return copy
+}
+
+const bufferOf = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -1,0 +1,169 @@
+/**
+ * One body on its way into blobs. Bytes are gathered in chunks; a full one is written while the next are filled, a few at a
+ * time, and when all buffers are in use the body waits. Digests follow the bytes.
+ */
+import { StoreError } from '../../base/errors.ts'
+import { UPLOAD_CHUNKS_WRITTEN_MAX } from '../../base/limits.ts'
+import type { BlobId, BlobStore } from '../../blobs/blob-store.ts'
+import type { Hashing } from '../digests.ts'
+import type { Digests, ObjectBody } from '../object-store.ts'
+import { ChunkBuffers } from './chunk-buffers.ts'
+import type { BlobEntry } from './entries.ts'
+import type { UploadLoad } from './upload-load.ts'
+
+/** Bytes go to the digests in pieces of at least this, so that another thread can begin before a chunk is full. */
+const HASH_BYTES = 256 * 1024
+
+export interface ChunkStreamParts {
+  blobs: BlobStore
+  load: UploadLoad
+  buffers: ChunkBuffers
+  hashing: Hashing
+  target: { collection: string; ttl: number }
+  sizeBytesMax: number
+}
+
+interface Chunk {
+  buffer: Buffer
+  filled: number
+  hashed: number
+  /** What must be over before the buffer is used again. */
+  uses: Promise<void>[]
+}
+
+export class ChunkStream {
+  readonly #parts: ChunkStreamParts
+  readonly #entries: (BlobEntry | undefined)[] = []
+  /** Chunks that are being written; none of these promises rejects. */
+  readonly #writing = new Set<Promise<void>>()
+  #failure: unknown
+  #current: Chunk | undefined
+  #buffersHeld = 0
+  /** The same to the end, so that the chunk at an offset can be computed. */
+  readonly #chunkBytes: number
+  /** Bytes that came, and those of them that are in chunks. */
+  #sizeBytes = 0
+  #gatheredBytes = 0
+
+  constructor(parts: ChunkStreamParts) {
+    this.#parts = parts
+    this.#chunkBytes = parts.load.chunkBytes
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
+  /**
+   * Takes all of the body, asks `verify`, and gives the blobs in order. A body of one chunk is verified before it is written.
+   * When it throws, call `undo`.
+   */
+  async take<T>(
+    body: ObjectBody,
+    verify: (digests: Digests, sizeBytes: number) => T,
+  ): Promise<{ entries: BlobEntry[]; verified: T; digests: Digests }> {
+    const { sizeBytesMax, hashing } = this.#parts
+    const announced = body.sizeBytes
+    for await (const piece of body.pieces()) {
+      this.#sizeBytes += piece.length
+      if (this.#sizeBytes > sizeBytesMax) throw tooLarge(sizeBytesMax)
+      if (announced !== undefined && this.#sizeBytes > announced) throw wrongLength(announced)
+      for (let at = 0; at < piece.length; ) {
+        const room = this.#room(announced)
+        const chunk = room instanceof Promise ? await room : room
+        const length = Math.min(piece.length - at, chunk.buffer.length - chunk.filled)
+        piece.copy(chunk.buffer, chunk.filled, at, at + length)
+        chunk.filled += length
+        this.#gatheredBytes += length
+        at += length
+        this.#hash(chunk, HASH_BYTES)
+      }
+      if (this.#failure !== undefined) throw this.#failure
+    }
+    if (announced !== undefined && this.#sizeBytes < announced) throw wrongLength(announced)
+    if (this.#current !== undefined) this.#hash(this.#current, 1)
+    // A body of several chunks has its last one written while the digests end.
+    if (this.#entries.length > 0) this.#write()
+    const digests = await hashing.finish()
+    const verified = verify(digests, this.#sizeBytes)
+    this.#write()
+    await Promise.all(this.#writing)
+    if (this.#failure !== undefined) throw this.#failure
+    return { entries: this.#entries as BlobEntry[], verified, digests }
+  }
+
+  /** After a failure: ends what is under way and gives the blobs that were written. */
+  async undo(): Promise<BlobId[]> {
+    this.#parts.hashing.abandon()
+    await Promise.all(this.#writing)
+    if (this.#current !== undefined) await this.#release(this.#current)
+    this.#current = undefined
+    return this.#entries.filter((entry) => entry !== undefined)
+  }
+
+  /** The chunk that takes the next byte. The full one is written only now: a body may end with it. */
+  #room(announced: number | undefined): Chunk | Promise<Chunk> {
+    if (this.#current !== undefined && this.#current.filled === this.#current.buffer.length) this.#write()
+    if (this.#current !== undefined) return this.#current
+    const rest = announced === undefined ? Number.POSITIVE_INFINITY : announced - this.#gatheredBytes
+    const { load, buffers } = this.#parts
+    const length = ChunkBuffers.lengthFor(Math.min(rest, this.#chunkBytes))
+    const mayHave = this.#buffersHeld <= UPLOAD_CHUNKS_WRITTEN_MAX
+    if (!(mayHave && load.reserve(length, this.#buffersHeld === 0))) return this.#roomLater(announced)
+    this.#buffersHeld++
+    this.#current = { buffer: buffers.take(length), filled: 0, hashed: 0, uses: [] }
+    return this.#current
+  }
+
+  async #roomLater(announced: number | undefined): Promise<Chunk> {
+    await Promise.race(this.#writing)
+    if (this.#failure !== undefined) throw this.#failure
+    return await this.#room(announced)
+  }
+
+  #hash(chunk: Chunk, bytesMin: number): void {
+    if (chunk.filled - chunk.hashed < bytesMin && chunk.filled < chunk.buffer.length) return
+    const hashed = this.#parts.hashing.update(chunk.buffer.subarray(chunk.hashed, chunk.filled))
+    if (hashed !== undefined) chunk.uses.push(hashed.catch((error) => this.#fail(error)))
+    chunk.hashed = chunk.filled
+  }
+
+  /** Begins to write the current chunk. */
+  #write(): void {
+    const chunk = this.#current
+    if (chunk === undefined) return
+    this.#current = undefined
+    const index = this.#entries.push(undefined) - 1
+    const writing = this.#writeChunk(chunk, index).finally(() => this.#writing.delete(writing))
+    this.#writing.add(writing)
+  }
+
+  async #writeChunk(chunk: Chunk, index: number): Promise<void> {
+    const { blobs, target } = this.#parts
+    try {
+      const id = await blobs.write({ data: chunk.buffer.subarray(0, chunk.filled), ...target })
+      this.#entries[index] = { ...id, sizeBytes: chunk.filled }
+    } catch (error) {
+      this.#fail(error)
+    }
+    await this.#release(chunk)
+  }
+
+  /** Notes the first failure, which the stream then throws. */
+  #fail(error: unknown): void {
+    this.#failure ??= error
+  }
+
+  async #release({ buffer, uses }: Chunk): Promise<void> {
+    await Promise.all(uses)
+    this.#parts.buffers.give(buffer)
+    this.#parts.load.release(buffer.length)
+    this.#buffersHeld--
+  }
+}
+
+export const tooLarge = (sizeBytesMax: number) =>
+  new StoreError('too_large', `longer than ${sizeBytesMax} bytes`)
+
+export const wrongLength = (announced: number) =>
+  new StoreError('incomplete_body', `not the ${announced} bytes that were announced`)

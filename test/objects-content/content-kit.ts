@@ -1,0 +1,174 @@
+/** Contents over real volumes and real metadata, with a count of what is in use, a clock to turn, and faults on demand. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Clock, systemClock } from '../../src/base/clock.ts'
+import { StoreError } from '../../src/base/errors.ts'
+import { formatFid } from '../../src/base/fid.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import type { BlobId, BlobStore, BlobVolume, BlobWrite, ListedBlob } from '../../src/blobs/blob-store.ts'
+import type { MetaStore } from '../../src/meta/meta-store.ts'
+import { openMetaStore } from '../../src/meta/open-meta-store.ts'
+import { BlobContentReader } from '../../src/objects/content-reader.ts'
+import { BlobContentWriter, UPLOAD_LOAD_BYTES, UploadLoad } from '../../src/objects/content-writer.ts'
+import { type HashPool, inlineHashPool } from '../../src/objects/digests.ts'
+import type { Bucket, ObjectBody, ObjectPieces } from '../../src/objects/object-store.ts'
+import type { NewContent, StoredContent } from '../../src/objects/parts.ts'
+import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+
+/** A blob store that counts, and fails where it is told to. */
+export class WatchedBlobs implements BlobStore {
+  readonly live = new Map<string, number>()
+  writesAtOnce = 0
+  writesAtOnceMax = 0
+  reads = 0
+  bytesRead = 0
+  /** Called before each write and removal; throws to make it fail. */
+  beforeWrite: (blob: BlobWrite) => void | Promise<void> = () => {}
+  beforeRemove: (ids: readonly BlobId[]) => void | Promise<void> = () => {}
+  readonly #store: BlobStore
+
+  constructor(store: BlobStore) {
+    this.#store = store
+  }
+
+  async write(blob: BlobWrite): Promise<BlobId> {
+    this.writesAtOnceMax = Math.max(this.writesAtOnceMax, ++this.writesAtOnce)
+    try {
+      await this.beforeWrite(blob)
+      const id = await this.#store.write(blob)
+      this.live.set(formatFid(id), blob.data.length)
+      return id
+    } finally {
+      this.writesAtOnce--
+    }
+  }
+
+  read(id: BlobId, options?: { deleted?: boolean }): Buffer | Promise<Buffer> {
+    this.reads++
+    return this.#store.read(id, options)
+  }
+
+  async *readRange(id: BlobId, start: number, end: number, options?: { deleted?: boolean }) {
+    this.reads++
+    for await (const piece of this.#store.readRange(id, start, end, options)) {
+      this.bytesRead += piece.length
+      yield piece
+    }
+  }
+
+  async remove(ids: readonly BlobId[]): Promise<void> {
+    await this.beforeRemove(ids)
+    await this.#store.remove(ids)
+    for (const id of ids) this.live.delete(formatFid(id))
+  }
+
+  volumes(): Promise<BlobVolume[]> {
+    return this.#store.volumes()
+  }
+
+  list(volumeId: number, fromEntry: number): AsyncIterable<ListedBlob[]> {
+    return this.#store.list(volumeId, fromEntry)
+  }
+
+  close(): void {
+    this.#store.close()
+  }
+}
+
+/** The system's clock, a while ahead. */
+export class TurnedClock implements Clock {
+  aheadMs = 0
+  readonly monotonicMs = systemClock.monotonicMs
+  readonly after = systemClock.after
+  readonly every = systemClock.every
+  readonly soon = systemClock.soon
+  readonly sleep = systemClock.sleep
+
+  nowMs(): number {
+    return systemClock.nowMs() + this.aheadMs
+  }
+}
+
+export interface ContentKit {
+  blobs: WatchedBlobs
+  meta: MetaStore
+  clock: TurnedClock
+  load: UploadLoad
+  writer: BlobContentWriter
+  reader: BlobContentReader
+  close(): Promise<void>
+}
+
+export async function startContent(
+  options: { hashPool?: HashPool; meta?: MetaStore } = {},
+): Promise<ContentKit> {
+  const kit = await startBlobStore({ isLocal: true, sync: 'none' })
+  const directory = mkdtempSync(join(tmpdir(), 'cairn-content-'))
+  const clock = new TurnedClock()
+  const meta = options.meta ?? (await openMetaStore(directory, { clock, random: systemRandom }))
+  const blobs = new WatchedBlobs(kit.blobs)
+  const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
+  const hashPool = options.hashPool ?? inlineHashPool
+  return {
+    ...{ blobs, meta, clock, load },
+    writer: new BlobContentWriter({
+      ...{ blobs, load, hashPool, meta, clock, random: systemRandom },
+      collection: '_objects',
+    }),
+    reader: new BlobContentReader({ blobs, meta, hashPool }),
+    async close() {
+      await meta.close()
+      await kit.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+export const bucket = (configs: Bucket['configs'] = new Map()): Bucket => ({
+  id: 1,
+  name: 'bucket',
+  owner: 'owner',
+  createdMs: 0,
+  versioning: 'off',
+  objectLock: false,
+  quotaBytes: 0,
+  configs,
+  revision: 1,
+})
+
+/** A body in pieces of a length; `whole` where it is undefined. */
+export function bodyOf(
+  bytes: Buffer,
+  options: { pieceBytes?: number; isSizeKnown?: boolean; breaksOffAt?: number } = {},
+): ObjectBody {
+  const { pieceBytes, isSizeKnown = true, breaksOffAt = Number.POSITIVE_INFINITY } = options
+  return {
+    sizeBytes: isSizeKnown ? bytes.length : undefined,
+    ...(pieceBytes === undefined ? { whole: bytes } : {}),
+    async *pieces() {
+      const length = pieceBytes ?? bytes.length
+      for (let at = 0; at < bytes.length; at += length) {
+        if (at >= breaksOffAt) throw new StoreError('incomplete_body', 'the client broke off')
+        yield bytes.subarray(at, at + length)
+      }
+    },
+  }
+}
+
+export const inlineOf = (content: NewContent, sizeBytes: number): StoredContent => ({
+  blobs: content.kind === 'inline' ? Buffer.from(content.blobs) : undefined,
+  contentId: content.kind === 'pages' ? Buffer.from(content.contentId) : undefined,
+  sizeBytes,
+  encryption: undefined,
+})
+
+export async function bytesOf(read: Buffer | Promise<Buffer> | ObjectPieces): Promise<Buffer> {
+  const bytes = await read
+  if (Buffer.isBuffer(bytes)) return bytes
+  const pieces: Buffer[] = []
+  for await (const piece of bytes.pieces()) pieces.push(piece)
+  const whole = Buffer.concat(pieces)
+  if (whole.length !== bytes.sizeBytes) throw new Error(`${whole.length} bytes, not ${bytes.sizeBytes}`)
+  return whole
+}
