@@ -239,3 +239,14 @@ export const POLICY_BYTES_MAX = 20 * KIB
 export const IDENTITIES_BYTES_MAX = 16 * MIB
 export const ACCOUNTS_MAX = 10_000
 export const ACCESS_KEYS_PER_ACCOUNT_MAX = 20
+/** Entries of a volume that one call of the cluster lists. */
+export const NEEDLES_PER_LISTING_MAX = 1024
+/** S3: clocks of clients may be off by this; a presigned link is good for at most this. */
+export const REQUEST_SKEW_MS_MAX = 15 * 60 * 1_000
+export const PRESIGNED_S_MAX = 7 * 24 * 3_600
+/** One line of chunk framing or of its trailing headers. */
+export const CHUNK_LINE_BYTES_MAX = 8 * KIB
+/** Every signed chunk but the last has at least this. */
+export const SIGNED_CHUNK_BYTES_MIN = 8 * KIB
+/** The policy of a POST form, decoded. */
+export const POST_POLICY_BYTES_MAX = 20 * KIB

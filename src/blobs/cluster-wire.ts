@@ -80,6 +80,10 @@ export interface VolumeAdminRequests {
   adopt: { id: number }
   /** Forgets what was fetched. */
   drop: { id: number }
+  /** Replies `volumes`, each a BlobVolume. */
+  list: object
+  /** Replies `needles`, `next` and `revision` of a listing, up to NEEDLES_PER_LISTING_MAX entries from `fromEntry`. */
+  needles: { id: number; fromEntry: number }
   /** Removes a held volume that was adopted elsewhere, if it is still as described. */
   handover: { volume: HeldVolume }
 }
@@ -251,6 +255,8 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
     }),
     adopt: idOnly,
     drop: idOnly,
+    list: () => ({}),
+    needles: () => ({ id: fields.number('id', U32_MAX), fromEntry: fields.number('fromEntry', U32_MAX) }),
     handover: () => ({ volume: parseHeldVolume(fields.object('volume')) }),
   }
   return { ...envelope, ...read[operation]() } as VolumeAdminRequest<O>

@@ -13,21 +13,15 @@ import { listVolume } from '../disk/volume-listing.ts'
 import { STATE, WORD } from '../disk/volume-table.ts'
 import type { BlobId, BlobStore, BlobVolume, BlobWrite, ListedBlob } from './blob-store.ts'
 import { type AssignKeys, type BlobPlace, IdLeases } from './id-lease.ts'
+import { type LocalVolumes, localBlobVolumes } from './local-volumes.ts'
 import type { RemoteBlobs } from './remote-blobs.ts'
+import type { RemoteListing } from './remote-listing.ts'
 import { type SyncMode, syncVolume } from './volume/write.ts'
-
-/** One thread's view of the volumes of this machine. */
-export interface LocalVolumes {
-  /** Undefined: not here. Throws `io_error` when it is here but could not be opened. */
-  get(volumeId: number): Volume | undefined
-  /** Throws `io_error` unless a volume that `get` does not know is surely not here. */
-  assertComplete(): void
-  list(): Volume[]
-}
 
 export interface LocalBlobStoreOptions {
   volumes: LocalVolumes
   remote: RemoteBlobs
+  listing: Pick<RemoteListing, 'volumes' | 'list'>
   assign: AssignKeys
   sync: SyncMode
   clock: Clock
@@ -224,19 +218,15 @@ export class LocalBlobStore implements BlobStore {
   }
 
   async volumes(): Promise<BlobVolume[]> {
-    this.#options.volumes.assertComplete()
-    return this.#options.volumes.list().map((volume) => ({
-      volumeId: volume.id,
-      collection: volume.collection,
-      entries: volume.slot.get(WORD.idxEntries),
-      revision: volume.slot.get(WORD.compactionRevision),
-    }))
+    const { volumes, listing } = this.#options
+    return [...localBlobVolumes(volumes), ...(await listing.volumes())]
   }
 
-  async *list(volumeId: number, fromEntry: number): AsyncGenerator<ListedBlob[], void, undefined> {
+  list(volumeId: number, fromEntry: number): AsyncIterable<ListedBlob[]> {
     const volume = this.#options.volumes.get(volumeId)
-    if (volume === undefined) throw new StoreError('unavailable', `volume ${volumeId} is not here`)
-    yield* listVolume(volume, fromEntry)
+    return volume === undefined
+      ? this.#options.listing.list(volumeId, fromEntry)
+      : listVolume(volume, fromEntry)
   }
 
   close(): void {}

@@ -3,9 +3,11 @@
  * HTTP server only carries the bytes. A process has one such door, beside its keeper: it remembers which messages came.
  */
 import { StoreError, toStoreError } from '../base/errors.ts'
+import { NEEDLES_PER_LISTING_MAX } from '../base/limits.ts'
 import type { Offer, PortCaller } from '../base/port-calls.ts'
 import type { VolumeAdmin } from '../disk/volume-admin.ts'
 import type { VolumeCopies } from '../disk/volume-copies.ts'
+import { listPage } from '../disk/volume-listing.ts'
 import type { ClusterAuth, ClusterHead, ClusterMessage } from './cluster-auth.ts'
 import { CLUSTER_STATUS } from './cluster-status.ts'
 import {
@@ -18,6 +20,7 @@ import {
   type VolumeAdminOperation,
   type VolumeAdminRequest,
 } from './cluster-wire.ts'
+import { type LocalVolumes, localBlobVolumes } from './local-volumes.ts'
 import type { VolumeFetch } from './volume-fetch.ts'
 
 export interface VolumeAdminDoor {
@@ -28,6 +31,8 @@ export interface VolumeAdminDoor {
   /** For moves. */
   copies?: VolumeCopies
   fetch?: VolumeFetch
+  /** For searches of what volumes hold. */
+  listed?: LocalVolumes
 }
 
 export interface VolumeAdminReply {
@@ -169,6 +174,16 @@ const OPERATIONS: Record<Exclude<VolumeAdminOperation, 'read'>, Operation> = {
     copiesOf(door).drop(parse('drop', door, body).id)
     return {}
   },
+  async list(door, body) {
+    parse('list', door, body)
+    return { volumes: localBlobVolumes(volumesOf(door)) }
+  },
+  async needles(door, body) {
+    const { id, fromEntry } = parse('needles', door, body)
+    const volume = volumesOf(door).get(id)
+    if (volume === undefined) throw new StoreError('volume_not_found', `volume ${id} not found`)
+    return listPage(volume, fromEntry, NEEDLES_PER_LISTING_MAX)
+  },
   async handover(door, body) {
     await copiesOf(door).handOver(parse('handover', door, body).volume)
     return {}
@@ -191,6 +206,11 @@ function parse<O extends VolumeAdminOperation>(
   body: Buffer,
 ): VolumeAdminRequest<O> {
   return parseVolumeAdminRequest(operation, body, door.nodeId)
+}
+
+function volumesOf({ listed: volumes }: VolumeAdminDoor): LocalVolumes {
+  if (volumes === undefined) throw new StoreError('unsupported', 'this server lists no volumes')
+  return volumes
 }
 
 function copiesOf({ copies }: VolumeAdminDoor): VolumeCopies {

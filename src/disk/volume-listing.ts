@@ -16,39 +16,56 @@ export interface ListedNeedle {
   appendedMs: number
 }
 
+/** Where the listing of a volume is, and which state of its files it belongs to. */
+export interface ListedPage {
+  needles: ListedNeedle[]
+  /** Entry to go on at; undefined at the end. */
+  next: number | undefined
+  /** The volume's compaction revision. */
+  revision: number
+}
+
 const BATCH_ENTRIES = 256
 /** Checksum, then the append time. */
 const TIME_OFFSET = 4
 
 /**
- * The live needles whose entries of `.idx` are at `fromEntry` and later, in batches; other work of the thread goes between.
- * Not verified: what has a damaged head is left out. Throws `volume_not_found` and `conflict` when the volume was removed or
- * compacted meanwhile, and `io_error`.
+ * The live needles of at most `count` entries of `.idx`. Not verified: what has a damaged head is left out.
+ * Throws `volume_not_found`, `io_error`.
+ */
+export function listPage(volume: Volume, fromEntry: number, count: number): ListedPage {
+  const { slot } = volume
+  const pin = slot.pin()
+  try {
+    if (slot.get(WORD.state) !== STATE.active)
+      throw new StoreError('volume_not_found', `volume ${volume.id} is not here any more`)
+    const entries = Math.min(count, slot.get(WORD.idxEntries) - fromEntry)
+    const revision = slot.get(WORD.compactionRevision)
+    if (entries <= 0) return { needles: [], next: undefined, revision }
+    return { needles: readBatch(volume, fromEntry, entries), next: fromEntry + entries, revision }
+  } catch (error) {
+    throw toStoreError(error)
+  } finally {
+    slot.unpin(pin)
+  }
+}
+
+/**
+ * As `listPage`, of all entries at `fromEntry` and later, in batches; other work of the thread goes between. Throws
+ * `conflict` when the volume was compacted meanwhile.
  */
 export async function* listVolume(
   volume: Volume,
   fromEntry: number,
 ): AsyncGenerator<ListedNeedle[], void, undefined> {
-  const { slot, context } = volume
-  const generation = slot.generation
-  for (let at = fromEntry; ; at += BATCH_ENTRIES) {
-    const pin = slot.pin()
-    let batch: ListedNeedle[]
-    try {
-      if (slot.get(WORD.state) !== STATE.active)
-        throw new StoreError('volume_not_found', `volume ${volume.id} is not here any more`)
-      if (slot.generation !== generation)
-        throw new StoreError('conflict', `volume ${volume.id} was compacted meanwhile`)
-      const count = Math.min(BATCH_ENTRIES, slot.get(WORD.idxEntries) - at)
-      if (count <= 0) return
-      batch = readBatch(volume, at, count)
-    } catch (error) {
-      throw toStoreError(error)
-    } finally {
-      slot.unpin(pin)
-    }
-    if (batch.length > 0) yield batch
-    await context.clock.sleep(0)
+  const revision = volume.slot.get(WORD.compactionRevision)
+  for (let at: number | undefined = fromEntry; at !== undefined; ) {
+    const page = listPage(volume, at, BATCH_ENTRIES)
+    if (page.revision !== revision)
+      throw new StoreError('conflict', `volume ${volume.id} was compacted meanwhile`)
+    if (page.needles.length > 0) yield page.needles
+    await volume.context.clock.sleep(0)
+    at = page.next
   }
 }
 

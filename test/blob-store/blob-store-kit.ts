@@ -60,6 +60,7 @@ export async function startBlobStore(options: BlobStoreKitOptions): Promise<Blob
   const blobs = new LocalBlobStore({
     volumes: isLocal ? engine.volumes : empty.volumes,
     remote: new RemoteBlobs({ http, auth, scheme: 'http', find: async () => locations }),
+    listing: { volumes: async () => [], async *list() {} },
     async assign(request): Promise<AssignedKeys> {
       asked.push(request)
       const volumeId = writable[asked.length % writable.length]

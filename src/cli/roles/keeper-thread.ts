@@ -15,6 +15,7 @@ import { Scrubber } from '../../disk/scrub.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
 import { offerVolumeAdmin } from '../../disk/volume-admin-port.ts'
 import { VolumeKeeper } from '../../disk/volume-keeper.ts'
+import { VolumeSet } from '../../disk/volume-set.ts'
 import { HttpClient } from '../../net/http-client.ts'
 import { descriptorWriter } from '../log-writer.ts'
 import { VolumeMetrics } from './metrics.ts'
@@ -44,7 +45,8 @@ const client = new ClusterClient({
 })
 const { copies } = keeper
 const fetch = new VolumeFetch({ copies, client, nodeId, clock, log })
-const door = localClusterDoor({ auth, admin: keeper, nodeId, copies, fetch })
+const listed = new VolumeSet(context)
+const door = localClusterDoor({ auth, admin: keeper, nodeId, copies, fetch, listed })
 const scrubber = new Scrubber(context, {
   log,
   rateBytesPerSecond: data.scrubRateBytes,
