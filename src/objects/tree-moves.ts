@@ -20,24 +20,26 @@ export function* readMoves(bucketId: number): Steps<MoveRow[]> {
 }
 
 /** Whether a key, or all below a prefix that ends with `/`, takes part in a rename: it must not be written now. */
-export function isMoving(moves: readonly MoveRow[], key: Buffer): boolean {
+export function isMoving(moves: readonly MoveRow[], key: Uint8Array): boolean {
   return moves.some(
     ({ from_prefix, to_prefix }) => areRelated(key, from_prefix) || areRelated(key, to_prefix),
   )
 }
 
-/** Whether one is the beginning of the other, or a key the name of the directory. */
-function areRelated(key: Buffer, prefix: Buffer): boolean {
-  return startsWith(key, prefix) || startsWith(prefix, key)
+/** Whether a key lies below the prefix, is the name of its directory, or a directory around it. */
+function areRelated(key: Uint8Array, prefix: Buffer): boolean {
+  if (startsWith(key, prefix)) return true
+  const isDirectory = key.at(-1) === SLASH || prefix.length === key.length + 1
+  return isDirectory && startsWith(prefix, key)
 }
 
 /** The key of the row that holds what readers call `key`; undefined: there is none. */
-export function rowKey(moves: readonly MoveRow[], key: Buffer): Buffer | undefined {
+export function rowKey<K extends Uint8Array>(moves: readonly MoveRow[], key: K): K | Buffer | undefined {
   for (const { from_prefix, to_prefix, cursor } of moves) {
     if (startsWith(key, from_prefix)) return undefined
     if (!startsWith(key, to_prefix)) continue
     const rest = key.subarray(to_prefix.length)
-    return rest.compare(cursor) < 0 ? key : Buffer.concat([from_prefix, rest])
+    return Buffer.compare(rest, cursor) < 0 ? key : Buffer.concat([from_prefix, rest])
   }
   return key
 }
@@ -51,14 +53,15 @@ export interface RowRange {
 }
 
 const NOTHING = Buffer.alloc(0)
+const SLASH = 0x2f
 
 /** Where the rows are of all keys from `start` to `end` (exclusive) that readers see, in the order of those keys. */
 export function rowRanges(moves: readonly MoveRow[], start: Buffer, end: Buffer): RowRange[] {
   const ranges: RowRange[] = []
   let at = start
   for (const special of specialRanges(moves)) {
-    if (special.end.compare(at) <= 0 || special.start.compare(end) >= 0) continue
-    if (special.start.compare(at) > 0) {
+    if (Buffer.compare(special.end, at) <= 0 || Buffer.compare(special.start, end) >= 0) continue
+    if (Buffer.compare(special.start, at) > 0) {
       ranges.push({ start: at, end: special.start, rowPrefix: NOTHING, keyPrefix: NOTHING })
       at = special.start
     }
@@ -74,7 +77,7 @@ export function rowRanges(moves: readonly MoveRow[], start: Buffer, end: Buffer)
     }
     at = stop
   }
-  if (at.compare(end) < 0) ranges.push({ start: at, end, rowPrefix: NOTHING, keyPrefix: NOTHING })
+  if (Buffer.compare(at, end) < 0) ranges.push({ start: at, end, rowPrefix: NOTHING, keyPrefix: NOTHING })
   return ranges
 }
 
@@ -92,19 +95,36 @@ function specialRanges(moves: readonly MoveRow[]): SpecialRange[] {
     ranges.push({ start: from, end: beyondPrefix(from), to: from, from: undefined })
     ranges.push({ start: Buffer.concat([to, cursor]), end: beyondPrefix(to), to, from })
   }
-  return ranges.sort((a, b) => a.start.compare(b.start))
+  return ranges.sort((a, b) => Buffer.compare(a.start, b.start))
+}
+
+export interface KeyRange {
+  start: Buffer
+  end: Buffer
+  limit: number
 }
 
 /** Up to `limit` rows of `object` whose keys, as readers see them, are from `start` to `end` (exclusive). */
-export function* rowsBetween(
+export function rowsBetween(
   bucketId: number,
   moves: readonly MoveRow[],
-  range: { start: Buffer; end: Buffer; limit: number },
+  range: KeyRange,
 ): Steps<VersionRow[]> {
-  const rows: VersionRow[] = []
+  return rowsOf(moves, range, ({ start, end, limit }) => query(SELECT_ROWS, bucketId, start, end, limit))
+}
+
+const SELECT_ROWS = `select ${VERSION_COLUMNS} from object where bucket_id = ? and key >= ? and key < ? order by key limit ?`
+
+/** As `rowsBetween`, of any query that gives rows with keys from `start` to `end` (exclusive) in their order. */
+export function* rowsOf<R extends { key: Buffer }>(
+  moves: readonly MoveRow[],
+  range: KeyRange,
+  select: (range: KeyRange) => Query,
+): Steps<R[]> {
+  const rows: R[] = []
   for (const { start, end, rowPrefix, keyPrefix } of rowRanges(moves, range.start, range.end)) {
     if (rows.length >= range.limit) break
-    const found = (yield selectRows(bucketId, start, end, range.limit - rows.length)) as VersionRow[]
+    const found = (yield select({ start, end, limit: range.limit - rows.length })) as unknown as R[]
     for (const row of found) {
       if (rowPrefix.length > 0) row.key = movedKey(row.key, rowPrefix, keyPrefix)
       rows.push(row)
@@ -113,17 +133,11 @@ export function* rowsBetween(
   return rows
 }
 
-const SELECT_ROWS = `select ${VERSION_COLUMNS} from object where bucket_id = ? and key >= ? and key < ? order by key limit ?`
-
-function selectRows(bucketId: number, start: Buffer, end: Buffer, limit: number): Query {
-  return { sql: SELECT_ROWS, params: [bucketId, start, end, limit] }
-}
-
 /** `key` with the prefix that it has replaced by another. */
 export function movedKey(key: Buffer, from: Buffer, to: Buffer): Buffer {
   return Buffer.concat([to, key.subarray(from.length)])
 }
 
 function earlier(a: Buffer, b: Buffer): Buffer {
-  return a.compare(b) <= 0 ? a : b
+  return Buffer.compare(a, b) <= 0 ? a : b
 }
