@@ -1,19 +1,8 @@
-/** What the front door asks of identities and policies; `src/iam` and `auth/` stand behind it. */
+/** What the front door asks about its callers: who they are, and what they may. */
+import type { Identities, Principal } from '../../iam/identities.ts'
 import type { Bucket, ObjectBody, ObjectInfo } from '../../objects/object-store.ts'
 import type { RequestBody } from './request-body.ts'
 import type { S3Request } from './s3-request.ts'
-
-/** Whoever owns buckets and objects. */
-export interface Account {
-  id: string
-  displayName: string
-}
-
-/** Who asks. */
-export interface Caller {
-  /** Undefined: nobody that we know. */
-  account: Account | undefined
-}
 
 /** What the caller wants to do, and to what. */
 export interface Question {
@@ -26,12 +15,13 @@ export interface Question {
   /** '' for the bucket itself. */
   key: string
   request: S3Request
-  /** What is there, for its ACL, owner and tags, where it is known already. */
+  /** What is there, for its ACL, owner and tags. */
   object?: ObjectInfo
 }
 
-export interface Authenticated<C extends Caller = Caller> {
-  caller: C
+/** A request whose caller is known. */
+export interface Authenticated {
+  principal: Principal
   /**
    * The body as the client meant it: chunk framing removed, signatures and announced digests verified no later than with
    * the last byte, and lengths as announced. Small bodies that are here are given whole, and verified.
@@ -39,10 +29,9 @@ export interface Authenticated<C extends Caller = Caller> {
   open(body: RequestBody): ObjectBody
 }
 
-export interface Gate<C extends Caller = Caller> {
+export interface Gate {
+  readonly identities: Identities
   /** Default deny: throws S3Error for credentials that are wrong in any way; none at all are an anonymous caller. */
-  authenticate(request: S3Request): Authenticated<C> | Promise<Authenticated<C>>
-  allows(caller: C, question: Question): boolean | Promise<boolean>
-  /** For owners in listings. */
-  account(id: string): Account | undefined
+  authenticate(request: S3Request): Authenticated | Promise<Authenticated>
+  allows(authenticated: Authenticated, question: Question): boolean
 }

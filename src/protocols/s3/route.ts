@@ -1,40 +1,24 @@
 /**
  * From request to action. The table in `routes.ts` is data: level, method and sub-resource find a short list, and the
- * first row whose marks the request has is it. What a row's callers must be allowed stands in the row itself, so that
- * an action without an access class cannot be written.
+ * first row whose marks the request has is it. Who may call stands in the row itself, so that an action without an access
+ * class cannot be written.
  */
+import type { OperationFacts, S3Operation } from '../../iam/s3-operations.ts'
 import { ROUTES } from './routes.ts'
 import { S3Error } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
 
 export type Level = 'service' | 'bucket' | 'object'
 
-/** A permission that the caller needs. */
-export interface Need {
-  /** As IAM names it. */
-  action: string
-  /** Only when the request has one of these headers; a name that ends with `*` is a prefix. */
-  headers?: readonly string[]
-  /** Only when the request has this parameter. */
-  param?: string
-  /** Only when it has not. */
-  withoutParam?: string
-}
-
 /**
  * Who may call:
- * `needs`: whoever is allowed all of them on the bucket or object of the request; anonymous callers where a policy or ACL says so.
+ * `allowed`: whoever is allowed what the operation needs; anonymous callers where a policy or an ACL says so.
  * `signed`: the same, and never anonymous.
  * `form`: the credentials are in the form itself; the action verifies them before it does anything.
  * `each`: the action asks for each of the keys that its body names; nothing is done without.
  * `preflight`: a browser's question, which carries no credentials and tells nothing but the bucket's CORS rules.
  */
-export type Access = AccessByNeeds | { kind: 'form' | 'each' | 'preflight' }
-
-export interface AccessByNeeds {
-  kind: 'needs' | 'signed'
-  needs: readonly Need[]
-}
+export type Access = 'allowed' | 'signed' | 'form' | 'each' | 'preflight'
 
 export interface Route {
   /** As the API reference names it. */
@@ -46,6 +30,8 @@ export interface Route {
   /** What tells it from others with the same method and sub-resource: a parameter, with its value if given, or a header. */
   mark?: { param?: string; value?: string; header?: string }
   access: Access
+  /** The operation whose permissions it needs, where that is not the one of the same name. */
+  needsOf: S3Operation
   /** The body must come with Content-MD5 or a checksum. */
   needsDigest?: true
   /** The bucket is not looked up: it need not be there. */
@@ -132,30 +118,41 @@ function allowedMethods(level: Level, sub: string): string {
   return [...new Set(methods)].join(', ')
 }
 
-/** The needs of a route that this request has. */
-export function needsOf(access: AccessByNeeds, request: S3Request): readonly Need[] {
-  const { needs } = access
-  if (needs.length === 1 && isPlain(needs[0]!)) return needs
-  return needs.filter((need) => applies(need, request))
-}
-
-function isPlain(need: Need): boolean {
-  return need.headers === undefined && need.param === undefined && need.withoutParam === undefined
-}
-
-function applies(need: Need, request: S3Request): boolean {
-  const { headers, param, withoutParam } = need
-  if (param !== undefined && request.filledParam(param) === undefined) return false
-  if (withoutParam !== undefined && request.filledParam(withoutParam) !== undefined) return false
-  return headers === undefined || headers.some((name) => hasHeader(request, name))
-}
-
-function hasHeader(request: S3Request, name: string): boolean {
-  if (!name.endsWith('*')) return request.header(name) !== undefined
-  const prefix = name.slice(0, -1)
+/** What a request asks for beside its operation, for the permissions that it needs. */
+export function factsOf(request: S3Request): OperationFacts {
+  const facts: OperationFacts = {}
+  if (request.params.length > 0 && request.filledParam('versionId') !== undefined) facts.version = true
   const { rawHeaders } = request
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]!.toLowerCase().startsWith(prefix)) return true
+    const name = rawHeaders[i]!
+    // Nothing else is looked at: most headers begin otherwise.
+    if (name.length < AMZ.length + 3 || name.slice(0, AMZ.length).toLowerCase() !== AMZ) continue
+    const fact = factOf(name.slice(AMZ.length).toLowerCase(), rawHeaders[i + 1]!)
+    if (fact !== undefined) facts[fact] = true
   }
-  return false
+  return facts
+}
+
+const AMZ = 'x-amz-'
+
+function factOf(name: string, value: string): keyof OperationFacts | undefined {
+  switch (name) {
+    case 'acl':
+      return 'acl'
+    case 'tagging':
+      return 'tagging'
+    case 'object-lock-mode':
+    case 'object-lock-retain-until-date':
+      return 'retention'
+    case 'object-lock-legal-hold':
+      return 'legalHold'
+    case 'bypass-governance-retention':
+      return value.toLowerCase() === 'true' ? 'bypassGovernance' : undefined
+    case 'bucket-object-lock-enabled':
+      return value.toLowerCase() === 'true' ? 'objectLock' : undefined
+    case 'object-ownership':
+      return 'ownership'
+    default:
+      return name.startsWith('grant-') ? 'acl' : undefined
+  }
 }

@@ -7,11 +7,12 @@ import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
+import type { Account, Identities } from '../../iam/identities.ts'
 import type { BodyBudget } from '../../net/body.ts'
 import type { Outcome } from '../../net/reply.ts'
 import type { Bucket, FoundObject, ObjectBody, ObjectInfo, ObjectStore } from '../../objects/object-store.ts'
 import { verifyDigests } from './digest-headers.ts'
-import type { Account, Authenticated, Caller, Gate } from './gate.ts'
+import type { Authenticated, Gate } from './gate.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Route } from './route.ts'
 import { S3Error, type S3ErrorCode } from './s3-error.ts'
@@ -75,13 +76,13 @@ export class S3Context {
     return this.services.objects
   }
 
-  get caller(): Caller {
-    return this.authenticated.caller
+  get identities(): Identities {
+    return this.services.gate.identities
   }
 
-  /** Whose are the things that this request makes. Anonymous writers leave them to the bucket's owner. */
-  get accountId(): string | undefined {
-    return this.caller.account?.id
+  /** Who asks; undefined: anonymous. */
+  get account(): Account | undefined {
+    return this.authenticated.principal.account
   }
 
   /** The bucket of the request, which was found before the action was called. */
@@ -148,18 +149,16 @@ export class S3Context {
   }
 
   /** Whether the caller may do something more than the route itself asked for. */
-  allows(
-    action: string,
-    where: { bucket: Bucket; key?: string; object?: ObjectInfo },
-  ): boolean | Promise<boolean> {
+  allows(action: string, where: { bucket: Bucket; key?: string; object?: ObjectInfo }): boolean {
     const { bucket, key = '', object } = where
     const question = { action, bucketName: bucket.name, bucket, key, request: this.request }
-    return this.services.gate.allows(this.caller, object === undefined ? question : { ...question, object })
+    const { gate } = this.services
+    return gate.allows(this.authenticated, object === undefined ? question : { ...question, object })
   }
 
   /** The same, and throws AccessDenied. */
-  async demand(action: string, where: { bucket: Bucket; key?: string; object?: ObjectInfo }): Promise<void> {
-    if (!(await this.allows(action, where))) throw new S3Error('AccessDenied')
+  demand(action: string, where: { bucket: Bucket; key?: string; object?: ObjectInfo }): void {
+    if (!this.allows(action, where)) throw new S3Error('AccessDenied')
   }
 
   /** A bucket other than the request's. Throws NoSuchBucket. */
@@ -167,10 +166,5 @@ export class S3Context {
     const bucket = await this.objects.bucket(name)
     if (bucket === undefined) throw new S3Error('NoSuchBucket', undefined, { extra: { BucketName: name } })
     return bucket
-  }
-
-  /** Who owns it, with the name that lists show. */
-  account(id: string): Account {
-    return this.services.gate.account(id) ?? { id, displayName: id }
   }
 }

@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
+import { neededActions } from '../../iam/s3-operations.ts'
 import { type BodyBudget, drain } from '../../net/body.ts'
 import type { FastReply, FastRequest } from '../../net/fast-lane.ts'
 import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../net/http-server.ts'
@@ -21,7 +22,8 @@ import { HANDLERS } from './handlers.ts'
 import { deletedError, readOptionsOf } from './read-options.ts'
 import { ReplyIds } from './reply-ids.ts'
 import { arrivingBody, type RequestBody, wholeBody } from './request-body.ts'
-import { needsOf, type Route, routeOf } from './route.ts'
+import { factsOf, type Route, routeOf } from './route.ts'
+import { PREFLIGHT } from './routes.ts'
 import { S3Context, type S3Services } from './s3-context.ts'
 import type { S3Counters } from './s3-counters.ts'
 import { S3Error, type S3ErrorCode } from './s3-error.ts'
@@ -183,9 +185,9 @@ export class S3Server {
     exchange.route = route
     if (request.bucket !== '') await this.#findBucket(exchange, request, route)
     const found = route.ofObject === true ? await this.#find(exchange, request) : undefined
-    await this.#authorize(authenticated, exchange, { route, found })
+    this.#authorize(authenticated, exchange, { route, found })
     const missing = found instanceof Error ? found : deletedError(found, request)
-    if (missing !== undefined) throw await this.#asSeenBy(authenticated, exchange, missing)
+    if (missing !== undefined) throw this.#asSeenBy(authenticated, exchange, missing)
     const action = HANDLERS.get(route.action)
     if (action === undefined) throw new S3Error('NotImplemented')
     const { body, bucket } = exchange
@@ -204,8 +206,7 @@ export class S3Server {
   }
 
   async #preflight(exchange: Exchange, request: S3Request): Promise<Outcome> {
-    const route = routeOf(request)
-    exchange.route = route
+    exchange.route = PREFLIGHT
     const bucket = request.bucket === '' ? undefined : await this.#services.objects.bucket(request.bucket)
     return preflight(request, bucket, this.#cors)
   }
@@ -231,38 +232,33 @@ export class S3Server {
   }
 
   /** Who may not list a bucket does not learn which keys it has. */
-  async #asSeenBy(authenticated: Authenticated, exchange: Exchange, missing: Error): Promise<Error> {
+  #asSeenBy(authenticated: Authenticated, exchange: Exchange, missing: Error): Error {
     const bucket = exchange.bucket!
-    const question = { action: 's3:ListBucket', bucketName: bucket.name, bucket, key: '' }
-    const { caller } = authenticated
-    const mayList = await this.#services.gate.allows(caller, { ...question, request: exchange.request! })
+    const request = exchange.request!
+    const question = { action: 's3:ListBucket', bucketName: bucket.name, bucket, key: '', request }
+    const mayList = this.#services.gate.allows(authenticated, question)
     return mayList ? missing : new S3Error('AccessDenied')
   }
 
   /** Default deny: only what the route's access class says goes on. */
-  async #authorize(
+  #authorize(
     authenticated: Authenticated,
     exchange: Exchange,
     { route, found }: { route: Route; found: FoundObject | Error | undefined },
-  ): Promise<void> {
+  ): void {
     const { access } = route
-    if (access.kind === 'form' || access.kind === 'each') return
-    if (access.kind !== 'needs' && access.kind !== 'signed') throw new S3Error('AccessDenied')
-    const { caller } = authenticated
-    if (access.kind === 'signed' && caller.account === undefined) throw new S3Error('AccessDenied')
+    if (access === 'form' || access === 'each') return
     const request = exchange.request!
-    for (const { action } of needsOf(access, request)) {
-      const question: Question = {
-        action,
-        bucketName: request.bucket,
-        bucket: exchange.bucket,
-        key: request.key,
-        request,
-        ...(found === undefined || found instanceof Error ? {} : { object: found.info }),
-      }
-      const pending = this.#services.gate.allows(caller, question)
-      const isAllowed = pending instanceof Promise ? await pending : pending
-      if (!isAllowed) throw new S3Error('AccessDenied')
+    const isAnonymous = authenticated.principal.account === undefined
+    if (access === 'preflight' || (access === 'signed' && isAnonymous)) throw new S3Error('AccessDenied')
+    const { bucket } = exchange
+    const object = found === undefined || found instanceof Error ? {} : { object: found.info }
+    for (const { action, on } of neededActions(route.needsOf, factsOf(request))) {
+      // What is copied from is another bucket and key: the action, which finds them, asks for it.
+      if (on === 'source') continue
+      const key = on === 'object' ? request.key : ''
+      const question: Question = { action, bucketName: request.bucket, bucket, key, request, ...object }
+      if (!this.#services.gate.allows(authenticated, question)) throw new S3Error('AccessDenied')
     }
   }
 
