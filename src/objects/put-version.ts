@@ -6,8 +6,9 @@ import { insertContent, releaseContent } from './content-steps.ts'
 import { writeEvent } from './events.ts'
 import { checkLock, checkRemovable, lockOnPut } from './lock-rules.ts'
 import type { Conditions, ObjectLock } from './object-store.ts'
-import { type ContentPlace, FLAG_NULL, type NewContent, VERSION_COLUMNS, type VersionRow } from './parts.ts'
+import { FLAG_NULL, type NewContent, VERSION_COLUMNS, type VersionRow } from './parts.ts'
 import { isMarker, lockFlags, placeOf, rankAt, versionIdOf } from './rows.ts'
+import { isMoving, readMoves } from './tree-moves.ts'
 import { addUsage, checkQuota } from './usage-steps.ts'
 
 /** `bucket.versioning`. */
@@ -18,7 +19,7 @@ export const VERSIONING_SUSPENDED = 2
 /** What every write of a key is given beside its own arguments. */
 export interface WriteContext {
   bucketId: number
-  key: Uint8Array
+  key: Buffer
   nowMs: number
   /** Part of the counters to change. */
   usagePart: number
@@ -71,23 +72,17 @@ const FACTS = `select b.versioning, b.object_lock, b.quota_bytes, b.moves,
   where b.bucket_id = ?`
 
 /** Facts for writing a key. Throws `bucket_not_found`, and `unavailable` while a rename there is under way. */
-export function* writeFacts(at: { bucketId: number; key: Uint8Array }): Steps<WriteFacts> {
+export function* writeFacts(at: { bucketId: number; key: Buffer }): Steps<WriteFacts> {
   const [facts] = yield query(FACTS, at.key, at.bucketId)
   if (facts === undefined) throw new StoreError('bucket_not_found', 'the bucket is gone')
   if (facts.moves !== 0) yield* checkMoves(at)
   return facts as WriteFacts
 }
 
-/** Throws `unavailable` when the key is below either end of a rename that is under way. */
-export function* checkMoves(at: { bucketId: number; key: Uint8Array }): Steps<void> {
-  const [move] = yield query(
-    `select bucket_id from move where bucket_id = ? and
-       (substr(?, 1, length(from_prefix)) = from_prefix or substr(?, 1, length(to_prefix)) = to_prefix) limit 1`,
-    at.bucketId,
-    at.key,
-    at.key,
-  )
-  if (move !== undefined) throw new StoreError('unavailable', 'a directory above is being renamed')
+/** Throws `unavailable` when the key takes part in a rename that is under way. */
+export function* checkMoves(at: { bucketId: number; key: Buffer }): Steps<void> {
+  if (isMoving(yield* readMoves(at.bucketId), at.key))
+    throw new StoreError('unavailable', 'a directory above is being renamed')
 }
 
 /** The present object of the facts; undefined: the key has none, or a delete marker. */
