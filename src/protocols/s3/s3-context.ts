@@ -12,7 +12,7 @@ import type { BodyBudget } from '../../net/body.ts'
 import type { Outcome } from '../../net/reply.ts'
 import type { Bucket, FoundObject, ObjectBody, ObjectInfo, ObjectStore } from '../../objects/object-store.ts'
 import { verifyDigests } from './digest-headers.ts'
-import type { Authenticated, Gate } from './gate.ts'
+import type { Authenticated, Gate, OpenedBody } from './gate.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Route } from './route.ts'
 import { S3Error, type S3ErrorCode } from './s3-error.ts'
@@ -107,7 +107,7 @@ export class S3Context {
   }
 
   /** The body as the client meant it, verified no later than with its last byte. */
-  openBody(): ObjectBody {
+  openBody(): OpenedBody {
     return this.authenticated.open(this.#body)
   }
 

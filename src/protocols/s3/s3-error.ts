@@ -146,6 +146,10 @@ export const S3_ERRORS = {
   SlowDown: [503, 'Please reduce your request rate.'],
   TooManyBuckets: [400, 'You have attempted to create more buckets than allowed'],
   UnexpectedContent: [400, 'This request does not support content'],
+  UnresolvableGrantByEmailAddress: [
+    400,
+    'The email address you provided does not match any account on record.',
+  ],
   UserKeyMustBeSpecified: [400, 'The bucket POST must contain the specified field name.'],
   XAmzContentSHA256Mismatch: [
     400,

@@ -1,0 +1,16 @@
+/** HeadBucket: whether it is there and the caller may list it, and where it is. */
+import type { Outcome } from '../../../net/reply.ts'
+import type { S3Context } from '../s3-context.ts'
+import { XML_HEADERS } from '../xml-writer.ts'
+
+export function headBucket({ services, bucket }: S3Context): Outcome {
+  const facts = [
+    'x-amz-bucket-region',
+    services.region,
+    'x-amz-bucket-arn',
+    `arn:aws:s3:::${bucket.name}`,
+    'x-amz-access-point-alias',
+    'false',
+  ]
+  return { status: 200, headers: [...XML_HEADERS, ...facts], body: undefined }
+}
