@@ -7,12 +7,20 @@ import { ANONYMOUS, type Identities, type Principal } from '../../../iam/identit
 import { S3Error } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
 import { type Headers, headersOf } from './canonical.ts'
+import { unsupportedMechanism } from './mechanism.ts'
 import { type Payload, payloadOf } from './payload.ts'
 import { type FormFields, type SignedForm, verifyPostForm } from './post-policy.ts'
 import { SigV2 } from './sigv2.ts'
-import { ALGORITHM, SigV4, type SignedRequest } from './sigv4.ts'
+import { ALGORITHM, type SignedRequest, SigV4 } from './sigv4.ts'
 
-export type Mechanism = 'anonymous' | 'v4-header' | 'v4-query' | 'v4-form' | 'v2-header' | 'v2-query' | 'v2-form'
+export type Mechanism =
+  | 'anonymous'
+  | 'v4-header'
+  | 'v4-query'
+  | 'v4-form'
+  | 'v2-header'
+  | 'v2-query'
+  | 'v2-form'
 
 export interface Authentication {
   principal: Principal
@@ -114,12 +122,5 @@ function severalClaims(authorization: string): S3Error {
     'InvalidArgument',
     'Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified',
     { extra: { ArgumentName: 'Authorization', ArgumentValue: authorization } },
-  )
-}
-
-export function unsupportedMechanism(): S3Error {
-  return new S3Error(
-    'InvalidRequest',
-    'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
   )
 }

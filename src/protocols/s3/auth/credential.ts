@@ -1,6 +1,7 @@
 /** The credential of a signature of version 4: whose key, and the day, region and service that it is good for. */
-import { SERVICE, TERMINATOR } from './hmac.ts'
+
 import { S3Error, type S3ErrorExtra } from '../s3-error.ts'
+import { SERVICE, TERMINATOR } from './hmac.ts'
 
 export interface Credential {
   accessKey: string
@@ -34,7 +35,13 @@ export const FORM_FAULT: CredentialFault = (reason, extra) =>
 /** Throws what `fault` makes. The date is compared with the request's by `assertSameDay`. */
 export function parseCredential(text: string, region: string, fault: CredentialFault): Credential {
   const parts = text.split('/')
-  const [accessKey, date, givenRegion, service, terminator] = parts as [string, string, string, string, string]
+  const [accessKey, date, givenRegion, service, terminator] = parts as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ]
   if (parts.length !== 5 || accessKey === '')
     throw fault('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
   if (!/^[0-9]{8}$/.test(date))
@@ -43,14 +50,19 @@ export function parseCredential(text: string, region: string, fault: CredentialF
     )
   if (givenRegion !== region)
     throw fault(`the region '${givenRegion}' is wrong; expecting '${region}'`, { Region: region })
-  if (service !== SERVICE) throw fault(`incorrect service "${service}". This endpoint belongs to "${SERVICE}".`)
+  if (service !== SERVICE)
+    throw fault(`incorrect service "${service}". This endpoint belongs to "${SERVICE}".`)
   if (terminator !== TERMINATOR)
     throw fault(`incorrect terminal "${terminator}". This endpoint uses "${TERMINATOR}".`)
   return { accessKey, date, region, scope: text.slice(accessKey.length + 1) }
 }
 
 /** `amzDate`: `20130524T000000Z`. */
-export function assertSameDay({ date }: Credential, amzDate: string, fault: (reason: string) => S3Error): void {
+export function assertSameDay(
+  { date }: Credential,
+  amzDate: string,
+  fault: (reason: string) => S3Error,
+): void {
   const day = amzDate.slice(0, 8)
   if (day !== date)
     throw fault(`Invalid credential date "${date}". This date is not the same as X-Amz-Date: "${day}".`)

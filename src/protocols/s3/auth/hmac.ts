@@ -30,8 +30,8 @@ export class HmacKey {
   signHex(text: string): string {
     const message = Buffer.allocUnsafe(BLOCK_BYTES + text.length)
     this.#inner.copy(message)
-    message.latin1Write(text, BLOCK_BYTES)
-    this.#outer.latin1Write(crypto.hash('sha256', message, 'latin1'), BLOCK_BYTES)
+    message.write(text, BLOCK_BYTES, 'latin1')
+    this.#outer.write(crypto.hash('sha256', message, 'latin1'), BLOCK_BYTES, 'latin1')
     return crypto.hash('sha256', this.#outer, 'hex')
   }
 }
@@ -56,7 +56,8 @@ export class SigningKeys {
     const known = kept.get(scope)
     if (known !== undefined) return known
     let key = Buffer.from(`AWS4${accessKey.secretKey}`)
-    for (const part of [date, region, SERVICE, TERMINATOR]) key = createHmac('sha256', key).update(part).digest()
+    for (const part of [date, region, SERVICE, TERMINATOR])
+      key = createHmac('sha256', key).update(part).digest()
     const made = new HmacKey(key)
     if (kept.size >= KEYS_KEPT) kept.delete(kept.keys().next().value!)
     kept.set(scope, made)

@@ -1,7 +1,8 @@
 /** What a request says of its body: a digest, nothing, or one of the chunked forms. */
-import type { HmacKey } from './hmac.ts'
-import type { Headers } from './canonical.ts'
+
 import { S3Error } from '../s3-error.ts'
+import type { Headers } from './canonical.ts'
+import type { HmacKey } from './hmac.ts'
 
 /** Signs chunks, each after the one before. */
 export interface ChunkChain {
@@ -36,7 +37,11 @@ const ECDSA = /^STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD(-TRAILER)?$/
 const UNSIGNED: Payload = Object.freeze({ kind: 'unsigned' })
 
 /** Of the value of x-amz-content-sha256; `headers` for what chunked forms need. `chain`: to sign chunks with. */
-export function payloadOf(value: string | undefined, headers: Headers, chain: ChunkChain | undefined): Payload {
+export function payloadOf(
+  value: string | undefined,
+  headers: Headers,
+  chain: ChunkChain | undefined,
+): Payload {
   const isChunked = value?.startsWith('STREAMING-') === true
   if (!isChunked && headers.has('x-amz-trailer')) throw new S3Error('MalformedTrailerError')
   if (value === undefined || value === UNSIGNED_PAYLOAD) return UNSIGNED

@@ -17,7 +17,9 @@ const SIGNED_PARAMS = new Set(
   `accelerate acl analytics cors defaultObjectAcl delete inventory lifecycle location logging metrics notification
   object-lock partNumber policy replication requestPayment response-cache-control response-content-disposition
   response-content-encoding response-content-language response-content-type response-expires restore select
-  select-type storageClass tagging torrent uploadId uploads versionId versioning versions website`.split(/\s+/),
+  select-type storageClass tagging torrent uploadId uploads versionId versioning versions website`.split(
+    /\s+/,
+  ),
 )
 
 export class SigV2 {
@@ -33,9 +35,13 @@ export class SigV2 {
   verifyHeader(request: S3Request, headers: Headers, authorization: string): SignedRequest {
     const match = /^AWS ([^\s:]{1,128}):([A-Za-z0-9+/=]{1,64})$/.exec(authorization)
     if (match === null)
-      throw new S3Error('InvalidArgument', "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature", {
-        extra: { ArgumentName: 'Authorization', ArgumentValue: authorization },
-      })
+      throw new S3Error(
+        'InvalidArgument',
+        'AWS authorization header is invalid.  Expected AwsAccessKeyId:signature',
+        {
+          extra: { ArgumentName: 'Authorization', ArgumentValue: authorization },
+        },
+      )
     const amzDate = headers.get('x-amz-date')
     const text = amzDate ?? headers.get('date')
     const signedMs = text === undefined ? undefined : parseRequestDate(text)
@@ -44,11 +50,17 @@ export class SigV2 {
     refuseToken(headers.get('x-amz-security-token'))
     const stringToSign = stringToSignOf(request, headers, amzDate === undefined ? text : '')
     const accessKey = this.#check({ name: match[1]!, signature: match[2]!, stringToSign })
-    return { accessKey, payload: payloadOf(headers.get('x-amz-content-sha256'), headers, undefined), signedMs }
+    return {
+      accessKey,
+      payload: payloadOf(headers.get('x-amz-content-sha256'), headers, undefined),
+      signedMs,
+    }
   }
 
   verifyQuery(request: S3Request, headers: Headers): SignedRequest {
-    const [name, signature, expires] = ['AWSAccessKeyId', 'Signature', 'Expires'].map((each) => single(request, each))
+    const [name, signature, expires] = ['AWSAccessKeyId', 'Signature', 'Expires'].map((each) =>
+      single(request, each),
+    )
     if (!name || !signature || !expires)
       throw new S3Error(
         'AccessDenied',
@@ -71,7 +83,15 @@ export class SigV2 {
   }
 
   /** An unknown key costs the same work as a known one with a wrong signature. */
-  #check({ name, signature, stringToSign }: { name: string; signature: string; stringToSign: string }): AccessKey {
+  #check({
+    name,
+    signature,
+    stringToSign,
+  }: {
+    name: string
+    signature: string
+    stringToSign: string
+  }): AccessKey {
     const known = this.#identities.accessKey(name)
     const { secretKey } = known ?? this.#identities.decoy
     const expected = createHmac('sha1', secretKey).update(stringToSign, 'latin1').digest('base64')

@@ -18,7 +18,14 @@ import {
   parseSignedHeaders,
   QUERY_FAULT,
 } from './credential.ts'
-import { assertNotExpired, assertNow, formatAmzDate, invalidDate, parseAmzDate, parseRequestDate } from './dates.ts'
+import {
+  assertNotExpired,
+  assertNow,
+  formatAmzDate,
+  invalidDate,
+  parseAmzDate,
+  parseRequestDate,
+} from './dates.ts'
 import { SigningKeys, sha256Hex } from './hmac.ts'
 import { assertPayloadValue, type ChunkChain, type Payload, payloadOf, UNSIGNED_PAYLOAD } from './payload.ts'
 
@@ -74,7 +81,13 @@ export class SigV4 {
     assertNow(ms, this.#clock.nowMs(), text)
     refuseToken(headers.get('x-amz-security-token'))
     assertAllSigned(headers, names)
-    const claim = { credential, amzDate, signature: given.signature, signedHeaders: given.signedHeaders, names }
+    const claim = {
+      credential,
+      amzDate,
+      signature: given.signature,
+      signedHeaders: given.signedHeaders,
+      names,
+    }
     return this.#verify(request, headers, { ...claim, query: canonicalQuery(request.rawQuery), payload, ms })
   }
 
@@ -87,7 +100,7 @@ export class SigV4 {
     const amzDate = params.get('X-Amz-Date')!
     const ms = parseAmzDate(amzDate)
     if (ms === undefined)
-      throw queryError('X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd\'T\'HHmmss\'Z\'"')
+      throw queryError("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     assertSameDay(credential, amzDate, queryError)
     this.#assertLinkIsGood(ms, params.get('X-Amz-Expires')!)
     refuseToken(params.get('X-Amz-Security-Token') ?? headers.get('x-amz-security-token'))
@@ -112,7 +125,10 @@ export class SigV4 {
       throw new S3Error('InvalidArgument', `X-Amz-Algorithm only supports "${ALGORITHM}"`)
     const credential = parseCredential(fields.credential, this.#region, FORM_FAULT)
     if (parseAmzDate(fields.date) === undefined)
-      throw new S3Error('InvalidArgument', 'X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd\'T\'HHmmss\'Z\'"')
+      throw new S3Error(
+        'InvalidArgument',
+        "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"",
+      )
     assertSameDay(credential, fields.date, FORM_FAULT)
     const { signature, policy } = fields
     return this.#check({ credential, amzDate: fields.date, signature, stringToSign: policy })
@@ -155,7 +171,15 @@ export class SigV4 {
     const { credential, amzDate, signature, signedHeaders, names, query, payload } = claim
     const path = canonicalPath(request.rawPath)
     const { method } = request
-    const canonical = canonicalRequest({ method, path, query, headers, signedNames: names, signedHeaders, payload })
+    const canonical = canonicalRequest({
+      method,
+      path,
+      query,
+      headers,
+      signedNames: names,
+      signedHeaders,
+      payload,
+    })
     const stringToSign = `${ALGORITHM}\n${amzDate}\n${credential.scope}\n${sha256Hex(canonical)}`
     const accessKey = this.#check({ credential, amzDate, signature, stringToSign, canonical })
     const isHeader = headers.has('authorization')
@@ -211,13 +235,17 @@ export function wrongSignature(facts: {
       StringToSign: stringToSign,
       SignatureProvided: signature,
       StringToSignBytes: hexBytes(stringToSign),
-      ...(canonical === undefined ? {} : { CanonicalRequest: canonical, CanonicalRequestBytes: hexBytes(canonical) }),
+      ...(canonical === undefined
+        ? {}
+        : { CanonicalRequest: canonical, CanonicalRequestBytes: hexBytes(canonical) }),
     },
   })
 }
 
 function hexBytes(text: string): string {
-  return Buffer.from(text, 'latin1').toString('hex').replace(/(..)(?=.)/g, '$1 ')
+  return Buffer.from(text, 'latin1')
+    .toString('hex')
+    .replace(/(..)(?=.)/g, '$1 ')
 }
 
 interface GivenAuthorization {
@@ -301,7 +329,8 @@ function queryParams({ params }: S3Request): Map<string, string> {
     if (found.has(name)) throw new S3Error('AuthorizationQueryParametersError')
     found.set(name, params[i + 1]!)
   }
-  for (const name of QUERY_PARAMS) if (!found.get(name)) throw new S3Error('AuthorizationQueryParametersError')
+  for (const name of QUERY_PARAMS)
+    if (!found.get(name)) throw new S3Error('AuthorizationQueryParametersError')
   return found
 }
 
