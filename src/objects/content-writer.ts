@@ -9,13 +9,13 @@ import { ChunkBuffers } from './content/chunk-buffers.ts'
 import { ChunkStream, tooLarge, wrongLength } from './content/chunk-stream.ts'
 import { type BlobEntry, packBlobs, unpackBlobs } from './content/entries.ts'
 import { leaveBlobs } from './content/garbage-scripts.ts'
-import type { UploadLoad } from './content/upload-load.ts'
 import { digestsOf, type HashPool } from './digests.ts'
 import type { DigestName, Digests, ObjectBody } from './object-store.ts'
 import type { ContentWriter, NewContent, StoreContent, WrittenContent } from './parts.ts'
+import type { UploadLoad } from './upload-load.ts'
 
 export { packSegments } from './content/entries.ts'
-export { UPLOAD_LOAD_BYTES, UploadLoad } from './content/upload-load.ts'
+export { UPLOAD_LOAD_BYTES, UploadLoad } from './upload-load.ts'
 
 export interface ContentWriterOptions {
   blobs: BlobStore

@@ -7,9 +7,9 @@ import { UPLOAD_CHUNKS_WRITTEN_MAX } from '../../base/limits.ts'
 import type { BlobId, BlobStore } from '../../blobs/blob-store.ts'
 import type { Hashing } from '../digests.ts'
 import type { Digests, ObjectBody } from '../object-store.ts'
+import type { UploadLoad } from '../upload-load.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
 import type { BlobEntry } from './entries.ts'
-import type { UploadLoad } from './upload-load.ts'
 
 /** Bytes go to the digests in pieces of at least this, so that another thread can begin before a chunk is full. */
 const HASH_BYTES = 256 * 1024

@@ -1,5 +1,5 @@
 /** How much all uploads of the process hold in memory, counted over its threads: the more there are, the smaller their chunks. */
-import { OBJECT_CHUNK_BYTES, OBJECT_CHUNK_BYTES_MIN, UPLOAD_BYTES_IN_FLIGHT_MAX } from '../../base/limits.ts'
+import { OBJECT_CHUNK_BYTES, OBJECT_CHUNK_BYTES_MIN, UPLOAD_BYTES_IN_FLIGHT_MAX } from '../base/limits.ts'
 
 /** Counted in units, so that 32 bits do. */
 const UNIT_BYTES = OBJECT_CHUNK_BYTES_MIN
