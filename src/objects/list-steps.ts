@@ -6,7 +6,7 @@ import { StoreError } from '../base/errors.ts'
 import { query, type Script, type Steps } from '../meta/meta-store.ts'
 import { type MoveRow, VERSION_COLUMNS, type VersionRow } from './parts.ts'
 import { beyondKey, beyondPrefix, startsWith } from './rows.ts'
-import { readMoves, rowsBetween } from './tree-moves.ts'
+import { readMoves, rowKey, rowsBetween, rowsOf } from './tree-moves.ts'
 
 /** Rows that a listing with a delimiter asks for at first: it may be about to skip most of them. */
 const BATCH_ROWS_FIRST = 16
@@ -63,7 +63,7 @@ export const listVersions: Script<ListVersionsArgs, Page<ListedVersion>> = {
   name: 'objects.listVersions',
   *steps(args) {
     const moves = yield* movesOf(args.bucketId)
-    const start = yield* startVersion(args)
+    const start = yield* startVersion(args, moves)
     return yield* collect(args, start, (from, limit) => versionRows(args, moves, from, limit))
   },
 }
@@ -141,7 +141,11 @@ function* versionRows(
   const end = beyondPrefix(prefix)
   // One more, because the first may be one that was shown already.
   const objects = yield* rowsBetween(bucketId, moves, { start: from.key, end, limit: limit + 1 })
-  const versions = (yield query(VERSION_ROWS, bucketId, from.key, from.rank, end, limit)) as VersionRow[]
+  const first = rowKey(moves, from.key)
+  const versions = yield* rowsOf<VersionRow>(moves, { start: from.key, end, limit }, (range) => {
+    const rank = first?.equals(range.start) ? from.rank : 0
+    return query(VERSION_ROWS, bucketId, range.start, rank, range.end, range.limit)
+  })
   const behind = objects.filter((row) => !isBefore(row, from))
   let previous = from.rank > 0 ? from.key : undefined
   return mergeRows(behind, versions)
@@ -167,11 +171,12 @@ function isBefore(a: Position, b: Position): boolean {
   return order < 0 || (order === 0 && a.rank < b.rank)
 }
 
-function* startVersion(args: ListVersionsArgs): Steps<Position> {
+function* startVersion(args: ListVersionsArgs, moves: readonly MoveRow[]): Steps<Position> {
   const { after, afterVersion } = args
   const isPlain = after === undefined || afterVersion === undefined || !startsWith(after, args.prefix)
   if (isPlain || commonPrefix(after, args) !== undefined) return { key: startOf(args), rank: 0 }
-  const rank = afterVersion === 'null' ? yield* nullRank(args.bucketId, after) : afterVersion
+  const rank =
+    afterVersion === 'null' ? yield* nullRank(args.bucketId, rowKey(moves, after) ?? after) : afterVersion
   // A null version that is gone: its key is listed again from its beginning, for nothing may be left out.
   return { key: after, rank: rank === undefined ? 0 : rank + 1 }
 }

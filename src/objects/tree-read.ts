@@ -171,14 +171,14 @@ class Scan {
   }
 
   /**
-   * Directories whose names belong on this page and whose keys do not: `a` beside `a.txt`. Behind a key they are the
-   * beginnings of its name that go on with a character before `/`.
+   * Directories whose names belong on this page and whose keys do not: `a` beside `a.txt`. Behind a key they are its own
+   * name, and the beginnings of that which go on with a character before `/`.
    */
   *addShorterNames(): Steps<void> {
-    const last = this.#entries.at(-1)!.bytes
+    const { bytes: last, isDirectory } = this.#entries.at(-1)!
     const prefix = Buffer.from(this.#args.prefix)
-    for (let length = 1; length < last.length; length++) {
-      if (last[length]! >= SLASH) continue
+    for (let length = 1; length <= last.length; length++) {
+      if (length === last.length ? isDirectory : last[length]! >= SLASH) continue
       const bytes = last.subarray(0, length)
       if (Buffer.compare(bytes, this.#after) <= 0 || !startsWith(bytes, prefix)) continue
       if (this.#entries.some((entry) => entry.isDirectory && entry.bytes.equals(bytes))) continue
