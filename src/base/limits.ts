@@ -172,6 +172,8 @@ export const OBJECT_BYTES_MAX = 5 * 1024 * GIB
 export const PART_BYTES_MAX = 5 * GIB
 export const PART_BYTES_MIN = 5 * MIB
 export const MULTIPART_PARTS_MAX = 10_000
+/** Pieces of other contents that an object is made of, by copied parts and appends. */
+export const OBJECT_SEGMENTS_MAX = 100_000
 /** Entries of one page of a listing; buckets of one owner. */
 export const LIST_KEYS_MAX = 1000
 export const BUCKETS_PER_OWNER_MAX = 1000
@@ -256,3 +258,9 @@ export const TREE_MOVED_KEYS_PER_STEP = 300
 /** A change of names waits so long for a rename that is in its way; and before it does the rename's work itself. */
 export const TREE_WAIT_FOR_MOVE_MS = 60_000
 export const TREE_HELP_MOVE_MS = 5_000
+/** Objects: a write waits so long for a rename in its way, at first and at most so much at a time. */
+export const OBJECT_WAIT_MS_MAX = 10_000
+export const OBJECT_WAIT_STEP_MS = 10
+export const OBJECT_WAIT_STEP_MS_MAX = 200
+/** Removals of one call that run at a time. */
+export const DELETES_AT_ONCE_MAX = 64

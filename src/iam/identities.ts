@@ -139,6 +139,9 @@ function addAccount(directory: Directory, account: Account, where: string): void
     if (map.has(key)) throw new StoreError('bad_request', `${where}: ${what} ${key} is there twice`)
     map.set(key, account)
   }
+  // Policies name accounts by either, so what is one account's name must not be another's id.
+  if (byName.has(account.id) || byId.has(account.name))
+    throw new StoreError('bad_request', `${where}: another account has ${account.name} or ${account.id}`)
   add(byId, account.id, 'the id')
   add(byName, account.name, 'the name')
   add(byCanonicalId, account.canonicalId, 'the canonical id')

@@ -11,7 +11,7 @@ export type { PrincipalDirectory } from './policy/principals.ts'
 export interface ParseOptions {
   /** The bucket that the policy is put on. Absent: a policy of an identity. */
   bucket?: string
-  /** Who there is. Absent: names are taken as they stand, as for policies that were checked when they came. */
+  /** Who there is. Absent: names are taken as they stand, for policies that were checked when they came. */
   directory?: PrincipalDirectory
 }
 

@@ -79,9 +79,15 @@ function byAccount(
   account: string,
   directory: PrincipalDirectory | undefined,
 ): PrincipalPattern | undefined {
-  const found = directory?.accountByIdOrName(account)
-  if (directory !== undefined && found === undefined) return undefined
-  return { text, isEveryone: false, matches: ({ accountId }) => accountId === (found?.id ?? account) }
+  if (directory === undefined) {
+    // No account has another's id for its name, so this is one account and no more.
+    const isIt = ({ accountId, name, canonicalId }: PolicyPrincipal) =>
+      accountId !== undefined && (accountId === account || name === account || canonicalId === account)
+    return { text, isEveryone: false, matches: isIt }
+  }
+  const found = directory.accountByIdOrName(account)
+  if (found === undefined) return undefined
+  return { text, isEveryone: false, matches: ({ accountId }) => accountId === found.id }
 }
 
 /** An account has one user, of its own name. */

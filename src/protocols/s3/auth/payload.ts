@@ -34,7 +34,7 @@ const SIGNED_CHUNKS_TRAILER = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER'
 const UNSIGNED_CHUNKS_TRAILER = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER'
 const ECDSA = /^STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD(-TRAILER)?$/
 
-const UNSIGNED: Payload = Object.freeze({ kind: 'unsigned' })
+export const UNSIGNED: Payload = Object.freeze({ kind: 'unsigned' })
 
 /** Of the value of x-amz-content-sha256; `headers` for what chunked forms need. `chain`: to sign chunks with. */
 export function payloadOf(

@@ -1,0 +1,133 @@
+/** What conditions of policies can ask about a request. Made only when a policy has conditions. */
+import type { PolicyContext } from '../../../iam/policy.ts'
+import type { ObjectInfo } from '../../../objects/object-store.ts'
+import type { S3Request } from '../s3-request.ts'
+import type { Authentication } from './authenticate.ts'
+
+const MS_PER_DAY = 86_400_000
+
+/** Headers and parameters that are keys of their own name. */
+const HEADERS = [
+  'x-amz-acl',
+  'x-amz-content-sha256',
+  'x-amz-grant-full-control',
+  'x-amz-grant-read',
+  'x-amz-grant-read-acp',
+  'x-amz-grant-write',
+  'x-amz-grant-write-acp',
+  'x-amz-metadata-directive',
+  'x-amz-object-ownership',
+  'x-amz-server-side-encryption',
+  'x-amz-server-side-encryption-aws-kms-key-id',
+  'x-amz-server-side-encryption-customer-algorithm',
+  'x-amz-storage-class',
+  'x-amz-website-redirect-location',
+  'if-match',
+  'if-none-match',
+]
+const PARAMS = ['prefix', 'delimiter', 'max-keys']
+
+export interface ContextSource {
+  request: S3Request
+  authentication: Authentication
+  object: ObjectInfo | undefined
+  nowMs: number
+}
+
+export function policyContext(source: ContextSource): PolicyContext {
+  const context = new Map<string, readonly string[]>()
+  addRequest(context, source)
+  addCaller(context, source)
+  addLock(context, source)
+  addTags(context, source)
+  return context
+}
+
+type Building = Map<string, readonly string[]>
+
+function add(context: Building, key: string, value: string | undefined): void {
+  if (value !== undefined) context.set(key, [value])
+}
+
+function addRequest(context: Building, { request, authentication, nowMs }: ContextSource): void {
+  const { headers } = authentication
+  const now = new Date(nowMs).toISOString()
+  add(context, 'aws:currenttime', `${now.slice(0, 19)}Z`)
+  add(context, 'aws:epochtime', String(Math.floor(nowMs / 1_000)))
+  add(context, 'aws:securetransport', String(request.isTls))
+  add(context, 'aws:sourceip', request.remoteAddress === '' ? undefined : request.remoteAddress)
+  add(context, 'aws:useragent', headers.get('user-agent'))
+  add(context, 'aws:referer', headers.get('referer'))
+  for (const name of HEADERS) add(context, `s3:${name}`, headers.get(name))
+  for (const name of PARAMS) add(context, `s3:${name}`, request.param(name))
+  add(context, 's3:versionid', request.filledParam('versionId'))
+  const copySource = headers.get('x-amz-copy-source')
+  if (copySource !== undefined) add(context, 's3:x-amz-copy-source', plainSource(copySource))
+}
+
+/** `bucket/key`, decoded, without a slash before and a version behind. */
+function plainSource(text: string): string {
+  const question = text.indexOf('?versionId=')
+  const path = (question < 0 ? text : text.slice(0, question)).replace(/^\//, '')
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
+}
+
+const SIGNATURES: Readonly<Record<Authentication['mechanism'], [version: string, type: string] | undefined>> =
+  {
+    anonymous: undefined,
+    'v4-header': ['AWS4-HMAC-SHA256', 'REST-HEADER'],
+    'v4-query': ['AWS4-HMAC-SHA256', 'REST-QUERY-STRING'],
+    'v4-form': ['AWS4-HMAC-SHA256', 'POST'],
+    'v2-header': ['AWS', 'REST-HEADER'],
+    'v2-query': ['AWS', 'REST-QUERY-STRING'],
+    'v2-form': ['AWS', 'POST'],
+  }
+
+function addCaller(context: Building, { authentication, nowMs }: ContextSource): void {
+  const { principal, mechanism, signedMs } = authentication
+  const { account } = principal
+  add(context, 'aws:principaltype', account === undefined ? 'Anonymous' : account.isRoot ? 'Account' : 'User')
+  if (account === undefined) {
+    add(context, 'aws:userid', 'anonymous')
+  } else {
+    add(context, 'aws:userid', account.id)
+    add(context, 'aws:username', account.name)
+    add(context, 'aws:principalaccount', account.id)
+    add(context, 'aws:principalarn', principalArn(account))
+  }
+  const signature = SIGNATURES[mechanism]
+  add(context, 's3:signatureversion', signature?.[0])
+  add(context, 's3:authtype', signature?.[1])
+  if (signedMs !== undefined) add(context, 's3:signatureage', String(Math.max(0, nowMs - signedMs)))
+}
+
+export function principalArn({ id, name, isRoot }: { id: string; name: string; isRoot: boolean }): string {
+  return isRoot ? `arn:aws:iam::${id}:root` : `arn:aws:iam::${id}:user/${name}`
+}
+
+function addLock(context: Building, { authentication, nowMs }: ContextSource): void {
+  const { headers } = authentication
+  add(context, 's3:object-lock-mode', headers.get('x-amz-object-lock-mode'))
+  add(context, 's3:object-lock-legal-hold', headers.get('x-amz-object-lock-legal-hold'))
+  const until = headers.get('x-amz-object-lock-retain-until-date')
+  add(context, 's3:object-lock-retain-until-date', until)
+  const untilMs = until === undefined ? Number.NaN : Date.parse(until)
+  if (!Number.isNaN(untilMs))
+    add(context, 's3:object-lock-remaining-retention-days', String(Math.ceil((untilMs - nowMs) / MS_PER_DAY)))
+}
+
+function addTags(context: Building, { authentication, object }: ContextSource): void {
+  for (const [name, value] of object?.tags ?? []) add(context, `s3:existingobjecttag/${name}`, value)
+  const requested = authentication.headers.get('x-amz-tagging')
+  if (requested === undefined) return
+  const tags = [...new URLSearchParams(requested)]
+  for (const [name, value] of tags) add(context, `s3:requestobjecttag/${name}`, value)
+  context.set(
+    's3:requestobjecttagkeys',
+    tags.map(([name]) => name),
+  )
+}

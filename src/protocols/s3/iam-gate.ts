@@ -1,0 +1,114 @@
+/**
+ * The gate of the S3 front door on identities and policies: proves who asks, reads what a bucket says of who may use it,
+ * and asks the one place that decides.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { parseAcl } from '../../iam/acl.ts'
+import { authorize } from '../../iam/authorize.ts'
+import type { Identities } from '../../iam/identities.ts'
+import type { PolicyContext } from '../../iam/policy.ts'
+import { type Authentication, Authenticator } from './auth/authenticate.ts'
+import { headersOf } from './auth/canonical.ts'
+import { openPayload } from './auth/open-payload.ts'
+import { UNSIGNED } from './auth/payload.ts'
+import { policyContext } from './auth/policy-context.ts'
+import type { FormFields, LengthRange } from './auth/post-policy.ts'
+import { BucketRulesCache } from './bucket-rules.ts'
+import type { Authenticated, AuthenticatedForm, Gate, OpenedBody, Question } from './gate.ts'
+import type { RequestBody } from './request-body.ts'
+import type { S3Request } from './s3-request.ts'
+
+export interface IamGateOptions {
+  identities: Identities
+  region: string
+  clock: Clock
+  /** Signatures of version 2 are taken too. */
+  allowsV2: boolean
+}
+
+/** A request whose caller is known, and how. */
+class Proven implements Authenticated {
+  readonly authentication: Authentication
+
+  constructor(authentication: Authentication) {
+    this.authentication = authentication
+  }
+
+  get principal() {
+    return this.authentication.principal
+  }
+
+  open(body: RequestBody): OpenedBody {
+    return openPayload(body, this.authentication.payload)
+  }
+}
+
+class ProvenForm extends Proven implements AuthenticatedForm {
+  readonly key: string
+  readonly fields: ReadonlyMap<string, string>
+  readonly lengthRange: LengthRange | undefined
+
+  constructor(
+    form: Pick<AuthenticatedForm, 'key' | 'fields' | 'lengthRange'> & { authentication: Authentication },
+  ) {
+    super(form.authentication)
+    this.key = form.key
+    this.fields = form.fields
+    this.lengthRange = form.lengthRange
+  }
+}
+
+export class IamGate implements Gate {
+  readonly identities: Identities
+  readonly #clock: Clock
+  readonly #authenticator: Authenticator
+  readonly #rules = new BucketRulesCache()
+
+  constructor(options: IamGateOptions) {
+    this.identities = options.identities
+    this.#clock = options.clock
+    this.#authenticator = new Authenticator(options)
+  }
+
+  authenticate(request: S3Request): Authenticated {
+    return new Proven(this.#authenticator.authenticate(request))
+  }
+
+  authenticateForm(request: S3Request, form: FormFields): AuthenticatedForm {
+    const { principal, mechanism, key, fields, lengthRange } = this.#authenticator.authenticateForm(form)
+    // What conditions ask of headers, a form has in its fields.
+    const headers = new Map([...headersOf(request.rawHeaders), ...fields])
+    const acl = fields.get('acl')
+    if (acl !== undefined) headers.set('x-amz-acl', acl)
+    return new ProvenForm({
+      authentication: { principal, mechanism, payload: UNSIGNED, signedMs: undefined, headers },
+      key,
+      fields,
+      lengthRange,
+    })
+  }
+
+  allows(authenticated: Authenticated, question: Question): boolean {
+    const { action, bucketName, bucket, key, request, object } = question
+    const { authentication } = authenticated as Proven
+    let context: PolicyContext | undefined
+    return authorize({
+      principal: authenticated.principal,
+      action,
+      bucket: bucket === undefined ? undefined : this.#rules.of(bucket),
+      newBucket: bucket === undefined && bucketName !== '' ? bucketName : undefined,
+      key: key === '' ? undefined : key,
+      object:
+        object === undefined
+          ? undefined
+          : {
+              owner: object.attributes.owner,
+              acl: object.attributes.acl === undefined ? undefined : parseAcl(object.attributes.acl),
+            },
+      context: () => {
+        context ??= policyContext({ request, authentication, object, nowMs: this.#clock.nowMs() })
+        return context
+      },
+    })
+  }
+}
