@@ -20,6 +20,8 @@ type Put = Omit<PutVersion, 'content' | 'sizeBytes' | 'etag' | 'attributes' | 't
 
 export interface CopyVersion extends Put {
   source: CopySource
+  /** The version that the source must still be. */
+  sourceRank: number | undefined
   /** Undefined: those of the source. What belongs to the bytes always comes from the source. */
   attributes: ObjectAttributes | undefined
   /** Set over either. */
@@ -38,11 +40,12 @@ export interface CopyOutcome {
 }
 
 /** Throws as `findVersion` and `putVersion` do; `conflict` when nothing would change. */
-export const copyVersion: Script<CopyVersion, CopyOutcome> = {
+export const copyVersion: Script<CopyVersion, CopyOutcome | 'changed'> = {
   name: 'objects.copy',
   *steps(args) {
     const found = yield* readSource(args.source)
     const { row } = found
+    if (args.sourceRank !== undefined && args.sourceRank !== row.rank) return 'changed'
     const attributes = copiedAttributes(args, attributesOf(row))
     const tags = args.tags === undefined ? row.tags : args.tags
     if (isOntoItself(args) && !isChange(args, row)) throw ontoItself()

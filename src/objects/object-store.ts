@@ -104,6 +104,8 @@ export interface ObjectAttributes {
   partSizes?: readonly number[]
   /** Their checksums, where they have some. */
   partChecksums?: readonly string[]
+  /** The upload that made it, so that completing it again is understood. */
+  uploadId?: string
   /** How the bytes are encrypted; only the object layer reads it. */
   encryption?: { kind: 'SSE-S3' | 'SSE-C'; [field: string]: string | number }
   /** The filer's: mode bits, owner and group, creation and expiry. */
@@ -247,8 +249,11 @@ export interface CopyRequest {
   source: { bucket: Bucket; key: string; versionId?: string; conditions?: Conditions; customerKey?: Buffer }
   bucket: Bucket
   key: string
-  /** Absent: those of the source. */
+  /** Absent: those of the source. What belongs to the bytes, such as part sizes, always comes from the source. */
   attributes?: ObjectAttributes
+  /** Set over either, such as owner and storage class; undefined ones are removed. */
+  change?: Partial<ObjectAttributes>
+  /** Absent: those of the source. */
   tags?: readonly Tag[]
   lock?: ObjectLock
   conditions?: Conditions
@@ -419,7 +424,10 @@ export interface ObjectStore {
   setTags(at: VersionRef, tags: readonly Tag[]): Promise<{ versionId: string }>
   /** Replaces attributes that may change without new bytes: ACL, headers of the filer, extended pairs. */
   setAttributes(at: VersionRef, change: Partial<ObjectAttributes>): Promise<{ versionId: string }>
-  /** Throws `object_locked` (would shorten), `bad_request` (the bucket has no object lock). */
+  /**
+   * A lock with only `legalHold` leaves the retention; any other replaces it, and one without a mode removes it.
+   * Throws `object_locked` (would loosen it), `bad_request` (the bucket has no object lock; the date is past).
+   */
   setLock(
     at: VersionRef,
     lock: ObjectLock,

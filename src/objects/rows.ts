@@ -139,17 +139,22 @@ export const tagsOf = (row: { tags: string | null }) =>
 
 // Rows
 
-export const contentOf = (row: VersionRow): StoredContent => ({
+export const contentOf = (row: VersionRow, attributes = attributesOf(row)): StoredContent => ({
   blobs: row.blobs ?? undefined,
   contentId: row.content_id ?? undefined,
   sizeBytes: row.size,
-  encryption: attributesOf(row).encryption,
+  encryption: attributes.encryption,
 })
 
 export const placeOf = (row: VersionRow): ContentPlace => ({ blobs: row.blobs, contentId: row.content_id })
 
-/** `key` where it is known as a text already, or shown as another than the row's. */
-export function infoOf(row: VersionRow, isLatest: boolean, key = row.key.toString()): ObjectInfo {
+/** `key` and `attributes` where they are known already. */
+export function infoOf(
+  row: VersionRow,
+  isLatest: boolean,
+  key = row.key.toString(),
+  attributes = attributesOf(row),
+): ObjectInfo {
   return {
     key,
     versionId: versionIdOfRow(row),
@@ -158,7 +163,7 @@ export function infoOf(row: VersionRow, isLatest: boolean, key = row.key.toStrin
     sizeBytes: row.size,
     etag: row.etag,
     modifiedMs: row.modified_ms,
-    attributes: attributesOf(row),
+    attributes,
     tags: tagsOf(row),
     lock: lockOf(row),
   }

@@ -1,0 +1,253 @@
+/** Objects by their names: puts, reads, removals, copies and listings. Bytes are the business of `content-*.ts`. */
+import type { Clock } from '../base/clock.ts'
+import { toStoreError } from '../base/errors.ts'
+import { DELETES_AT_ONCE_MAX, OBJECT_BYTES_MAX } from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
+import type { MetaStore, Script } from '../meta/meta-store.ts'
+import { checkLimit } from './buckets.ts'
+import { setAttributes, setLock, setTags } from './change-version.ts'
+import { Copies } from './copies.ts'
+import { type DeleteVersion, deleteVersion } from './delete-version.ts'
+import { type Found, findVersion } from './find-steps.ts'
+import {
+  type ListArgs,
+  type Listed,
+  type ListedVersion,
+  type ListVersionsArgs,
+  listObjects,
+  listVersions,
+  type Page,
+} from './list-steps.ts'
+import type {
+  Bucket,
+  DeleteRequest,
+  DeleteResult,
+  FoundObject,
+  ListPage,
+  ListRequest,
+  ListVersionsPage,
+  ListVersionsRequest,
+  ObjectAttributes,
+  ObjectLock,
+  ObjectStore,
+  PutObject,
+  PutResult,
+  ReadOptions,
+  Tag,
+  VersionRef,
+} from './object-store.ts'
+import type { ContentReader, ContentWriter, VersionRow } from './parts.ts'
+import { PatientWrites } from './patient-writes.ts'
+import { type PutOutcome, type PutVersion, putVersion } from './put-version.ts'
+import {
+  attributesOf,
+  attributesText,
+  contentOf,
+  infoOf,
+  keyBytes,
+  tagsText,
+  textBytes,
+  versionIdOf,
+  versionOf,
+} from './rows.ts'
+import { writeContext } from './write-context.ts'
+
+export interface NamesParts {
+  meta: MetaStore
+  clock: Clock
+  random: Random
+  writer: ContentWriter
+  reader: ContentReader
+}
+
+/** Throws what `putVersion` throws. */
+export const putObject: Script<PutVersion, PutOutcome> = {
+  name: 'objects.put',
+  steps: putVersion,
+}
+
+export class Names {
+  readonly #parts: NamesParts
+  readonly #writes: PatientWrites
+  readonly #copies: Copies
+
+  constructor(parts: NamesParts) {
+    this.#parts = parts
+    this.#writes = new PatientWrites(parts.meta, parts.clock)
+    this.#copies = new Copies(parts, this.#writes)
+  }
+
+  async put(request: PutObject): Promise<PutResult> {
+    const context = writeContext(this.#parts, request.bucket, request.key)
+    const { writer } = this.#parts
+    const { bucket, check, encryption, placement } = request
+    const sizeBytesMax = OBJECT_BYTES_MAX
+    const written = await writer.store(request.body, { bucket, check, encryption, placement, sizeBytesMax })
+    const checksum = written.checksum ?? request.attributes.checksum
+    const attributes = { ...request.attributes, checksum, encryption: written.encryption }
+    const { sizeBytes } = written
+    const etag = written.md5.toString('hex')
+    try {
+      const put = await this.#writes.run(putObject, {
+        ...context,
+        content: written.content,
+        sizeBytes,
+        etag,
+        attributes: attributesText(attributes),
+        tags: tagsText(request.tags),
+        lock: request.lock,
+        conditions: request.conditions,
+        event: 'ObjectCreated:Put',
+      })
+      return { ...put, etag, sizeBytes, checksum }
+    } catch (error) {
+      await writer.discard(written.content)
+      throw error
+    }
+  }
+
+  find(bucket: Bucket, key: string, options: ReadOptions = {}): FoundObject | Promise<FoundObject> {
+    const version = options.versionId === undefined ? undefined : versionOf(options.versionId)
+    const found = this.#parts.meta.read(findVersion, { bucketId: bucket.id, key: keyBytes(key), version })
+    if (found instanceof Promise) return found.then((each) => this.#found(each, key, options))
+    return this.#found(found, key, options)
+  }
+
+  #found({ row, isLatest, isVersioned }: Found, key: string, options: ReadOptions): FoundObject {
+    const info = infoOf(row, isLatest, key)
+    const content = contentOf(row, info.attributes)
+    const { reader } = this.#parts
+    return {
+      info,
+      isVersioned,
+      read: (start, end) => reader.read(content, start, end, options.customerKey),
+    }
+  }
+
+  async delete(request: DeleteRequest): Promise<DeleteResult> {
+    return await this.#writes.run(deleteVersion, this.#deleteArgs(request))
+  }
+
+  #deleteArgs(request: DeleteRequest): DeleteVersion {
+    const { versionId, conditions, bypassGovernance = false } = request
+    return {
+      ...writeContext(this.#parts, request.bucket, request.key),
+      version: versionId === undefined ? undefined : versionOf(versionId),
+      conditions,
+      bypassGovernance,
+    }
+  }
+
+  /** Requests for one key are run in their order. */
+  async deleteMany(requests: readonly DeleteRequest[]): Promise<(DeleteResult | Error)[]> {
+    const results: (DeleteResult | Error)[] = []
+    for (let at = 0; at < requests.length; at += DELETES_AT_ONCE_MAX) {
+      const lanes = new Map<string, Promise<DeleteResult | Error>>()
+      const batch = requests.slice(at, at + DELETES_AT_ONCE_MAX).map((request) => {
+        const name = `${request.bucket.id}/${request.key}`
+        const before = lanes.get(name) ?? Promise.resolve()
+        const lane = before.then(() => this.delete(request)).catch(toStoreError)
+        lanes.set(name, lane)
+        return lane
+      })
+      results.push(...(await Promise.all(batch)))
+    }
+    return results
+  }
+
+  readonly copy: ObjectStore['copy'] = (request) => this.#copies.copy(request)
+
+  setTags(at: VersionRef, tags: readonly Tag[]): Promise<{ versionId: string }> {
+    return this.#writes.run(setTags, { ...whichVersion(at), tags: tagsText(tags) })
+  }
+
+  setAttributes(at: VersionRef, change: Partial<ObjectAttributes>): Promise<{ versionId: string }> {
+    return this.#writes.run(setAttributes, { ...whichVersion(at), change })
+  }
+
+  setLock(
+    at: VersionRef,
+    lock: ObjectLock,
+    { bypassGovernance }: { bypassGovernance: boolean },
+  ): Promise<{ versionId: string }> {
+    const nowMs = this.#parts.clock.nowMs()
+    return this.#writes.run(setLock, { ...whichVersion(at), lock, bypassGovernance, nowMs })
+  }
+
+  list(request: ListRequest): ListPage | Promise<ListPage> {
+    const args = listArgs(request)
+    if (args.limit === 0) return { objects: [], prefixes: [], next: undefined }
+    const page = this.#parts.meta.read(listObjects, args)
+    return page instanceof Promise ? page.then(objectsPage) : objectsPage(page)
+  }
+
+  listVersions(request: ListVersionsRequest): ListVersionsPage | Promise<ListVersionsPage> {
+    const { afterVersionId } = request
+    const afterVersion = afterVersionId === undefined ? undefined : versionOf(afterVersionId)
+    const args: ListVersionsArgs = { ...listArgs(request), afterVersion }
+    if (args.limit === 0) return { versions: [], prefixes: [], next: undefined }
+    const page = this.#parts.meta.read(listVersions, args)
+    return page instanceof Promise ? page.then(versionsPage) : versionsPage(page)
+  }
+}
+
+const whichVersion = ({ bucket, key, versionId }: VersionRef) => ({
+  bucketId: bucket.id,
+  key: keyBytes(key),
+  version: versionId === undefined ? undefined : versionOf(versionId),
+})
+
+function listArgs(request: ListRequest): ListArgs {
+  const { bucket, prefix = '', delimiter = '', after, limit } = request
+  checkLimit(limit)
+  return {
+    bucketId: bucket.id,
+    prefix: textBytes(prefix, 'prefix'),
+    delimiter: textBytes(delimiter, 'delimiter'),
+    after: after === undefined ? undefined : textBytes(after, 'place to go on from'),
+    limit,
+  }
+}
+
+function objectsPage(page: Page<VersionRow>): ListPage {
+  const { rows, prefixes } = sorted(page)
+  const toAttributes = attributesCache()
+  const objects = rows.map((row) => infoOf(row, true, row.key.toString(), toAttributes(row)))
+  const last = page.items.at(-1)
+  return { objects, prefixes, next: page.isTruncated ? nameOf(last!) : undefined }
+}
+
+function versionsPage(page: Page<ListedVersion>): ListVersionsPage {
+  const { rows, prefixes } = sorted(page)
+  const toAttributes = attributesCache()
+  const versions = rows.map((row) => infoOf(row, row.is_latest === 1, row.key.toString(), toAttributes(row)))
+  const last = page.items.at(-1)
+  if (!page.isTruncated || last === undefined) return { versions, prefixes, next: undefined }
+  const versionId = 'row' in last ? versionIdOf(last.row.rank) : undefined
+  return { versions, prefixes, next: { key: nameOf(last), versionId } }
+}
+
+function sorted<R>(page: Page<R>): { rows: R[]; prefixes: string[] } {
+  const rows: R[] = []
+  const prefixes: string[] = []
+  for (const item of page.items) {
+    if ('row' in item) rows.push(item.row)
+    else prefixes.push(item.prefix.toString())
+  }
+  return { rows, prefixes }
+}
+
+const nameOf = (item: Listed<{ key: Buffer }>) => ('row' in item ? item.row.key : item.prefix).toString()
+
+/** Many objects of a page carry the very same attributes: parsed once. */
+function attributesCache(): (row: VersionRow) => ObjectAttributes {
+  const known = new Map<string, ObjectAttributes>()
+  return (row) => {
+    let attributes = known.get(row.attributes)
+    if (attributes === undefined) {
+      attributes = attributesOf(row)
+      known.set(row.attributes, attributes)
+    }
+    return attributes
+  }
+}
