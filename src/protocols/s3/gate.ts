@@ -38,6 +38,8 @@ export interface OpenedBody extends ObjectBody {
    * receiver to say, who computes them anyway.
    */
   trailer?(name: string): string | undefined
+  /** The announced digest of a body that is still on its way, in hex. Whether it is right is for the receiver to say, too. */
+  sha256?: string
 }
 
 /** A form whose signer is known and whose policy holds. */

@@ -10,13 +10,15 @@ import type { Random } from '../../base/random.ts'
 import type { Account, Identities } from '../../iam/identities.ts'
 import type { BodyBudget } from '../../net/body.ts'
 import type { Outcome } from '../../net/reply.ts'
+import { digestsOf } from '../../objects/digests.ts'
 import type { Bucket, FoundObject, ObjectBody, ObjectInfo, ObjectStore } from '../../objects/object-store.ts'
-import { verifyDigests } from './digest-headers.ts'
-import type { Authenticated, Gate, OpenedBody } from './gate.ts'
+import { assertHasDigest } from './digest-headers.ts'
+import type { Authenticated, Gate } from './gate.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Route } from './route.ts'
 import { S3Error, type S3ErrorCode } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
+import { openUpload, type UploadBody } from './upload-body.ts'
 import { parseXml, type XmlNode } from './xml-reader.ts'
 
 /** What all requests share. */
@@ -106,18 +108,20 @@ export class S3Context {
     return this.#body
   }
 
-  /** The body as the client meant it, verified no later than with its last byte. */
-  openBody(): OpenedBody {
-    return this.authenticated.open(this.#body)
+  /** The body as the client meant it, and the check that it is. */
+  openUpload(): UploadBody {
+    return openUpload(this.request, this.authenticated.open(this.#body))
   }
 
-  /** The whole body, verified, its digests too. Throws `MaxMessageLengthExceeded`. */
+  /** The whole body, verified. Throws `MaxMessageLengthExceeded`. */
   async readBody(bytesMax: number = DOCUMENT_BYTES_MAX): Promise<Buffer> {
-    const body = this.openBody()
+    if (this.route.needsDigest === true) assertHasDigest(this.request)
+    const { body, check } = this.openUpload()
     const known = body.whole?.length ?? body.sizeBytes
     if (known !== undefined && known > bytesMax) throw new S3Error('MaxMessageLengthExceeded')
     const bytes = body.whole ?? (await this.#collect(body, bytesMax))
-    verifyDigests(this.request, bytes, { isNeeded: this.route.needsDigest === true })
+    if (body.sizeBytes !== undefined && bytes.length < body.sizeBytes) throw new S3Error('IncompleteBody')
+    check.verify(digestsOf(['md5', ...check.digests], bytes), bytes.length)
     return bytes
   }
 
