@@ -21,3 +21,10 @@ export function localBlobVolumes(volumes: LocalVolumes): BlobVolume[] {
     revision: slot.get(WORD.compactionRevision),
   }))
 }
+
+/** Of a process that has none. */
+export const NO_VOLUMES: LocalVolumes = {
+  get: () => undefined,
+  assertComplete() {},
+  list: () => [],
+}

@@ -3,7 +3,9 @@ import type { Command } from './command.ts'
 import { benchmark } from './commands/benchmark.ts'
 import { deleteFiles } from './commands/delete.ts'
 import { download } from './commands/download.ts'
+import { filer } from './commands/filer.ts'
 import { master } from './commands/master.ts'
+import { s3 } from './commands/s3.ts'
 import { server } from './commands/server.ts'
 import { status } from './commands/status.ts'
 import { upload } from './commands/upload.ts'
@@ -13,6 +15,8 @@ export const COMMANDS: readonly Command<never>[] = [
   server,
   master,
   volume,
+  filer,
+  s3,
   status,
   upload,
   download,

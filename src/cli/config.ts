@@ -22,7 +22,7 @@ const HOST_PORT = { pattern: /^(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/, expe
 export const SETTINGS = {
   // Where things are kept.
   data: list({
-    doc: 'Directories for the volumes, one for each disk. The first also keeps what the master must remember.',
+    doc: 'Directories for the volumes, one for each disk. The first also keeps the names of objects, and what the master must remember.',
     fallback: ['./data'],
     placeholder: 'DIR,…',
   }),
@@ -42,15 +42,21 @@ export const SETTINGS = {
     ...PORT,
     doc: 'Port to listen on. 0 lets the system choose one.',
     fallback: 9333,
-    fallbackOf: { volume: 8080 },
+    fallbackOf: { volume: 8080, filer: 8888, s3: 9000 },
   }),
   masterPort: integer({ ...PORT, doc: 'Port of the master.', fallback: 9333 }),
   volumePort: integer({ ...PORT, doc: 'Port of the volume server.', fallback: 8080 }),
+  filerPort: integer({
+    ...PORT,
+    doc: 'Port of the filer. It asks nobody for a password, so it listens on 127.0.0.1 unless `--listen` names it.',
+    fallback: 8888,
+  }),
+  s3Port: integer({ ...PORT, doc: 'Port of S3.', fallback: 9000 }),
   listen: list({
-    doc: 'Addresses of single doors, for example `volume=0.0.0.0:8080`. Doors that are not named listen on `--ip`.',
+    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
     fallback: [],
     placeholder: 'DOOR=HOST:PORT,…',
-    pattern: /^[a-z]+=(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/,
+    pattern: /^[a-z0-9]+=(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/,
     expected: 'DOOR=HOST:PORT',
   }),
   publicUrl: text({
@@ -66,7 +72,7 @@ export const SETTINGS = {
     placeholder: 'HOST:PORT,…',
   }),
   workers: integer({
-    doc: 'Threads that serve the volume door.',
+    doc: 'Threads that serve, each of them every door.',
     fallback: (machine) => Math.min(64, Math.max(2, machine.cpus)),
     fallbackDoc: 'the number of CPUs, at least 2',
     min: 1,
@@ -177,6 +183,66 @@ export const SETTINGS = {
     placeholder: 'XYZ',
     pattern: /^[0-2]{1,3}$/,
     expected: 'up to three digits from 0 to 2',
+  }),
+
+  // Objects: bytes by name.
+  metadata: text({
+    doc:
+      'Where the names of objects are kept: `postgres://USER:PASSWORD@HOST/DATABASE`, or a directory for SQLite. ' +
+      'Several processes can share them only on PostgreSQL.',
+    fallback: '',
+    fallbackDoc: '`meta` in the first data directory',
+    placeholder: 'URL',
+    secret: true,
+  }),
+  garbageDelayMs: duration({
+    doc: 'The bytes of what was deleted or replaced are kept so long, for those who still read them.',
+    fallback: limits.GARBAGE_DELAY_MS,
+    min: 0,
+    max: 7 * 86_400_000,
+  }),
+  s3Region: text({
+    doc: 'Region that S3 requests are signed for, and that buckets say they are in.',
+    fallback: 'us-east-1',
+    placeholder: 'NAME',
+    pattern: /^[a-z0-9-]{1,64}$/,
+    expected: 'lower case letters, digits and hyphens',
+  }),
+  s3Domain: list({
+    doc: 'Domains of S3: a request to BUCKET.DOMAIN is for that bucket, as one to DOMAIN/BUCKET is.',
+    fallback: [],
+    placeholder: 'DOMAIN,…',
+    pattern: /^[a-z0-9.-]{1,253}$/,
+    expected: 'domain names in lower case',
+  }),
+  sigv2: flag({
+    doc: 'Take requests that are signed the old way, with AWS signature version 2. `--no-sigv2` refuses them.',
+    fallback: true,
+  }),
+  rootAccessKey: text({
+    doc: 'Access key of the account that may do everything. Set it together with `--root-secret-key`.',
+    fallback: '',
+    fallbackDoc: 'made at the first start, and kept in `root.credentials` in the first data directory',
+    placeholder: 'KEY',
+    pattern: /^[A-Za-z0-9_.-]{3,128}$/,
+    expected: '3 to 128 letters, digits, `_`, `.` or `-`',
+  }),
+  rootSecretKey: text({
+    doc: 'Secret of `--root-access-key`, at least 8 characters. Better as a variable than as a flag, which others can see.',
+    fallback: '',
+    fallbackDoc: 'made with the access key',
+    secret: true,
+    pattern: /^[\x21-\x7e]{8,128}$/,
+    expected: '8 to 128 characters without spaces',
+  }),
+  identities: text({
+    doc: 'File of more accounts, with their access keys and policies (JSON).',
+    fallback: '',
+    placeholder: 'FILE',
+  }),
+  filerBuckets: flag({
+    doc: 'The filer shows all buckets, below `/buckets`. It asks nobody who they are: only for a network that is trusted.',
+    fallback: false,
   }),
 
   // The cluster.
@@ -392,15 +458,28 @@ export type Config<K extends SettingKey> = Pick<Settings, K | (typeof COMMON_SET
 
 /** Conditions over several settings, checked once all are read. Throws `UsageError`. */
 export function checkTogether(values: Partial<Settings>): void {
-  const { tlsCert, tlsKey, masterPort, volumePort, clusterSecret } = values
+  const { tlsCert, tlsKey, clusterSecret, rootAccessKey, rootSecretKey } = values
   if (tlsCert !== undefined && (tlsCert === '') !== (tlsKey === '')) {
     throw new UsageError('--tls-cert and --tls-key go together')
   }
-  if (masterPort !== undefined && masterPort !== 0 && masterPort === volumePort) {
-    throw new UsageError('--master-port and --volume-port must differ')
-  }
+  checkPortsDiffer(values)
+  if ((rootAccessKey ?? '') !== '' && rootSecretKey === '')
+    throw new UsageError('--root-access-key and --root-secret-key go together')
+  if ((rootSecretKey ?? '') !== '' && rootAccessKey === '')
+    throw new UsageError('--root-access-key and --root-secret-key go together')
   if (clusterSecret && Buffer.byteLength(clusterSecret) < CLUSTER_SECRET_BYTES_MIN) {
     throw new UsageError(`the cluster secret must have at least ${CLUSTER_SECRET_BYTES_MIN} bytes`)
+  }
+}
+
+function checkPortsDiffer(values: Partial<Settings>): void {
+  const seen = new Map<number, SettingKey>()
+  for (const key of ['masterPort', 'volumePort', 'filerPort', 's3Port'] as const) {
+    const port = values[key]
+    if (port === undefined || port === 0) continue
+    const other = seen.get(port)
+    if (other !== undefined) throw new UsageError(`--${nameOf(other)} and --${nameOf(key)} must differ`)
+    seen.set(port, key)
   }
 }
 

@@ -21,15 +21,33 @@ export const MASTER_SETTINGS = [
   'heartbeatMs',
 ] as const satisfies readonly SettingKey[]
 
-export const VOLUME_SETTINGS = [
+/** The object layer and its doors. */
+export const OBJECT_SETTINGS = [
+  'metadata',
+  'garbageDelayMs',
+  's3Region',
+  's3Domain',
+  'sigv2',
+  'rootAccessKey',
+  'rootSecretKey',
+  'identities',
+  'filerBuckets',
+] as const satisfies readonly SettingKey[]
+
+/** The threads that serve. */
+export const SERVING_SETTINGS = [
   'workers',
   'sync',
+  'bodyInFlightBytes',
+] as const satisfies readonly SettingKey[]
+
+export const VOLUME_SETTINGS = [
+  ...SERVING_SETTINGS,
   'gzip',
   'fixJpegOrientation',
   'readMode',
   'maxVolumes',
   'fileSizeLimitBytes',
-  'bodyInFlightBytes',
   'volumeSizeLimitBytes',
   'garbageThreshold',
   'scrubRateBytes',

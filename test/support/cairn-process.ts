@@ -3,14 +3,20 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+/** The root key of the servers that are started here. */
+export const ROOT_KEY = { accessKeyId: 'test-root', secretAccessKey: 'the-secret-of-this-test-run' }
 const START_MS_MAX = 30_000
 const STOP_MS_MAX = 15_000
 const COMMAND_MS_MAX = 60_000
+
+type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3'>
 
 export interface ServerProcess {
   /** `host:port`. */
   master: string
   volume: string
+  filer: string
+  s3: string
   child: ChildProcess
   /** Everything it logged so far. */
   log(): string
@@ -30,15 +36,24 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     '0',
     '--volume-port',
     '0',
+    '--filer-port',
+    '0',
+    '--s3-port',
+    '0',
     '--ballast',
     '0',
   ]
   const child = spawn(process.execPath, [...args, '--log-format', 'json', ...flags], {
     stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      CAIRN_ROOT_ACCESS_KEY: ROOT_KEY.accessKeyId,
+      CAIRN_ROOT_SECRET_KEY: ROOT_KEY.secretAccessKey,
+    },
   })
   let log = ''
   const ended = new Promise<void>((resolve) => void child.once('close', () => resolve()))
-  const ready = new Promise<{ master: string; volume: string }>((resolve, reject) => {
+  const ready = new Promise<Addresses>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`the server does not start:\n${log}`)), START_MS_MAX)
     child.stderr.on('data', (piece: Buffer) => {
       log += piece.toString()
@@ -60,8 +75,9 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     clearTimeout(timer)
   }
   try {
-    const { master, volume } = await ready
-    return { master, volume, child, log: () => log, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
+    const { master, volume, filer, s3 } = await ready
+    const addresses = { master, volume, filer, s3 }
+    return { ...addresses, child, log: () => log, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
   } catch (error) {
     await end('SIGKILL')
     throw error

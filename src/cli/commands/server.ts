@@ -1,25 +1,33 @@
-/** `cairn server`: a master and a volume server in one process. */
+/** `cairn server`: everything in one process: master, volumes, and the doors of names. */
+import type { Context } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { ownDirectories, untilAborted } from '../roles/directories.ts'
-import { parseListen, reachableAt, readDoorSecrets } from '../roles/doors.ts'
+import { type HostPort, parseListen, reachableAt, readDoorSecrets } from '../roles/doors.ts'
 import { startMaster } from '../roles/master-role.ts'
-import { startVolumeServer } from '../roles/volume-role.ts'
-import { DOOR_SETTINGS, MASTER_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
+import { readObjectsRole } from '../roles/objects-role.ts'
+import type { ObjectDoor } from '../roles/thread-data.ts'
+import { type RunningVolumes, startVolumeServer } from '../roles/volume-role.ts'
+import { DOOR_SETTINGS, MASTER_SETTINGS, OBJECT_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 
-const DOORS = ['master', 'volume']
+const DOORS = ['master', 'volume', 'filer', 's3']
+/** Doors that ask nobody who they are open beyond this machine only when they are named. */
+const LOOPBACK = '127.0.0.1'
 
 export const server = defineCommand({
   name: 'server',
-  summary: 'Run everything in one process: a master and a volume server',
+  summary: 'Run everything in one process: a master, a volume server, a filer and S3',
   settings: [
     'data',
     'ip',
     'masterPort',
     'volumePort',
+    'filerPort',
+    's3Port',
     'listen',
     'publicUrl',
     ...VOLUME_SETTINGS,
     ...MASTER_SETTINGS,
+    ...OBJECT_SETTINGS,
     ...DOOR_SETTINGS,
   ],
   async run(config, context) {
@@ -28,6 +36,11 @@ export const server = defineCommand({
     const [first] = directories.paths as [string, ...string[]]
     try {
       const secrets = readDoorSecrets(config, context.random, first)
+      const doors = new Map<ObjectDoor, HostPort>([
+        ['filer', named.get('filer') ?? { host: LOOPBACK, port: config.filerPort }],
+        ['s3', named.get('s3') ?? { host: config.ip, port: config.s3Port }],
+      ])
+      const objects = readObjectsRole(config, { directory: first, doors }, context)
       const master = await startMaster(
         {
           config,
@@ -38,27 +51,44 @@ export const server = defineCommand({
         },
         context,
       )
-      const volume = await startVolumeServer(
-        {
-          config,
-          secrets,
-          directories: directories.paths,
-          listen: named.get('volume') ?? { host: config.ip, port: config.volumePort },
-          publicUrl: config.publicUrl,
-          masters: [reachableAt(master.address)],
-        },
-        context,
-      )
-      context.log.info(
-        { master: reachableAt(master.address), volume: reachableAt(volume.address), data: directories.paths },
-        'ready',
-      )
-      await untilAborted(context.signal)
-      await volume.stop()
-      await master.stop()
+      try {
+        const volume = await startVolumeServer(
+          {
+            config,
+            secrets,
+            directories: directories.paths,
+            listen: named.get('volume') ?? { host: config.ip, port: config.volumePort },
+            publicUrl: config.publicUrl,
+            masters: [reachableAt(master.address)],
+            objects,
+          },
+          context,
+        )
+        logReady(context, { master: master.address, volume, data: directories.paths })
+        await untilAborted(context.signal)
+        await volume.stop()
+      } finally {
+        await master.stop()
+      }
     } finally {
       directories.release()
     }
     return 0
   },
 })
+
+function logReady(
+  { log }: Context,
+  { master, volume, data }: { master: HostPort; volume: RunningVolumes; data: string[] },
+): void {
+  const doors = [...volume.doors].map(([door, at]) => [door, reachableAt(at)])
+  log.info(
+    {
+      master: reachableAt(master),
+      volume: reachableAt(volume.address),
+      ...Object.fromEntries(doors),
+      data,
+    },
+    'ready',
+  )
+}

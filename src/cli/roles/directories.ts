@@ -29,7 +29,8 @@ export function ownDirectories(given: readonly string[]): OwnedDirectories {
   return { paths, release }
 }
 
-function makeDirectory(path: string): void {
+/** With those above it, to stay after a power loss. Throws `io_error`. */
+export function makeDirectory(path: string): void {
   try {
     const firstMade = mkdirSync(path, { recursive: true, mode: 0o750 })
     // A power loss must not take a new directory away, with all that was acknowledged in it.
@@ -38,7 +39,7 @@ function makeDirectory(path: string): void {
       if (made === firstMade) break
     }
   } catch (error) {
-    throw new StoreError('io_error', `cannot make the data directory ${path}: ${(error as Error).message}`)
+    throw new StoreError('io_error', `cannot make the directory ${path}: ${(error as Error).message}`)
   }
 }
 

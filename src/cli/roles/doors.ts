@@ -1,13 +1,14 @@
 /** What every role that listens needs: addresses, certificates, passwords, and the cluster's secret. */
-import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { CLUSTER_SECRET_BYTES_MIN } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
 import type { HttpServerSettings } from '../../net/http-server.ts'
 import type { Config } from '../config.ts'
 import type { DOOR_SETTINGS } from '../server-settings.ts'
 import { UsageError } from '../usage-error.ts'
+import { writeOnce } from './write-once.ts'
 
 export type DoorConfig = Config<(typeof DOOR_SETTINGS)[number]>
 
@@ -43,7 +44,8 @@ export function readDoorSecrets(config: DoorConfig, random: Random, secretDirect
   }
 }
 
-function readNamed(flag: string, path: string): string {
+/** The text of a file that a flag names. Throws `UsageError`. */
+export function readNamed(flag: string, path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
@@ -53,19 +55,7 @@ function readNamed(flag: string, path: string): string {
 
 /** The secret of a file; made, for this user's eyes only, by the first of several processes that start at once. */
 function readOrMakeSecret(path: string, random: Random): string {
-  if (!existsSync(path)) {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    const temporary = `${path}.${random.u32().toString(16)}`
-    writeFileSync(temporary, `${random.bytes(GENERATED_SECRET_BYTES).toString('hex')}\n`, { mode: 0o600 })
-    chmodSync(temporary, 0o600)
-    try {
-      linkSync(temporary, path)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    } finally {
-      unlinkSync(temporary)
-    }
-  }
+  if (!existsSync(path)) writeOnce(path, `${random.bytes(GENERATED_SECRET_BYTES).toString('hex')}\n`, random)
   return checkedSecret(path)
 }
 

@@ -4,13 +4,12 @@ import type { LogFormat, LogLevel } from '../../base/log.ts'
 import type { ReadMode } from '../../base/read-mode.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
 import type { SharedVolumes } from '../../disk/thread-context.ts'
+import type { IdentitiesFile } from '../../iam/identities.ts'
 import type { HttpServerSettings } from '../../net/http-server.ts'
 import type { DoorSecrets, HostPort } from './doors.ts'
+import type { AccessKey } from './root-credentials.ts'
 
 export interface CommonThreadData {
-  shared: SharedVolumes
-  /** Memory of the VolumeCounters. */
-  counters: SharedArrayBuffer
   log: { level: LogLevel; format: LogFormat }
   secrets: DoorSecrets
   nodeId: string
@@ -19,7 +18,14 @@ export interface CommonThreadData {
   control: MessagePort
 }
 
-export interface KeeperThreadData extends CommonThreadData {
+/** Of the threads that have the process's volumes. */
+export interface SharedThreadData extends CommonThreadData {
+  shared: SharedVolumes
+  /** Memory of the VolumeCounters. */
+  counters: SharedArrayBuffer
+}
+
+export interface KeeperThreadData extends SharedThreadData {
   volumeSizeLimitBytes: number
   volumesPerDirectoryMax: number
   garbageThreshold: number
@@ -33,22 +39,33 @@ export interface KeeperThreadData extends CommonThreadData {
   callers: MessagePort[]
 }
 
-export interface VolumeThreadData extends CommonThreadData {
+/** Of the threads that serve. */
+export interface ServingThreadData {
   /** This thread's number, from 0. */
   thread: number
   /** Memory of the BodyBudget. */
   budget: SharedArrayBuffer
   bodyBytesInFlightMax: number
-  fileSizeBytesMax: number
   sync: SyncMode
+  settings: Partial<HttpServerSettings>
+}
+
+export interface VolumeThreadData extends SharedThreadData, ServingThreadData {
+  fileSizeBytesMax: number
   gzip: boolean
   fixJpegOrientation: boolean
   /** Memory of the HeavyJobs. */
   heavyJobs: SharedArrayBuffer
   readMode: ReadMode
-  settings: Partial<HttpServerSettings>
   /** To the keeper. */
   keeper: MessagePort
+  /** Undefined: the volume door alone. */
+  objects: ObjectLayerData | undefined
+}
+
+/** Of the threads of a process without volumes. */
+export interface ObjectThreadData extends CommonThreadData, ServingThreadData {
+  objects: ObjectLayerData
 }
 
 /** What the main thread may ask of the keeper thread. */
@@ -63,8 +80,61 @@ export interface KeeperControl {
   stop(): Promise<void>
 }
 
-/** What the main thread may ask of a volume thread. */
-export interface VolumeControl {
-  listen(at: HostPort): Promise<number>
+/** Doors of names, which threads open beside that of the volumes. */
+export type ObjectDoor = 'filer' | 's3'
+
+/** What each thread with an object layer is given. */
+export interface ObjectLayerData {
+  /** A PostgreSQL URL, or the directory of SQLite with a port to the thread that writes there. */
+  metadata: { url: string; writer: MessagePort | undefined }
+  /** To each of the threads that compute digests. */
+  hashing: MessagePort[]
+  /** Memory of the UploadLoad. */
+  uploadLoad: SharedArrayBuffer
+  /** Memory of the S3Counters. */
+  s3Counters: SharedArrayBuffer
+  root: AccessKey
+  /** The file of accounts. */
+  identities: IdentitiesFile | undefined
+  region: string
+  domains: readonly string[]
+  sigv2: boolean
+  filerBuckets: boolean
+}
+
+export interface HashThreadData {
+  /** One for each thread that gives it bytes. */
+  ports: MessagePort[]
+}
+
+export interface MetaThreadData {
+  log: { level: LogLevel; format: LogFormat }
+  /** Directory of the SQLite file. */
+  directory: string
+  /** One for each thread that uses it. */
+  clients: MessagePort[]
+  /** Calls from the main thread. */
+  control: MessagePort
+}
+
+/** What the main thread may ask of the thread that writes metadata. */
+export interface MetaControl {
+  /** Opens the file, brings its schema up to date, and answers the clients. */
+  open(): Promise<void>
+  /** Commits what waits. */
   stop(): Promise<void>
+}
+
+/** What the main thread may ask of a thread with an object layer. */
+export interface ObjectControl {
+  /** Builds the object layer; the metadata are open. */
+  openObjects(): Promise<void>
+  listen(door: ObjectDoor, at: HostPort): Promise<number>
+  /** Finishes the requests in flight, and lets go of everything. */
+  stop(): Promise<void>
+}
+
+/** As that, of a thread with volumes. */
+export interface ServingControl extends Omit<ObjectControl, 'listen'> {
+  listen(door: 'volume' | ObjectDoor, at: HostPort): Promise<number>
 }

@@ -1,6 +1,9 @@
-/** Starts a volume server: one keeper thread, and the threads that serve the door. */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
-import { PortCaller } from '../../base/port-calls.ts'
+/**
+ * Starts a volume server: one keeper thread, and the threads that serve the door. With objects, those threads open the doors
+ * of names too, and one thread writes the metadata.
+ */
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import type { PortCaller } from '../../base/port-calls.ts'
 import { loadNodeId } from '../../blobs/heartbeat.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { realDisk } from '../../disk/real-disk.ts'
@@ -11,7 +14,9 @@ import type { Config } from '../config.ts'
 import type { VOLUME_SETTINGS } from '../server-settings.ts'
 import { type DoorConfig, type DoorSecrets, type HostPort, httpSettings, reachableAt } from './doors.ts'
 import type { Running } from './master-role.ts'
-import type { CommonThreadData, KeeperThreadData, VolumeThreadData } from './thread-data.ts'
+import { type ObjectsRole, ObjectThreads, openDoors } from './objects-role.ts'
+import type { KeeperThreadData, ObjectDoor, SharedThreadData, VolumeThreadData } from './thread-data.ts'
+import { listenOnAll, Threads } from './threads.ts'
 
 export interface VolumeRole {
   config: DoorConfig & Config<(typeof VOLUME_SETTINGS)[number]>
@@ -21,34 +26,45 @@ export interface VolumeRole {
   listen: HostPort
   publicUrl: string
   masters: string[]
+  /** Undefined: volumes alone. */
+  objects?: ObjectsRole
 }
 
-export async function startVolumeServer(role: VolumeRole, context: Context): Promise<Running> {
-  const { config, listen } = role
-  await assertPortFree(listen.host, listen.port)
+export interface RunningVolumes extends Running {
+  /** Where the doors of names listen. */
+  doors: ReadonlyMap<ObjectDoor, HostPort>
+}
+
+export async function startVolumeServer(role: VolumeRole, context: Context): Promise<RunningVolumes> {
+  const { config, listen, objects } = role
+  for (const { host, port } of [listen, ...(objects?.doors.values() ?? [])]) await assertPortFree(host, port)
   const threads = new VolumeThreads(role, context)
-  await threads.keeper.call('open')
-  let { port } = listen
-  for (const thread of threads.servers)
-    port = await thread.call<number>('listen', { host: listen.host, port })
-  const url = reachableAt({ host: listen.host, port })
-  context.log.info(
-    { role: 'volume', address: `${listen.host}:${port}`, threads: config.workers },
-    'volume server is listening',
-  )
-  await threads.keeper.call('announce', { url, publicUrl: role.publicUrl || url })
-  return { address: { host: listen.host, port }, stop: () => threads.stop() }
+  try {
+    await threads.keeper.call('open')
+    await threads.objects?.openMetadata()
+    const port = await listenOnAll(threads.servers, 'volume', listen)
+    const url = reachableAt({ host: listen.host, port })
+    context.log.info(
+      { role: 'volume', address: `${listen.host}:${port}`, threads: config.workers },
+      'volume server is listening',
+    )
+    await threads.keeper.call('announce', { url, publicUrl: role.publicUrl || url })
+    const doors = objects === undefined ? new Map() : await openDoors(threads.servers, objects, context)
+    return { address: { host: listen.host, port }, doors, stop: () => threads.stop() }
+  } catch (error) {
+    await threads.end()
+    throw error
+  }
 }
 
 class VolumeThreads {
   readonly keeper: PortCaller
   readonly servers: PortCaller[]
-  readonly #workers: Worker[] = []
-  readonly #context: Context
-  #stopping = false
+  readonly objects: ObjectThreads | undefined
+  readonly #threads: Threads
 
   constructor(role: VolumeRole, context: Context) {
-    this.#context = context
+    this.#threads = new Threads(context)
     const { config, secrets } = role
     const shared = createSharedVolumes({
       directories: role.directories,
@@ -68,10 +84,13 @@ class VolumeThreads {
       common,
       channels.map((channel) => channel.port1),
     )
+    const objects = role.objects && new ObjectThreads(this.#threads, role.objects, config.workers)
+    this.objects = objects
     const budget = new SharedArrayBuffer(4)
     const heavyJobs = new SharedArrayBuffer(4)
     this.servers = channels.map(({ port2 }, thread) =>
-      this.#start(new URL('./volume-thread.ts', import.meta.url), (control) => {
+      this.#threads.start(new URL('./volume-thread.ts', import.meta.url), (control) => {
+        const layer = objects?.dataOf(thread)
         const data: VolumeThreadData = {
           ...common,
           control,
@@ -86,19 +105,20 @@ class VolumeThreads {
           heavyJobs,
           readMode: config.readMode,
           settings: httpSettings(config),
+          objects: layer?.data,
         }
-        return { data, ports: [port2] }
+        return { data, ports: [port2, ...(layer?.ports ?? [])] }
       }),
     )
   }
 
   #startKeeper(
     role: VolumeRole,
-    common: Omit<CommonThreadData, 'control'>,
+    common: Omit<SharedThreadData, 'control'>,
     callers: MessagePort[],
   ): PortCaller {
     const { config } = role
-    return this.#start(new URL('./keeper-thread.ts', import.meta.url), (control) => {
+    return this.#threads.start(new URL('./keeper-thread.ts', import.meta.url), (control) => {
       const data: KeeperThreadData = {
         ...common,
         control,
@@ -117,32 +137,17 @@ class VolumeThreads {
     })
   }
 
-  #start(url: URL, dataFor: (control: MessagePort) => { data: object; ports: MessagePort[] }): PortCaller {
-    const { port1, port2 } = new MessageChannel()
-    const { data, ports } = dataFor(port2)
-    const worker = new Worker(url, {
-      workerData: data,
-      transferList: [port2, ...ports],
-      trackUnmanagedFds: false,
-    })
-    worker.on('error', (error) => this.#died(error))
-    worker.on('exit', () => this.#died(new Error('a thread ended')))
-    this.#workers.push(worker)
-    return new PortCaller(port1)
-  }
-
-  /** A thread that dies may have held a lock or half an append: the process goes with it, and the next start recovers. */
-  #died(error: unknown): void {
-    if (this.#stopping) return
-    this.#context.log.error({ error }, 'a thread died: the process ends')
-    process.exit(1)
-  }
-
+  /** Doors first, then what stands behind them: object layer, metadata, volumes. */
   async stop(): Promise<void> {
     await this.keeper.call('leave')
     await Promise.all(this.servers.map((server) => server.call('stop')))
+    await this.objects?.stop()
     await this.keeper.call('stop')
-    this.#stopping = true
-    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+    await this.end()
+  }
+
+  /** Ends the threads as they are. */
+  end(): Promise<void> {
+    return this.#threads.end()
   }
 }

@@ -1,0 +1,14 @@
+/** `cairn filer`: the filer in a process of its own, on the volumes of a cluster and names in PostgreSQL. */
+import { defineCommand } from '../command.ts'
+import { runStateless } from '../roles/stateless-role.ts'
+import { DOOR_SETTINGS, OBJECT_SETTINGS, SERVING_SETTINGS } from '../server-settings.ts'
+
+export const filer = defineCommand({
+  name: 'filer',
+  summary: 'Run the filer alone, for a cluster with names in PostgreSQL',
+  settings: ['ip', 'port', 'master', ...SERVING_SETTINGS, ...OBJECT_SETTINGS, ...DOOR_SETTINGS],
+  async run(config, context) {
+    await runStateless('filer', config, context)
+    return 0
+  },
+})

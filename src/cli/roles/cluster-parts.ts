@@ -1,0 +1,44 @@
+/** How a thread reaches the other servers of its cluster. */
+import type { Clock } from '../../base/clock.ts'
+import type { Random } from '../../base/random.ts'
+import { ClusterAuth } from '../../blobs/cluster-auth.ts'
+import { ClusterClient } from '../../blobs/cluster-client.ts'
+import { type FindVolume, VolumeLocator } from '../../blobs/volume-locator.ts'
+import { HttpClient } from '../../net/http-client.ts'
+import type { DoorSecrets } from './doors.ts'
+
+export interface ClusterParts {
+  http: HttpClient
+  auth: ClusterAuth
+  client: ClusterClient
+  /** What the cluster's servers speak. */
+  scheme: 'http' | 'https'
+  /** Where volumes are that this process does not have. */
+  find: FindVolume
+  /** `host:port`. */
+  masters: readonly string[]
+  /** Of this process. */
+  nodeId: string
+}
+
+/** Slow readers of files that live elsewhere must not keep others waiting for a connection. */
+const CONNECTIONS_PER_SERVER_MAX = 1_000
+
+export function clusterParts(options: {
+  secrets: DoorSecrets
+  masters: readonly string[]
+  nodeId: string
+  clock: Clock
+  random: Random
+}): ClusterParts {
+  const { secrets, masters, nodeId, clock, random } = options
+  const http = new HttpClient({
+    ca: secrets.tls?.cert,
+    connectionsPerHostMax: CONNECTIONS_PER_SERVER_MAX,
+  })
+  const scheme = secrets.tls === undefined ? 'http' : 'https'
+  const auth = new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random })
+  const client = new ClusterClient({ http, auth, scheme })
+  const { find } = new VolumeLocator({ client, masters, nodeId, clock })
+  return { http, auth, client, scheme, find, masters, nodeId }
+}
