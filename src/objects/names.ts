@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import { toStoreError } from '../base/errors.ts'
 import { DELETES_AT_ONCE_MAX, OBJECT_BYTES_MAX } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
-import type { MetaStore, Script } from '../meta/meta-store.ts'
+import type { MetaStore } from '../meta/meta-store.ts'
 import { checkLimit } from './buckets.ts'
 import { setAttributes, setLock, setTags } from './change-version.ts'
 import { Copies } from './copies.ts'
@@ -38,7 +38,7 @@ import type {
 } from './object-store.ts'
 import type { ContentReader, ContentWriter, VersionRow } from './parts.ts'
 import { PatientWrites } from './patient-writes.ts'
-import { type PutOutcome, type PutVersion, putVersion } from './put-version.ts'
+import { putObject } from './put-version.ts'
 import {
   attributesOf,
   attributesText,
@@ -58,12 +58,6 @@ export interface NamesParts {
   random: Random
   writer: ContentWriter
   reader: ContentReader
-}
-
-/** Throws what `putVersion` throws. */
-export const putObject: Script<PutVersion, PutOutcome> = {
-  name: 'objects.put',
-  steps: putVersion,
 }
 
 export class Names {

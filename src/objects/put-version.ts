@@ -1,6 +1,6 @@
 /** Making a version current: the one way by which objects come into being, whatever asked for it. */
 import { StoreError } from '../base/errors.ts'
-import { query, type Row, type Steps } from '../meta/meta-store.ts'
+import { query, type Row, type Script, type Steps } from '../meta/meta-store.ts'
 import { checkWrite } from './conditions.ts'
 import { insertContent, releaseContent } from './content-steps.ts'
 import { writeEvent } from './events.ts'
@@ -121,6 +121,12 @@ export function* putVersion(args: PutVersion): Steps<PutOutcome> {
       versionId: facts.versioning === VERSIONING_OFF ? undefined : versionId,
     })
   return { versionId, modifiedMs: args.nowMs, isVersioned: facts.versioning !== VERSIONING_OFF }
+}
+
+/** `putVersion` by itself. */
+export const putObject: Script<PutVersion, PutOutcome> = {
+  name: 'objects.put',
+  steps: putVersion,
 }
 
 function lockFor(args: PutVersion, facts: WriteFacts): ObjectLock {
