@@ -13,9 +13,14 @@ import type { AssignedRange } from './wrk.ts'
 /** What `bin/cairn` runs, on the same Node; without the shell between, so that the process is ours to watch and end. */
 const PROGRAM = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 
+/** The root key of the servers that are started here. */
+export const BENCH_KEY = { accessKeyId: 'bench', secretAccessKey: 'bench-secret' }
+
 export interface CairnServer {
   master: string
   volumeUrl: string
+  filerUrl: string
+  s3Url: string
   pid: number
   /** Milliseconds from the start of the process to the first answer. */
   startMs: number
@@ -27,12 +32,22 @@ export interface CairnServer {
 export async function startCairn(options: { directory: string; flags?: string[] }): Promise<CairnServer> {
   const masterPort = await freePort()
   const volumePort = await freePort()
+  const filerPort = await freePort()
+  const s3Port = await freePort()
   const args = [PROGRAM, 'server', '--data', options.directory, '--log-level', 'warn']
   args.push(
     '--master-port',
     String(masterPort),
     '--volume-port',
     String(volumePort),
+    '--filer-port',
+    String(filerPort),
+    '--s3-port',
+    String(s3Port),
+    '--root-access-key',
+    BENCH_KEY.accessKeyId,
+    '--root-secret-key',
+    BENCH_KEY.secretAccessKey,
     ...(options.flags ?? []),
   )
   const child = startProcess(process.execPath, args, ['ignore', 'ignore', 'inherit'])
@@ -48,6 +63,8 @@ export async function startCairn(options: { directory: string; flags?: string[] 
   return {
     master: `127.0.0.1:${masterPort}`,
     volumeUrl,
+    filerUrl: `http://127.0.0.1:${filerPort}`,
+    s3Url: `http://127.0.0.1:${s3Port}`,
     pid: child.pid!,
     startMs: performance.now() - started,
     residentBytes: () => residentBytesOf(child.pid!),
