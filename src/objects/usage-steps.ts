@@ -31,7 +31,7 @@ export function* usageOf(bucketId: number): Steps<{ objects: number; bytes: numb
      from bucket_usage where bucket_id = ?`,
     bucketId,
   )
-  return sums as { objects: number; bytes: number }
+  return { objects: sums!.objects as number, bytes: sums!.bytes as number }
 }
 
 /** Throws `quota_exceeded` when the bucket would hold more than it may. */
