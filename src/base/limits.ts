@@ -264,3 +264,5 @@ export const OBJECT_WAIT_STEP_MS = 10
 export const OBJECT_WAIT_STEP_MS_MAX = 200
 /** Removals of one call that run at a time. */
 export const DELETES_AT_ONCE_MAX = 64
+/** Buckets whose policies, lists and rules one thread keeps as it has read them. */
+export const BUCKETS_READ_MAX = 1_000

@@ -1,0 +1,469 @@
+/** Multipart uploads and appends: objects that come in several pieces. Each piece is a content; the whole names them. */
+import type { Clock } from '../base/clock.ts'
+import { StoreError } from '../base/errors.ts'
+import { MULTIPART_PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN } from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
+import type { MetaStore } from '../meta/meta-store.ts'
+import type { AnyScript } from '../meta/run-steps.ts'
+import { appendObject } from './content/append-object.ts'
+import { completeUpload } from './content/complete-upload.ts'
+import { copyPart } from './content/copy-part.ts'
+import { checksumOf, checksumText } from './content/part-checksums.ts'
+import {
+  abortUpload,
+  clearUpload,
+  createUpload,
+  endedUploads,
+  findUpload,
+  listParts,
+  listUploads,
+  type PartRow,
+  putPart,
+  type RemoveParts,
+  type UploadAt,
+  type UploadNotes,
+  type UploadRow,
+} from './content/upload-scripts.ts'
+import { newContentId } from './content-writer.ts'
+import { sourceOf } from './copies.ts'
+import { checkSource } from './copy-version.ts'
+import { digestNameOf, digestsOf, type HashPool } from './digests.ts'
+import { findVersion } from './find-steps.ts'
+import type {
+  Checksum,
+  ChecksumAlgorithm,
+  CompleteUpload,
+  CopyPart,
+  DigestName,
+  Digests,
+  ListUploadsPage,
+  ListUploadsRequest,
+  NewUpload,
+  ObjectBody,
+  ObjectInfo,
+  PartInfo,
+  PutObject,
+  PutPart,
+  PutResult,
+  UploadInfo,
+  UploadRef,
+} from './object-store.ts'
+import type {
+  ContentReader,
+  ContentWriter,
+  NewContent,
+  StoredContent,
+  Uploads,
+  VersionRow,
+  WrittenContent,
+} from './parts.ts'
+import { PatientWrites } from './patient-writes.ts'
+import type { WriteContext } from './put-version.ts'
+import { attributesOf, attributesText, contentOf, infoOf, keyBytes, tagsText, textBytes } from './rows.ts'
+import { writeContext } from './write-context.ts'
+
+const TIME_BYTES = 6
+const UPLOAD_ID = /^[0-9a-f]{32}$/
+const PLAIN_MD5 = /^[0-9a-f]{32}$/
+/** A source that is replaced all the time while it is being copied. */
+const COPY_ATTEMPTS_MAX = 5
+const ENDED_AT_ONCE_MAX = 100
+
+export interface UploadsOptions {
+  meta: MetaStore
+  writer: ContentWriter
+  reader: ContentReader
+  hashPool: HashPool
+  clock: Clock
+  random: Random
+  /** Default PART_BYTES_MIN. */
+  partBytesMin?: number
+}
+
+/** Scripts that write, for the thread that runs them. */
+export const UPLOAD_SCRIPTS: readonly AnyScript[] = [
+  createUpload,
+  putPart,
+  copyPart,
+  completeUpload,
+  abortUpload,
+  clearUpload,
+  appendObject,
+]
+
+export class MultipartUploads implements Uploads {
+  readonly #options: UploadsOptions
+  readonly #writes: PatientWrites
+
+  constructor(options: UploadsOptions) {
+    this.#options = options
+    this.#writes = new PatientWrites(options.meta, options.clock)
+  }
+
+  async createUpload(upload: NewUpload): Promise<UploadInfo> {
+    refuseEncryption(upload.encryption)
+    const context = writeContext(this.#options, upload.bucket, upload.key)
+    // Uploads of one key are in the order of their ids, and so of time.
+    const uploadId = newContentId(this.#options.random)
+    uploadId.writeUIntBE(context.nowMs, 0, TIME_BYTES)
+    const { attributes, checksum } = upload
+    const notes: UploadNotes = checksum === undefined ? { attributes } : { attributes, checksum }
+    await this.#writes.run(createUpload, {
+      ...context,
+      uploadId,
+      attributes: JSON.stringify(notes),
+      tags: tagsText(upload.tags),
+      lock: upload.lock,
+    })
+    return {
+      key: upload.key,
+      uploadId: uploadId.toString('hex'),
+      createdMs: context.nowMs,
+      attributes,
+      checksum,
+    }
+  }
+
+  async putPart(part: PutPart): Promise<PartInfo> {
+    const at = uploadAtOf(part)
+    checkNumber(part.number)
+    const { checksum: wanted } = notesOf(await this.#options.meta.read(findUpload, at))
+    const digests: DigestName[] = [...(part.check?.digests ?? [])]
+    if (wanted !== undefined) digests.push(digestNameOf(wanted.algorithm))
+    const verify = part.check?.verify.bind(part.check) ?? (() => undefined)
+    const written = await this.#options.writer.store(part.body, {
+      bucket: part.bucket,
+      check: { digests, verify },
+      sizeBytesMax: PART_BYTES_MAX,
+    })
+    const checksum = wanted === undefined ? written.checksum : checksumFrom(wanted.algorithm, written.digests)
+    const etag = written.md5.toString('hex')
+    return await this.#putPartRow(part, written, { etag, checksum })
+  }
+
+  async #putPartRow(
+    part: UploadRef & { number: number },
+    written: WrittenContent,
+    sums: { etag: string; checksum: Checksum | undefined },
+  ): Promise<PartInfo> {
+    const { writer } = this.#options
+    const { number } = part
+    const at = this.#contextOf(part)
+    const { sizeBytes } = written
+    const content = this.#asPages(written.content)
+    try {
+      await this.#writes.run(putPart, {
+        ...at,
+        ...{ number, content, sizeBytes },
+        etag: sums.etag,
+        checksums: checksumText(sums.checksum),
+      })
+    } catch (error) {
+      await writer.discard(content)
+      throw error
+    }
+    return { number, sizeBytes, modifiedMs: at.nowMs, etag: sums.etag, checksum: sums.checksum }
+  }
+
+  /** The bytes of a part are always a content, because an object will share them. */
+  #asPages(content: NewContent): NewContent {
+    if (content.kind !== 'inline' && content.kind !== 'none') return content
+    const pages = content.kind === 'inline' ? [content.blobs] : []
+    return { kind: 'pages', contentId: newContentId(this.#options.random), entries: 'chunks', pages }
+  }
+
+  async copyPart(part: CopyPart): Promise<PartInfo & { source: ObjectInfo }> {
+    const { meta } = this.#options
+    checkNumber(part.number)
+    const at = uploadAtOf(part)
+    const { checksum: wanted } = notesOf(await meta.read(findUpload, at))
+    const source = sourceOf(part.source)
+    for (let attempt = 0; attempt < COPY_ATTEMPTS_MAX; attempt++) {
+      const { row, isLatest } = await meta.read(findVersion, source)
+      checkSource(source, row)
+      const range = part.range ?? { start: 0, end: row.size }
+      const { start, end } = range
+      if (!(start >= 0 && start <= end && end <= row.size))
+        throw new StoreError('bad_request', `the source has no bytes ${start} to ${end}`)
+      const info = await this.#copyRange(part, row, { range, algorithm: wanted?.algorithm })
+      if (info !== undefined) return { ...info, source: infoOf(row, isLatest, part.source.key) }
+    }
+    throw new StoreError('conflict', 'the source is replaced all the time')
+  }
+
+  /** Undefined: the source is another one by now. */
+  async #copyRange(
+    part: CopyPart,
+    row: VersionRow,
+    what: { range: { start: number; end: number }; algorithm: ChecksumAlgorithm | undefined },
+  ): Promise<PartInfo | undefined> {
+    const { random } = this.#options
+    const { start, end } = what.range
+    const sums = await this.#sumsOfRange(row, what)
+    if (hasOwnLife(row)) return await this.#copyBytes(part, row, { start, end, ...sums })
+    const at = this.#contextOf(part)
+    const isCopied = await this.#writes.run(copyPart, {
+      ...at,
+      source: sourceOf(part.source),
+      ...{ rank: row.rank, number: part.number, start, end },
+      sizeBytes: end - start,
+      etag: sums.etag,
+      checksums: checksumText(sums.checksum),
+      sharedId: newContentId(random),
+      contentId: newContentId(random),
+    })
+    const { number } = part
+    return isCopied ? { number, sizeBytes: end - start, modifiedMs: at.nowMs, ...sums } : undefined
+  }
+
+  /** Bytes that end by themselves are not shared with a name that does not. */
+  async #copyBytes(
+    part: CopyPart,
+    row: VersionRow,
+    what: { start: number; end: number; etag: string; checksum: Checksum | undefined },
+  ): Promise<PartInfo> {
+    const { reader, writer } = this.#options
+    const written = await writer.store(bodyOfRange(reader, contentOf(row), what), {
+      bucket: part.bucket,
+      sizeBytesMax: PART_BYTES_MAX,
+    })
+    return await this.#putPartRow(part, written, what)
+  }
+
+  /** ETag and checksum of a range: those of the source where that is all of it, computed only where a checksum is needed. */
+  async #sumsOfRange(
+    row: VersionRow,
+    what: { range: { start: number; end: number }; algorithm: ChecksumAlgorithm | undefined },
+  ): Promise<{ etag: string; checksum: Checksum | undefined }> {
+    const { start, end } = what.range
+    const { algorithm } = what
+    const attributes = attributesOf(row)
+    refuseEncryption(attributes.encryption)
+    const isWhole = start === 0 && end === row.size
+    const known = isWhole && attributes.checksum?.type === 'FULL_OBJECT' ? attributes.checksum : undefined
+    const needsChecksum = algorithm !== undefined && known?.algorithm !== algorithm
+    const hasMd5 = isWhole && PLAIN_MD5.test(row.etag)
+    if (!needsChecksum && hasMd5)
+      return { etag: row.etag, checksum: algorithm === undefined ? undefined : known }
+    const bytes = bodyOfRange(this.#options.reader, contentOf(row), what.range)
+    if (!needsChecksum && !isShort(bytes)) {
+      // Nobody can know the MD5 of these bytes without reading them: the ETag is one of where they come from.
+      const words = Buffer.from(`${row.etag}:${row.rank}:${start}-${end}`)
+      return { etag: digestsOf(['md5'], words).md5!.toString('hex'), checksum: known }
+    }
+    const names: DigestName[] = algorithm === undefined ? ['md5'] : ['md5', digestNameOf(algorithm)]
+    const digests = await this.#digestsOfBody(bytes, names)
+    const checksum = algorithm === undefined ? undefined : checksumFrom(algorithm, digests)
+    return { etag: digests.md5!.toString('hex'), checksum }
+  }
+
+  async #digestsOfBody(body: ObjectBody, names: readonly DigestName[]): Promise<Digests> {
+    const hashing = this.#options.hashPool.start(names)
+    try {
+      for await (const piece of body.pieces()) await hashing.update(piece)
+      return await hashing.finish()
+    } finally {
+      hashing.abandon()
+    }
+  }
+
+  async listParts(
+    upload: UploadRef,
+    options: { after: number; limit: number },
+  ): Promise<{ upload: UploadInfo; parts: PartInfo[]; next: number | undefined }> {
+    const { limit } = options
+    const found = await this.#options.meta.read(listParts, { ...uploadAtOf(upload), ...options })
+    const parts = found.parts.slice(0, limit).map(partInfoOf)
+    const next = found.parts.length > limit ? (parts.at(-1)?.number ?? options.after) : undefined
+    return { upload: uploadInfoOf(found.upload), parts, next }
+  }
+
+  async completeUpload(request: CompleteUpload): Promise<PutResult> {
+    const { random, partBytesMin = PART_BYTES_MIN } = this.#options
+    checkOrder(request.parts)
+    const at = this.#contextOf(request)
+    const completed = await this.#writes.run(completeUpload, {
+      ...at,
+      parts: request.parts.map(({ number, etag, checksum }) => ({ number, etag, checksum })),
+      conditions: request.conditions,
+      sizeBytes: request.sizeBytes,
+      checksum: request.checksum,
+      partBytesMin,
+      contentId: newContentId(random),
+    })
+    const { isDone, ...result } = completed
+    // The object is there: what is left of the upload goes now, or after the next start.
+    if (!isDone) await this.#clear(at).catch(() => {})
+    return result
+  }
+
+  async abortUpload(upload: UploadRef): Promise<void> {
+    const at = this.#contextOf(upload)
+    const { isDone } = await this.#writes.run(abortUpload, at)
+    if (!isDone) await this.#clear(at)
+  }
+
+  /** Removes what a process that died has left of aborted and completed uploads. */
+  async clearEnded(): Promise<void> {
+    const { meta, clock } = this.#options
+    for (;;) {
+      const ended = await meta.read(endedUploads, { limit: ENDED_AT_ONCE_MAX })
+      for (const { bucket_id, key, upload_id } of ended) {
+        const at = { bucketId: bucket_id, key, uploadId: upload_id }
+        // One process does this, at its start: any part of the counters will do.
+        await this.#clear({ ...at, nowMs: clock.nowMs(), usagePart: 0 })
+      }
+      if (ended.length < ENDED_AT_ONCE_MAX) return
+    }
+  }
+
+  async #clear(at: RemoveParts): Promise<void> {
+    for (let isDone = false; !isDone; ) isDone = (await this.#writes.run(clearUpload, at)).isDone
+  }
+
+  async listUploads(request: ListUploadsRequest): Promise<ListUploadsPage> {
+    const { after, afterUploadId, limit } = request
+    if (limit <= 0) return { uploads: [], prefixes: [], next: undefined }
+    const { items, isTruncated } = await this.#options.meta.read(listUploads, {
+      bucketId: request.bucket.id,
+      prefix: textBytes(request.prefix ?? '', 'prefix'),
+      delimiter: textBytes(request.delimiter ?? '', 'delimiter'),
+      after: after === undefined ? undefined : textBytes(after, 'key marker'),
+      afterUploadId:
+        afterUploadId === undefined || !UPLOAD_ID.test(afterUploadId)
+          ? undefined
+          : Buffer.from(afterUploadId, 'hex'),
+      limit,
+    })
+    const page: ListUploadsPage = { uploads: [], prefixes: [], next: undefined }
+    for (const item of items) {
+      if ('row' in item) page.uploads.push(uploadInfoOf(item.row))
+      else page.prefixes.push(item.prefix.toString())
+    }
+    const last = items.at(-1)
+    if (!isTruncated || last === undefined) return page
+    page.next =
+      'row' in last
+        ? { key: last.row.key.toString(), uploadId: last.row.upload_id.toString('hex') }
+        : { key: last.prefix.toString(), uploadId: undefined }
+    return page
+  }
+
+  async append(request: PutObject): Promise<PutResult> {
+    const { writer, random } = this.#options
+    const { bucket } = request
+    refuseEncryption(request.encryption)
+    if (bucket.versioning !== 'off')
+      throw new StoreError('conflict', 'nothing is appended where versions are kept')
+    keyBytes(request.key)
+    const { check, placement } = request
+    const written = await writer.store(request.body, {
+      bucket,
+      check,
+      placement,
+      sizeBytesMax: PART_BYTES_MAX,
+    })
+    const { checksum } = written
+    try {
+      const appended = await this.#writes.run(appendObject, {
+        ...writeContext(this.#options, bucket, request.key),
+        content: written.content,
+        sizeBytes: written.sizeBytes,
+        etag: written.md5.toString('hex'),
+        attributes: attributesText(
+          checksum === undefined ? request.attributes : { ...request.attributes, checksum },
+        ),
+        tags: tagsText(request.tags),
+        lock: request.lock,
+        conditions: request.conditions,
+        event: 'ObjectCreated:Put',
+        wholeId: newContentId(random),
+        presentId: newContentId(random),
+        addedId: newContentId(random),
+      })
+      return { ...appended, checksum: undefined }
+    } catch (error) {
+      await writer.discard(written.content)
+      throw error
+    }
+  }
+
+  /** Where an upload is, and what a script that writes needs. */
+  #contextOf(upload: UploadRef): UploadAt & WriteContext {
+    const context = writeContext(this.#options, upload.bucket, upload.key)
+    return { ...context, uploadId: uploadAtOf(upload).uploadId }
+  }
+}
+
+function uploadAtOf(upload: UploadRef): UploadAt {
+  if (!UPLOAD_ID.test(upload.uploadId)) throw new StoreError('upload_not_found', 'there is no such upload')
+  const uploadId = Buffer.from(upload.uploadId, 'hex')
+  return { bucketId: upload.bucket.id, key: keyBytes(upload.key), uploadId }
+}
+
+function checkNumber(number: number): void {
+  if (!(Number.isInteger(number) && number >= 1 && number <= MULTIPART_PARTS_MAX))
+    throw new StoreError('bad_request', `part numbers are from 1 to ${MULTIPART_PARTS_MAX}`)
+}
+
+function checkOrder(parts: CompleteUpload['parts']): void {
+  if (parts.length === 0) throw new StoreError('bad_request', 'an upload is completed with at least one part')
+  let before = 0
+  for (const { number } of parts) {
+    checkNumber(number)
+    if (number <= before) throw new StoreError('invalid_part_order', 'parts are listed in rising order')
+    before = number
+  }
+}
+
+function refuseEncryption(encryption: unknown): void {
+  if (encryption !== undefined)
+    throw new StoreError('unsupported', 'bytes are not encrypted or decrypted by this version')
+}
+
+const hasOwnLife = (row: VersionRow) => attributesOf(row).posix?.ttlSeconds !== undefined
+
+const notesOf = (row: UploadRow) => JSON.parse(row.attributes) as UploadNotes
+
+function uploadInfoOf(row: UploadRow): UploadInfo {
+  const { attributes, checksum } = notesOf(row)
+  return {
+    key: row.key.toString(),
+    uploadId: row.upload_id.toString('hex'),
+    createdMs: row.created_ms,
+    attributes,
+    checksum,
+  }
+}
+
+const partInfoOf = (row: PartRow): PartInfo => ({
+  number: row.number,
+  sizeBytes: row.size,
+  etag: row.etag,
+  modifiedMs: row.modified_ms,
+  checksum: checksumOf(row.checksums),
+})
+
+function checksumFrom(algorithm: ChecksumAlgorithm, digests: Digests): Checksum {
+  const value = digests[digestNameOf(algorithm)]!.toString('base64')
+  return { algorithm, value, type: 'FULL_OBJECT' }
+}
+
+/** Bytes of an object as the body of another. */
+function bodyOfRange(
+  reader: ContentReader,
+  stored: StoredContent,
+  { start, end }: { start: number; end: number },
+): ObjectBody {
+  return {
+    sizeBytes: end - start,
+    async *pieces() {
+      const bytes = await reader.read(stored, start, end)
+      if (Buffer.isBuffer(bytes)) yield bytes
+      else yield* bytes.pieces()
+    },
+  }
+}
+
+/** Read in no time. */
+const isShort = (body: ObjectBody) => body.sizeBytes! <= PART_BYTES_MIN
