@@ -25,9 +25,9 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Starts `cairn <role>` on a port and waits until it listens and, as a volume server, has joined. */
+/** Starts `cairn <role>` on a port and waits until it listens or, as a volume server, has joined. */
 export async function startRole(
-  role: 'master' | 'volume',
+  role: 'master' | 'volume' | 'filer' | 's3',
   port: number,
   flags: readonly string[],
 ): Promise<RoleProcess> {
@@ -38,13 +38,12 @@ export async function startRole(
     String(port),
     '--log-format',
     'json',
-    '--heartbeat',
-    '100ms',
+    ...(role === 'master' || role === 'volume' ? ['--heartbeat', '100ms'] : []),
     ...flags,
   ]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
-  const wanted = role === 'master' ? '"master is listening"' : '"joined the master"'
+  const wanted = role === 'volume' ? '"joined the master"' : `"${role} is listening"`
   const ended = new Promise<void>((resolve) => void child.once('close', () => resolve()))
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`${role} does not start:\n${log}`)), START_MS_MAX)
