@@ -1,4 +1,4 @@
-/** What a bucket's documents say of who may use it, read once for each state of the bucket. */
+/** What a bucket's documents say of who may use it, as they are stored. */
 import { type Acl, parseAcl } from '../../iam/acl.ts'
 import type { BucketRules, ObjectOwnership, PublicAccessBlock } from '../../iam/authorize.ts'
 import { parsePolicy } from '../../iam/parse-policy.ts'
@@ -6,21 +6,8 @@ import type { Bucket } from '../../objects/object-store.ts'
 
 export const OBJECT_OWNERSHIPS = ['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'] as const
 
-export class BucketRulesCache {
-  readonly #rules = new WeakMap<Bucket, BucketRules>()
-
-  /** Throws `corrupt` for documents that cannot be read: they must not be taken for none. */
-  of(bucket: Bucket): BucketRules {
-    let rules = this.#rules.get(bucket)
-    if (rules === undefined) {
-      rules = rulesOf(bucket)
-      this.#rules.set(bucket, rules)
-    }
-    return rules
-  }
-}
-
-function rulesOf(bucket: Bucket): BucketRules {
+/** Throws `corrupt` for documents that cannot be read: they must not be taken for none. */
+export function rulesOf(bucket: Bucket): BucketRules {
   const { name, owner, configs } = bucket
   const policy = configs.get('policy')
   return {

@@ -85,20 +85,10 @@ export function renderCors(rules: readonly CorsRule[]): string {
     .join('')
 }
 
-/** Rules by bucket, read once for each state of a bucket that is asked for. */
-export class CorsCache {
-  readonly #rules = new WeakMap<Bucket, readonly CorsRule[]>()
-
-  of(bucket: Bucket): readonly CorsRule[] {
-    const text = bucket.configs.get('cors')
-    if (text === undefined) return NO_RULES
-    let rules = this.#rules.get(bucket)
-    if (rules === undefined) {
-      rules = JSON.parse(text) as CorsRule[]
-      this.#rules.set(bucket, rules)
-    }
-    return rules
-  }
+/** A bucket's rules as they are stored. */
+export function corsOf({ configs }: Bucket): readonly CorsRule[] {
+  const text = configs.get('cors')
+  return text === undefined ? NO_RULES : (JSON.parse(text) as CorsRule[])
 }
 
 const NO_RULES: readonly CorsRule[] = []

@@ -13,7 +13,8 @@ import { openPayload } from './auth/open-payload.ts'
 import { UNSIGNED } from './auth/payload.ts'
 import { policyContext } from './auth/policy-context.ts'
 import type { FormFields, LengthRange } from './auth/post-policy.ts'
-import { BucketRulesCache } from './bucket-rules.ts'
+import { BucketCache } from './bucket-cache.ts'
+import { rulesOf } from './bucket-rules.ts'
 import type { Authenticated, AuthenticatedForm, Gate, OpenedBody, Question } from './gate.ts'
 import type { RequestBody } from './request-body.ts'
 import type { S3Request } from './s3-request.ts'
@@ -62,7 +63,7 @@ export class IamGate implements Gate {
   readonly identities: Identities
   readonly #clock: Clock
   readonly #authenticator: Authenticator
-  readonly #rules = new BucketRulesCache()
+  readonly #rules = new BucketCache(rulesOf)
 
   constructor(options: IamGateOptions) {
     this.identities = options.identities

@@ -15,7 +15,8 @@ import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../n
 import { type Outcome, rawHeader, sendOutcome } from '../../net/reply.ts'
 import type { Bucket, FoundObject, ObjectStore } from '../../objects/object-store.ts'
 import { preflight } from './actions/preflight.ts'
-import { CorsCache, corsHeaders, matchCors } from './cors.ts'
+import { BucketCache } from './bucket-cache.ts'
+import { corsHeaders, corsOf, matchCors } from './cors.ts'
 import { type ErrorPlace, errorDocument, errorOutcome, toS3Error } from './error-reply.ts'
 import type { Authenticated, Gate, Question } from './gate.ts'
 import { HANDLERS } from './handlers.ts'
@@ -79,7 +80,7 @@ export class S3Server {
   readonly #services: S3Services
   readonly #server: HttpServer
   readonly #ids: ReplyIds
-  readonly #cors = new CorsCache()
+  readonly #cors = new BucketCache(corsOf)
 
   constructor(options: S3ServerOptions) {
     this.#options = options

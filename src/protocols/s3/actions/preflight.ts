@@ -1,12 +1,17 @@
 /** OPTIONS: a browser asks whether a page of another site may send the request that it has in mind. */
 import type { Outcome } from '../../../net/reply.ts'
 import type { Bucket } from '../../../objects/object-store.ts'
-import { type CorsCache, corsHeaders, matchCors, preflightQuestion } from '../cors.ts'
+import type { BucketCache } from '../bucket-cache.ts'
+import { type CorsRule, corsHeaders, matchCors, preflightQuestion } from '../cors.ts'
 import { S3Error } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
 
 /** Without a bucket, or with one that has no rules, nothing is allowed. Throws AccessForbidden, BadRequest. */
-export function preflight(request: S3Request, bucket: Bucket | undefined, cors: CorsCache): Outcome {
+export function preflight(
+  request: S3Request,
+  bucket: Bucket | undefined,
+  cors: BucketCache<readonly CorsRule[]>,
+): Outcome {
   const asked = preflightQuestion(request)
   const place = { Method: asked.method, ResourceType: request.key === '' ? 'BUCKET' : 'OBJECT' }
   const rules = bucket === undefined ? [] : cors.of(bucket)
