@@ -71,8 +71,8 @@ for (const engine of [sqliteAlone, sqliteThreads, postgresEngine()]) {
 
     test('keys are in the order of their bytes, texts too', async () => {
       const random = seededRandom(5)
-      const keys = ['', 'a', 'a/', 'a0', 'A', 'é', 'z', '\u{10000}', '\uffff'].map((text): Buffer =>
-        Buffer.from(text),
+      const keys = ['', 'a', 'a/', 'a0', 'A', 'é', 'z', '\u{10000}', '\uffff'].map(
+        (text): Buffer => Buffer.from(text),
       )
       for (let i = 0; i < 60; i++) keys.push(random.bytes(random.below(4)))
       const unique = [...new Map(keys.map((key) => [key.toString('hex'), key])).values()]

@@ -148,13 +148,13 @@ describe('PostgreSQL metadata', { skip: noPostgres }, () => {
   test('the connection is lost at the commit: its outcome is found out', async () => {
     await server.createDatabase('commits')
     const random = seededRandom(3)
-    const kinds: (Break | undefined)[] = ['before', 'after', 'meanwhile', undefined, undefined]
+    const kinds: (Break | undefined)[] = ['before', 'after', 'meanwhile', ...Array(9).fill(undefined)]
     const proxy = await BreakingProxy.start(server.port, () => kinds[random.below(kinds.length)])
     const url = server.url('commits').replace(`:${server.port}/`, `:${proxy.port}/`)
     const store = await openMetaStore(url, { ...parts, unavailableMsMax: 60_000 })
     const load = new Load(store)
     const running = load.run()
-    await load.more(300)
+    await load.more(400)
     load.stop()
     await running
     assert.deepEqual(load.refused, [])
