@@ -1,0 +1,132 @@
+/** Signatures of version 2: the examples of the S3 developer guide, and links, dates and switches. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { SignerV2 } from '../../src/iam/sign.ts'
+import { authenticatorAt, EXAMPLE_KEY, refusal, requestOf, type Wire } from './support.ts'
+
+const HOST = 'johnsmith.s3.amazonaws.com'
+
+const EXAMPLES: { name: string; wire: Wire; signature: string; at: string }[] = [
+  {
+    name: 'object GET',
+    wire: { method: 'GET', target: '/photos/puppy.jpg', headers: [['Host', HOST]] },
+    at: 'Tue, 27 Mar 2007 19:36:42 +0000',
+    signature: 'bWq2s1WEIj+Ydj0vQ697zp+IXMU=',
+  },
+  {
+    name: 'object PUT',
+    wire: {
+      method: 'PUT',
+      target: '/photos/puppy.jpg',
+      headers: [
+        ['Host', HOST],
+        ['Content-Type', 'image/jpeg'],
+        ['Content-Length', '94328'],
+      ],
+    },
+    at: 'Tue, 27 Mar 2007 21:15:45 +0000',
+    signature: 'MyyxeRY7whkBe+bq8fHCL/2kKUg=',
+  },
+  {
+    name: 'list',
+    wire: {
+      method: 'GET',
+      target: '/?prefix=photos&max-keys=50&marker=puppy',
+      headers: [
+        ['Host', HOST],
+        ['User-Agent', 'Mozilla/5.0'],
+      ],
+    },
+    at: 'Tue, 27 Mar 2007 19:42:41 +0000',
+    signature: 'htDYFYduRNen8P9ZfE/s9SuKy0U=',
+  },
+  {
+    name: 'fetch',
+    wire: { method: 'GET', target: '/?acl', headers: [['Host', HOST]] },
+    at: 'Tue, 27 Mar 2007 19:44:46 +0000',
+    signature: 'c2WLPFtWHVgbEmeEG93a4cG37dM=',
+  },
+  {
+    name: 'delete',
+    wire: { method: 'DELETE', target: '/photos/puppy.jpg', headers: [['Host', HOST]] },
+    at: 'Tue, 27 Mar 2007 21:20:26 +0000',
+    signature: 'lx3byBScXR6KzyMaifNkardMwNk=',
+  },
+]
+
+const key = `AWS ${EXAMPLE_KEY.accessKey}`
+
+describe('the examples of the developer guide', () => {
+  for (const { name, wire, signature, at } of EXAMPLES) {
+    test(name, () => {
+      const headers: Wire['headers'] = [
+        ...wire.headers,
+        ['Date', at],
+        ['Authorization', `${key}:${signature}`],
+      ]
+      const authenticator = authenticatorAt(Date.parse(at))
+      const { principal, mechanism } = authenticator.authenticate(requestOf({ ...wire, headers }))
+      assert.deepEqual([principal.accessKey, mechanism], [EXAMPLE_KEY.accessKey, 'v2-header'])
+    })
+  }
+
+  test('a link', () => {
+    const target = `/photos/puppy.jpg?AWSAccessKeyId=${EXAMPLE_KEY.accessKey}&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1175139620`
+    const request = requestOf({ method: 'GET', target, headers: [['Host', HOST]] })
+    assert.equal(authenticatorAt(1_175_139_619_999).authenticate(request).mechanism, 'v2-query')
+    const late = refusal(() => authenticatorAt(1_175_139_620_000).authenticate(request))
+    assert.deepEqual([late.code, late.message], ['AccessDenied', 'Request has expired'])
+  })
+})
+
+const NOW = Date.UTC(2026, 0, 2, 3, 4, 5)
+const signer = new SignerV2(EXAMPLE_KEY)
+
+describe('what the signer makes', () => {
+  const headers = [
+    ['x-amz-meta-b', 'two'],
+    ['X-Amz-Acl', 'private'],
+    ['Content-Type', 'text/plain'],
+    ['Content-MD5', 'CY9rzUYh03PK3k6DJie09g=='],
+  ] as const
+  const query = [
+    ['uploadId', 'a b/c'],
+    ['partNumber', '3'],
+    ['prefix', 'not signed'],
+    ['uploads', ''],
+  ] as const
+
+  test('is taken, by path and by host', () => {
+    const authenticator = authenticatorAt(NOW)
+    const byPath = { method: 'PUT', host: 'localhost:9000', path: '/bucket/ä ö+', query, headers }
+    const signed = signer.sign(byPath, NOW)
+    assert.equal(authenticator.authenticate(requestOf({ method: 'PUT', ...signed })).mechanism, 'v2-header')
+    const byHost = { ...byPath, host: 'bucket.s3.amazonaws.com', path: '/ä ö+' }
+    const hosted = signer.sign(byHost, NOW, 'bucket')
+    assert.equal(authenticator.authenticate(requestOf({ method: 'PUT', ...hosted })).mechanism, 'v2-header')
+    const link = signer.presign(byPath, NOW / 1_000 + 10)
+    assert.equal(authenticator.authenticate(requestOf({ method: 'PUT', ...link })).mechanism, 'v2-query')
+  })
+
+  test('is refused when it is changed, late, unknown or switched off', () => {
+    const request = { method: 'GET', host: 'localhost', path: '/bucket/key', query, headers }
+    const signed = { method: 'GET', ...signer.sign(request, NOW) }
+    const codeAt = (ms: number, wire: Wire, allowsV2 = true) =>
+      refusal(() => authenticatorAt(ms, { allowsV2 }).authenticate(requestOf(wire))).code
+    assert.equal(codeAt(NOW, { ...signed, method: 'HEAD' }), 'SignatureDoesNotMatch')
+    assert.equal(
+      codeAt(NOW, { ...signed, target: signed.target.replace('key', 'kez') }),
+      'SignatureDoesNotMatch',
+    )
+    assert.equal(codeAt(NOW, { ...signed, target: `${signed.target}&acl` }), 'SignatureDoesNotMatch')
+    const more: Wire['headers'] = [...signed.headers, ['x-amz-meta-c', 'x']]
+    assert.equal(codeAt(NOW, { ...signed, headers: more }), 'SignatureDoesNotMatch')
+    assert.equal(codeAt(NOW + 901_000, signed), 'RequestTimeTooSkewed')
+    assert.equal(codeAt(NOW - 901_000, signed), 'RequestTimeTooSkewed')
+    assert.equal(codeAt(NOW, signed, false), 'InvalidRequest')
+    const other = new SignerV2({ accessKey: 'NOBODY', secretKey: 'x' }).sign(request, NOW)
+    assert.equal(codeAt(NOW, { method: 'GET', ...other }), 'InvalidAccessKeyId')
+    const undated = signed.headers.filter(([name]) => name !== 'Date')
+    assert.equal(codeAt(NOW, { ...signed, headers: undated }), 'AccessDenied')
+  })
+})
