@@ -1,0 +1,262 @@
+/** Files stored, read and deleted by path: the replies that SeaweedFS's clients know. */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { parseTtl } from '../../src/base/ttl.ts'
+import { type FilerKit, startFiler } from './filer-kit.ts'
+
+let filer: FilerKit
+before(async () => {
+  filer = await startFiler()
+})
+after(() => filer.close())
+
+const md5 = (text: string | Buffer) => createHash('md5').update(text).digest()
+const base64Md5 = (text: string | Buffer) => md5(text).toString('base64')
+
+test('POST a form into a directory and under a name, PUT a raw body', async () => {
+  const posted = await filer.post('/d/', { content: 'hello world', filename: 'h.txt', mime: 'text/plain' })
+  assert.equal(posted.status, 201)
+  assert.equal(posted.text, '{"name":"h.txt","size":11}')
+  assert.equal(posted.headers['content-md5'], base64Md5('hello world'))
+  assert.equal(posted.headers['content-type'], 'application/json')
+  const renamed = await filer.post('/d/x.txt', { content: 'hello world', filename: 'h.txt' })
+  assert.equal(renamed.text, '{"name":"h.txt","size":11}')
+  const put = await filer.put('/d/raw.bin', Buffer.from([0, 255, 13, 10]))
+  assert.equal(put.text, '{"name":"raw.bin","size":4}')
+  assert.deepEqual(await filer.names('/d'), ['h.txt', 'raw.bin', 'x.txt'])
+  const got = await filer.get('/d/h.txt')
+  assert.equal(got.status, 200)
+  assert.equal(got.text, 'hello world')
+  assert.equal(got.headers.etag, `"${md5('hello world').toString('hex')}"`)
+  assert.equal(got.headers['content-type'], 'text/plain')
+  assert.equal(got.headers['content-disposition'], 'inline; filename=h.txt')
+  assert.equal(got.headers['accept-ranges'], 'bytes')
+  assert.equal(got.headers['access-control-expose-headers'], 'Content-Disposition')
+  assert.deepEqual((await filer.get('/d/raw.bin')).body, Buffer.from([0, 255, 13, 10]))
+})
+
+test('HEAD gives what GET does, without the body', async () => {
+  await filer.put('/head/f.txt', 'some text')
+  const head = await filer.ask({ method: 'HEAD', path: '/head/f.txt' })
+  const get = await filer.get('/head/f.txt')
+  for (const name of ['etag', 'content-length', 'content-type', 'last-modified', 'content-disposition'])
+    assert.equal(head.headers[name], get.headers[name], name)
+  assert.equal(head.text, '')
+  assert.equal((await filer.ask({ method: 'HEAD', path: '/head/none' })).status, 404)
+})
+
+test('an empty file, and one of every size around the limits', async () => {
+  const empty = await filer.put('/sizes/0', '')
+  assert.equal(empty.text, '{"name":"0"}')
+  assert.equal(empty.headers['content-md5'], base64Md5(''))
+  const got = await filer.get('/sizes/0')
+  assert.deepEqual([got.status, got.headers['content-length'], got.text], [200, '0', ''])
+  for (const size of [
+    1, 16_384, 16_385, 65_536, 65_537, 1_048_576, 1_048_577, 4_194_304, 4_194_305, 9_000_000,
+  ]) {
+    const bytes = Buffer.alloc(size, `${size} `)
+    const put = await filer.put(`/sizes/${size}`, bytes)
+    assert.deepEqual(put.json(), { name: String(size), size })
+    const posted = await filer.post(`/sizes/form-${size}`, { content: bytes, filename: 'f' })
+    assert.deepEqual(posted.json(), { name: 'f', size })
+    for (const path of [`/sizes/${size}`, `/sizes/form-${size}`]) {
+      const read = await filer.get(path)
+      assert.ok(read.body.equals(bytes), path)
+      assert.equal(read.headers.etag, `"${md5(bytes).toString('hex')}"`)
+    }
+  }
+})
+
+test('a form-urlencoded body is stored as it is, and so is a body without a type; a form that is PUT stores its file', async () => {
+  const urlencoded = { 'Content-Type': 'application/x-www-form-urlencoded' }
+  await filer.ask({ method: 'POST', path: '/as-is/a', body: 'a=b&c', headers: urlencoded })
+  assert.equal((await filer.get('/as-is/a')).text, 'a=b&c')
+  await filer.ask({ method: 'POST', path: '/as-is/b', body: 'plain' })
+  assert.equal((await filer.get('/as-is/b')).text, 'plain')
+  await filer.post('/as-is/c', { content: 'in a form', filename: 'x' }, { method: 'PUT' })
+  assert.equal((await filer.get('/as-is/c')).text, 'in a form')
+})
+
+test('the type comes with the upload, or from the name', async () => {
+  await filer.put('/types/a.png', 'x')
+  assert.equal((await filer.get('/types/a.png')).headers['content-type'], 'image/png')
+  await filer.put('/types/b.png', 'x', { 'Content-Type': 'text/x-odd' })
+  assert.equal((await filer.get('/types/b.png')).headers['content-type'], 'text/x-odd')
+  await filer.put('/types/c', 'x', { 'Content-Type': 'application/octet-stream' })
+  assert.equal((await filer.get('/types/c')).headers['content-type'], 'application/octet-stream')
+})
+
+test('headers that are stored, and come back', async () => {
+  const headers = {
+    'Cache-Control': 'max-age=60',
+    Expires: 'Thu, 01 Jan 2099 00:00:00 GMT',
+    'Content-Disposition': 'attachment; filename="other name.txt"',
+    'Content-Language': 'de',
+    'seaweed-owner': 'bob',
+    'Seaweed-Two-Words': 'a b',
+  }
+  await filer.put('/stored/h.txt', 'x', headers)
+  const got = await filer.get('/stored/h.txt')
+  assert.equal(got.headers['cache-control'], 'max-age=60')
+  assert.equal(got.headers.expires, headers.Expires)
+  assert.equal(got.headers['content-disposition'], headers['Content-Disposition'])
+  assert.equal(got.headers['content-language'], 'de')
+  assert.ok(got.rawHeaders.includes('Seaweed-Owner'))
+  assert.equal(got.headers['seaweed-owner'], 'bob')
+  assert.equal(got.headers['seaweed-two-words'], 'a b')
+  const exposed = 'Seaweed-Owner,Seaweed-Two-Words,Content-Disposition'
+  assert.equal(got.headers['access-control-expose-headers'], exposed)
+})
+
+test('Content-MD5 is compared, in base64 and in hex', async () => {
+  for (const size of [10, 100_000]) {
+    const body = Buffer.alloc(size, 'x')
+    const put = (value: string) => filer.put(`/md5/${size}`, body, { 'Content-MD5': value })
+    assert.equal((await put(base64Md5(body))).status, 201)
+    assert.equal((await put(md5(body).toString('hex'))).status, 201)
+    const wrong = await put(base64Md5('other'))
+    assert.equal(wrong.status, 400)
+    assert.match(wrong.text, /^\{"error":/)
+    assert.equal((await put('nonsense')).status, 400)
+    const posted = await filer.post(`/md5/form-${size}`, {
+      ...{ content: body, filename: 'f' },
+      lines: [`Content-MD5: ${base64Md5('other')}`],
+    })
+    assert.equal(posted.status, 400)
+    assert.equal((await filer.get(`/md5/form-${size}`)).status, 404)
+  }
+})
+
+test('a file is replaced as a whole', async () => {
+  await filer.put('/replaced', 'first', { 'Seaweed-Owner': 'bob' })
+  await filer.put('/replaced', 'second')
+  const got = await filer.get('/replaced')
+  assert.equal(got.text, 'second')
+  assert.equal(got.headers['seaweed-owner'], undefined)
+})
+
+test('conditions on a write', async () => {
+  const any = { 'If-None-Match': '*' }
+  assert.equal((await filer.put('/conditional', 'one', any)).status, 201)
+  assert.equal((await filer.put('/conditional', 'two', any)).status, 412)
+  const etag = (await filer.get('/conditional')).headers.etag!
+  assert.equal((await filer.put('/conditional', 'two', { 'If-Match': etag })).status, 201)
+  assert.equal((await filer.put('/conditional', 'three', { 'If-Match': etag })).status, 412)
+  assert.equal((await filer.put('/conditional', 'three', { 'If-Match': 'bare' })).status, 400)
+  assert.equal((await filer.get('/conditional')).text, 'two')
+})
+
+test('op=append adds to the end, or makes the file', async () => {
+  assert.equal((await filer.put('/append/log?op=append', 'one,')).json().size, 4)
+  assert.equal((await filer.put('/append/log?op=append', 'two,')).json().size, 4)
+  await filer.post('/append/log?op=append', { content: 'three', filename: 'x' })
+  const got = await filer.get('/append/log')
+  assert.equal(got.text, 'one,two,three')
+  assert.match(got.headers.etag!, /^"[0-9a-f]{32}-\d+"$/)
+  const big = Buffer.alloc(200_000, 'b')
+  await filer.put('/append/log?op=append', big)
+  assert.equal((await filer.get('/append/log')).body.length, 13 + big.length)
+})
+
+test('offset writes bytes into a file', async () => {
+  await filer.put('/offset/f', '0123456789', { 'Seaweed-Owner': 'bob' })
+  assert.equal((await filer.put('/offset/f?offset=3', 'abc')).status, 201)
+  assert.equal((await filer.get('/offset/f')).text, '012abc6789')
+  await filer.put('/offset/f?offset=8', 'xyz')
+  assert.equal((await filer.get('/offset/f')).text, '012abc67xyz')
+  await filer.put('/offset/f?offset=11', '!')
+  const got = await filer.get('/offset/f')
+  assert.equal(got.text, '012abc67xyz!')
+  assert.equal(got.headers['seaweed-owner'], 'bob')
+  assert.equal((await filer.put('/offset/f?offset=13', 'x')).status, 400)
+  await filer.put('/offset/new?offset=0', 'made')
+  assert.equal((await filer.get('/offset/new')).text, 'made')
+  const wrong = { 'Content-MD5': base64Md5('other') }
+  assert.equal((await filer.put('/offset/f?offset=1', 'abc', wrong)).status, 400)
+  const right = { 'Content-MD5': base64Md5('abc') }
+  assert.equal((await filer.put('/offset/f?offset=1', 'abc', right)).status, 201)
+})
+
+test('parameters that only say where or how bytes are kept are accepted', async () => {
+  const query = 'maxMB=4&replication=000&disk=hdd&fsync=true&dataCenter=dc&rack=r&dataNode=n&saveInside=true'
+  assert.equal((await filer.put(`/accepted/f?${query}&skipCheckParentDir=true`, 'x')).status, 201)
+  assert.equal((await filer.get('/accepted/f')).text, 'x')
+})
+
+test('ttl and collection decide where bytes go, and a file ends with its time', async () => {
+  await filer.put('/lives/f?ttl=3m&collection=photos', 'x')
+  assert.deepEqual(
+    { collection: filer.asked.at(-1)!.collection, ttl: filer.asked.at(-1)!.ttl },
+    { collection: 'photos', ttl: parseTtl('4m') },
+  )
+  const entry = (await filer.get('/lives/f?metadata=true')).json()
+  assert.equal(entry.TtlSec, 180)
+  await filer.ask({ method: 'POST', path: '/lives/copy?cp.from=/lives/f' })
+  filer.clock.aheadMs = 179_000
+  assert.equal((await filer.get('/lives/f')).status, 200)
+  filer.clock.aheadMs = 181_000
+  assert.equal((await filer.get('/lives/f')).status, 404)
+  assert.equal((await filer.get('/lives/copy')).status, 404)
+  assert.deepEqual(await filer.names('/lives'), [])
+  filer.clock.aheadMs = 0
+  assert.equal((await filer.put('/lives/g?ttl=5s', 'x')).status, 400)
+  assert.equal((await filer.put('/lives/g?collection=..', 'x')).status, 400)
+  assert.equal((await filer.put('/lives/g?collection=_objects', 'x')).status, 400)
+})
+
+test('DELETE answers 204, whether there was a file or not', async () => {
+  await filer.put('/gone/f', 'x')
+  assert.equal((await filer.ask({ method: 'DELETE', path: '/gone/f' })).status, 204)
+  assert.equal((await filer.get('/gone/f')).status, 404)
+  assert.equal((await filer.ask({ method: 'DELETE', path: '/gone/f' })).status, 204)
+  assert.equal((await filer.ask({ method: 'DELETE', path: '/never/was' })).status, 204)
+})
+
+test('metadata=true gives the entry', async () => {
+  await filer.put('/meta/f.txt?mode=0640', 'abc', { 'Content-Type': 'text/plain', 'Seaweed-Owner': 'bob' })
+  const reply = await filer.get('/meta/f.txt?metadata=true')
+  assert.equal(reply.status, 200)
+  const entry = reply.json()
+  const keys =
+    'FullPath Mtime Crtime Ctime Atime Mode Uid Gid Mime TtlSec UserName GroupNames SymlinkTarget Md5 FileSize Rdev Inode Extended HardLinkId HardLinkCounter Content Remote Quota WORMEnforcedAtTsNs'
+  assert.equal(Object.keys(entry).join(' '), keys)
+  assert.equal(entry.FullPath, '/meta/f.txt')
+  assert.equal(entry.Mode, 0o640)
+  assert.equal(entry.Mime, 'text/plain')
+  assert.equal(entry.FileSize, 3)
+  assert.equal(entry.Md5, base64Md5('abc'))
+  assert.deepEqual(entry.Extended, { 'Seaweed-Owner': Buffer.from('bob').toString('base64') })
+  assert.match(entry.Mtime as string, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/)
+  const directory = (await filer.get('/meta/?metadata=true')).json()
+  assert.equal(directory.Mode, 2 ** 31 + 0o751)
+  assert.equal(directory.Md5, null)
+})
+
+test('tags are set and removed without new bytes', async () => {
+  const tagging = (method: string, query: string, headers = {}) =>
+    filer.ask({ method, path: `/tags/f?${query}`, headers })
+  await filer.put('/tags/f', 'x')
+  assert.equal((await tagging('PUT', 'tagging', { 'Seaweed-A': '1', 'Seaweed-B': '2' })).status, 202)
+  assert.equal((await tagging('PUT', 'tagging', { 'Seaweed-C': '3' })).status, 202)
+  assert.equal((await filer.get('/tags/f')).headers['seaweed-a'], '1')
+  assert.equal((await tagging('DELETE', 'tagging=a,c')).status, 202)
+  const got = await filer.get('/tags/f')
+  assert.deepEqual(
+    [got.headers['seaweed-a'], got.headers['seaweed-b'], got.headers['seaweed-c']],
+    [undefined, '2', undefined],
+  )
+  assert.equal((await tagging('DELETE', 'tagging=a')).status, 304)
+  assert.equal((await tagging('DELETE', 'tagging')).status, 202)
+  assert.equal((await tagging('DELETE', 'tagging')).status, 304)
+  assert.equal(got.text, 'x')
+  assert.equal(
+    (await filer.ask({ method: 'PUT', path: '/tags/none?tagging', headers: { 'Seaweed-A': '1' } })).status,
+    404,
+  )
+  assert.equal((await filer.ask({ method: 'DELETE', path: '/tags/none?tagging' })).status, 404)
+  assert.equal(
+    (await filer.ask({ method: 'PUT', path: '/tags?tagging', headers: { 'Seaweed-A': '1' } })).status,
+    202,
+  )
+})
