@@ -72,7 +72,9 @@ export class ObjectLayer {
   static async open(data: ObjectLayerData, parts: ObjectLayerParts): Promise<ObjectLayer> {
     const meta = await openMeta(data, parts)
     const blobs = blobStore(parts)
-    const objects = objectStore(data, parts, { blobs, meta })
+    const tree = new ObjectTree({ meta, clock: parts.clock, random: parts.random })
+    const objects = objectStore(data, parts, { blobs, meta, tree })
+    if (parts.thread === 0) resumeRenames(tree, parts.log)
     const doors = { filer: filerServer(data, parts, objects), s3: s3Server(data, parts, objects) }
     return new ObjectLayer({ blobs, meta, doors })
   }
@@ -96,10 +98,10 @@ export class ObjectLayer {
 
 /** Metadata for this thread; with SQLite the writing thread has opened them. */
 async function openMeta(
-  { metadata: { url, writer } }: Pick<ObjectLayerData, 'metadata'>,
+  { metadata: { url, writer, connectionsMax } }: Pick<ObjectLayerData, 'metadata'>,
   { clock, random }: Pick<ObjectLayerParts, 'clock' | 'random'>,
 ): Promise<MetaStore> {
-  if (writer === undefined) return await openMetaStore(url, { clock, random })
+  if (writer === undefined) return await openMetaStore(url, { clock, random, connectionsMax })
   return openMetaClient(url, writer, { clock })
 }
 
@@ -112,10 +114,17 @@ function blobStore({ cluster, volumes, sync, clock, random }: ObjectLayerParts):
   })
 }
 
+/** Readers see what is half renamed as renamed, so nobody waits for it. */
+function resumeRenames(tree: ObjectTree, log: Log): void {
+  tree.resumeRenames().catch((error: unknown) => {
+    log.error({ error }, 'renames that were under way could not be ended: the next change there tries again')
+  })
+}
+
 function objectStore(
   data: ObjectLayerData,
   { clock, random }: ObjectLayerParts,
-  { blobs, meta }: { blobs: BlobStore; meta: MetaStore },
+  { blobs, meta, tree }: { blobs: BlobStore; meta: MetaStore; tree: ObjectTree },
 ): ObjectStore {
   const hashPool = new ThreadHashPool(data.hashing)
   const load = new UploadLoad(data.uploadLoad)
@@ -126,7 +135,7 @@ function objectStore(
     buckets: new Buckets({ meta, clock, random }),
     names: new Names({ meta, clock, random, writer, reader }),
     uploads: new MultipartUploads({ meta, writer, reader, hashPool, clock, random }),
-    tree: new ObjectTree({ meta, clock, random }),
+    tree,
   })
 }
 

@@ -1,6 +1,11 @@
 /** What the main thread does for objects: their settings and secrets, and the thread that writes their metadata. */
 import { join } from 'node:path'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import {
+  META_CONNECTIONS_DEFAULT,
+  META_CONNECTIONS_MIN,
+  META_CONNECTIONS_PER_PROCESS,
+} from '../../base/limits.ts'
 import type { PortCaller } from '../../base/port-calls.ts'
 import { Identities, type IdentitiesFile } from '../../iam/identities.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
@@ -80,12 +85,15 @@ export class ObjectThreads {
     this.#s3Counters = S3Counters.share(count)
     const hashing = startHashing(threads, count)
     const clients: MessagePort[] = []
+    const share = Math.floor(META_CONNECTIONS_PER_PROCESS / count)
+    const connectionsMax = Math.max(META_CONNECTIONS_MIN, Math.min(META_CONNECTIONS_DEFAULT, share))
+    const metadata = { url: role.metadata, connectionsMax }
     this.#perThread = hashing.map((ports) => {
       if (isPostgresUrl(role.metadata))
-        return { metadata: { url: role.metadata, writer: undefined }, hashing: ports }
+        return { metadata: { ...metadata, writer: undefined }, hashing: ports }
       const { port1, port2 } = new MessageChannel()
       clients.push(port2)
-      return { metadata: { url: role.metadata, writer: port1 }, hashing: ports }
+      return { metadata: { ...metadata, writer: port1 }, hashing: ports }
     })
     if (clients.length > 0) this.#writer = startWriter(threads, role, clients)
   }

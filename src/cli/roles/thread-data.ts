@@ -86,7 +86,7 @@ export type ObjectDoor = 'filer' | 's3'
 /** What each thread with an object layer is given. */
 export interface ObjectLayerData {
   /** A PostgreSQL URL, or the directory of SQLite with a port to the thread that writes there. */
-  metadata: { url: string; writer: MessagePort | undefined }
+  metadata: { url: string; writer: MessagePort | undefined; connectionsMax: number }
   /** To each of the threads that compute digests. */
   hashing: MessagePort[]
   /** Memory of the UploadLoad. */
