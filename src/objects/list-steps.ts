@@ -48,8 +48,8 @@ export const listObjects: Script<ListArgs, Page<VersionRow>> = {
     const moves = yield* movesOf(args.bucketId)
     const end = beyondPrefix(args.prefix)
     const start = { key: startOf(args), rank: 0 }
-    return yield* collect(args, start, (from, limit) =>
-      rowsBetween(args.bucketId, moves, { start: from.key, end, limit }),
+    return yield* collect(args, start, ({ key, rank }, limit) =>
+      rowsBetween(args.bucketId, moves, { start: rank === 0 ? key : beyondKey(key), end, limit }),
     )
   },
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import { StoreError } from '../../src/base/errors.ts'
+import { query, type Row, type Steps } from '../../src/meta/meta-store.ts'
 import type { NewBucket } from '../../src/objects/object-store.ts'
 import { OneBucket } from './objects-kit.ts'
 
@@ -253,8 +254,8 @@ test('a bucket that wants events has them in its outbox, with the change', async
   const outbox = await one.kit.meta.read(
     {
       name: 'test.outbox',
-      *steps() {
-        return yield { sql: 'select payload from outbox order by event_id', params: [] }
+      *steps(): Steps<Row[]> {
+        return yield query('select payload from outbox order by event_id')
       },
     },
     null,
