@@ -17,7 +17,7 @@ export async function deletePath(context: FilerContext, request: FilerRequest): 
     return await remove(context, request, bucket)
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
-    if (error.code === 'not_found') return GONE
+    if (error.code === 'not_found' || error.code === 'key_too_long') return GONE
     if (error.code === 'directory_not_empty' || error.code === 'bucket_not_empty') {
       const { display } = path
       const reason = `delete directory ${display}: fail to delete non-empty folder: ${display}`

@@ -70,8 +70,7 @@ export async function findFile(
     const found = await context.objects.find(bucket, key)
     return isThere(context, found.info) ? found : undefined
   } catch (error) {
-    if (error instanceof StoreError && (error.code === 'not_found' || error.code === 'key_too_long'))
-      return undefined
+    if (error instanceof StoreError && error.code === 'not_found') return undefined
     throw error
   }
 }

@@ -1,4 +1,5 @@
 /** GET and HEAD: finds out what a path names, a file, a directory, or the list of buckets, and answers as that. */
+import { StoreError } from '../../../base/errors.ts'
 import { jsonOutcome, type Outcome } from '../../../net/reply.ts'
 import type { FilerContext, FilerRequest } from './context.ts'
 import { entryJson } from './entry-json.ts'
@@ -10,6 +11,16 @@ const NOT_FOUND: Outcome = { status: 404, headers: [], body: undefined }
 
 /** Throws what the store throws. */
 export async function readPath(context: FilerContext, request: FilerRequest): Promise<Outcome> {
+  try {
+    return await read(context, request)
+  } catch (error) {
+    // What cannot be there is not there.
+    if (error instanceof StoreError && error.code === 'key_too_long') return NOT_FOUND
+    throw error
+  }
+}
+
+async function read(context: FilerContext, request: FilerRequest): Promise<Outcome> {
   const { path, query } = request
   const { objects } = context
   if (path.bucket === undefined) return readBuckets(context, request)
