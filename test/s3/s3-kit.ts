@@ -18,7 +18,7 @@ import { BlobContentWriter } from '../../src/objects/content-writer.ts'
 import { inlineHashPool } from '../../src/objects/digests.ts'
 import { IndexedStore } from '../../src/objects/indexed-store.ts'
 import { Names } from '../../src/objects/names.ts'
-import type { ObjectStore } from '../../src/objects/object-store.ts'
+import type { Bucket, ObjectStore } from '../../src/objects/object-store.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { UPLOAD_LOAD_BYTES, UploadLoad } from '../../src/objects/upload-load.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
@@ -236,4 +236,14 @@ export function elements(xml: string, name: string): string[] {
 /** Status and code of an error reply, as one text. */
 export function errorOf(reply: S3Reply): string {
   return `${reply.status} ${element(reply.text, 'Code') ?? ''}`
+}
+
+/** Puts objects past the front door. Gives the bucket as it is. */
+export async function fill(kit: S3Kit, bucketName: string, keys: readonly string[]): Promise<Bucket> {
+  const bucket = (await kit.objects.bucket(bucketName))!
+  for (const key of keys) {
+    const body = { sizeBytes: 3, whole: Buffer.from('abc'), async *pieces() {} }
+    await kit.objects.put({ bucket, key, body, attributes: {} })
+  }
+  return bucket
 }
