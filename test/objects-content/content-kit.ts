@@ -9,11 +9,16 @@ import { systemRandom } from '../../src/base/random.ts'
 import type { BlobId, BlobStore, BlobVolume, BlobWrite, ListedBlob } from '../../src/blobs/blob-store.ts'
 import type { MetaStore } from '../../src/meta/meta-store.ts'
 import { openMetaStore } from '../../src/meta/open-meta-store.ts'
+import { Buckets } from '../../src/objects/buckets.ts'
 import { BlobContentReader } from '../../src/objects/content-reader.ts'
 import { BlobContentWriter, UPLOAD_LOAD_BYTES, UploadLoad } from '../../src/objects/content-writer.ts'
 import { type HashPool, inlineHashPool } from '../../src/objects/digests.ts'
-import type { Bucket, ObjectBody, ObjectPieces } from '../../src/objects/object-store.ts'
+import { IndexedStore } from '../../src/objects/indexed-store.ts'
+import { Names } from '../../src/objects/names.ts'
+import type { Bucket, ObjectBody, ObjectPieces, ObjectStore } from '../../src/objects/object-store.ts'
 import type { NewContent, StoredContent } from '../../src/objects/parts.ts'
+import { ObjectTree } from '../../src/objects/tree.ts'
+import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
 
 /** A blob store that counts, and fails where it is told to. */
@@ -97,26 +102,35 @@ export interface ContentKit {
   load: UploadLoad
   writer: BlobContentWriter
   reader: BlobContentReader
+  uploads: MultipartUploads
+  store: ObjectStore
   close(): Promise<void>
 }
 
 export async function startContent(
-  options: { hashPool?: HashPool; meta?: MetaStore } = {},
+  options: { hashPool?: HashPool; url?: string; partBytesMin?: number } = {},
 ): Promise<ContentKit> {
   const kit = await startBlobStore({ isLocal: true, sync: 'none' })
   const directory = mkdtempSync(join(tmpdir(), 'cairn-content-'))
   const clock = new TurnedClock()
-  const meta = options.meta ?? (await openMetaStore(directory, { clock, random: systemRandom }))
+  const random = systemRandom
+  const meta = await openMetaStore(options.url ?? directory, { clock, random })
   const blobs = new WatchedBlobs(kit.blobs)
   const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
   const hashPool = options.hashPool ?? inlineHashPool
+  const parts = { blobs, load, hashPool, meta, clock, random, collection: '_objects' }
+  const writer = new BlobContentWriter(parts)
+  const reader = new BlobContentReader(parts)
+  const { partBytesMin } = options
+  const uploads = new MultipartUploads({ ...parts, writer, reader, partBytesMin })
+  const store = new IndexedStore({
+    buckets: new Buckets(parts),
+    names: new Names({ ...parts, writer, reader }),
+    uploads,
+    tree: new ObjectTree(parts),
+  })
   return {
-    ...{ blobs, meta, clock, load },
-    writer: new BlobContentWriter({
-      ...{ blobs, load, hashPool, meta, clock, random: systemRandom },
-      collection: '_objects',
-    }),
-    reader: new BlobContentReader({ blobs, meta, hashPool }),
+    ...{ blobs, meta, clock, load, writer, reader, uploads, store },
     async close() {
       await meta.close()
       await kit.close()

@@ -40,7 +40,7 @@ export interface CompleteArgs {
   contentId: Buffer
   nowMs: number
   usagePart: number
-  nonce: Buffer
+  nonce: Uint8Array
 }
 
 export interface Completed extends PutOutcome {
