@@ -94,13 +94,16 @@ export class ModelBucket {
     }
   }
 
-  delete(key: string, conditions: Conditions | undefined): (versionId: string | undefined) => void {
+  delete(
+    key: string,
+    { conditions, nowMs }: { conditions?: Conditions; nowMs: number },
+  ): (versionId: string | undefined) => void {
     const latest = this.latest(key)
     if (conditions !== undefined && latest !== undefined && !latest.isDeleteMarker)
       checkConditions(conditions, latest)
     return (versionId) => {
       if (this.versioning === 'off') this.keys.delete(key)
-      else this.#add(key, markerOf(key, versionId!))
+      else this.#add(key, markerOf(key, versionId!, nowMs))
     }
   }
 
@@ -166,8 +169,8 @@ export class ModelBucket {
   }
 }
 
-function markerOf(key: string, versionId: string): ModelVersion {
-  const nothing = { bytes: Buffer.alloc(0), etag: '', modifiedMs: 0, attributes: {}, tags: [], lock: {} }
+function markerOf(key: string, versionId: string, modifiedMs: number): ModelVersion {
+  const nothing = { bytes: Buffer.alloc(0), etag: '', modifiedMs, attributes: {}, tags: [], lock: {} }
   return { ...nothing, key, versionId, isDeleteMarker: true }
 }
 
