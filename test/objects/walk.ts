@@ -11,6 +11,7 @@ import type {
   ObjectStore,
   Tag,
 } from '../../src/objects/object-store.ts'
+import { checkInvariants } from './invariants.ts'
 import { checkConditions, etagOf, ModelBucket, type ModelVersion, plainLock, Refusal } from './model.ts'
 import { bodyOf, type ObjectsKit } from './objects-kit.ts'
 
@@ -105,6 +106,7 @@ export class ObjectsWalk {
       }
     }
     for (const place of walk.#places) await walk.#compareAll(place)
+    await checkInvariants(kit.meta)
   }
 
   get #store(): ObjectStore {
