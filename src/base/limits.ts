@@ -191,6 +191,13 @@ export const INLINE_BLOBS_MAX = 8
 export const CONTENT_PAGE_ENTRIES = 256
 /** Garbage is kept for so long, for readers that began before. */
 export const GARBAGE_DELAY_MS = 60_000
+/** The collector: how often it looks, rows that it takes at a time, segments that it releases and pages that it empties in one step. */
+export const GARBAGE_PERIOD_MS = 10_000
+export const GARBAGE_ROWS_AT_ONCE = 128
+export const GARBAGE_SEGMENTS_AT_ONCE = 128
+export const GARBAGE_PAGES_AT_ONCE = 4
+/** What cannot be removed, such as a blob of a server that is away, is tried again after this. */
+export const GARBAGE_RETRY_MS = 300_000
 /** A blob that nothing refers to is an orphan only after this time, where other processes write too. */
 export const ORPHAN_GRACE_MS = 3_600_000
 /** Metadata: scripts in one commit of SQLite, and those of one thread that wait for theirs. */
@@ -269,3 +276,12 @@ export const BUCKETS_READ_MAX = 1_000
 /** PostgreSQL: connections of one process, shared out among its threads, of which each has at least so many. */
 export const META_CONNECTIONS_PER_PROCESS = 32
 export const META_CONNECTIONS_MIN = 2
+/** A dump of metadata: rows that are read at a time, and one block of them. */
+export const META_DUMP_PAGE_ROWS = 256
+export const META_DUMP_BLOCK_BYTES_MAX = 256 * MIB
+/** Restoring metadata: rows of one statement, and transactions under way at a time. */
+export const META_RESTORE_ROWS = 32
+export const META_RESTORES_AT_ONCE = 8
+/** S3: keys of one DeleteObjects; bytes of a posted form before its file. */
+export const DELETE_KEYS_MAX = 1000
+export const POST_FIELDS_BYTES_MAX = 20 * KIB

@@ -1,0 +1,117 @@
+/** The collector: nothing referenced is ever removed, everything else is, in bounded steps, whatever fails meanwhile. */
+import assert from 'node:assert/strict'
+import { afterEach, test } from 'node:test'
+import { StoreError } from '../../src/base/errors.ts'
+import { GARBAGE_RETRY_MS } from '../../src/base/limits.ts'
+import { silentLog } from '../../src/base/log.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { GarbageCollector } from '../../src/objects/collector.ts'
+import type { Bucket, CompleteUpload } from '../../src/objects/object-store.ts'
+import { audit } from './audit.ts'
+import { collectAll, raceWithCollector } from './collector-races.ts'
+import { bodyOf, type ContentKit, startContent } from './content-kit.ts'
+
+const random = seededRandom(5)
+const kits: ContentKit[] = []
+
+afterEach(async () => {
+  for (const kit of kits.splice(0)) await kit.close()
+})
+
+async function start(): Promise<{ kit: ContentKit; bucket: Bucket; collector: GarbageCollector }> {
+  const kit = await startContent({ partBytesMin: 1 })
+  kits.push(kit)
+  const collector = new GarbageCollector({ ...kit, log: silentLog })
+  return { kit, collector, bucket: await kit.store.createBucket({ name: 'bucket', owner: 'o' }) }
+}
+
+test('5,000 races of writes, copies, completions, appends and removals with the collector', async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31)
+  console.log(`seed ${seed}`)
+  await raceWithCollector({ races: 5000, seed })
+})
+
+test('garbage waits for its time', async () => {
+  const { kit, bucket, collector } = await start()
+  await kit.store.put({ bucket, key: 'a', body: bodyOf(Buffer.from('x')), attributes: {} })
+  await kit.store.delete({ bucket, key: 'a' })
+  kit.clock.aheadMs += 59_000
+  await collector.collect()
+  assert.equal(kit.blobs.live.size, 1)
+  kit.clock.aheadMs += 1_001
+  await collector.collect()
+  assert.equal(kit.blobs.live.size, 0)
+  assert.deepEqual(collector.counts, { removedBlobs: 1, removedContents: 0, postponed: 0 })
+})
+
+test('a content of many pages and one of many segments go step by step', async () => {
+  const { kit, bucket, collector } = await start()
+  for (let i = 0; i < 5000; i++) kit.load.enter()
+  const large = bodyOf(random.bytes(1300 * 65_536), { pieceBytes: 1 << 20 })
+  await kit.store.put({ bucket, key: 'large', body: large, attributes: {} })
+  for (let i = 0; i < 5000; i++) kit.load.leave()
+  const upload = {
+    bucket,
+    ...(await kit.store.createUpload({ bucket, key: 'parts', attributes: {} })),
+  }
+  const parts: CompleteUpload['parts'][number][] = []
+  for (let number = 1; number <= 300; number++)
+    parts.push(
+      await kit.store.copyPart({
+        ...upload,
+        number,
+        source: { bucket, key: 'large' },
+        range: { start: number, end: 2 * number },
+      }),
+    )
+  await kit.store.completeUpload({ ...{ bucket, key: 'parts', uploadId: upload.uploadId }, parts })
+  for (const key of ['parts', 'large']) await kit.store.delete({ bucket, key })
+  await collectAll(kit, collector)
+  assert.deepEqual(await audit(kit), { problems: [], named: 0, garbage: 0, contents: 0 })
+  assert.equal(kit.blobs.live.size, 0)
+})
+
+test('what cannot be removed waits without holding up the rest; what ends half way is done again', async () => {
+  const { kit, bucket, collector } = await start()
+  for (const key of ['a', 'b', 'c']) {
+    await kit.store.put({ bucket, key, body: bodyOf(Buffer.from(key)), attributes: {} })
+    await kit.store.delete({ bucket, key })
+  }
+  kit.clock.aheadMs += 60_001
+  let calls = 0
+  kit.blobs.beforeRemove = (ids) => {
+    calls++
+    if (ids.some(({ keyLow }) => keyLow % 3 === 0)) throw new StoreError('unavailable', 'the volume is away')
+  }
+  await collector.collect()
+  assert.equal(calls, 4)
+  assert.equal(collector.counts.postponed, 1)
+  assert.equal(kit.blobs.live.size, 1)
+  await collector.collect()
+  assert.equal(calls, 4)
+  kit.clock.aheadMs += GARBAGE_RETRY_MS
+  kit.blobs.beforeRemove = () => {}
+  await collector.collect()
+  assert.equal(kit.blobs.live.size, 0)
+  assert.equal(await collector.waiting(), 0)
+})
+
+test('it stops between two steps', async () => {
+  const { kit, bucket, collector } = await start()
+  for (let i = 0; i < 5000; i++) kit.load.enter()
+  const large = bodyOf(random.bytes(1300 * 65_536), { pieceBytes: 1 << 20 })
+  await kit.store.put({ bucket, key: 'large', body: large, attributes: {} })
+  await kit.store.delete({ bucket, key: 'large' })
+  kit.clock.aheadMs += 60_001
+  const before = kit.blobs.live.size
+  kit.blobs.beforeRemove = () => void collector.stop()
+  await collector.collect()
+  assert.ok(kit.blobs.live.size > 0 && kit.blobs.live.size < before)
+  assert.deepEqual(
+    (await audit(kit)).problems.filter((problem) => !problem.includes('gone')),
+    [],
+  )
+  kit.blobs.beforeRemove = () => {}
+  await collectAll(kit, new GarbageCollector({ ...kit, log: silentLog }))
+  assert.equal(kit.blobs.live.size, 0)
+})
