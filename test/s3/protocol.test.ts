@@ -57,7 +57,7 @@ test('errors of requests that are hardly ones', async () => {
   assert.equal(element(uri.text, 'Resource'), '/bucket/%zz')
   assert.match(
     await raw('GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n', '</Error>'),
-    /^HTTP\/1.1 400 [^]*<Code>BadRequest</,
+    /^HTTP\/1.1 400 .*<Code>BadRequest</s,
   )
   const big = `GET / HTTP/1.1\r\nHost: a\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`
   assert.match(await raw(big, '</Error>'), /^HTTP\/1.1 431 .*<Code>RequestHeaderSectionTooLarge</s)
