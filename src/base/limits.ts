@@ -239,6 +239,8 @@ export const META_MARKS_PER_SWEEP = 10_000
 /** Filer: directories that one thread remembers to be there, and for how long. */
 export const FILER_KNOWN_DIRECTORIES_MAX = 10_000
 export const FILER_KNOWN_DIRECTORY_MS = 10_000
+/** Filer: for so long one thread goes by what it has read of its bucket. */
+export const FILER_BUCKET_KNOWN_MS = 1_000
 /** Filer: entries of one page of a directory, and those without a word. */
 export const FILER_ENTRIES_MAX = 10_000
 export const FILER_ENTRIES_DEFAULT = 1_000

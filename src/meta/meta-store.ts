@@ -45,16 +45,40 @@ export interface MetaCapabilities {
   journal: boolean
 }
 
+export interface TableShape {
+  name: string
+  columns: readonly { name: string; type: 'int' | 'text' | 'bytes' }[]
+  /** Columns of the primary key. */
+  key: readonly string[]
+}
+
+/**
+ * One consistent state. On PostgreSQL it ends when nothing is asked for a minute; on SQLite the write-ahead log grows as
+ * long as it is open.
+ */
+export interface MetaSnapshot {
+  /** Version of the schema. */
+  readonly schema: number
+  /** All tables but the engine's own, by name. */
+  readonly tables: readonly TableShape[]
+  /** At once on SQLite. Throws `unavailable` when the server has gone. */
+  ask(query: Query): Row[] | Promise<Row[]>
+  close(): Promise<void>
+}
+
 export interface MetaStore {
   readonly capabilities: MetaCapabilities
   /**
    * Runs a script that writes; resolves when its transaction is on disk. Throws what the script throws, and
    * `unavailable` (the engine cannot be reached; nothing was done), `too_many_requests` (the queue is full), `io_error`,
-   * `disk_full`. A lost connection whose commit may or may not have happened is resolved before this settles.
+   * `disk_full`. A lost connection whose commit may or may not have happened is resolved before this settles; only when
+   * the server stays away for META_OUTCOME_MS_MAX it is `timeout`: the transaction may have happened.
    */
   write<A, R>(script: Script<A, R>, args: A): Promise<R>
   /** Runs a script that only reads, on one consistent state that has every write that was acknowledged before. */
   read<A, R>(script: Script<A, R>, args: A): R | Promise<R>
+  /** All of the present state, to be read in pieces while others write. Throws `unavailable`. */
+  snapshot(): Promise<MetaSnapshot>
   /** Throws `unavailable` when the engine does not answer; for health checks. */
   check(): Promise<void>
   close(): Promise<void>

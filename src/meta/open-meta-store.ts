@@ -4,10 +4,11 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../base/clock.ts'
 import { META_CONNECTIONS_DEFAULT } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
+import { assertRestored } from './dump/restore-steps.ts'
 import type { MetaStore } from './meta-store.ts'
 import { MIGRATIONS } from './migrations/all.ts'
 import { PostgresStore } from './postgres/store.ts'
-import type { AnyScript } from './run-steps.ts'
+import { type AnyScript, runSteps } from './run-steps.ts'
 import type { Migration } from './schema-text.ts'
 import { SqliteClientStore } from './sqlite/client-store.ts'
 import { SqliteConnection } from './sqlite/connection.ts'
@@ -43,18 +44,19 @@ export const metaFileOf = (path: string) => (path.endsWith('.sqlite') ? path : j
 
 /**
  * Metadata for one thread: PostgreSQL by its URL, or SQLite in an existing directory, which nobody else may write to.
- * Throws `unsupported` (a newer schema), `unavailable`, `unauthorized`, `io_error`, `corrupt`.
+ * Throws `unsupported` (a newer schema), `conflict` (half restored), `unavailable`, `unauthorized`, `io_error`, `corrupt`.
  */
 export async function openMetaStore(url: string, options: MetaOptions): Promise<MetaStore> {
   const migrations = options.migrations ?? MIGRATIONS
   if (!isPostgresUrl(url)) {
     const writer = openWriter(url, options)
-    const reader = new SqliteReader(SqliteConnection.open(metaFileOf(url), { writes: false }))
-    return new SqliteLocalStore({ writer, reader, clock: options.clock })
+    const open = () => SqliteConnection.open(metaFileOf(url), { writes: false })
+    return new SqliteLocalStore({ writer, reader: new SqliteReader(open()), clock: options.clock, open })
   }
   const store = new PostgresStore({ connectionsMax: META_CONNECTIONS_DEFAULT, ...options, url })
   try {
     await store.migrate(migrations)
+    await store.read(assertRestored, null)
     return store
   } catch (error) {
     await store.close()
@@ -73,14 +75,15 @@ export function openMetaWriter(
 
 /** Metadata for a thread beside the writer's. The writer must have been opened before. */
 export function openMetaClient(path: string, port: MessagePort, options: { clock: Clock }): MetaStore {
-  const reader = new SqliteReader(SqliteConnection.open(metaFileOf(path), { writes: false }))
-  return new SqliteClientStore({ port, reader, clock: options.clock })
+  const open = () => SqliteConnection.open(metaFileOf(path), { writes: false })
+  return new SqliteClientStore({ port, reader: new SqliteReader(open()), clock: options.clock, open })
 }
 
 function openWriter(path: string, options: MetaOptions): SqliteWriter {
   const connection = SqliteConnection.open(metaFileOf(path), { writes: true })
   try {
     migrateSqlite(connection, options.migrations ?? MIGRATIONS, options.clock.nowMs())
+    runSteps(assertRestored as unknown as AnyScript, null, (query) => connection.run(query))
     return new SqliteWriter(connection)
   } catch (error) {
     connection.close()

@@ -22,11 +22,12 @@ import {
   META_WRITES_WAITING_MAX,
 } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
-import type { MetaStore, Query, Row, Script, Steps } from '../meta-store.ts'
+import type { MetaSnapshot, MetaStore, Query, Row, Script, Steps } from '../meta-store.ts'
 import { ping } from '../run-steps.ts'
 import type { Migration } from '../schema-text.ts'
 import { isTakenBack, troubleOf, UNIQUE_VIOLATION } from './errors.ts'
 import { migratePostgres } from './schema.ts'
+import { PostgresSnapshot } from './snapshot.ts'
 import { Statements, VALUE_TYPES } from './statements.ts'
 
 export interface PostgresOptions {
@@ -91,6 +92,10 @@ export class PostgresStore implements MetaStore {
 
   read<A, R>(script: Script<A, R>, args: A): Promise<R> {
     return this.#retrying(() => this.#withClient((client) => this.#readOnce(client, script, args)))
+  }
+
+  snapshot(): Promise<MetaSnapshot> {
+    return this.#retrying(async () => PostgresSnapshot.open(await this.#pool.connect(), this.#statements))
   }
 
   async check(): Promise<void> {

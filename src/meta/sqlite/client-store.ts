@@ -3,11 +3,13 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_CHECK_MS_MAX, META_WRITES_WAITING_MAX } from '../../base/limits.ts'
-import type { MetaStore, Script } from '../meta-store.ts'
+import type { MetaSnapshot, MetaStore, Script } from '../meta-store.ts'
 import { ping } from '../run-steps.ts'
+import type { SqliteConnection } from './connection.ts'
 import { closedError, queueError, SQLITE_CAPABILITIES } from './local-store.ts'
 import { postBatch, readBatch, type WriteCall, type WriteReply } from './messages.ts'
 import type { SqliteReader } from './reader.ts'
+import { SqliteSnapshot } from './snapshot.ts'
 
 interface Waiting {
   resolve: (result: unknown) => void
@@ -19,16 +21,23 @@ export class SqliteClientStore implements MetaStore {
   readonly #port: MessagePort
   readonly #reader: SqliteReader
   readonly #clock: Clock
+  readonly #open: () => SqliteConnection
   readonly #waiting = new Map<number, Waiting>()
   #unsent: WriteCall[] = []
   #nextId = 1
   #closed = false
   #gone = false
 
-  constructor(parts: { port: MessagePort; reader: SqliteReader; clock: Clock }) {
+  constructor(parts: {
+    port: MessagePort
+    reader: SqliteReader
+    clock: Clock
+    open: () => SqliteConnection
+  }) {
     this.#port = parts.port
     this.#reader = parts.reader
     this.#clock = parts.clock
+    this.#open = parts.open
     this.#port.on('message', (message: Uint8Array) => this.#settle(readBatch<WriteReply>(message)))
     this.#port.on('close', () => this.#abandon())
     this.#port.unref()
@@ -51,6 +60,11 @@ export class SqliteClientStore implements MetaStore {
   read<A, R>(script: Script<A, R>, args: A): R {
     if (this.#closed) throw closedError()
     return this.#reader.read(script, args)
+  }
+
+  async snapshot(): Promise<MetaSnapshot> {
+    if (this.#closed) throw closedError()
+    return new SqliteSnapshot(this.#open())
   }
 
   async check(): Promise<void> {

@@ -2,9 +2,11 @@
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_BATCH_SCRIPTS_MAX, META_WRITES_WAITING_MAX } from '../../base/limits.ts'
-import type { MetaStore, Script } from '../meta-store.ts'
+import type { MetaSnapshot, MetaStore, Script } from '../meta-store.ts'
 import type { AnyScript } from '../run-steps.ts'
+import type { SqliteConnection } from './connection.ts'
 import type { SqliteReader } from './reader.ts'
+import { SqliteSnapshot } from './snapshot.ts'
 import type { Job, SqliteWriter } from './writer.ts'
 
 interface Waiting extends Job {
@@ -23,13 +25,20 @@ export class SqliteLocalStore implements MetaStore {
   readonly #writer: SqliteWriter
   readonly #reader: SqliteReader
   readonly #clock: Clock
+  readonly #open: () => SqliteConnection
   #waiting: Waiting[] = []
   #closed = false
 
-  constructor(parts: { writer: SqliteWriter; reader: SqliteReader; clock: Clock }) {
+  constructor(parts: {
+    writer: SqliteWriter
+    reader: SqliteReader
+    clock: Clock
+    open: () => SqliteConnection
+  }) {
     this.#writer = parts.writer
     this.#reader = parts.reader
     this.#clock = parts.clock
+    this.#open = parts.open
   }
 
   write<A, R>(script: Script<A, R>, args: A): Promise<R> {
@@ -45,6 +54,11 @@ export class SqliteLocalStore implements MetaStore {
   read<A, R>(script: Script<A, R>, args: A): R {
     if (this.#closed) throw closedError()
     return this.#reader.read(script, args)
+  }
+
+  async snapshot(): Promise<MetaSnapshot> {
+    if (this.#closed) throw closedError()
+    return new SqliteSnapshot(this.#open())
   }
 
   async check(): Promise<void> {
