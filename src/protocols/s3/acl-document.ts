@@ -21,6 +21,9 @@ import { escapeXml, tag, wrap } from './xml-writer.ts'
 
 const GRANTS_MAX = 100
 
+/** Of a request, or the fields of a form that stand for them. */
+type Headers = Pick<S3Request, 'header'>
+
 const GRANT_HEADERS: readonly (readonly [header: string, permission: AclPermission])[] = [
   ['x-amz-grant-full-control', 'FULL_CONTROL'],
   ['x-amz-grant-read', 'READ'],
@@ -36,7 +39,7 @@ export interface AclOwners {
 }
 
 /** The list that the headers of a request ask for; undefined: none. Throws InvalidArgument, InvalidRequest. */
-export function aclOfHeaders(request: S3Request, owners: AclOwners, identities: Identities): Acl | undefined {
+export function aclOfHeaders(request: Headers, owners: AclOwners, identities: Identities): Acl | undefined {
   const canned = request.header('x-amz-acl')
   const grants: Grant[] = []
   for (const [header, permission] of GRANT_HEADERS) {
@@ -136,7 +139,7 @@ export function renderAcl(acl: Acl, identities: Identities): string {
  * Throws when the bucket does not take such a list: it has none at all (BucketOwnerEnforced), or none that let everyone in.
  * `isCanned`: it came as a canned name, of which two say no more than that the bucket's owner has everything.
  */
-export function checkAclAllowed(bucket: Bucket, acl: Acl, request: S3Request): void {
+export function checkAclAllowed(bucket: Bucket, acl: Acl, request: Headers): void {
   if (ownershipOf(bucket) === 'BucketOwnerEnforced') {
     const canned = request.header('x-amz-acl')
     if (canned !== 'bucket-owner-full-control' && canned !== 'private')

@@ -1,8 +1,9 @@
 /** Digests that a client sends beside a document, and their comparison with what arrived. */
 import { DIGEST_BYTES, digestNameOf } from '../../objects/digests.ts'
-import type { ChecksumAlgorithm } from '../../objects/object-store.ts'
+import type { Checksum, ChecksumAlgorithm } from '../../objects/object-store.ts'
 import { S3Error } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
+import { tag } from './xml-writer.ts'
 
 export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
   'CRC32',
@@ -16,8 +17,35 @@ export function checksumHeader(algorithm: ChecksumAlgorithm): string {
   return `x-amz-checksum-${algorithm.toLowerCase()}`
 }
 
+/** By its name in any case; undefined for one that there is not. */
+export function algorithmNamed(text: string): ChecksumAlgorithm | undefined {
+  const name = text.toUpperCase()
+  return CHECKSUM_ALGORITHMS.find((each) => each === name)
+}
+
+const CHECKSUM_HEADER = /^x-amz-checksum-(crc32|crc32c|crc64nvme|sha1|sha256)$/i
+const CHECKSUM_HEADER_CHARS_MIN = 19
+
+/** The checksum that a header of that name, in any case, carries. */
+export function algorithmOfHeader(name: string): ChecksumAlgorithm | undefined {
+  if (name.length < CHECKSUM_HEADER_CHARS_MIN) return undefined
+  return CHECKSUM_HEADER.exec(name)?.[1]?.toUpperCase() as ChecksumAlgorithm | undefined
+}
+
+/** Adds the headers that tell a checksum. */
+export function addChecksum(headers: string[], checksum: Checksum | undefined): void {
+  if (checksum === undefined) return
+  headers.push(checksumHeader(checksum.algorithm), checksum.value, 'x-amz-checksum-type', checksum.type)
+}
+
+/** Elements of a document that tell it. */
+export function checksumXml(checksum: Checksum | undefined): string {
+  if (checksum === undefined) return ''
+  return tag(`Checksum${checksum.algorithm}`, checksum.value) + tag('ChecksumType', checksum.type)
+}
+
 /** The bytes of a Content-MD5 header. Throws InvalidDigest. */
-export function contentMd5(request: S3Request): Buffer | undefined {
+export function contentMd5(request: Pick<S3Request, 'header'>): Buffer | undefined {
   const text = request.header('content-md5')
   if (text === undefined) return undefined
   const bytes = strictBase64(text, DIGEST_BYTES.md5)

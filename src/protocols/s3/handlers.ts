@@ -1,4 +1,6 @@
 /** Which function does what the route table names. An action that is not here is answered with NotImplemented. */
+
+import { abortMultipartUpload } from './actions/abort-multipart-upload.ts'
 import { absent, removeAbsent } from './actions/absent-configuration.ts'
 import {
   getBucketAccelerateConfiguration,
@@ -25,24 +27,41 @@ import {
 import { getBucketRequestPayment, putBucketRequestPayment } from './actions/bucket-request-payment.ts'
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './actions/bucket-tagging.ts'
 import { getBucketVersioning, putBucketVersioning } from './actions/bucket-versioning.ts'
+import { completeMultipartUpload } from './actions/complete-multipart-upload.ts'
+import { copyObject } from './actions/copy-object.ts'
 import { createBucket } from './actions/create-bucket.ts'
+import { createMultipartUpload } from './actions/create-multipart-upload.ts'
 import { deleteBucket } from './actions/delete-bucket.ts'
+import { deleteObject } from './actions/delete-object.ts'
+import { deleteObjects } from './actions/delete-objects.ts'
 import { getBucketLocation } from './actions/get-bucket-location.ts'
+import { getObject } from './actions/get-object.ts'
+import { getObjectAttributes } from './actions/get-object-attributes.ts'
 import { headBucket } from './actions/head-bucket.ts'
+import { headObject } from './actions/head-object.ts'
 import { listBuckets } from './actions/list-buckets.ts'
 import { listMultipartUploads } from './actions/list-multipart-uploads.ts'
 import { listObjectVersions } from './actions/list-object-versions.ts'
 import { listObjects } from './actions/list-objects.ts'
 import { listObjectsV2 } from './actions/list-objects-v2.ts'
+import { listParts } from './actions/list-parts.ts'
+import { getObjectAcl, putObjectAcl } from './actions/object-acl.ts'
+import { getObjectLegalHold, putObjectLegalHold } from './actions/object-legal-hold.ts'
 import {
   getObjectLockConfiguration,
   putObjectLockConfiguration,
 } from './actions/object-lock-configuration.ts'
+import { getObjectRetention, putObjectRetention } from './actions/object-retention.ts'
+import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './actions/object-tagging.ts'
 import {
   deletePublicAccessBlock,
   getPublicAccessBlock,
   putPublicAccessBlock,
 } from './actions/public-access-block.ts'
+import { putObject } from './actions/put-object.ts'
+import { restoreObject } from './actions/restore-object.ts'
+import { uploadPart } from './actions/upload-part.ts'
+import { uploadPartCopy } from './actions/upload-part-copy.ts'
 import type { Action } from './s3-context.ts'
 
 export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
@@ -93,4 +112,27 @@ export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['DeleteBucketWebsite', removeAbsent],
   ['GetBucketReplication', absent('ReplicationConfigurationNotFoundError')],
   ['DeleteBucketReplication', removeAbsent],
+  ['GetObject', getObject],
+  ['HeadObject', headObject],
+  ['PutObject', putObject],
+  ['CopyObject', copyObject],
+  ['DeleteObject', deleteObject],
+  ['DeleteObjects', deleteObjects],
+  ['GetObjectAttributes', getObjectAttributes],
+  ['GetObjectTagging', getObjectTagging],
+  ['PutObjectTagging', putObjectTagging],
+  ['DeleteObjectTagging', deleteObjectTagging],
+  ['GetObjectAcl', getObjectAcl],
+  ['PutObjectAcl', putObjectAcl],
+  ['GetObjectRetention', getObjectRetention],
+  ['PutObjectRetention', putObjectRetention],
+  ['GetObjectLegalHold', getObjectLegalHold],
+  ['PutObjectLegalHold', putObjectLegalHold],
+  ['RestoreObject', restoreObject],
+  ['CreateMultipartUpload', createMultipartUpload],
+  ['UploadPart', uploadPart],
+  ['UploadPartCopy', uploadPartCopy],
+  ['CompleteMultipartUpload', completeMultipartUpload],
+  ['AbortMultipartUpload', abortMultipartUpload],
+  ['ListParts', listParts],
 ])

@@ -1,6 +1,8 @@
 /** Which version of an object a request means, and what is said of one that is a delete marker. */
 import { formatHttpDate } from '../../net/conditional.ts'
 import type { FoundObject, ReadOptions } from '../../objects/object-store.ts'
+import { rankOf } from '../../objects/rows.ts'
+import { invalidArgument } from './replies.ts'
 import { S3Error } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
 
@@ -17,10 +19,10 @@ export function versionIdOf(request: S3Request): string | undefined {
   if (request.params.length === 0) return undefined
   const versionId = request.param('versionId')
   if (versionId === '') {
-    throw new S3Error('InvalidArgument', 'Version id cannot be the empty string', {
-      extra: { ArgumentName: 'versionId', ArgumentValue: '' },
-    })
+    throw invalidArgument('Version id cannot be the empty string', 'versionId', '')
   }
+  if (versionId !== undefined && versionId !== 'null' && rankOf(versionId) === undefined)
+    throw invalidArgument('Invalid version id specified', 'versionId', versionId)
   return versionId
 }
 

@@ -1,6 +1,6 @@
 /** The usual shapes of S3's replies. */
 import type { Outcome } from '../../net/reply.ts'
-import type { Bucket } from '../../objects/object-store.ts'
+import type { Bucket, FoundObject } from '../../objects/object-store.ts'
 import type { S3Context } from './s3-context.ts'
 import { S3Error, type S3ErrorCode } from './s3-error.ts'
 import { tag, wrap, XML_HEADERS, xmlDocument } from './xml-writer.ts'
@@ -12,6 +12,11 @@ export function xmlOutcome(root: string, xml: string): Outcome {
 
 export function emptyOutcome(status: 200 | 204): Outcome {
   return { status, headers: [], body: undefined }
+}
+
+/** The version that a reply is about, where the bucket keeps some. */
+export function versionHeaders({ info, isVersioned }: FoundObject): string[] {
+  return isVersioned ? ['x-amz-version-id', info.versionId] : []
 }
 
 /** `InvalidArgument` with the argument that it is about. */

@@ -116,7 +116,17 @@ export class S3Context {
   /** The whole body, verified. Throws `MaxMessageLengthExceeded`. */
   async readBody(bytesMax: number = DOCUMENT_BYTES_MAX): Promise<Buffer> {
     if (this.route.needsDigest === true) assertHasDigest(this.request)
-    const { body, check } = this.openUpload()
+    return await this.#readUpload(this.openUpload(), bytesMax)
+  }
+
+  /** The same, where checksums in the headers speak of something else than the body. */
+  async readDocument(bytesMax: number): Promise<Buffer> {
+    const header = (name: string) => (name === 'content-md5' ? this.request.header(name) : undefined)
+    const body = this.authenticated.open(this.#body)
+    return await this.#readUpload(openUpload({ header, rawHeaders: [] }, body), bytesMax)
+  }
+
+  async #readUpload({ body, check }: UploadBody, bytesMax: number): Promise<Buffer> {
     const known = body.whole?.length ?? body.sizeBytes
     if (known !== undefined && known > bytesMax) throw new S3Error('MaxMessageLengthExceeded')
     const bytes = body.whole ?? (await this.#collect(body, bytesMax))

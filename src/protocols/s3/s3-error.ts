@@ -72,6 +72,10 @@ export const S3_ERRORS = {
     'The content of the form does not meet the conditions specified in the policy document.',
   ],
   InvalidRange: [416, 'The requested range is not satisfiable'],
+  InvalidRedirectLocation: [
+    400,
+    "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+  ],
   InvalidRequest: [400, 'Invalid Request'],
   InvalidStorageClass: [400, 'The storage class you specified is not valid'],
   InvalidTargetBucketForLogging: [400, 'The target bucket for logging does not exist'],

@@ -11,15 +11,16 @@ import type {
   ObjectBody,
 } from '../../objects/object-store.ts'
 import {
-  CHECKSUM_ALGORITHMS,
+  algorithmNamed,
+  algorithmOfHeader,
   checksumBytes,
   checksumHeader,
   contentMd5,
   wrongChecksum,
 } from './digest-headers.ts'
 import type { OpenedBody } from './gate.ts'
+import type { HeaderView } from './object-headers.ts'
 import { S3Error } from './s3-error.ts'
-import type { S3Request } from './s3-request.ts'
 
 export interface UploadBody {
   body: ObjectBody
@@ -28,33 +29,40 @@ export interface UploadBody {
   algorithm: ChecksumAlgorithm | undefined
 }
 
-/** Throws InvalidDigest, InvalidRequest, MissingContentLength. */
-export function openUpload(request: S3Request, body: OpenedBody): UploadBody {
-  if (body.sizeBytes === undefined) throw new S3Error('MissingContentLength')
-  const md5 = contentMd5(request)
+/** Throws InvalidDigest, InvalidRequest. */
+export function openUpload(view: HeaderView, body: OpenedBody): UploadBody {
+  const md5 = contentMd5(view)
   const sha256 = body.sha256 === undefined ? undefined : Buffer.from(body.sha256, 'hex')
-  const announced = announcedChecksum(request)
+  const announced = announcedChecksum(view)
   const digests: DigestName[] = []
   if (sha256 !== undefined) digests.push('sha256')
-  if (announced !== undefined && announced.digest !== 'sha256') digests.push(announced.digest)
-  if (announced?.digest === 'sha256' && sha256 === undefined) digests.push('sha256')
-  const check = (found: Digests) => {
-    if (md5 !== undefined && !found.md5!.equals(md5)) throw new S3Error('BadDigest')
-    if (sha256 !== undefined && !found.sha256!.equals(sha256)) {
-      throw new S3Error('XAmzContentSHA256Mismatch', undefined, {
-        extra: {
-          ClientComputedContentSHA256: sha256.toString('hex'),
-          S3ComputedContentSHA256: found.sha256!.toString('hex'),
-        },
-      })
-    }
+  if (announced !== undefined && !digests.includes(announced.digest)) digests.push(announced.digest)
+  const verify = (found: Digests) => {
+    if (md5 !== undefined && !found.md5!.equals(md5)) throw wrongMd5(md5, found)
+    if (sha256 !== undefined && !found.sha256!.equals(sha256)) throw wrongSha256(sha256, found)
     if (announced === undefined) return undefined
     const { algorithm, digest } = announced
-    const value = announced.value ?? body.trailer?.(checksumHeader(algorithm)) ?? ''
+    const value = announced.value ?? body.trailer?.(checksumHeader(algorithm))
+    if (value === undefined) throw new S3Error('MalformedTrailerError')
     if (!found[digest]!.equals(checksumBytes(algorithm, value))) throw wrongChecksum(algorithm)
     return { checksum: { algorithm, value, type: 'FULL_OBJECT' as const } }
   }
-  return { body, check: { digests, verify: check }, algorithm: announced?.algorithm }
+  return { body, check: { digests, verify }, algorithm: announced?.algorithm }
+}
+
+function wrongMd5(md5: Buffer, found: Digests): S3Error {
+  return new S3Error('BadDigest', undefined, {
+    extra: { ExpectedDigest: md5.toString('base64'), CalculatedDigest: found.md5!.toString('base64') },
+  })
+}
+
+function wrongSha256(sha256: Buffer, found: Digests): S3Error {
+  return new S3Error('XAmzContentSHA256Mismatch', undefined, {
+    extra: {
+      ClientComputedContentSHA256: sha256.toString('hex'),
+      S3ComputedContentSHA256: found.sha256!.toString('hex'),
+    },
+  })
 }
 
 interface Announced {
@@ -64,28 +72,42 @@ interface Announced {
   value: string | undefined
 }
 
-function announcedChecksum(request: S3Request): Announced | undefined {
-  const found: Announced[] = []
-  const trailer = request.header('x-amz-trailer')?.toLowerCase() ?? ''
-  const trailers = trailer.split(',').map((name) => name.trim())
-  for (const algorithm of CHECKSUM_ALGORITHMS) {
-    const header = checksumHeader(algorithm)
-    const value = request.header(header)
-    const inTrailer = trailers.includes(header)
-    if (value !== undefined) checksumBytes(algorithm, value)
-    if (value !== undefined || inTrailer) found.push({ algorithm, digest: digestNameOf(algorithm), value })
+const SEVERAL = 'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.'
+
+function announcedChecksum(view: HeaderView): Announced | undefined {
+  let found: Announced | undefined
+  const { rawHeaders } = view
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const algorithm = algorithmOfHeader(rawHeaders[i]!)
+    if (algorithm === undefined) continue
+    if (found !== undefined) throw new S3Error('InvalidRequest', SEVERAL)
+    const value = rawHeaders[i + 1]!
+    checksumBytes(algorithm, value)
+    found = { algorithm, digest: digestNameOf(algorithm), value }
   }
-  if (found.length > 1) {
-    throw new S3Error(
-      'InvalidRequest',
-      'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
-    )
+  const trailer = view.header('x-amz-trailer')
+  if (trailer !== undefined) {
+    const algorithm = algorithmOfHeader(trailer.trim().replace(/,$/, ''))
+    if (algorithm === undefined)
+      throw new S3Error('InvalidRequest', 'The value specified in the x-amz-trailer header is not supported')
+    if (found !== undefined) throw new S3Error('InvalidRequest', SEVERAL)
+    found = { algorithm, digest: digestNameOf(algorithm), value: undefined }
   }
-  if (found.length === 0 && request.header('x-amz-sdk-checksum-algorithm') !== undefined) {
+  checkSdkAlgorithm(view, found?.algorithm)
+  return found
+}
+
+/** What SDKs add to say which checksum they send. */
+function checkSdkAlgorithm(view: HeaderView, found: ChecksumAlgorithm | undefined): void {
+  const text = view.header('x-amz-sdk-checksum-algorithm')
+  if (text === undefined || text === '') return
+  const algorithm = algorithmNamed(text)
+  if (algorithm === undefined || (found !== undefined && found !== algorithm))
+    throw new S3Error('InvalidRequest', 'Value for x-amz-sdk-checksum-algorithm header is invalid.')
+  if (found === undefined) {
     throw new S3Error(
       'InvalidRequest',
       'x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.',
     )
   }
-  return found[0]
 }

@@ -2,6 +2,7 @@
 import { StoreError } from '../../../base/errors.ts'
 import { type Acl, formatAcl } from '../../../iam/acl.ts'
 import type { ObjectOwnership } from '../../../iam/authorize.ts'
+import { bucketArn } from '../../../iam/policy.ts'
 import type { Outcome } from '../../../net/reply.ts'
 import { isBucketName } from '../../../objects/bucket-name.ts'
 import type { Bucket, BucketConfig } from '../../../objects/object-store.ts'
@@ -31,7 +32,11 @@ export async function createBucket(context: S3Context): Promise<Outcome> {
     if (error.code !== 'bucket_exists') throw error
     await createAgain(context, configs)
   }
-  return { status: 200, headers: ['Location', `/${name}`], body: undefined }
+  return {
+    status: 200,
+    headers: ['Location', `/${name}`, 'x-amz-bucket-arn', bucketArn(name)],
+    body: undefined,
+  }
 }
 
 /** Once more by its owner: in us-east-1 that succeeds and sets the ACL anew, as it always has. */

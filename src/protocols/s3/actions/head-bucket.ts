@@ -1,4 +1,5 @@
 /** HeadBucket: whether it is there and the caller may list it, and where it is. */
+import { bucketArn } from '../../../iam/policy.ts'
 import type { Outcome } from '../../../net/reply.ts'
 import type { S3Context } from '../s3-context.ts'
 import { XML_HEADERS } from '../xml-writer.ts'
@@ -8,7 +9,7 @@ export function headBucket({ services, bucket }: S3Context): Outcome {
     'x-amz-bucket-region',
     services.region,
     'x-amz-bucket-arn',
-    `arn:aws:s3:::${bucket.name}`,
+    bucketArn(bucket.name),
     'x-amz-access-point-alias',
     'false',
   ]

@@ -1,5 +1,6 @@
 /** ListBuckets: the caller's buckets, or all of them for root. */
 import { LIST_KEYS_MAX } from '../../../base/limits.ts'
+import { bucketArn } from '../../../iam/policy.ts'
 import type { Outcome } from '../../../net/reply.ts'
 import type { Bucket } from '../../../objects/object-store.ts'
 import { decodeToken, encodeToken } from '../page-token.ts'

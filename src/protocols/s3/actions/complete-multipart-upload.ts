@@ -1,0 +1,187 @@
+/** CompleteMultipartUpload: the parts that the document lists, in its order, become the object. */
+import { StoreError } from '../../../base/errors.ts'
+import { LIST_KEYS_MAX, MULTIPART_PARTS_MAX, PART_BYTES_MIN } from '../../../base/limits.ts'
+import type { Outcome } from '../../../net/reply.ts'
+import type {
+  Checksum,
+  CompleteUpload,
+  PartInfo,
+  UploadInfo,
+  UploadRef,
+} from '../../../objects/object-store.ts'
+import { algorithmOfHeader, CHECKSUM_ALGORITHMS, checksumXml } from '../digest-headers.ts'
+import { bareEtag } from '../header-values.ts'
+import { withCondition, writeConditions } from '../object-conditions.ts'
+import { locationOf } from '../object-location.ts'
+import { invalidArgument } from '../replies.ts'
+import type { S3Context } from '../s3-context.ts'
+import { S3Error } from '../s3-error.ts'
+import type { S3Request } from '../s3-request.ts'
+import { parseXml, type XmlNode } from '../xml-reader.ts'
+import { tag, XML_HEADERS, xmlDocument } from '../xml-writer.ts'
+import { uploadOf } from './upload-part.ts'
+
+/** 10,000 parts, each with its ETag and a checksum. */
+const DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
+
+type Part = CompleteUpload['parts'][number]
+
+export async function completeMultipartUpload(context: S3Context): Promise<Outcome> {
+  const { request, bucket, key, objects } = context
+  const at = uploadOf(context)
+  // Digests in the headers are those of the object, not of this document.
+  const parts = parseParts(await context.readDocument(DOCUMENT_BYTES_MAX))
+  const conditions = writeConditions(request)
+  const upload = await uploadInfo(context, at)
+  const checksum = wholeChecksum(request, upload)
+  if (upload !== undefined) assertPartChecksums(upload, parts)
+  const asked = { ...at, parts, conditions, checksum, sizeBytes: wholeSize(request) }
+  const result = await objects.completeUpload(asked).catch(async (error) => {
+    throw await explained(context, asked, error)
+  })
+  const headers = [...XML_HEADERS]
+  if (result.isVersioned) headers.push('x-amz-version-id', result.versionId)
+  const xml =
+    tag('Location', locationOf(request, bucket.name, key)) +
+    tag('Bucket', bucket.name) +
+    tag('Key', key) +
+    tag('ETag', `"${result.etag}"`) +
+    checksumXml(result.checksum)
+  return { status: 200, headers, body: xmlDocument('CompleteMultipartUploadResult', xml) }
+}
+
+// The document
+
+function parseParts(bytes: Buffer): Part[] {
+  if (bytes.length === 0) throw new S3Error('InvalidRequest', 'You must specify at least one part')
+  const root = parseXml(bytes, 'CompleteMultipartUpload')
+  const nodes = root.all('Part')
+  root.done()
+  if (nodes.length === 0 || nodes.length > MULTIPART_PARTS_MAX) throw root.malformed()
+  const parts = nodes.map(parsePart)
+  let before = 0
+  for (const { number } of parts) {
+    if (number <= before) throw new S3Error('InvalidPartOrder')
+    before = number
+  }
+  return parts
+}
+
+function parsePart(node: XmlNode): Part {
+  const number = node.maybeCount('PartNumber')
+  const etag = bareEtag(node.string('ETag'))
+  if (number === undefined) throw node.malformed()
+  if (number < 1 || number > MULTIPART_PARTS_MAX) {
+    const message = `PartNumber must be >= 1 and <= ${MULTIPART_PARTS_MAX}`
+    throw invalidArgument(message, 'PartNumber', String(number))
+  }
+  let checksum: Part['checksum']
+  for (const algorithm of CHECKSUM_ALGORITHMS) {
+    const value = node.maybeString(`Checksum${algorithm}`)
+    if (value === undefined || value === '') continue
+    if (checksum !== undefined) throw node.malformed()
+    checksum = { algorithm, value }
+  }
+  // What some clients copy from a list of parts.
+  for (const name of ['Size', 'LastModified', 'ChecksumType']) node.maybe(name)
+  node.done()
+  return checksum === undefined ? { number, etag } : { number, etag, checksum }
+}
+
+// What is said of the whole
+
+/** Undefined: it is completed already, or was never begun. */
+async function uploadInfo({ objects }: S3Context, at: UploadRef): Promise<UploadInfo | undefined> {
+  try {
+    return (await objects.listParts(at, { after: 0, limit: 0 })).upload
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'upload_not_found') return undefined
+    throw error
+  }
+}
+
+function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Checksum | undefined {
+  const given = request.header('x-amz-checksum-type')?.toUpperCase()
+  const begun = upload?.checksum
+  if (given !== undefined && begun !== undefined && given !== begun.type) {
+    throw new S3Error(
+      'InvalidRequest',
+      `The upload was created using the ${begun.type} checksum mode. The complete request must use the same checksum mode.`,
+    )
+  }
+  const { rawHeaders } = request
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const algorithm = algorithmOfHeader(rawHeaders[i]!)
+    if (algorithm === undefined) continue
+    const value = rawHeaders[i + 1]!
+    if (begun !== undefined && begun.algorithm !== algorithm) {
+      throw new S3Error(
+        'InvalidRequest',
+        `Checksum Type mismatch occurred, expected checksum Type: ${begun.algorithm.toLowerCase()}, actual checksum Type: ${algorithm.toLowerCase()}`,
+      )
+    }
+    const type = begun?.type ?? (given === 'COMPOSITE' || value.includes('-') ? 'COMPOSITE' : 'FULL_OBJECT')
+    return { algorithm, value, type }
+  }
+  return undefined
+}
+
+/** The parts of a composite checksum are listed with theirs. */
+function assertPartChecksums({ checksum }: UploadInfo, parts: readonly Part[]): void {
+  if (checksum === undefined) return
+  const name = checksum.algorithm.toLowerCase()
+  for (const part of parts) {
+    if (part.checksum === undefined && checksum.type === 'FULL_OBJECT') continue
+    if (part.checksum?.algorithm === checksum.algorithm) continue
+    throw new S3Error(
+      'InvalidRequest',
+      `The upload was created using a ${name} checksum. The complete request must include the checksum for each part. It was missing for part ${part.number} in the request.`,
+    )
+  }
+}
+
+function wholeSize(request: S3Request): number | undefined {
+  const text = request.header('x-amz-mp-object-size')
+  if (text === undefined) return undefined
+  if (!/^[0-9]{1,15}$/.test(text))
+    throw new S3Error('InvalidRequest', 'Value for x-amz-mp-object-size header is invalid.')
+  return Number(text)
+}
+
+// Errors
+
+/** Says which part is wrong, where one is. */
+async function explained(context: S3Context, asked: CompleteUpload, error: unknown): Promise<unknown> {
+  if (!(error instanceof StoreError)) return error
+  if (error.code === 'precondition_failed') return withCondition(error, asked.conditions)
+  if (error.code !== 'invalid_part' && error.code !== 'part_too_small') return error
+  const stored = new Map((await allParts(context, asked)).map((part) => [part.number, part]))
+  for (const [at, { number, etag }] of asked.parts.entries()) {
+    const part = stored.get(number)
+    if (error.code === 'invalid_part' && part?.etag !== etag) {
+      const extra = { UploadId: asked.uploadId, PartNumber: String(number), ETag: etag }
+      return new S3Error('InvalidPart', undefined, { extra, cause: error })
+    }
+    const isShort = part !== undefined && part.sizeBytes < PART_BYTES_MIN && at < asked.parts.length - 1
+    if (error.code === 'part_too_small' && isShort) {
+      const extra = {
+        ProposedSize: String(part.sizeBytes),
+        MinSizeAllowed: String(PART_BYTES_MIN),
+        PartNumber: String(number),
+        ETag: etag,
+      }
+      return new S3Error('EntityTooSmall', undefined, { extra, cause: error })
+    }
+  }
+  return error
+}
+
+async function allParts({ objects }: S3Context, at: UploadRef): Promise<PartInfo[]> {
+  const parts: PartInfo[] = []
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    const page = await objects.listParts(at, { after, limit: LIST_KEYS_MAX })
+    parts.push(...page.parts)
+    after = page.next
+  }
+  return parts
+}

@@ -1,0 +1,53 @@
+/** DeleteObject: a delete marker where versions are kept, and the end of a version that is named. */
+import type { Outcome } from '../../../net/reply.ts'
+import type { Conditions, DeleteResult } from '../../../objects/object-store.ts'
+import { parseDateMs, parseEtags } from '../header-values.ts'
+import { withCondition } from '../object-conditions.ts'
+import { versionIdOf } from '../read-options.ts'
+import { invalidArgument } from '../replies.ts'
+import type { S3Context } from '../s3-context.ts'
+import type { S3Request } from '../s3-request.ts'
+
+export async function deleteObject(context: S3Context): Promise<Outcome> {
+  const { request, bucket, key, objects } = context
+  const versionId = versionIdOf(request)
+  const conditions = deleteConditions(request)
+  let result: DeleteResult
+  try {
+    result = await objects.delete({
+      ...{ bucket, key, versionId, conditions },
+      bypassGovernance: bypassesGovernance(request),
+    })
+  } catch (error) {
+    throw withCondition(error, conditions)
+  }
+  const headers: string[] = []
+  if (result.isDeleteMarker) headers.push('x-amz-delete-marker', 'true')
+  const isTold = bucket.versioning !== 'off' || versionId !== undefined
+  if (isTold && result.versionId !== undefined) headers.push('x-amz-version-id', result.versionId)
+  return { status: 204, headers, body: undefined }
+}
+
+/** Whether the request wants it; the route has asked whether the caller may. */
+export function bypassesGovernance(request: S3Request): boolean {
+  return request.header('x-amz-bypass-governance-retention')?.toLowerCase() === 'true'
+}
+
+function deleteConditions(request: S3Request): Conditions | undefined {
+  const ifMatch = request.header('if-match')
+  const modified = request.header('x-amz-if-match-last-modified-time')
+  const size = request.header('x-amz-if-match-size')
+  if (ifMatch === undefined && modified === undefined && size === undefined) return undefined
+  const conditions: Conditions = {}
+  if (ifMatch !== undefined) conditions.ifMatch = parseEtags(ifMatch)
+  if (modified !== undefined) {
+    const ms = parseDateMs(modified)
+    if (ms === undefined) throw invalidArgument('Invalid time', 'x-amz-if-match-last-modified-time', modified)
+    conditions.ifModifiedMs = ms
+  }
+  if (size !== undefined) {
+    if (!/^[0-9]{1,15}$/.test(size)) throw invalidArgument('Invalid size', 'x-amz-if-match-size', size)
+    conditions.ifSizeBytes = Number(size)
+  }
+  return conditions
+}

@@ -1,0 +1,53 @@
+/** PutObject: the whole object in one body. */
+import { PART_BYTES_MAX } from '../../../base/limits.ts'
+import type { Outcome } from '../../../net/reply.ts'
+import type { ObjectBody, PutObject, PutResult } from '../../../objects/object-store.ts'
+import { addChecksum } from '../digest-headers.ts'
+import { withCondition, writeConditions } from '../object-conditions.ts'
+import { assertKeyLength, newObject } from '../object-headers.ts'
+import type { S3Context } from '../s3-context.ts'
+import { S3Error } from '../s3-error.ts'
+
+export async function putObject(context: S3Context): Promise<Outcome> {
+  const { request, bucket, key, account } = context
+  assertKeyLength(key)
+  assertHasLength(context)
+  const { attributes, tags, lock } = newObject(context, request, account?.id)
+  const conditions = writeConditions(request)
+  const { body, check, algorithm } = context.openUpload()
+  if (lock !== undefined && algorithm === undefined && request.header('content-md5') === undefined) {
+    throw new S3Error(
+      'InvalidRequest',
+      'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters',
+    )
+  }
+  assertBodySize(body)
+  const result = await putWhole(context, { bucket, key, body, attributes, tags, lock, conditions, check })
+  const headers = ['ETag', `"${result.etag}"`]
+  if (result.isVersioned) headers.push('x-amz-version-id', result.versionId)
+  addChecksum(headers, result.checksum)
+  return { status: 200, headers, body: undefined }
+}
+
+/** The put itself; errors name the condition that failed. */
+export async function putWhole(context: S3Context, put: PutObject): Promise<PutResult> {
+  try {
+    return await context.objects.put(put)
+  } catch (error) {
+    throw withCondition(error, put.conditions)
+  }
+}
+
+/** Throws MissingContentLength for a body whose end nothing announces. */
+export function assertHasLength({ request }: S3Context): void {
+  if (request.header('content-length') === undefined && request.header('transfer-encoding') === undefined)
+    throw new S3Error('MissingContentLength')
+}
+
+/** Throws EntityTooLarge for what no single body may have. */
+export function assertBodySize({ sizeBytes }: Pick<ObjectBody, 'sizeBytes'>): void {
+  if (sizeBytes === undefined || sizeBytes <= PART_BYTES_MAX) return
+  throw new S3Error('EntityTooLarge', undefined, {
+    extra: { ProposedSize: String(sizeBytes), MaxSizeAllowed: String(PART_BYTES_MAX) },
+  })
+}

@@ -1,0 +1,88 @@
+/**
+ * Values of headers as texts: bytes to Unicode and back, entity tags, dates. Bytes beyond ASCII are UTF-8 nearly always;
+ * those that are not are kept too, each as a lone surrogate, so that what comes back is what was sent.
+ */
+import { isAscii, isUtf8 } from 'node:buffer'
+import { parseHttpDate } from '../../net/conditional.ts'
+
+const BYTE_ESCAPE = 0xdc00
+const MS_PER_S = 1_000
+const PLAIN = /^[\x20-\x7e\t]*$/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
+const CONTROLS = /[\u0000-\u0008\u000a-\u001f\u007f]/
+const ESCAPED_BYTES = /[\udc80-\udcff]/
+
+/** `raw`: latin1, one byte a character. */
+export function headerText(raw: string): string {
+  if (PLAIN.test(raw)) return raw
+  const bytes = Buffer.from(raw, 'latin1')
+  if (isUtf8(bytes)) return bytes.toString('utf8')
+  let text = ''
+  for (const byte of bytes) text += String.fromCharCode(byte < 0x80 ? byte : BYTE_ESCAPE + byte)
+  return text
+}
+
+/** The other way. */
+export function rawText(text: string): string {
+  if (PLAIN.test(text)) return text
+  if (!ESCAPED_BYTES.test(text)) return Buffer.from(text, 'utf8').toString('latin1')
+  let raw = ''
+  for (let at = 0; at < text.length; at++) raw += String.fromCharCode(text.charCodeAt(at) & 0xff)
+  return raw
+}
+
+/** Whether a text can be the value of a header at all. */
+export function fitsHeader(text: string): boolean {
+  return !CONTROLS.test(text)
+}
+
+const ENCODED_WORD_BYTES_MAX = 45
+
+/** A value of user metadata as a header: beyond ASCII as encoded words of RFC 2047, which is how S3 gives it. */
+export function metadataHeader(text: string): string {
+  if (PLAIN.test(text)) return text
+  if (!text.isWellFormed()) return rawText(text)
+  const words: string[] = []
+  let word = ''
+  for (const character of text) {
+    if (Buffer.byteLength(word) + Buffer.byteLength(character) > ENCODED_WORD_BYTES_MAX) {
+      words.push(word)
+      word = ''
+    }
+    word += character
+  }
+  words.push(word)
+  return words.map((each) => `=?UTF-8?B?${Buffer.from(each).toString('base64')}?=`).join(' ')
+}
+
+/** Bytes of a text in UTF-8. */
+export function textBytes(text: string): number {
+  return isAscii(Buffer.from(text)) ? text.length : Buffer.byteLength(text)
+}
+
+/** ETags of a condition, without quotes; S3 takes them without, too. `*`: any. */
+export function parseEtags(text: string): readonly string[] | '*' {
+  const tags = text.split(',').map(bareEtag)
+  return tags.includes('*') ? '*' : tags
+}
+
+/** Without quotes, and without the mark of a weak one. */
+export function bareEtag(text: string): string {
+  return text.trim().replace(/^W\//, '').replace(/^"|"$/g, '')
+}
+
+/** Milliseconds since 1970 of an HTTP date in any of its forms; undefined for what is none. */
+export function parseDateMs(text: string): number | undefined {
+  const seconds = parseHttpDate(text)
+  const ms = seconds === undefined ? Date.parse(text) : seconds * MS_PER_S
+  return Number.isNaN(ms) ? undefined : ms
+}
+
+const ISO_TIME =
+  /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})$/
+
+/** Milliseconds since 1970 of a time as ISO 8601 writes it. */
+export function parseIsoMs(text: string): number | undefined {
+  const ms = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(ms) ? undefined : ms
+}
