@@ -1,4 +1,4 @@
-/** GetBucketCors, PutBucketCors, DeleteBucketCors; preflight requests, and CORS headers of replies. */
+/** GetBucketCors, PutBucketCors, DeleteBucketCors; Preflight requests, and CORS headers of replies. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ALICE, element, errorOf, type S3Client, type S3Kit, startS3 } from './s3-kit.ts'

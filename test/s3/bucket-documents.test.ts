@@ -1,4 +1,11 @@
-/** Documents of buckets that are set, given back and removed: tags, ownership, public access block, object lock and the rest. */
+/**
+ * Documents of buckets that are set, given back and removed: GetBucketTagging, PutBucketTagging, DeleteBucketTagging,
+ * GetBucketOwnershipControls, PutBucketOwnershipControls, DeleteBucketOwnershipControls, GetPublicAccessBlock, PutPublicAccessBlock,
+ * DeletePublicAccessBlock, GetObjectLockConfiguration, PutObjectLockConfiguration, GetBucketRequestPayment, PutBucketRequestPayment,
+ * GetBucketAccelerateConfiguration, PutBucketAccelerateConfiguration, GetBucketNotificationConfiguration,
+ * PutBucketNotificationConfiguration, GetBucketLogging, PutBucketLogging, GetBucketLifecycleConfiguration, DeleteBucketLifecycle,
+ * GetBucketEncryption, DeleteBucketEncryption, GetBucketWebsite, DeleteBucketWebsite, GetBucketReplication, DeleteBucketReplication.
+ */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ALICE, BOB, element, elements, errorOf, type S3Client, type S3Kit, startS3 } from './s3-kit.ts'

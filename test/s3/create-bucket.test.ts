@@ -1,4 +1,4 @@
-/** CreateBucket, HeadBucket, DeleteBucket and GetBucketLocation. */
+/** CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation and ListBuckets. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ALICE, BOB, canonicalId, element, elements, errorOf, ROOT, type S3Kit, startS3 } from './s3-kit.ts'

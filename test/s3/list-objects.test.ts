@@ -1,4 +1,4 @@
-/** ListObjects, both versions. */
+/** ListObjects and ListObjectsV2. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import {

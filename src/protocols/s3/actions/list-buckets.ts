@@ -39,9 +39,9 @@ export async function listBuckets(context: S3Context): Promise<Outcome> {
 }
 
 function bucketXml({ name, createdMs }: Bucket, region: string | undefined): string {
-  const xml =
-    tag('Name', name) + tag('CreationDate', isoTime(createdMs)) + optionalTag('BucketRegion', region)
-  return wrap('Bucket', xml)
+  const xml = tag('Name', name) + tag('CreationDate', isoTime(createdMs))
+  if (region === undefined) return wrap('Bucket', xml)
+  return wrap('Bucket', xml + tag('BucketRegion', region) + tag('BucketArn', bucketArn(name)))
 }
 
 function bucketCount(request: S3Request): number | undefined {

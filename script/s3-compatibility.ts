@@ -1,0 +1,94 @@
+/** `node script/s3-compatibility.ts`: writes `docs/s3-compatibility.md` from the route table. A test compares the two. */
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { HANDLERS } from '../src/protocols/s3/handlers.ts'
+import type { Route } from '../src/protocols/s3/route.ts'
+import { PREFLIGHT, ROUTES } from '../src/protocols/s3/routes.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+
+const HEAD = `# S3, operation by operation
+
+Every operation of the API reference on general purpose buckets, the page that \`node script/s3-compatibility.ts\` writes from the route
+table (\`src/protocols/s3/routes.ts\`). **works**: as the reference says. **stub**: answered as by a bucket that does not use it; what
+would change something is refused. **501**: NotImplemented. The test beside a row is the file that calls the operation over HTTP, on a
+real store. Operations of directory buckets, tables, vectors, access points and Object Lambda are not there.
+
+| operation | request | | what differs, test |
+|---|---|---|---|
+`
+
+/** Operations that are answered, and do less than their name says. */
+export const STUBS: Readonly<Record<string, string>> = {
+  GetBucketRequestPayment: 'always `BucketOwner`: nobody is charged',
+  PutBucketRequestPayment: '`Requester` is 501',
+  GetBucketAccelerateConfiguration: 'kept and given back; there is no other endpoint',
+  PutBucketAccelerateConfiguration: 'kept and given back; there is no other endpoint',
+  GetBucketNotificationConfiguration: 'always none',
+  PutBucketNotificationConfiguration: 'only none is taken, anything else is 501',
+  GetBucketLogging: 'always off',
+  PutBucketLogging: 'only off is taken, anything else is 501',
+  GetBucketLifecycleConfiguration: 'always none',
+  DeleteBucketLifecycle: 'there never is one',
+  GetBucketEncryption: 'always none',
+  DeleteBucketEncryption: 'there never is one',
+  GetBucketWebsite: 'always none',
+  DeleteBucketWebsite: 'there never is one',
+  GetBucketReplication: 'always none',
+  DeleteBucketReplication: 'there never is one',
+}
+
+/** Answered before handlers are asked. */
+const WITHOUT_HANDLER: ReadonlySet<string> = new Set([PREFLIGHT.action])
+
+export function stateOf(action: string): 'works' | 'stub' | '501' {
+  if (!HANDLERS.has(action) && !WITHOUT_HANDLER.has(action)) return '501'
+  return action in STUBS ? 'stub' : 'works'
+}
+
+/** The whole page. */
+export function compatibilityPage(): string {
+  const routes = [...ROUTES, PREFLIGHT]
+  const tests = testFiles()
+  const rows = routes.map((route) => {
+    const state = stateOf(route.action)
+    const notes = [STUBS[route.action], state === '501' ? undefined : testOf(route.action, tests)]
+    return `| ${route.action} | \`${requestText(route)}\` | ${state} | ${notes.filter(Boolean).join('; ')} |\n`
+  })
+  const count = (state: string) => routes.filter(({ action }) => stateOf(action) === state).length
+  const sums = `\n${count('works')} work, ${count('stub')} are stubs, ${count('501')} are 501.\n`
+  return HEAD + rows.join('') + sums
+}
+
+function requestText({ level, method, sub, mark }: Route): string {
+  const path = { service: '/', bucket: '/bucket', object: '/bucket/key' }[level]
+  const params = sub === '' ? [] : [sub]
+  if (mark?.param !== undefined)
+    params.push(mark.value === undefined ? mark.param : `${mark.param}=${mark.value}`)
+  const header = mark?.header === undefined ? '' : ` with ${mark.header}`
+  return `${method} ${path}${params.length === 0 ? '' : `?${params.join('&')}`}${header}`
+}
+
+interface TestFile {
+  path: string
+  /** Its first comment, which names the operations that it is about. */
+  about: string
+}
+
+function testFiles(): TestFile[] {
+  return globSync('test/s3/*.test.ts', { cwd: ROOT })
+    .sort()
+    .map((path) => {
+      const text = readFileSync(join(ROOT, path), 'utf8')
+      return { path, about: text.slice(0, text.indexOf('*/')) }
+    })
+}
+
+/** The first test whose opening comment names the operation. */
+function testOf(action: string, tests: readonly TestFile[]): string {
+  const name = new RegExp(`\\b${action}\\b`)
+  const found = tests.find(({ about }) => name.test(about))
+  return found === undefined ? 'no test of its own' : `\`${found.path}\``
+}
+
+if (import.meta.main) writeFileSync(join(ROOT, 'docs', 's3-compatibility.md'), compatibilityPage())
