@@ -18,6 +18,7 @@ import type { FilerContext, FilerRequest } from './actions/context.ts'
 import { deletePath } from './actions/delete-path.ts'
 import { FILES_BUCKET, parseFilerPath, plainKey } from './actions/filer-path.ts'
 import { FilerQuery } from './actions/filer-query.ts'
+import { FilesBucket } from './actions/files-bucket.ts'
 import { readPlain } from './actions/get-file.ts'
 import { readPath } from './actions/get-path.ts'
 import { KnownDirectories } from './actions/known-directories.ts'
@@ -67,6 +68,7 @@ export class FilerServer {
     const directories = new KnownDirectories(clock)
     this.#context = {
       ...{ objects, clock, random, log, owner, directories },
+      files: new FilesBucket(objects, clock),
       version: `Cairn ${version}`,
       showsBuckets: filerBuckets,
     }
@@ -124,7 +126,7 @@ export class FilerServer {
   }
 
   #readFast(key: string): Outcome | Promise<Outcome> | undefined {
-    const bucket = this.#context.objects.bucket(FILES_BUCKET)
+    const bucket = this.#context.files.find()
     if (bucket === undefined || bucket instanceof Promise) return undefined
     try {
       const outcome = readPlain(this.#context, bucket, key)
@@ -139,6 +141,7 @@ export class FilerServer {
   }
 
   #failure(error: unknown, pretty = false): Outcome {
+    if (error instanceof StoreError && error.code === 'bucket_not_found') this.#context.files.forget()
     const outcome = failureOutcome(error, pretty)
     if (outcome !== undefined) return outcome
     this.#options.log.error({ error }, 'a request to the filer failed by a bug')

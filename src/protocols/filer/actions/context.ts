@@ -7,6 +7,7 @@ import type { Bucket, ObjectStore } from '../../../objects/object-store.ts'
 import type { FilerPath } from './filer-path.ts'
 import { FILES_BUCKET } from './filer-path.ts'
 import type { FilerQuery } from './filer-query.ts'
+import type { FilesBucket } from './files-bucket.ts'
 import type { KnownDirectories } from './known-directories.ts'
 
 export interface FilerContext {
@@ -20,6 +21,7 @@ export interface FilerContext {
   /** Account that owns the buckets that are made here. */
   owner: string
   directories: KnownDirectories
+  files: FilesBucket
 }
 
 export interface FilerRequest {
@@ -31,10 +33,18 @@ export interface FilerRequest {
   marks: number
 }
 
+/** Undefined: there is no bucket of that name. */
+export function findBucket(
+  { objects, files }: FilerContext,
+  name: string,
+): Bucket | undefined | Promise<Bucket | undefined> {
+  return name === FILES_BUCKET ? files.find() : objects.bucket(name)
+}
+
 /** The bucket that a path is in. Throws `bucket_not_found`. */
 export async function bucketOf(context: FilerContext, path: FilerPath): Promise<Bucket> {
   if (path.bucket === undefined) throw new StoreError('bad_request', 'a bucket is missing behind /buckets')
-  const bucket = await context.objects.bucket(path.bucket)
+  const bucket = await findBucket(context, path.bucket)
   if (bucket === undefined) throw new StoreError('bucket_not_found', `there is no bucket ${path.bucket}`)
   return bucket
 }
@@ -42,8 +52,8 @@ export async function bucketOf(context: FilerContext, path: FilerPath): Promise<
 /** As `bucketOf`; `files` is made when it is first written to. */
 export async function bucketToWrite(context: FilerContext, path: FilerPath): Promise<Bucket> {
   if (path.bucket !== FILES_BUCKET) return bucketOf(context, path)
-  const { objects, owner } = context
-  const bucket = await objects.bucket(FILES_BUCKET)
+  const { objects, owner, files } = context
+  const bucket = await files.find()
   if (bucket !== undefined) return bucket
   try {
     return await objects.createBucket({ name: FILES_BUCKET, owner })

@@ -2,7 +2,7 @@
 import { StoreError } from '../../../base/errors.ts'
 import { errorOutcome, type Outcome } from '../../../net/reply.ts'
 import type { Bucket } from '../../../objects/object-store.ts'
-import type { FilerContext, FilerRequest } from './context.ts'
+import { type FilerContext, type FilerRequest, findBucket } from './context.ts'
 
 const GONE: Outcome = { status: 204, headers: [], body: undefined }
 
@@ -11,7 +11,7 @@ export async function deletePath(context: FilerContext, request: FilerRequest): 
   const { path, query } = request
   if (path.display === '' || path.bucket === undefined)
     throw new StoreError('bad_request', `${path.display || '/'} cannot be deleted`)
-  const bucket = await context.objects.bucket(path.bucket)
+  const bucket = await findBucket(context, path.bucket)
   if (bucket === undefined) return GONE
   try {
     return await remove(context, request, bucket)
@@ -47,6 +47,9 @@ async function remove(context: FilerContext, request: FilerRequest, bucket: Buck
   } finally {
     directories.clear()
   }
-  if (path.key === '') await objects.deleteBucket(bucket)
+  if (path.key === '') {
+    await objects.deleteBucket(bucket)
+    context.files.forget()
+  }
   return GONE
 }

@@ -1,7 +1,7 @@
 /** GET and HEAD: finds out what a path names, a file, a directory, or the list of buckets, and answers as that. */
 import { StoreError } from '../../../base/errors.ts'
 import { jsonOutcome, type Outcome } from '../../../net/reply.ts'
-import type { FilerContext, FilerRequest } from './context.ts'
+import { type FilerContext, type FilerRequest, findBucket } from './context.ts'
 import { entryJson } from './entry-json.ts'
 import { FILES_BUCKET } from './filer-path.ts'
 import { readBuckets, readDirectory, readNothing } from './get-directory.ts'
@@ -24,7 +24,7 @@ async function read(context: FilerContext, request: FilerRequest): Promise<Outco
   const { path, query } = request
   const { objects } = context
   if (path.bucket === undefined) return readBuckets(context, request)
-  const bucket = await objects.bucket(path.bucket)
+  const bucket = await findBucket(context, path.bucket)
   if (bucket === undefined) {
     // The first file makes the bucket; its root is there before.
     return path.key === '' && path.bucket === FILES_BUCKET ? readNothing(context, request) : NOT_FOUND

@@ -3,7 +3,14 @@ import { StoreError } from '../../../base/errors.ts'
 import { errorOutcome, type Outcome } from '../../../net/reply.ts'
 import type { Bucket, TreeEntry } from '../../../objects/object-store.ts'
 import { secondsLeft } from '../../../objects/tree-life.ts'
-import { bucketOf, bucketToWrite, type FilerContext, type FilerRequest, isTree } from './context.ts'
+import {
+  bucketOf,
+  bucketToWrite,
+  type FilerContext,
+  type FilerRequest,
+  findBucket,
+  isTree,
+} from './context.ts'
 import { assertNamesFit, type FilerPath, filerPathOf, nameOfKey } from './filer-path.ts'
 import { makeParents } from './put-file.ts'
 
@@ -76,7 +83,7 @@ async function endsOf(
   const text = query.text(parameter)
   const from = filerPathOf(text.startsWith('/') ? text : `/${text}`, { showsBuckets: context.showsBuckets })
   if (from.key === '') return errorOutcome(400, `invalid source '${from.display || '/'}'`, query.pretty)
-  const sourceBucket = await context.objects.bucket(from.bucket!)
+  const sourceBucket = await findBucket(context, from.bucket!)
   const source = sourceBucket && (await context.objects.stat(sourceBucket, from.key))
   if (sourceBucket === undefined || source === undefined) {
     const reason = `failed to get src entry '${from.display}', err: no such file or directory`
