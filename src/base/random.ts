@@ -11,21 +11,37 @@ export interface Random {
 }
 
 const POOL_BYTES = 4096
+/** Longer ones are fetched for themselves. */
+const POOLED_BYTES_MAX = 32
 let pool = Buffer.alloc(0)
 let poolUsed = 0
 
 /** The operating system's generator, fetched in blocks. Fit for cookies, salts and secrets. */
 export const systemRandom: Random = {
   u32() {
-    if (poolUsed + 4 > pool.length) {
-      pool = randomBytes(POOL_BYTES)
-      poolUsed = 0
-    }
-    poolUsed += 4
-    return pool.readUInt32LE(poolUsed - 4)
+    const at = takeFromPool(4)
+    return pool.readUInt32LE(at)
   },
   below: (below) => Math.floor((systemRandom.u32() / 2 ** 32) * below),
-  bytes: (length) => randomBytes(length),
+  bytes(length) {
+    if (length > POOLED_BYTES_MAX) return randomBytes(length)
+    const at = takeFromPool(length)
+    const bytes = Buffer.alloc(length)
+    bytes.set(pool.subarray(at, at + length))
+    // Nothing that was given out stays here.
+    pool.fill(0, at, at + length)
+    return bytes
+  },
+}
+
+/** Place of bytes that nobody has had, valid until the next call. */
+function takeFromPool(length: number): number {
+  if (poolUsed + length > pool.length) {
+    pool = randomBytes(POOL_BYTES)
+    poolUsed = 0
+  }
+  poolUsed += length
+  return poolUsed - length
 }
 
 /** xorshift128 seeded by a number: the same seed gives the same run. Never for secrets. */

@@ -91,6 +91,7 @@ export class Names {
         tags: tagsText(request.tags),
         lock: request.lock,
         conditions: request.conditions,
+        fileOnly: request.fileOnly,
         event: 'ObjectCreated:Put',
       })
       return { ...put, etag, sizeBytes, checksum }

@@ -194,6 +194,8 @@ export interface PutObject {
   encryption?: { customerKey: Buffer } | { managed: true }
   /** Volumes of another collection than the store's own; TTL as volumes store it. For the filer. */
   placement?: { collection?: string; ttl?: number }
+  /** Throws `directory_exists` where keys lie below this one and a slash. */
+  fileOnly?: boolean
 }
 
 export interface PutResult {

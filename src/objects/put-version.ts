@@ -7,7 +7,7 @@ import { writeEvent } from './events.ts'
 import { checkLock, checkRemovable, lockOnPut } from './lock-rules.ts'
 import type { Conditions, ObjectLock } from './object-store.ts'
 import { FLAG_NULL, type NewContent, VERSION_COLUMNS, type VersionRow } from './parts.ts'
-import { isMarker, lockFlags, placeOf, rankAt, versionIdOf } from './rows.ts'
+import { beyondPrefix, isMarker, lockFlags, placeOf, rankAt, versionIdOf } from './rows.ts'
 import { isMoving, readMoves } from './tree-moves.ts'
 import { addUsage, checkQuota } from './usage-steps.ts'
 
@@ -39,6 +39,8 @@ export interface PutVersion extends WriteContext {
   conditions?: Conditions | undefined
   /** The content has the bytes of the row that it replaces: they are not released. For appends, and copies onto itself. */
   keepsReplaced?: boolean
+  /** Refused where the key is a directory. */
+  fileOnly?: boolean | undefined
   /** FLAG_DIRECTORY, or none. */
   flags?: number
   /** As notifications name it, such as `ObjectCreated:Put`. */
@@ -94,6 +96,7 @@ export function* putVersion(args: PutVersion): Steps<PutOutcome> {
   const facts = yield* writeFacts(args)
   const present = presentOf(facts)
   checkWrite(args.conditions, present)
+  if (args.fileOnly) yield* checkNoDirectory(args)
   const lock = lockFor(args, facts)
   const { rank, replaced } = yield* makeRoom(args, facts)
   const place = yield* insertContent(args)
@@ -127,6 +130,17 @@ export function* putVersion(args: PutVersion): Steps<PutOutcome> {
 export const putObject: Script<PutVersion, PutOutcome> = {
   name: 'objects.put',
   steps: putVersion,
+}
+
+/** Throws `directory_exists` when keys lie below the key and a slash. */
+function* checkNoDirectory({ bucketId, key }: PutVersion): Steps<void> {
+  const directory = Buffer.concat([key, Buffer.from('/')])
+  const rows = yield query(
+    'select 1 as one from object where bucket_id = ? and key >= ? and key < ? limit 1',
+    ...[bucketId, directory, beyondPrefix(directory)],
+  )
+  if (rows.length > 0)
+    throw new StoreError('directory_exists', `existing /${Buffer.from(key)} is a directory`)
 }
 
 function lockFor(args: PutVersion, facts: WriteFacts): ObjectLock {
