@@ -80,12 +80,12 @@ function stamp(ms: number): string {
   return new Date(ms).toISOString().replace(/[-:]|\.[0-9]{3}/g, '')
 }
 
-/** Lower case, in order, with the values of repeated names joined. */
-function collect(headers: readonly Pair[]): Pair[] {
+/** Lower case, in order, with the values of repeated names joined. Version 4 takes spaces in a row for one. */
+function collect(headers: readonly Pair[], spaces: 'one' | 'all' = 'one'): Pair[] {
   const values = new Map<string, string[]>()
   for (const [name, value] of headers) {
     const list = values.get(name.toLowerCase()) ?? []
-    list.push(value.trim().replace(/\s+/g, ' '))
+    list.push(spaces === 'one' ? value.trim().replace(/\s+/g, ' ') : value.trim())
     values.set(name.toLowerCase(), list)
   }
   return [...values].map(([name, list]): Pair => [name, list.join(',')]).sort(([a], [b]) => compare(a, b))
@@ -273,7 +273,7 @@ export class SignerV2 {
   }
 
   #signature(request: RequestToSign, date: string, bucketOfHost: string | undefined): string {
-    const headers = new Map(collect(request.headers ?? []))
+    const headers = new Map(collect(request.headers ?? [], 'all'))
     const amz = [...headers].filter(([name]) => name.startsWith('x-amz-'))
     const params = (request.query ?? [])
       .filter(([name]) => V2_PARAMS.test(name))

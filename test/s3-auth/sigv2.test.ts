@@ -86,6 +86,7 @@ describe('what the signer makes', () => {
   const headers = [
     ['x-amz-meta-b', 'two'],
     ['X-Amz-Acl', 'private'],
+    ['x-amz-meta-c', 'two  spaces'],
     ['Content-Type', 'text/plain'],
     ['Content-MD5', 'CY9rzUYh03PK3k6DJie09g=='],
   ] as const
@@ -106,6 +107,22 @@ describe('what the signer makes', () => {
     assert.equal(authenticator.authenticate(requestOf({ method: 'PUT', ...hosted })).mechanism, 'v2-header')
     const link = signer.presign(byPath, NOW / 1_000 + 10)
     assert.equal(authenticator.authenticate(requestOf({ method: 'PUT', ...link })).mechanism, 'v2-query')
+  })
+
+  test('of a bucket, whether or not a slash behind it is signed', () => {
+    const listing = {
+      method: 'GET',
+      host: 'localhost:9000',
+      path: '/bucket/',
+      query: [['prefix', 'a']] as const,
+    }
+    const signed = signer.sign(listing, NOW)
+    for (const target of [signed.target, signed.target.replace('bucket/', 'bucket')]) {
+      const request = requestOf({ method: 'GET', target, headers: signed.headers })
+      assert.equal(authenticatorAt(NOW).authenticate(request).mechanism, 'v2-header', target)
+    }
+    const other = requestOf({ method: 'GET', target: '/bucke', headers: signed.headers })
+    assert.equal(refusal(() => authenticatorAt(NOW).authenticate(other)).code, 'SignatureDoesNotMatch')
   })
 
   test('is refused when it is changed, late, unknown or switched off', () => {

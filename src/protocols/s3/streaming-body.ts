@@ -97,7 +97,7 @@ export class ChunkDecoder {
 
   #beginChunk(line: string): void {
     const semicolon = line.indexOf(';')
-    const size = (semicolon < 0 ? line : line.slice(0, semicolon)).trimEnd()
+    const size = trimmed(semicolon < 0 ? line : line.slice(0, semicolon))
     if (!/^[0-9A-Fa-f]{1,12}$/.test(size)) throw cutOff()
     const before = this.#chunkBytes
     this.#chunkBytes = Number.parseInt(size, 16)
@@ -139,8 +139,8 @@ export class ChunkDecoder {
   #addTrailer(line: string): void {
     const { chain, hasTrailer, trailerNames } = this.#payload
     const colon = line.indexOf(':')
-    const name = line.slice(0, Math.max(0, colon)).trim().toLowerCase()
-    const value = line.slice(colon + 1).trim()
+    const name = trimmed(line.slice(0, Math.max(0, colon))).toLowerCase()
+    const value = trimmed(line.slice(colon + 1))
     if (!hasTrailer || this.#trailerSignature !== undefined) throw new S3Error('MalformedTrailerError')
     if (chain !== undefined && name === 'x-amz-trailer-signature') {
       if (value === '') throw cutOff()
@@ -161,15 +161,20 @@ export class ChunkDecoder {
   }
 }
 
+/** Without spaces and tabs around it; nothing else is overlooked. */
+function trimmed(text: string): string {
+  return text.replace(/^[ \t]+|[ \t]+$/g, '')
+}
+
 /** Its signature must stand first and alone behind the length. */
 function chunkSignatureOf(parameters: string, chain: ChunkChain, signature: string): string {
   const equals = parameters.indexOf('=')
   if (equals < 0) throw cutOff()
-  if (parameters.slice(0, equals).trim() !== 'chunk-signature') {
+  if (trimmed(parameters.slice(0, equals)) !== 'chunk-signature') {
     const stringToSign = chunkText(chain, signature, EMPTY_SHA256)
     throw wrongSignature({ accessKey: chain.accessKey, signature: '', stringToSign, canonical: '' })
   }
-  const given = parameters.slice(equals + 1).trim()
+  const given = trimmed(parameters.slice(equals + 1))
   if (given === '' || given.includes(';')) throw cutOff()
   return given
 }

@@ -7,7 +7,7 @@
 const UNRESERVED_PATH = /^[A-Za-z0-9\-._~/]*$/
 const UNRESERVED = /^[A-Za-z0-9\-._~]*$/
 const HEX = '0123456789ABCDEF'
-const [PERCENT, PLUS, SLASH, SPACE] = [0x25, 0x2b, 0x2f, 0x20]
+const [PERCENT, PLUS, SLASH, SPACE, TAB] = [0x25, 0x2b, 0x2f, 0x20, 0x09]
 
 /** `rawPath`: latin1, one byte a character. */
 export function canonicalPath(rawPath: string): string {
@@ -89,13 +89,12 @@ export function headersOf(rawHeaders: readonly string[]): Headers {
   return headers
 }
 
-/** Spaces around it are gone, and those in a row are one. Only spaces and tabs are such: bytes beyond ASCII stay. */
+/** Without spaces around it. Only spaces and tabs are such: bytes beyond ASCII stay. */
 function trimmed(value: string): string {
   const first = value.charCodeAt(0)
   const last = value.charCodeAt(value.length - 1)
-  const isBare = first !== SPACE && first !== 9 && last !== SPACE && last !== 9
-  if (isBare && !value.includes('  ')) return value
-  return value.replace(/^[ \t]+|[ \t]+$/g, '').replace(/ {2,}/g, ' ')
+  if (first !== SPACE && first !== TAB && last !== SPACE && last !== TAB) return value
+  return value.replace(/^[ \t]+|[ \t]+$/g, '')
 }
 
 export interface CanonicalParts {
@@ -110,10 +109,13 @@ export interface CanonicalParts {
   payload: string
 }
 
-/** latin1: header values are bytes. */
+/** latin1: header values are bytes. Spaces in a row in them are one. */
 export function canonicalRequest(parts: CanonicalParts): string {
   const { method, path, query, headers, signedNames, signedHeaders, payload } = parts
   let text = `${method}\n${path}\n${query}\n`
-  for (const name of signedNames) text += `${name}:${headers.get(name) ?? ''}\n`
+  for (const name of signedNames) {
+    const value = headers.get(name) ?? ''
+    text += `${name}:${value.includes('  ') ? value.replace(/ {2,}/g, ' ') : value}\n`
+  }
   return `${text}\n${signedHeaders}\n${payload}`
 }

@@ -48,8 +48,8 @@ export class SigV2 {
     if (text === undefined || signedMs === undefined) throw invalidDate()
     assertNow(signedMs, this.#clock.nowMs(), text)
     refuseToken(headers.get('x-amz-security-token'))
-    const stringToSign = stringToSignOf(request, headers, amzDate === undefined ? text : '')
-    const accessKey = this.#check({ name: match[1]!, signature: match[2]!, stringToSign })
+    const stringsToSign = stringsToSignOf(request, headers, amzDate === undefined ? text : '')
+    const accessKey = this.#check({ name: match[1]!, signature: match[2]!, stringsToSign })
     return {
       accessKey,
       payload: payloadOf(headers.get('x-amz-content-sha256'), headers, undefined),
@@ -71,34 +71,34 @@ export class SigV2 {
     const nowMs = this.#clock.nowMs()
     assertNotExpired(Number(expires) * 1_000, nowMs)
     refuseToken(request.param('x-amz-security-token') ?? headers.get('x-amz-security-token'))
-    const stringToSign = stringToSignOf(request, headers, expires)
-    const accessKey = this.#check({ name, signature, stringToSign })
+    const stringsToSign = stringsToSignOf(request, headers, expires)
+    const accessKey = this.#check({ name, signature, stringsToSign })
     const payload = payloadOf(headers.get('x-amz-content-sha256'), headers, undefined)
     return { accessKey, payload, signedMs: nowMs }
   }
 
   /** A form whose policy is signed. `policy`: its text in base64. */
   verifyForm(fields: { accessKey: string; signature: string; policy: string }): AccessKey {
-    return this.#check({ name: fields.accessKey, signature: fields.signature, stringToSign: fields.policy })
+    return this.#check({
+      name: fields.accessKey,
+      signature: fields.signature,
+      stringsToSign: [fields.policy],
+    })
   }
 
-  /** An unknown key costs the same work as a known one with a wrong signature. */
-  #check({
-    name,
-    signature,
-    stringToSign,
-  }: {
-    name: string
-    signature: string
-    stringToSign: string
-  }): AccessKey {
+  /** An unknown key costs the same work as a known one with a wrong signature. Of several texts one must be signed. */
+  #check(claim: { name: string; signature: string; stringsToSign: readonly string[] }): AccessKey {
+    const { name, signature, stringsToSign } = claim
     const known = this.#identities.accessKey(name)
     const { secretKey } = known ?? this.#identities.decoy
-    const expected = createHmac('sha1', secretKey).update(stringToSign, 'latin1').digest('base64')
-    const isRight = isSameText(expected, signature)
+    let isRight = false
+    for (const text of stringsToSign) {
+      const expected = createHmac('sha1', secretKey).update(text, 'latin1').digest('base64')
+      if (isSameText(expected, signature)) isRight = true
+    }
     if (known === undefined)
       throw new S3Error('InvalidAccessKeyId', undefined, { extra: { AWSAccessKeyId: name } })
-    if (!isRight) throw wrongSignature({ accessKey: name, signature, stringToSign })
+    if (!isRight) throw wrongSignature({ accessKey: name, signature, stringToSign: stringsToSign[0]! })
     return known
   }
 }
@@ -114,15 +114,24 @@ function single({ params }: S3Request, name: string): string | undefined {
   return found
 }
 
-function stringToSignOf(request: S3Request, headers: Headers, date: string): string {
-  const head = [request.method, headers.get('content-md5') ?? '', headers.get('content-type') ?? '', date]
+/** One, or for a bucket without a slash behind it two: clients disagree on whether that is signed. */
+function stringsToSignOf(request: S3Request, headers: Headers, date: string): string[] {
+  const head = [
+    request.method,
+    headers.get('content-md5') ?? '',
+    headers.get('content-type') ?? '',
+    date,
+  ].join('\n')
   const names = [...headers.keys()].filter((name) => name.startsWith('x-amz-')).sort()
   const amz = names.map((name) => `${name}:${headers.get(name)}\n`).join('')
-  return `${head.join('\n')}\n${amz}${resourceOf(request)}`
+  const path = request.isVirtualHost ? `/${request.bucket}${request.rawPath}` : request.rawPath
+  const params = signedParamsOf(request)
+  const paths = request.key === '' && !path.endsWith('/') ? [path, `${path}/`] : [path]
+  return paths.map((each) => `${head}\n${amz}${each}${params}`)
 }
 
-function resourceOf(request: S3Request): string {
-  const path = request.isVirtualHost ? `/${request.bucket}${request.rawPath}` : request.rawPath
+/** With a question mark before them, or nothing. */
+function signedParamsOf(request: S3Request): string {
   const signed: [name: string, text: string][] = []
   for (const pair of request.rawQuery.split('&')) {
     const equals = pair.indexOf('=')
@@ -130,9 +139,9 @@ function resourceOf(request: S3Request): string {
     if (!SIGNED_PARAMS.has(name)) continue
     signed.push([name, equals < 0 ? name : `${name}=${decoded(pair.slice(equals + 1))}`])
   }
-  if (signed.length === 0) return path
+  if (signed.length === 0) return ''
   signed.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0))
-  return `${path}?${signed.map(([, text]) => text).join('&')}`
+  return `?${signed.map(([, text]) => text).join('&')}`
 }
 
 /** As bytes, for values are signed decoded. */
