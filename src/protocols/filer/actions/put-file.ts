@@ -49,21 +49,85 @@ export async function putFile(
   }
   const upload = await uploadOf(headers, body)
   const bucket = await bucketToWrite(context, path)
-  const key = await keyOf(context, bucket, { request, upload })
   const check = new Md5Check(upload.contentMd5)
   const put: PutObject = {
-    ...{ bucket, key, body: upload.body, check },
+    ...{ bucket, key: targetKey(request, upload), body: upload.body, check },
     attributes: attributesOf(context, request, { headers, upload }),
     conditions: headers.conditions,
     placement: placementOf(request),
   }
-  if (query.text('op') === 'append') await context.objects.append(put)
-  else if (query.has('offset')) await writeAtOffset(context, put, query.number('offset') ?? 0)
-  else await context.objects.put(put)
-  const name = upload.name === '' ? nameOfKey(key) : upload.name
+  if (isTree(bucket)) await storeInTree(context, { request, upload, put })
+  else await store(context, request, put)
+  const name = upload.name === '' ? nameOfKey(put.key) : upload.name
   const outcome = jsonOutcome(201, withoutZero({ name, size: check.sizeBytes }), query.pretty)
   outcome.headers.push('Content-MD5', check.md5.toString('base64'))
   return outcome
+}
+
+function isPlainPut({ query }: FilerRequest): boolean {
+  return query.text('op') !== 'append' && !query.has('offset')
+}
+
+async function store(context: FilerContext, request: FilerRequest, put: PutObject): Promise<void> {
+  const { query } = request
+  if (isPlainPut(request)) await context.objects.put(put)
+  else if (query.text('op') === 'append') await context.objects.append(put)
+  else await writeAtOffset(context, put, query.number('offset') ?? 0)
+}
+
+/** Where the path asks for the file. Throws `bad_request`, `key_too_long`. */
+function targetKey({ path }: FilerRequest, upload: Upload): string {
+  const isInside = path.endsWithSlash || path.key === ''
+  if (isInside && upload.name === '')
+    throw new StoreError('bad_request', 'a file stored under a path that ends with / needs a name')
+  const key = isInside ? keyInside(path.key, upload) : path.key
+  assertNamesFit(key)
+  return key
+}
+
+function keyInside(directory: string, { name }: Upload): string {
+  return directory === '' ? name : `${directory}/${name}`
+}
+
+interface Storing {
+  request: FilerRequest
+  upload: Upload
+  put: PutObject
+}
+
+/**
+ * Directories above the file are made, and a form sent to a directory goes into it. What is at the key is looked at by the
+ * transaction that stores the file; only where the body comes by once is it asked for before.
+ */
+async function storeInTree(context: FilerContext, { request, upload, put }: Storing): Promise<void> {
+  const { bucket, key } = put
+  const { path, query } = request
+  const goesInside = !path.endsWithSlash && upload.isForm && upload.name !== ''
+  if (!query.flag('skipCheckParentDir')) await makeParents(context, bucket, { key, mode: query.mode() })
+  put.fileOnly = true
+  if (put.body.whole === undefined || !isPlainPut(request)) {
+    const there = await context.objects.stat(bucket, key)
+    if (there?.isDirectory) {
+      put.key = goesInside ? keyInside(key, upload) : key
+      const inside = goesInside ? await context.objects.stat(bucket, put.key) : there
+      if (inside?.isDirectory) throw isDirectory(put.key)
+      assertNamesFit(put.key)
+    }
+    await store(context, request, put)
+    return
+  }
+  try {
+    await context.objects.put(put)
+  } catch (error) {
+    if (!goesInside || !(error instanceof StoreError) || error.code !== 'directory_exists') throw error
+    put.key = keyInside(key, upload)
+    assertNamesFit(put.key)
+    await context.objects.put(put)
+  }
+}
+
+function isDirectory(key: string): StoreError {
+  return new StoreError('directory_exists', `existing /${key} is a directory`)
 }
 
 /** What SeaweedFS leaves out where it is 0. */
@@ -150,32 +214,6 @@ function objectBody(body: RequestBody): ObjectBody {
   }
 }
 
-/** Where the file goes. Makes the directories above it. */
-async function keyOf(
-  context: FilerContext,
-  bucket: Bucket,
-  { request, upload }: { request: FilerRequest; upload: Upload },
-): Promise<string> {
-  const { path, query } = request
-  const inside = (directory: string) => (directory === '' ? upload.name : `${directory}/${upload.name}`)
-  if ((path.endsWithSlash || path.key === '') && upload.name === '')
-    throw new StoreError('bad_request', 'a file stored under a path that ends with / needs a name')
-  let key = path.endsWithSlash || path.key === '' ? inside(path.key) : path.key
-  assertNamesFit(key)
-  if (!isTree(bucket)) return key
-  const there = await context.objects.stat(bucket, key)
-  if (there?.isDirectory) {
-    const goesInside = !path.endsWithSlash && upload.isForm && upload.name !== ''
-    if (!goesInside) throw new StoreError('directory_exists', `existing /${key} is a directory`)
-    key = inside(key)
-    const beneath = await context.objects.stat(bucket, key)
-    if (beneath?.isDirectory) throw new StoreError('directory_exists', `existing /${key} is a directory`)
-  } else if (there === undefined && !query.flag('skipCheckParentDir')) {
-    await makeParents(context, bucket, { key, mode: query.mode() })
-  }
-  return key
-}
-
 /** The directories above a key, where they are not known to be there. Throws `conflict` for a file among them. */
 export async function makeParents(
   { directories, objects }: FilerContext,
@@ -186,7 +224,7 @@ export async function makeParents(
   if (parent === '' || directories.has(bucket.id, parent)) return
   const there = await objects.stat(bucket, parent)
   if (there !== undefined && !there.isDirectory) throw new StoreError('conflict', `/${parent} is a file`)
-  if (there?.info === undefined) {
+  if (there === undefined) {
     try {
       await objects.makeDirectory(bucket, parent, { posix: { mode: mode | SEARCHABLE } })
     } catch (error) {
