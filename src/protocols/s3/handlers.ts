@@ -53,6 +53,7 @@ import {
 } from './actions/object-lock-configuration.ts'
 import { getObjectRetention, putObjectRetention } from './actions/object-retention.ts'
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './actions/object-tagging.ts'
+import { postObject } from './actions/post-object.ts'
 import {
   deletePublicAccessBlock,
   getPublicAccessBlock,
@@ -115,6 +116,7 @@ export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['GetObject', getObject],
   ['HeadObject', headObject],
   ['PutObject', putObject],
+  ['PostObject', postObject],
   ['CopyObject', copyObject],
   ['DeleteObject', deleteObject],
   ['DeleteObjects', deleteObjects],
