@@ -4,9 +4,11 @@
  */
 import { StoreError } from '../base/errors.ts'
 import { query, type Script, type Steps } from '../meta/meta-store.ts'
-import { type MoveRow, VERSION_COLUMNS, type VersionRow } from './parts.ts'
+import type { MoveRow, ShownRow } from './parts.ts'
 import { beyondKey, beyondPrefix, startsWith } from './rows.ts'
-import { readMoves, rowKey, rowsBetween, rowsOf } from './tree-moves.ts'
+import { type KeyRange, readMoves, rowKey, rowsOf } from './tree-moves.ts'
+
+const SHOWN_COLUMNS = 'key, rank, flags, size, modified_ms, etag, attributes, tags, lock_until_ms'
 
 /** Rows that a listing with a delimiter asks for at first: it may be about to skip most of them. */
 const BATCH_ROWS_FIRST = 16
@@ -42,19 +44,19 @@ export interface Page<R> {
 }
 
 /** Throws `bucket_not_found`. */
-export const listObjects: Script<ListArgs, Page<VersionRow>> = {
+export const listObjects: Script<ListArgs, Page<ShownRow>> = {
   name: 'objects.list',
   *steps(args) {
     const moves = yield* movesOf(args.bucketId)
     const end = beyondPrefix(args.prefix)
     const start = { key: startOf(args), rank: 0 }
     return yield* collect(args, start, ({ key, rank }, limit) =>
-      rowsBetween(args.bucketId, moves, { start: rank === 0 ? key : beyondKey(key), end, limit }),
+      objectRows(args.bucketId, moves, { start: rank === 0 ? key : beyondKey(key), end, limit }),
     )
   },
 }
 
-export interface ListedVersion extends VersionRow {
+export interface ListedVersion extends ShownRow {
   is_latest: number
 }
 
@@ -127,7 +129,14 @@ function nextBatch(batch: number, { read, shown }: { read: number; shown: number
   return shown * 2 < read ? Math.max(1, Math.floor(batch / BATCH_GROWTH)) : batch
 }
 
-const VERSION_ROWS = `select ${VERSION_COLUMNS} from version
+const OBJECT_ROWS = `select ${SHOWN_COLUMNS} from object
+  where bucket_id = ? and key >= ? and key < ? order by key limit ?`
+
+function objectRows(bucketId: number, moves: readonly MoveRow[], range: KeyRange): Steps<ShownRow[]> {
+  return rowsOf(moves, range, ({ start, end, limit }) => query(OBJECT_ROWS, bucketId, start, end, limit))
+}
+
+const VERSION_ROWS = `select ${SHOWN_COLUMNS} from version
   where bucket_id = ? and (key, rank) >= (?, ?) and key < ? order by key, rank limit ?`
 
 /** Rows of both tables in the order of key and rank: the latest version comes first, wherever it is. */
@@ -140,9 +149,9 @@ function* versionRows(
   const { bucketId, prefix } = args
   const end = beyondPrefix(prefix)
   // One more, because the first may be one that was shown already.
-  const objects = yield* rowsBetween(bucketId, moves, { start: from.key, end, limit: limit + 1 })
+  const objects = yield* objectRows(bucketId, moves, { start: from.key, end, limit: limit + 1 })
   const first = rowKey(moves, from.key)
-  const versions = yield* rowsOf<VersionRow>(moves, { start: from.key, end, limit }, (range) => {
+  const versions = yield* rowsOf<ShownRow>(moves, { start: from.key, end, limit }, (range) => {
     const rank = first?.equals(range.start) ? from.rank : 0
     return query(VERSION_ROWS, bucketId, range.start, rank, range.end, range.limit)
   })
@@ -157,8 +166,8 @@ function* versionRows(
     })
 }
 
-function mergeRows(a: VersionRow[], b: VersionRow[]): VersionRow[] {
-  const merged: VersionRow[] = []
+function mergeRows(a: ShownRow[], b: ShownRow[]): ShownRow[] {
+  const merged: ShownRow[] = []
   for (let i = 0, j = 0; i < a.length || j < b.length; ) {
     const takesA = j >= b.length || (i < a.length && isBefore(a[i]!, b[j]!))
     merged.push(takesA ? a[i++]! : b[j++]!)

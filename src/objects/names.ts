@@ -36,7 +36,7 @@ import type {
   Tag,
   VersionRef,
 } from './object-store.ts'
-import type { ContentReader, ContentWriter, VersionRow } from './parts.ts'
+import type { ContentReader, ContentWriter, ShownRow } from './parts.ts'
 import { PatientWrites } from './patient-writes.ts'
 import { putObject } from './put-version.ts'
 import {
@@ -204,7 +204,7 @@ function listArgs(request: ListRequest): ListArgs {
   }
 }
 
-function objectsPage(page: Page<VersionRow>): ListPage {
+function objectsPage(page: Page<ShownRow>): ListPage {
   const { rows, prefixes } = sorted(page)
   const toAttributes = attributesCache()
   const objects = rows.map((row) => infoOf(row, true, row.key.toString(), toAttributes(row)))
@@ -235,7 +235,7 @@ function sorted<R>(page: Page<R>): { rows: R[]; prefixes: string[] } {
 const nameOf = (item: Listed<{ key: Buffer }>) => ('row' in item ? item.row.key : item.prefix).toString()
 
 /** Many objects of a page carry the very same attributes: parsed once. */
-function attributesCache(): (row: VersionRow) => ObjectAttributes {
+function attributesCache(): (row: ShownRow) => ObjectAttributes {
   const known = new Map<string, ObjectAttributes>()
   return (row) => {
     let attributes = known.get(row.attributes)

@@ -26,20 +26,24 @@ import type {
 export const VERSION_COLUMNS =
   'bucket_id, key, rank, flags, size, modified_ms, etag, content_id, blobs, attributes, tags, lock_until_ms'
 
-/** A row of `object` or `version`. */
-export interface VersionRow extends Row {
-  bucket_id: number
+/** What a listing shows of a version: all but where its bytes are. */
+export interface ShownRow extends Row {
   key: Buffer
   rank: number
   flags: number
   size: number
   modified_ms: number
   etag: string
-  content_id: Buffer | null
-  blobs: Buffer | null
   attributes: string
   tags: string | null
   lock_until_ms: number
+}
+
+/** A row of `object` or `version`. */
+export interface VersionRow extends ShownRow {
+  bucket_id: number
+  content_id: Buffer | null
+  blobs: Buffer | null
 }
 
 /** Bits of `flags`. */

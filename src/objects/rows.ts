@@ -9,6 +9,7 @@ import {
   FLAG_LEGAL_HOLD,
   FLAG_MARKER,
   FLAG_NULL,
+  type ShownRow,
   type StoredContent,
   type VersionRow,
 } from './parts.ts'
@@ -150,7 +151,7 @@ export const placeOf = (row: VersionRow): ContentPlace => ({ blobs: row.blobs, c
 
 /** `key` and `attributes` where they are known already. */
 export function infoOf(
-  row: VersionRow,
+  row: ShownRow,
   isLatest: boolean,
   key = row.key.toString(),
   attributes = attributesOf(row),
