@@ -123,10 +123,11 @@ export function* collect<R extends { key: Buffer; rank: number }>(
   }
 }
 
-/** Much where all rows are shown; a single one where they lie below common prefixes. */
+/** Much where all rows are shown; a single one, or two to see whether that is so, where they lie below common prefixes. */
 function nextBatch(batch: number, { read, shown }: { read: number; shown: number }): number {
-  if (shown === read) return batch * BATCH_GROWTH
-  return shown * 2 < read ? Math.max(1, Math.floor(batch / BATCH_GROWTH)) : batch
+  if (shown === read) return batch === 1 ? 2 : batch * BATCH_GROWTH
+  const isWaste = shown * 2 < read || batch === 2
+  return isWaste ? Math.max(1, Math.floor(batch / BATCH_GROWTH)) : batch
 }
 
 const OBJECT_ROWS = `select ${SHOWN_COLUMNS} from object

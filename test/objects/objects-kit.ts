@@ -1,8 +1,10 @@
 /** The object store over real metadata and real volumes, with a clock that the test sets. */
+import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
+import { type ErrorCode, StoreError } from '../../src/base/errors.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import type { MetaStore } from '../../src/meta/meta-store.ts'
 import { openMetaStore } from '../../src/meta/open-meta-store.ts'
@@ -94,6 +96,13 @@ export function postgresObjects(): ObjectsEngine {
     },
     open: async () => startObjects(await server.createDatabase(`objects_${++databases}`)),
   }
+}
+
+/** For `assert.rejects`. */
+export const code = (code: ErrorCode) => (error: unknown) => {
+  assert.ok(error instanceof StoreError, String(error))
+  assert.equal(error.code, code)
+  return true
 }
 
 export const bodyOf = (bytes: Buffer): PutObject['body'] => ({

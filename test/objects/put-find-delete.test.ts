@@ -1,10 +1,9 @@
 /** Puts, reads and removals in buckets that keep versions, once did, or never have. */
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
-import { StoreError } from '../../src/base/errors.ts'
 import { query, type Row, type Steps } from '../../src/meta/meta-store.ts'
 import type { NewBucket } from '../../src/objects/object-store.ts'
-import { OneBucket } from './objects-kit.ts'
+import { code, OneBucket } from './objects-kit.ts'
 
 const opened: OneBucket[] = []
 const open = async (bucket?: Partial<NewBucket>) => {
@@ -15,12 +14,6 @@ const open = async (bucket?: Partial<NewBucket>) => {
 afterEach(async () => {
   for (const one of opened.splice(0)) await one.kit.close()
 })
-
-const code = (code: string) => (error: unknown) => {
-  assert.ok(error instanceof StoreError, String(error))
-  assert.equal(error.code, code)
-  return true
-}
 
 test('an object is found with what it was given', async () => {
   const one = await open()
