@@ -14,13 +14,7 @@ export async function putObject(context: S3Context): Promise<Outcome> {
   assertHasLength(context)
   const { attributes, tags, lock } = newObject(context, request, account?.id)
   const conditions = writeConditions(request)
-  const { body, check, algorithm } = context.openUpload()
-  if (lock !== undefined && algorithm === undefined && request.header('content-md5') === undefined) {
-    throw new S3Error(
-      'InvalidRequest',
-      'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters',
-    )
-  }
+  const { body, check } = context.openUpload()
   assertBodySize(body)
   const result = await putWhole(context, { bucket, key, body, attributes, tags, lock, conditions, check })
   const headers = ['ETag', `"${result.etag}"`]
