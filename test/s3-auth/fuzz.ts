@@ -304,7 +304,7 @@ function mutateTree(random: Random, value: unknown): unknown {
   const key = pick(random, keys)
   const kind = random.below(8)
   if (kind === 0) delete copy[key]
-  else if (kind === 1) copy[mutate(random, key)] = copy[key]
+  else if (kind === 1 && !Array.isArray(copy)) copy[mutate(random, key)] = copy[key]
   else copy[key] = mutateTree(random, copy[key])
   return copy
 }
@@ -375,7 +375,7 @@ function fuzzAddresses(random: Random): void {
   const bits = random.below(isV4 ? 33 : 129)
   const range = parseIpRange(`${base}/${bits}`)
   const isMapped = !isV4 && range?.family === 4
-  const isAddress = isIP(base) === (isV4 ? 4 : 6)
+  const isAddress = isIP(base) === (isV4 ? 4 : 6) && !base.includes('%')
   if (range === undefined) assert(!isAddress || bits > 32, `${base}/${bits} is one`)
   if (range === undefined || !isAddress || isMapped) return
   const list = new BlockList()
