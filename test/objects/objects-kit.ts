@@ -15,8 +15,8 @@ import { inlineHashPool } from '../../src/objects/digests.ts'
 import { IndexedStore } from '../../src/objects/indexed-store.ts'
 import { Names } from '../../src/objects/names.ts'
 import type { Bucket, NewBucket, ObjectStore, PutObject, PutResult } from '../../src/objects/object-store.ts'
-import type { Uploads } from '../../src/objects/parts.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
+import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 
@@ -64,7 +64,7 @@ export async function startObjects(url?: string): Promise<ObjectsKit> {
   const store = new IndexedStore({
     buckets: new Buckets({ meta, clock, random }),
     names: new Names({ meta, clock, random, writer, reader }),
-    uploads: {} as Uploads,
+    uploads: new MultipartUploads({ ...content, writer, reader, partBytesMin: 1 }),
     tree: new ObjectTree({ meta, clock, random }),
   })
   return {
