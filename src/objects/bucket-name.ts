@@ -7,7 +7,7 @@ const PREFIXES_KEPT = ['xn--', 'sthree-', 'amzn-s3-demo-']
 const SUFFIXES_KEPT = ['-s3alias', '--ols-s3', '.mrap', '--x-s3', '--table-s3']
 
 export function isBucketName(name: string): boolean {
-  if (!SHAPE.test(name) || ADDRESS.test(name) || name.includes('..')) return false
+  if (!SHAPE.test(name) || ADDRESS.test(name) || /\.[.-]|-\./.test(name)) return false
   return (
     !PREFIXES_KEPT.some((each) => name.startsWith(each)) && !SUFFIXES_KEPT.some((each) => name.endsWith(each))
   )

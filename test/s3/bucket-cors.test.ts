@@ -109,6 +109,9 @@ test('replies carry the headers too, and errors', async () => {
   const refused = await kit.as().get('/shared', { acl: '' }, { Origin: 'http://b.org' })
   assert.equal(errorOf(refused), '403 AccessDenied')
   assert.equal(refused.headers['access-control-allow-origin'], '*')
+  const announced = { Origin: 'http://b.org', 'Access-Control-Request-Method': 'PUT' }
+  const unlike = await kit.as().get('/shared', {}, announced)
+  assert.equal(unlike.headers['access-control-allow-origin'], undefined)
   const none = await kit.as().get('/shared')
   assert.equal(none.headers['access-control-allow-origin'], undefined)
 })

@@ -120,7 +120,8 @@ test('object lock configuration', async () => {
   assert.equal((await put('/held', xml(rule('<Years>1</Years>')))).status, 200)
   assert.equal(errorOf(await put('/held', xml(rule('<Days>0</Days>')))), '400 InvalidArgument')
   assert.equal(errorOf(await put('/held', xml(rule('<Days>40000</Days>')))), '400 InvalidArgument')
-  assert.equal(errorOf(await put('/held', xml(rule('<Days>-1</Days>')))), '400 MalformedXML')
+  assert.equal(errorOf(await put('/held', xml(rule('<Days>-1</Days>')))), '400 InvalidArgument')
+  assert.equal(errorOf(await put('/held', xml(rule('<Days>x</Days>')))), '400 MalformedXML')
   assert.equal(errorOf(await put('/held', xml(rule('<Days>1</Days><Years>1</Years>')))), '400 MalformedXML')
   assert.equal(errorOf(await put('/held', xml(rule('')))), '400 MalformedXML')
   assert.equal(

@@ -38,7 +38,11 @@ test('set, given back to the byte, removed', async () => {
 })
 
 test('public or not', async () => {
-  assert.equal(errorOf(await alice.get('/ruled', { policyStatus: '' })), '404 NoSuchBucketPolicy')
+  const isPublic = async () => element((await alice.get('/ruled', { policyStatus: '' })).text, 'IsPublic')
+  assert.equal(await isPublic(), 'false')
+  await alice.put('/ruled', '', { query: { acl: '' }, headers: { 'x-amz-acl': 'public-read' } })
+  assert.equal(await isPublic(), 'true')
+  await alice.put('/ruled', '', { query: { acl: '' }, headers: { 'x-amz-acl': 'private' } })
   await put(policyOf(allow('*', 's3:ListBucket')))
   const open = await alice.get('/ruled', { policyStatus: '' })
   assert.equal(
@@ -48,7 +52,7 @@ test('public or not', async () => {
   assert.equal((await kit.as().get('/ruled')).status, 200)
   const here = { Condition: { IpAddress: { 'aws:SourceIp': '127.0.0.1/32' } } }
   await put(policyOf(allow('*', 's3:ListBucket', here)))
-  assert.equal(element((await alice.get('/ruled', { policyStatus: '' })).text, 'IsPublic'), 'false')
+  assert.equal(await isPublic(), 'false')
   assert.equal((await kit.as().get('/ruled')).status, 200)
   const elsewhere = { Condition: { IpAddress: { 'aws:SourceIp': '10.0.0.0/8' } } }
   await put(policyOf(allow('*', 's3:ListBucket', elsewhere)))

@@ -36,6 +36,8 @@ test('names that are none', async () => {
     'Upper',
     'under_score',
     'a..b',
+    'a.-b',
+    'a-.b',
     '192.168.0.1',
     'xn--a',
     'a'.repeat(64),

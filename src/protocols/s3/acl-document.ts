@@ -50,7 +50,7 @@ export function aclOfHeaders(request: Headers, owners: AclOwners, identities: Id
   if (canned === undefined) return grants.length === 0 ? undefined : { owner: owners.owner, grants }
   if (grants.length > 0)
     throw new S3Error('InvalidRequest', 'Specifying both Canned ACLs and Header Grants is not allowed')
-  if (!isCannedAcl(canned)) throw invalidArgument('Invalid Argument', 'x-amz-acl', canned)
+  if (!isCannedAcl(canned)) throw invalidArgument('', 'x-amz-acl', canned)
   return cannedAcl(canned, owners)
 }
 
@@ -61,21 +61,29 @@ function parseGrantHeader(header: string, text: string, identities: Identities):
     const match = /^\s*(id|uri|emailAddress)\s*=\s*"?([^"]*?)"?\s*$/i.exec(part)
     if (match === null) throw invalidArgument('Argument format not recognized', header, text)
     const [, kind, value] = match as unknown as [string, string, string]
-    grantees.push(granteeOf(kind.toLowerCase() as GranteeForm, value, identities))
+    const form = kind.toLowerCase() as GranteeForm
+    grantees.push(granteeOf({ form, argument: form, value }, identities))
   }
   return grantees
 }
 
 type GranteeForm = 'id' | 'uri' | 'emailaddress'
 
-function granteeOf(form: GranteeForm, value: string, identities: Identities): Grantee {
+interface GranteeSource {
+  form: GranteeForm
+  /** What errors call it. */
+  argument: string
+  value: string
+}
+
+function granteeOf({ form, argument, value }: GranteeSource, identities: Identities): Grantee {
   switch (form) {
     case 'id':
       if (identities.accountByCanonicalId(value) === undefined)
-        throw invalidArgument('Invalid id', 'CanonicalUser/ID', value)
+        throw invalidArgument('Invalid id', argument, value)
       return { kind: 'user', id: value }
     case 'uri':
-      if (!ACL_GROUPS.includes(value)) throw invalidArgument('Invalid group uri', 'Group/URI', value)
+      if (!ACL_GROUPS.includes(value)) throw invalidArgument('Invalid group uri', argument, value)
       return { kind: 'group', uri: value }
     case 'emailaddress': {
       const account = identities.accountByEmail(value)
@@ -112,11 +120,14 @@ export function parseAclDocument(root: XmlNode, owner: string, identities: Ident
 function parseGrantee(node: XmlNode, identities: Identities): Grantee {
   switch (node.attribute('type')) {
     case 'CanonicalUser':
-      return granteeOf('id', node.string('ID'), identities)
+      return granteeOf({ form: 'id', argument: 'CanonicalUser/ID', value: node.string('ID') }, identities)
     case 'Group':
-      return granteeOf('uri', node.string('URI'), identities)
+      return granteeOf({ form: 'uri', argument: 'Group/URI', value: node.string('URI') }, identities)
     case 'AmazonCustomerByEmail':
-      return granteeOf('emailaddress', node.string('EmailAddress'), identities)
+      return granteeOf(
+        { form: 'emailaddress', argument: 'EmailAddress', value: node.string('EmailAddress') },
+        identities,
+      )
     default:
       throw node.malformed()
   }

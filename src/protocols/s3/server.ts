@@ -269,7 +269,9 @@ export class S3Server {
     if (bucket === undefined || !bucket.configs.has('cors')) return
     const origin = rawHeader(input.rawHeaders, 'origin')
     if (origin === undefined) return
-    const asked = { origin, method: input.method, headers: [] }
+    // A page that says what it would ask with a preflight is answered for that.
+    const method = rawHeader(input.rawHeaders, 'access-control-request-method') ?? input.method
+    const asked = { origin, method, headers: [] }
     const rule = matchCors(this.#cors.of(bucket), asked)
     if (rule !== undefined) outcome.headers.push(...corsHeaders(rule, asked))
   }

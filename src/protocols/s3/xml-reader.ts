@@ -67,6 +67,14 @@ export class XmlNode {
     return Number(text)
   }
 
+  /** The same, also negative. */
+  maybeInteger(name: string): number | undefined {
+    const text = this.maybeString(name)?.trim()
+    if (text === undefined) return undefined
+    if (!/^[+-]?[0-9]{1,15}$/.test(text)) throw this.malformed()
+    return Number(text)
+  }
+
   maybeBoolean(name: string): boolean | undefined {
     const text = this.maybeString(name)?.trim()
     if (text === undefined) return undefined

@@ -1,9 +1,10 @@
 /** GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy and GetBucketPolicyStatus. */
 import { POLICY_BYTES_MAX } from '../../../base/limits.ts'
+import { isPublicAcl } from '../../../iam/acl.ts'
 import { parsePolicy } from '../../../iam/parse-policy.ts'
 import { isPublicPolicy, type Policy, PolicyError } from '../../../iam/policy.ts'
 import type { Outcome } from '../../../net/reply.ts'
-import { publicAccessBlockOf } from '../bucket-rules.ts'
+import { publicAccessBlockOf, rulesOf } from '../bucket-rules.ts'
 import { configOf, emptyOutcome, setConfig, xmlOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
 import { S3Error } from '../s3-error.ts'
@@ -42,10 +43,11 @@ export async function deleteBucketPolicy(context: S3Context): Promise<Outcome> {
   return emptyOutcome(204)
 }
 
+/** Whether everyone is let in, by the policy or by the ACL; without either nobody is. */
 export function getBucketPolicyStatus({ bucket }: S3Context): Outcome {
-  const text = configOf(bucket, 'policy', 'NoSuchBucketPolicy')
-  return xmlOutcome(
-    'PolicyStatus',
-    tag('IsPublic', isPublicPolicy(parsePolicy(text, { bucket: bucket.name }))),
-  )
+  const { policy, acl, publicAccessBlock, ownership } = rulesOf(bucket)
+  const countsAcl = ownership !== 'BucketOwnerEnforced' && publicAccessBlock?.ignorePublicAcls !== true
+  const isPublic =
+    (policy !== undefined && isPublicPolicy(policy)) || (countsAcl && acl !== undefined && isPublicAcl(acl))
+  return xmlOutcome('PolicyStatus', tag('IsPublic', isPublic))
 }

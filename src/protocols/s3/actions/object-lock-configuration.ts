@@ -39,12 +39,12 @@ function parseRule(rule: XmlNode): DefaultRetention {
   const node = rule.one('DefaultRetention')
   rule.done()
   const mode = node.word('Mode', ['GOVERNANCE', 'COMPLIANCE'])
-  const days = node.maybeCount('Days')
-  const years = node.maybeCount('Years')
+  const days = node.maybeInteger('Days')
+  const years = node.maybeInteger('Years')
   node.done()
   if ((days === undefined) === (years === undefined)) throw node.malformed()
   const count = days ?? years!
-  const name = days === undefined ? 'years' : 'days'
+  const name = days === undefined ? 'Years' : 'Days'
   if (count < 1) {
     const message = 'Default retention period must be a positive integer value.'
     throw invalidArgument(message, name, String(count))
