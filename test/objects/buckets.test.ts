@@ -124,11 +124,9 @@ for (const engine of [sqliteObjects(), postgresObjects()]) {
       const isFull = kit.meta.capabilities.synchronousReads
       const length = isFull ? BUCKETS_PER_OWNER_MAX : 100
       const names = Array.from({ length }, (_, i) => `many-${i % 3}-${i}`).sort()
-      for (let at = 0; at < names.length; at += 50)
-        await Promise.all(
-          names.slice(at, at + 50).map((name) => store.createBucket({ name, owner: 'greta' })),
-        )
-      await assert.rejects(store.createBucket({ name: 'one-more', owner: 'greta' }), code('conflict'))
+      for (const name of names) await store.createBucket({ name, owner: 'greta' })
+      if (isFull)
+        await assert.rejects(store.createBucket({ name: 'one-more', owner: 'greta' }), code('conflict'))
       const found: string[] = []
       for (let after: string | undefined; ; ) {
         const page = await store.listBuckets({ owner: 'greta', after, limit: 33 })
