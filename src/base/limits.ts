@@ -200,6 +200,12 @@ export const GARBAGE_PAGES_AT_ONCE = 4
 export const GARBAGE_RETRY_MS = 300_000
 /** A blob that nothing refers to is an orphan only after this time, where other processes write too. */
 export const ORPHAN_GRACE_MS = 3_600_000
+/** Such a process says so often that it lives; the search for orphans looks as often whether it may begin. */
+export const WRITER_SEEN_PERIOD_MS = 60_000
+/** Blobs of volumes that are compared with all names at a time: 48 bytes of memory each. */
+export const SEARCHED_BLOBS_AT_ONCE = 2_000_000
+/** Damage that a check of the store describes; the rest is counted. */
+export const CHECK_DETAILS_MAX = 10_000
 /** Metadata: scripts in one commit of SQLite, and those of one thread that wait for theirs. */
 export const META_BATCH_SCRIPTS_MAX = 512
 export const META_WRITES_WAITING_MAX = 20_000
@@ -287,3 +293,15 @@ export const META_RESTORES_AT_ONCE = 8
 /** S3: keys of one DeleteObjects; bytes of a posted form before its file. */
 export const DELETE_KEYS_MAX = 1000
 export const POST_FIELDS_BYTES_MAX = 20 * KIB
+/** Journal of SQLite metadata: changes are cut and stored this often, and after so many scripts. */
+export const META_JOURNAL_PERIOD_MS = 500
+export const META_JOURNAL_SCRIPTS_PER_CUT = 2_000
+/** Journal: changes of one cut, and all that wait while they cannot be stored; above that a snapshot follows. */
+export const META_CHANGES_BYTES_MAX = 256 * MIB
+export const META_JOURNAL_PENDING_BYTES_MAX = 64 * MIB
+/** Journal: a failed snapshot is tried again after this time; a stop waits so long for what is being stored. */
+export const META_JOURNAL_RETRY_MS = 10_000
+export const META_JOURNAL_STOP_MS_MAX = 10_000
+/** Journal: a snapshot this often, and when the changes since the last one are larger than it and than this. */
+export const META_SNAPSHOT_PERIOD_MS = 24 * 3_600_000
+export const META_SNAPSHOT_JOURNAL_BYTES_MIN = 4 * MIB

@@ -54,7 +54,7 @@ export interface BlobStore {
   remove(ids: readonly BlobId[]): Promise<void>
   /** All volumes that hold blobs, wherever they are. Throws `unavailable` when a server does not answer. */
   volumes(): Promise<BlobVolume[]>
-  /** The live blobs of a volume whose index entries are at `fromEntry` and later, in batches. */
-  list(volumeId: number, fromEntry: number): AsyncIterable<ListedBlob[]>
+  /** The live blobs of a volume whose index entries are at `fromEntry` and later, and before `endEntry`, in batches. */
+  list(volumeId: number, fromEntry: number, endEntry?: number): AsyncIterable<ListedBlob[]>
   close(): void
 }

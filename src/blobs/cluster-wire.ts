@@ -82,8 +82,8 @@ export interface VolumeAdminRequests {
   drop: { id: number }
   /** Replies `volumes`, each a BlobVolume. */
   list: object
-  /** Replies `needles`, `next` and `revision` of a listing, up to NEEDLES_PER_LISTING_MAX entries from `fromEntry`. */
-  needles: { id: number; fromEntry: number }
+  /** Replies `needles`, `next` and `revision` of a listing, up to NEEDLES_PER_LISTING_MAX entries from `fromEntry`, before `endEntry`. */
+  needles: { id: number; fromEntry: number; endEntry: number }
   /** Removes a held volume that was adopted elsewhere, if it is still as described. */
   handover: { volume: HeldVolume }
 }
@@ -256,7 +256,11 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
     adopt: idOnly,
     drop: idOnly,
     list: () => ({}),
-    needles: () => ({ id: fields.number('id', U32_MAX), fromEntry: fields.number('fromEntry', U32_MAX) }),
+    needles: () => ({
+      id: fields.number('id', U32_MAX),
+      fromEntry: fields.number('fromEntry', U32_MAX),
+      endEntry: fields.number('endEntry', U32_MAX),
+    }),
     handover: () => ({ volume: parseHeldVolume(fields.object('volume')) }),
   }
   return { ...envelope, ...read[operation]() } as VolumeAdminRequest<O>

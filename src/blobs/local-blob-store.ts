@@ -222,11 +222,11 @@ export class LocalBlobStore implements BlobStore {
     return [...localBlobVolumes(volumes), ...(await listing.volumes())]
   }
 
-  list(volumeId: number, fromEntry: number): AsyncIterable<ListedBlob[]> {
+  list(volumeId: number, fromEntry: number, endEntry?: number): AsyncIterable<ListedBlob[]> {
     const volume = this.#options.volumes.get(volumeId)
     return volume === undefined
-      ? this.#options.listing.list(volumeId, fromEntry)
-      : listVolume(volume, fromEntry)
+      ? this.#options.listing.list(volumeId, fromEntry, endEntry)
+      : listVolume(volume, fromEntry, endEntry)
   }
 
   close(): void {}

@@ -17,6 +17,9 @@ import {
   type VolumeAdminRequests,
 } from './cluster-wire.ts'
 
+/** More than an index file can have. */
+const ENTRIES_MAX = 0xffffffff
+
 export interface RemoteListingOptions {
   client: ClusterClient
   /** `host:port`. */
@@ -45,12 +48,16 @@ export class RemoteListing {
   }
 
   /** In batches. Throws `unavailable` where no server has the volume, `conflict` when it was compacted meanwhile. */
-  async *list(volumeId: number, fromEntry: number): AsyncGenerator<ListedBlob[], void, undefined> {
+  async *list(
+    volumeId: number,
+    fromEntry: number,
+    endEntry = ENTRIES_MAX,
+  ): AsyncGenerator<ListedBlob[], void, undefined> {
     const held = (await this.#allVolumes()).find(({ volume }) => volume.volumeId === volumeId)
     if (held === undefined) throw new StoreError('unavailable', `no server has volume ${volumeId} now`)
     const { server, volume } = held
-    for (let at: number | undefined = fromEntry; at !== undefined; ) {
-      const reply: Fields = await this.#ask(server, 'needles', { id: volumeId, fromEntry: at })
+    for (let at: number | undefined = fromEntry; at !== undefined && at < endEntry; ) {
+      const reply: Fields = await this.#ask(server, 'needles', { id: volumeId, fromEntry: at, endEntry })
       if (reply.number('revision', 0xffff) !== volume.revision)
         throw new StoreError('conflict', `volume ${volumeId} was compacted meanwhile`)
       const batch = reply.list('needles', NEEDLES_PER_LISTING_MAX).map(parseNeedle)

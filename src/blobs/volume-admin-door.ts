@@ -179,10 +179,10 @@ const OPERATIONS: Record<Exclude<VolumeAdminOperation, 'read'>, Operation> = {
     return { volumes: localBlobVolumes(volumesOf(door)) }
   },
   async needles(door, body) {
-    const { id, fromEntry } = parse('needles', door, body)
+    const { id, fromEntry, endEntry } = parse('needles', door, body)
     const volume = volumesOf(door).get(id)
     if (volume === undefined) throw new StoreError('volume_not_found', `volume ${id} not found`)
-    return listPage(volume, fromEntry, NEEDLES_PER_LISTING_MAX)
+    return listPage(volume, fromEntry, Math.min(NEEDLES_PER_LISTING_MAX, endEntry - fromEntry))
   },
   async handover(door, body) {
     await copiesOf(door).handOver(parse('handover', door, body).volume)

@@ -51,16 +51,17 @@ export function listPage(volume: Volume, fromEntry: number, count: number): List
 }
 
 /**
- * As `listPage`, of all entries at `fromEntry` and later, in batches; other work of the thread goes between. Throws
+ * As `listPage`, of all entries at `fromEntry` and later, and before `endEntry`, in batches; other work of the thread goes between. Throws
  * `conflict` when the volume was compacted meanwhile.
  */
 export async function* listVolume(
   volume: Volume,
   fromEntry: number,
+  endEntry = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<ListedNeedle[], void, undefined> {
   const revision = volume.slot.get(WORD.compactionRevision)
-  for (let at: number | undefined = fromEntry; at !== undefined; ) {
-    const page = listPage(volume, at, BATCH_ENTRIES)
+  for (let at: number | undefined = fromEntry; at !== undefined && at < endEntry; ) {
+    const page = listPage(volume, at, Math.min(BATCH_ENTRIES, endEntry - at))
     if (page.revision !== revision)
       throw new StoreError('conflict', `volume ${volume.id} was compacted meanwhile`)
     if (page.needles.length > 0) yield page.needles

@@ -33,13 +33,31 @@ export interface ContentWriterOptions {
 export class BlobContentWriter implements ContentWriter {
   readonly #options: ContentWriterOptions
   readonly #buffers: ChunkBuffers
+  /** When each body that is being stored came, the oldest first. */
+  readonly #starts = new Set<{ startMs: number }>()
 
   constructor(options: ContentWriterOptions) {
     this.#options = options
     this.#buffers = new ChunkBuffers(options.hashPool.isShared)
   }
 
+  /** When the oldest body that is being stored came; undefined: none is. */
+  get oldestStartMs(): number | undefined {
+    for (const { startMs } of this.#starts) return startMs
+    return undefined
+  }
+
   async store(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
+    const start = { startMs: this.#options.clock.nowMs() }
+    this.#starts.add(start)
+    try {
+      return await this.#store(body, options)
+    } finally {
+      this.#starts.delete(start)
+    }
+  }
+
+  async #store(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
     if (options.encryption !== undefined)
       throw new StoreError('unsupported', 'bytes are not encrypted by this version')
     const announced = body.sizeBytes

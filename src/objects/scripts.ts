@@ -9,11 +9,14 @@ import {
   listBuckets,
 } from './bucket-steps.ts'
 import { setAttributes, setLock, setTags } from './change-version.ts'
+import { CHECK_SCRIPTS } from './check-store.ts'
+import { GARBAGE_SCRIPTS } from './collector.ts'
 import { leaveBlobs } from './content/garbage-scripts.ts'
 import { copyVersion } from './copy-version.ts'
 import { deleteVersion } from './delete-version.ts'
 import { findVersion } from './find-steps.ts'
 import { listObjects, listVersions } from './list-steps.ts'
+import { ORPHAN_SCRIPTS } from './orphans.ts'
 import { putObject } from './put-version.ts'
 import { TREE_SCRIPTS } from './tree.ts'
 import { UPLOAD_SCRIPTS } from './uploads.ts'
@@ -37,4 +40,7 @@ export const OBJECT_SCRIPTS: readonly AnyScript[] = [
   ...TREE_SCRIPTS,
   ...UPLOAD_SCRIPTS,
   leaveBlobs,
+  ...GARBAGE_SCRIPTS,
+  ...ORPHAN_SCRIPTS,
+  ...CHECK_SCRIPTS,
 ]

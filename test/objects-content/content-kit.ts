@@ -72,8 +72,8 @@ export class WatchedBlobs implements BlobStore {
     return this.#store.volumes()
   }
 
-  list(volumeId: number, fromEntry: number): AsyncIterable<ListedBlob[]> {
-    return this.#store.list(volumeId, fromEntry)
+  list(volumeId: number, fromEntry: number, endEntry?: number): AsyncIterable<ListedBlob[]> {
+    return this.#store.list(volumeId, fromEntry, endEntry)
   }
 
   close(): void {
