@@ -156,7 +156,9 @@ function functionsOf(text: string): { name: string; length: number }[] {
       /^( {2})(?:static |async |\*|get |set )*(#?\w+)(?:<.*>)?\(.*\{$/.exec(line) ??
       /^( *)(?:export )?const (\w+) = (?:async )?\(.*=> \{$/.exec(line)
     if (!match) return
-    const end = lines.indexOf(`${match[1]}}`, at)
+    // A method of an object literal ends with a comma.
+    const ends = [`${match[1]}}`, `${match[1]}},`]
+    const end = lines.findIndex((each, i) => i >= at && ends.includes(each))
     if (end > at) found.push({ name: match[2]!, length: end - at + 1 })
   })
   return found
