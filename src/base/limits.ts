@@ -183,6 +183,8 @@ export const UPLOAD_BYTES_IN_FLIGHT_MAX = 256 * MIB
 export const OBJECT_CHUNK_BYTES_MIN = 64 * KIB
 /** Chunks of one upload that are being written while the next is filled. */
 export const UPLOAD_CHUNKS_WRITTEN_MAX = 3
+/** Longer bodies are hashed by other threads, where there are some: for shorter ones the way there takes longer. */
+export const HASH_AT_ONCE_BYTES_MAX = 512 * KIB
 /** Blobs that a reader of a long object knows ahead of what it reads: at first, and at most. */
 export const READ_AHEAD_BLOBS_FIRST = 16
 export const READ_AHEAD_BLOBS_MAX = 16_384
@@ -305,3 +307,6 @@ export const META_JOURNAL_STOP_MS_MAX = 10_000
 /** Journal: a snapshot this often, and when the changes since the last one are larger than it and than this. */
 export const META_SNAPSHOT_PERIOD_MS = 24 * 3_600_000
 export const META_SNAPSHOT_JOURNAL_BYTES_MIN = 4 * MIB
+/** Lifecycle: rules of one bucket, and how often all buckets are looked through. */
+export const LIFECYCLE_RULES_MAX = 1_000
+export const LIFECYCLE_PERIOD_MS = 3_600_000

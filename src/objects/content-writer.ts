@@ -1,7 +1,12 @@
 /** Bodies into blobs: one blob for a small body, chunks for a long one, and nothing where something goes wrong. */
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
-import { CONTENT_PAGE_ENTRIES, INLINE_BLOBS_MAX, OBJECT_CHUNK_BYTES } from '../base/limits.ts'
+import {
+  CONTENT_PAGE_ENTRIES,
+  HASH_AT_ONCE_BYTES_MAX,
+  INLINE_BLOBS_MAX,
+  OBJECT_CHUNK_BYTES,
+} from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
@@ -9,7 +14,7 @@ import { ChunkBuffers } from './content/chunk-buffers.ts'
 import { ChunkStream, tooLarge, wrongLength } from './content/chunk-stream.ts'
 import { type BlobEntry, packBlobs, unpackBlobs } from './content/entries.ts'
 import { leaveBlobs } from './content/garbage-scripts.ts'
-import { digestsOf, type HashPool } from './digests.ts'
+import { digestsOf, type HashPool, inlineHashPool } from './digests.ts'
 import type { DigestName, Digests, ObjectBody } from './object-store.ts'
 import type { ContentWriter, NewContent, StoreContent, WrittenContent } from './parts.ts'
 import type { UploadLoad } from './upload-load.ts'
@@ -63,9 +68,10 @@ export class BlobContentWriter implements ContentWriter {
     const announced = body.sizeBytes
     if (announced !== undefined && announced > options.sizeBytesMax) throw tooLarge(options.sizeBytesMax)
     const { whole } = body
-    if (whole === undefined || whole.length > OBJECT_CHUNK_BYTES)
-      return await this.#storeStream(body, options)
+    if (whole === undefined) return await this.#storeStream(body, options)
     if (announced !== undefined && announced !== whole.length) throw wrongLength(announced)
+    const bytesMax = this.#options.hashPool.isShared ? HASH_AT_ONCE_BYTES_MAX : OBJECT_CHUNK_BYTES
+    if (whole.length > bytesMax) return await this.#storeStream(streamOf(whole), options)
     return await this.#storeWhole(whole, options)
   }
 
@@ -90,7 +96,9 @@ export class BlobContentWriter implements ContentWriter {
   }
 
   async #storeStream(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
-    const { blobs, load, hashPool } = this.#options
+    const { blobs, load } = this.#options
+    const isLong = body.sizeBytes === undefined || body.sizeBytes > HASH_AT_ONCE_BYTES_MAX
+    const hashPool = isLong ? this.#options.hashPool : inlineHashPool
     load.enter()
     const stream = new ChunkStream({
       blobs,
@@ -167,6 +175,13 @@ export class BlobContentWriter implements ContentWriter {
     }
   }
 }
+
+const streamOf = (whole: Buffer): ObjectBody => ({
+  sizeBytes: whole.length,
+  async *pieces() {
+    yield whole
+  },
+})
 
 /** Bytes that the bucket has already, under any name, are kept once. Bytes with a life of their own are not shared. */
 function isDeduplicated({ bucket, placement }: StoreContent): boolean {
