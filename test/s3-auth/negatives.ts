@@ -250,7 +250,7 @@ class Maker {
     change('of an unknown key', ([, ...rest]) => ['NOBODYKNOWSTHIS', ...rest], ['InvalidAccessKeyId'])
     change('of another account', ([, ...rest]) => [otherKey.accessKey, ...rest], WRONG)
     change('without a key', ([, ...rest]) => ['', ...rest], MALFORMED)
-    change('in lower case', ([key, ...rest]) => [key!.toLowerCase(), ...rest], ['InvalidAccessKeyId'])
+    change('in another case', ([key, ...rest]) => [swapCase(key!), ...rest], ['InvalidAccessKeyId'])
     for (const at of [1, 2, 3, 4]) {
       change(`without part ${at}`, (parts) => parts.filter((_, i) => i !== at), MALFORMED)
       change(`with part ${at} empty`, (parts) => parts.map((x, i) => (i === at ? '' : x)), MALFORMED)
@@ -323,7 +323,8 @@ class Maker {
     ]
     for (const name of unsigned) {
       const headers: Pair[] = [...base.headers, [`X-Amz-${name}`, 'x']]
-      const codes = [...DENIED, 'InvalidToken', 'MalformedTrailerError', 'AccessDenied']
+      // One that is there and signed already is another by this.
+      const codes = [...DENIED, ...WRONG, 'InvalidToken', 'MalformedTrailerError']
       this.#add(`x-amz-${name} is there and not signed`, { ...base, headers }, codes)
     }
     const without = base.headers.filter(([name]) => name !== 'Authorization')
@@ -604,7 +605,7 @@ class Maker {
       this.#add(`link with ${extra}`, { ...link, target: `${link.target}&${extra}` }, WRONG)
     for (const name of ['acl', 'copy-source', 'content-sha256', 'meta-x']) {
       const headers: Pair[] = [...link.headers, [`x-amz-${name}`, 'UNSIGNED-PAYLOAD']]
-      this.#add(`link with the header x-amz-${name}`, { ...link, headers }, DENIED)
+      this.#add(`link with the header x-amz-${name}`, { ...link, headers }, [...DENIED, ...WRONG])
     }
     const less = link.headers.filter(([name]) => name === 'Host')
     this.#add('link without a header that is signed', { ...link, headers: less }, WRONG)
