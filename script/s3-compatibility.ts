@@ -28,8 +28,6 @@ export const STUBS: Readonly<Record<string, string>> = {
   PutBucketNotificationConfiguration: 'only none is taken, anything else is 501',
   GetBucketLogging: 'always off',
   PutBucketLogging: 'only off is taken, anything else is 501',
-  GetBucketLifecycleConfiguration: 'always none',
-  DeleteBucketLifecycle: 'there never is one',
   GetBucketEncryption: 'always none',
   DeleteBucketEncryption: 'there never is one',
   GetBucketWebsite: 'always none',

@@ -3,7 +3,7 @@
  * GetBucketOwnershipControls, PutBucketOwnershipControls, DeleteBucketOwnershipControls, GetPublicAccessBlock, PutPublicAccessBlock,
  * DeletePublicAccessBlock, GetObjectLockConfiguration, PutObjectLockConfiguration, GetBucketRequestPayment, PutBucketRequestPayment,
  * GetBucketAccelerateConfiguration, PutBucketAccelerateConfiguration, GetBucketNotificationConfiguration,
- * PutBucketNotificationConfiguration, GetBucketLogging, PutBucketLogging, GetBucketLifecycleConfiguration, DeleteBucketLifecycle,
+ * PutBucketNotificationConfiguration, GetBucketLogging, PutBucketLogging,
  * GetBucketEncryption, DeleteBucketEncryption, GetBucketWebsite, DeleteBucketWebsite, GetBucketReplication, DeleteBucketReplication.
  */
 import assert from 'node:assert/strict'
@@ -150,7 +150,6 @@ test('request payment and acceleration', async () => {
 
 test('documents that nothing acts on', async () => {
   const missing: [sub: string, error: string][] = [
-    ['lifecycle', '404 NoSuchLifecycleConfiguration'],
     ['encryption', '404 ServerSideEncryptionConfigurationNotFoundError'],
     ['website', '404 NoSuchWebsiteConfiguration'],
     ['replication', '404 ReplicationConfigurationNotFoundError'],

@@ -8,6 +8,11 @@ import {
 } from './actions/bucket-accelerate-configuration.ts'
 import { getBucketAcl, putBucketAcl } from './actions/bucket-acl.ts'
 import { deleteBucketCors, getBucketCors, putBucketCors } from './actions/bucket-cors.ts'
+import {
+  deleteBucketLifecycle,
+  getBucketLifecycleConfiguration,
+  putBucketLifecycleConfiguration,
+} from './actions/bucket-lifecycle-configuration.ts'
 import { getBucketLogging, putBucketLogging } from './actions/bucket-logging.ts'
 import {
   getBucketNotificationConfiguration,
@@ -105,8 +110,9 @@ export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['PutBucketNotificationConfiguration', putBucketNotificationConfiguration],
   ['GetBucketLogging', getBucketLogging],
   ['PutBucketLogging', putBucketLogging],
-  ['GetBucketLifecycleConfiguration', absent('NoSuchLifecycleConfiguration')],
-  ['DeleteBucketLifecycle', removeAbsent],
+  ['GetBucketLifecycleConfiguration', getBucketLifecycleConfiguration],
+  ['PutBucketLifecycleConfiguration', putBucketLifecycleConfiguration],
+  ['DeleteBucketLifecycle', deleteBucketLifecycle],
   ['GetBucketEncryption', absent('ServerSideEncryptionConfigurationNotFoundError')],
   ['DeleteBucketEncryption', removeAbsent],
   ['GetBucketWebsite', absent('NoSuchWebsiteConfiguration')],
