@@ -15,14 +15,13 @@ export class PatientWrites {
 
   /** As `MetaStore.write`, tried again while that throws `unavailable`, up to OBJECT_WAIT_MS_MAX. */
   async run<A, R>(script: Script<A, R>, args: A): Promise<R> {
-    let startMs: number | undefined
+    const startMs = this.#clock.monotonicMs()
     let waitMs = OBJECT_WAIT_STEP_MS
     for (;;) {
       try {
         return await this.#meta.write(script, args)
       } catch (error) {
         if (!(error instanceof StoreError) || error.code !== 'unavailable') throw error
-        startMs ??= this.#clock.monotonicMs()
         if (this.#clock.monotonicMs() - startMs + waitMs > OBJECT_WAIT_MS_MAX) throw error
         await this.#clock.sleep(waitMs)
         waitMs = Math.min(waitMs * 2, OBJECT_WAIT_STEP_MS_MAX)

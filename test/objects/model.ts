@@ -70,7 +70,7 @@ export class ModelBucket {
   }
 
   /** Says what would be refused; `commit` is called with the id that the store gave. */
-  put(key: string, version: NewVersion): (versionId: string) => void {
+  put(key: string, version: NewVersion): (versionId: string, etag?: string) => void {
     const latest = this.latest(key)
     const present = latest?.isDeleteMarker ? undefined : latest
     const { conditions, ...given } = version
@@ -88,8 +88,8 @@ export class ModelBucket {
     const added = version.bytes.length - (replaced?.bytes.length ?? 0)
     if (this.quotaBytes > 0 && added > 0 && this.usage().bytes + added > this.quotaBytes)
       throw new Refusal('quota_exceeded')
-    return (versionId) => {
-      const made = { ...given, key, versionId, isDeleteMarker: false, etag: etagOf(version.bytes) }
+    return (versionId, etag = etagOf(version.bytes)) => {
+      const made = { ...given, key, versionId, isDeleteMarker: false, etag }
       this.#add(key, made)
     }
   }

@@ -14,7 +14,14 @@ import { BlobContentWriter, UPLOAD_LOAD_BYTES, UploadLoad } from '../../src/obje
 import { inlineHashPool } from '../../src/objects/digests.ts'
 import { IndexedStore } from '../../src/objects/indexed-store.ts'
 import { Names } from '../../src/objects/names.ts'
-import type { Bucket, NewBucket, ObjectStore, PutObject, PutResult } from '../../src/objects/object-store.ts'
+import type {
+  Bucket,
+  FoundObject,
+  NewBucket,
+  ObjectStore,
+  PutObject,
+  PutResult,
+} from '../../src/objects/object-store.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
@@ -113,6 +120,14 @@ export const bodyOf = (bytes: Buffer): PutObject['body'] => ({
   },
 })
 
+export async function wholeOf(found: FoundObject): Promise<Buffer> {
+  const bytes = await found.read(0, found.info.sizeBytes)
+  if (Buffer.isBuffer(bytes)) return bytes
+  const pieces: Buffer[] = []
+  for await (const piece of bytes.pieces()) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
 /** A store on SQLite with one bucket, and short ways to use it. */
 export class OneBucket {
   readonly kit: ObjectsKit
@@ -139,8 +154,7 @@ export class OneBucket {
 
   async text(key: string, versionId?: string): Promise<string> {
     const found = await this.store.find(this.bucket, key, { versionId })
-    const bytes = await found.read(0, found.info.sizeBytes)
-    return (bytes as Buffer).toString()
+    return (await wholeOf(found)).toString()
   }
 
   async versioning(versioning: 'enabled' | 'suspended'): Promise<void> {
