@@ -74,7 +74,7 @@ interface TestFile {
 }
 
 function testFiles(): TestFile[] {
-  return globSync('test/s3/*.test.ts', { cwd: ROOT })
+  return globSync('test/{s3,s3-objects}/*.test.ts', { cwd: ROOT })
     .sort()
     .map((path) => {
       const text = readFileSync(join(ROOT, path), 'utf8')

@@ -108,7 +108,7 @@ export function hasObjectFilter({ tags, sizeBytesAbove, sizeBytesBelow }: Lifecy
   return tags.length > 0 || sizeBytesAbove !== undefined || sizeBytesBelow !== undefined
 }
 
-function matchesObject(rule: LifecycleRule, info: ObjectInfo): boolean {
+function matchesObject(rule: LifecycleRule, info: Pick<ObjectInfo, 'sizeBytes' | 'tags'>): boolean {
   const { tags, sizeBytesAbove = -1, sizeBytesBelow = Number.POSITIVE_INFINITY } = rule
   if (info.sizeBytes <= sizeBytesAbove || info.sizeBytes >= sizeBytesBelow) return false
   return tags.every(([key, value]) => info.tags.some((tag) => tag[0] === key && tag[1] === value))
@@ -132,7 +132,7 @@ export function isUploadDue(
 /** When the latest version will expire, and by which rule; for the header that tells clients. */
 export function expiryOf(
   rules: readonly LifecycleRule[],
-  info: ObjectInfo,
+  info: Pick<ObjectInfo, 'key' | 'sizeBytes' | 'modifiedMs' | 'tags'>,
   dayMs: number,
 ): { atMs: number; ruleId: string } | undefined {
   let soonest: { atMs: number; ruleId: string } | undefined

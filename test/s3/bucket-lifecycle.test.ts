@@ -113,6 +113,19 @@ test('objects expire where no versions are kept', async () => {
   assert.equal(counts.expired, 2)
 })
 
+test('x-amz-expiration tells when', async () => {
+  await alice.put('/told')
+  await put('told', `<ID>first rule</ID>${days(2)}<Filter><Prefix>logs/</Prefix></Filter>${ON}`)
+  const stored = await alice.put('/told/logs/a', 'abc')
+  const header = stored.headers['x-amz-expiration'] as string
+  const [, date] = /^expiry-date="([^"]+)", rule-id="first%20rule"$/.exec(header)!
+  const dueMs = Math.ceil((Date.parse(stored.headers.date!) + 2 * DAY_MS) / DAY_MS) * DAY_MS
+  assert.equal(Date.parse(date!), dueMs)
+  assert.equal((await alice.get('/told/logs/a')).headers['x-amz-expiration'], header)
+  assert.equal((await alice.head('/told/logs/a')).headers['x-amz-expiration'], header)
+  assert.equal((await alice.put('/told/other', 'abc')).headers['x-amz-expiration'], undefined)
+})
+
 test('by size and tag', async () => {
   await alice.put('/chosen')
   const bucket = await fill(kit, 'chosen', ['small', 'tagged', 'plain'])

@@ -43,6 +43,7 @@ export function objectHead(context: S3Context): ObjectHead {
   headers.push('Accept-Ranges', 'bytes')
   addContentHeaders(headers, attributes, overrides)
   addStoredHeaders(headers, attributes)
+  context.services.expiration.add(headers, context.bucket, info)
   addTagsAndLock(context, headers)
   addChecksumOf(context, headers, { part, isWhole: range === undefined })
   if (range === undefined) return { status: 200, headers, start: 0, end: sizeBytes }

@@ -13,6 +13,7 @@ import type { Outcome } from '../../net/reply.ts'
 import { digestsOf } from '../../objects/digests.ts'
 import type { Bucket, FoundObject, ObjectBody, ObjectInfo, ObjectStore } from '../../objects/object-store.ts'
 import { assertHasDigest } from './digest-headers.ts'
+import type { ExpirationHeader } from './expiration-header.ts'
 import type { Authenticated, Gate } from './gate.ts'
 import type { RequestBody } from './request-body.ts'
 import type { Route } from './route.ts'
@@ -33,6 +34,7 @@ export interface S3Services {
   /** Lower case; a host below one of them names a bucket. */
   domains: readonly string[]
   bodyBudget: BodyBudget
+  expiration: ExpirationHeader
 }
 
 export type Action = (context: S3Context) => Outcome | Promise<Outcome>

@@ -18,6 +18,7 @@ import { preflight } from './actions/preflight.ts'
 import { BucketCache } from './bucket-cache.ts'
 import { corsHeaders, corsOf, matchCors } from './cors.ts'
 import { type ErrorPlace, errorDocument, errorOutcome, toS3Error } from './error-reply.ts'
+import { ExpirationHeader } from './expiration-header.ts'
 import type { Authenticated, Gate, Question } from './gate.ts'
 import { HANDLERS } from './handlers.ts'
 import { deletedError, readOptionsOf } from './read-options.ts'
@@ -95,6 +96,7 @@ export class S3Server {
       region: options.region ?? REGION_DEFAULT,
       domains: (options.domains ?? []).map((domain) => domain.toLowerCase()),
       bodyBudget: options.bodyBudget,
+      expiration: new ExpirationHeader(),
     }
     this.#server = new HttpServer({
       clock,

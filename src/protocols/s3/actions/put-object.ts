@@ -20,6 +20,7 @@ export async function putObject(context: S3Context): Promise<Outcome> {
   const headers = ['ETag', `"${result.etag}"`]
   if (result.isVersioned) headers.push('x-amz-version-id', result.versionId)
   addChecksum(headers, result.checksum)
+  context.services.expiration.add(headers, bucket, { ...result, key, tags: tags ?? [] })
   return { status: 200, headers, body: undefined }
 }
 
