@@ -241,6 +241,8 @@ export const META_OUTCOME_MS_MAX = 600_000
 export const META_COLLISIONS_MAX = 60
 export const META_RETRY_MS = 2
 export const META_RETRY_MS_MAX = 500
+/** PostgreSQL: times that one transaction may insert what another has inserted just now; then its script is wrong. */
+export const META_DUPLICATES_MAX = 10
 /** PostgreSQL: marks of commits are kept so long, and removed after so many writes. Longer than a commit may be unknown. */
 export const META_MARK_MS = 3_600_000
 export const META_MARKS_PER_SWEEP = 10_000

@@ -7,7 +7,8 @@ import { beginRestore, countRows, endRestore } from './dump/restore-steps.ts'
 import { writeDump } from './dump/write-dump.ts'
 import type { MetaStore, Query, Script, SqlValue, TableShape } from './meta-store.ts'
 import { MIGRATIONS } from './migrations/all.ts'
-import { type MetaOptions, openMetaStore } from './open-meta-store.ts'
+import { type MetaOptions, openMetaStore, openRestored } from './open-meta-store.ts'
+import type { Migration } from './schema-text.ts'
 
 export interface RestoredMeta {
   schema: number
@@ -38,13 +39,25 @@ export async function restoreMeta(
   pieces: AsyncIterable<Buffer>,
   options: MetaOptions,
 ): Promise<RestoredMeta> {
+  const loaded = await loadDump(url, pieces, options)
+  const store = await openRestored(url, { ...options, migrations: migrationsTo(loaded.schema, options) })
+  try {
+    await store.write(endRestore, null)
+    return loaded
+  } finally {
+    await store.close()
+  }
+}
+
+/** As `restoreMeta`, but the metadata stays marked as half restored. */
+export async function loadDump(
+  url: string,
+  pieces: AsyncIterable<Buffer>,
+  options: MetaOptions,
+): Promise<RestoredMeta> {
   const dump = await readDump(pieces)
   const { schema, createdMs } = dump.header
-  const all = options.migrations ?? MIGRATIONS
-  if (schema > (all.at(-1)?.version ?? 0))
-    throw new StoreError('unsupported', `the dump has schema ${schema}: use a newer version`)
-  const migrations = all.filter(({ version }) => version <= schema)
-  const store = await openMetaStore(url, { ...options, migrations })
+  const store = await openMetaStore(url, { ...options, migrations: migrationsTo(schema, options) })
   try {
     const tables = await sameTables(store, dump)
     for (const { name } of tables) {
@@ -53,11 +66,18 @@ export async function restoreMeta(
     }
     await store.write(beginRestore, options.clock.nowMs())
     const rows = await load(store, dump)
-    await store.write(endRestore, null)
     return { schema, createdMs, rows }
   } finally {
     await store.close()
   }
+}
+
+/** Those that make the schema of the dump. */
+function migrationsTo(schema: number, options: MetaOptions): Migration[] {
+  const all = options.migrations ?? MIGRATIONS
+  if (schema > (all.at(-1)?.version ?? 0))
+    throw new StoreError('unsupported', `the dump has schema ${schema}: use a newer version`)
+  return all.filter(({ version }) => version <= schema)
 }
 
 /** Names in the dump become SQL only when the schema has them. */

@@ -3,15 +3,19 @@ import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../base/clock.ts'
 import { META_CONNECTIONS_DEFAULT } from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { assertRestored } from './dump/restore-steps.ts'
-import type { MetaStore } from './meta-store.ts'
+import type { JournalSink } from './journal-sink.ts'
+import type { MetaStore, Query } from './meta-store.ts'
 import { MIGRATIONS } from './migrations/all.ts'
 import { PostgresStore } from './postgres/store.ts'
 import { type AnyScript, runSteps } from './run-steps.ts'
 import type { Migration } from './schema-text.ts'
 import { SqliteClientStore } from './sqlite/client-store.ts'
 import { SqliteConnection } from './sqlite/connection.ts'
+import { Journal } from './sqlite/journal.ts'
+import { type JournalState, takeJournalState } from './sqlite/journal-state.ts'
 import { SqliteLocalStore } from './sqlite/local-store.ts'
 import { SqliteReader } from './sqlite/reader.ts'
 import { migrateSqlite } from './sqlite/schema.ts'
@@ -33,7 +37,12 @@ export interface MetaOptions {
 export interface MetaWriter {
   /** Answers the `openMetaClient` on the other end of `port`. */
   serve(port: MessagePort): void
-  /** Commits what waits, and closes. */
+  /**
+   * Begins to send safety copies, where `journal` was asked for. Throws `conflict` when the sink has copies of other metadata
+   * only: this one was made anew, and its copies would replace those; and what the sink throws.
+   */
+  ship(sink: JournalSink): Promise<void>
+  /** Commits what waits, stores what the journal misses, and closes. */
   close(): Promise<void>
 }
 
@@ -47,15 +56,8 @@ export const metaFileOf = (path: string) => (path.endsWith('.sqlite') ? path : j
  * Throws `unsupported` (a newer schema), `conflict` (half restored), `unavailable`, `unauthorized`, `io_error`, `corrupt`.
  */
 export async function openMetaStore(url: string, options: MetaOptions): Promise<MetaStore> {
-  const migrations = options.migrations ?? MIGRATIONS
-  if (!isPostgresUrl(url)) {
-    const writer = openWriter(url, options)
-    const open = () => SqliteConnection.open(metaFileOf(url), { writes: false })
-    return new SqliteLocalStore({ writer, reader: new SqliteReader(open()), clock: options.clock, open })
-  }
-  const store = new PostgresStore({ connectionsMax: META_CONNECTIONS_DEFAULT, ...options, url })
+  const store = await openRestored(url, options)
   try {
-    await store.migrate(migrations)
     await store.read(assertRestored, null)
     return store
   } catch (error) {
@@ -64,13 +66,50 @@ export async function openMetaStore(url: string, options: MetaOptions): Promise<
   }
 }
 
-/** The one writer of SQLite metadata, for a thread of its own. `scripts` are those that clients may name. */
-export function openMetaWriter(
-  path: string,
-  options: MetaOptions & { scripts: readonly AnyScript[] },
-): MetaWriter {
-  const writer = openWriter(path, options)
-  return new MetaWriterHost({ writer, scripts: options.scripts, clock: options.clock })
+/** As `openMetaStore`, also while a restore is under way: for that restore only. */
+export async function openRestored(url: string, options: MetaOptions): Promise<MetaStore> {
+  const migrations = options.migrations ?? MIGRATIONS
+  if (!isPostgresUrl(url)) {
+    const { writer } = openWriter(url, options)
+    const open = () => SqliteConnection.open(metaFileOf(url), { writes: false })
+    return new SqliteLocalStore({ writer, reader: new SqliteReader(open()), clock: options.clock, open })
+  }
+  const store = new PostgresStore({ connectionsMax: META_CONNECTIONS_DEFAULT, ...options, url })
+  try {
+    await store.migrate(migrations)
+    return store
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+export interface MetaWriterOptions extends MetaOptions {
+  /** Those that clients may name. */
+  scripts: readonly AnyScript[]
+  /** Changes are kept for `ship`, which must follow; and where is said that it fails. */
+  journal?: { log: Log }
+}
+
+/** The one writer of SQLite metadata, for a thread of its own. Throws as `openMetaStore` does. */
+export function openMetaWriter(path: string, options: MetaWriterOptions): MetaWriter {
+  const { clock, scripts } = options
+  const { writer, state } = openWriter(path, options)
+  const { connection } = writer
+  try {
+    const run = (query: Query) => connection.run(query)
+    runSteps(assertRestored as unknown as AnyScript, null, run)
+    const [row] = run({ sql: 'select max(version) as version from schema_migration', params: [] })
+    const schema = Number(row?.version ?? 0)
+    const openReader = () => SqliteConnection.open(metaFileOf(path), { writes: false })
+    const journal = options.journal && {
+      journal: new Journal({ connection, state, schema, openReader, clock, log: options.journal.log }),
+    }
+    return new MetaWriterHost({ writer, scripts, clock, ...journal })
+  } catch (error) {
+    connection.close()
+    throw error
+  }
 }
 
 /** Metadata for a thread beside the writer's. The writer must have been opened before. */
@@ -79,12 +118,11 @@ export function openMetaClient(path: string, port: MessagePort, options: { clock
   return new SqliteClientStore({ port, reader: new SqliteReader(open()), clock: options.clock, open })
 }
 
-function openWriter(path: string, options: MetaOptions): SqliteWriter {
+function openWriter(path: string, options: MetaOptions): { writer: SqliteWriter; state: JournalState } {
   const connection = SqliteConnection.open(metaFileOf(path), { writes: true })
   try {
     migrateSqlite(connection, options.migrations ?? MIGRATIONS, options.clock.nowMs())
-    runSteps(assertRestored as unknown as AnyScript, null, (query) => connection.run(query))
-    return new SqliteWriter(connection)
+    return { writer: new SqliteWriter(connection), state: takeJournalState(connection, options.random) }
   } catch (error) {
     connection.close()
     throw error

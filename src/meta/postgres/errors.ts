@@ -46,3 +46,7 @@ export function troubleOf(thrown: unknown): Trouble {
 
 /** Whether the server said that it took back the transaction. A FATAL answer leaves it open: it may follow the commit. */
 export const isTakenBack = (thrown: unknown) => thrown instanceof DatabaseError && thrown.severity === 'ERROR'
+
+/** A key that is there already. */
+export const isDuplicate = (thrown: unknown) =>
+  thrown instanceof DatabaseError && thrown.code === UNIQUE_VIOLATION

@@ -12,6 +12,7 @@ import { StoreError, toStoreError } from '../../base/errors.ts'
 import {
   META_COLLISIONS_MAX,
   META_CONNECT_MS_MAX,
+  META_DUPLICATES_MAX,
   META_MARK_MS,
   META_MARKS_PER_SWEEP,
   META_OUTCOME_MS_MAX,
@@ -25,7 +26,7 @@ import type { Random } from '../../base/random.ts'
 import type { MetaSnapshot, MetaStore, Query, Row, Script, Steps } from '../meta-store.ts'
 import { ping } from '../run-steps.ts'
 import type { Migration } from '../schema-text.ts'
-import { isTakenBack, troubleOf, UNIQUE_VIOLATION } from './errors.ts'
+import { isDuplicate, isTakenBack, troubleOf } from './errors.ts'
 import { migratePostgres } from './schema.ts'
 import { PostgresSnapshot } from './snapshot.ts'
 import { Statements, VALUE_TYPES } from './statements.ts'
@@ -43,6 +44,8 @@ export interface PostgresOptions {
 interface Attempts {
   startedMs: number
   count: number
+  /** Those of them that met a key which was there already. */
+  duplicates: number
   /** The server may have committed, and this is what the script gave then. */
   uncertain: { result: unknown } | undefined
 }
@@ -115,7 +118,8 @@ export class PostgresStore implements MetaStore {
   async #retrying<R>(once: (attempts: Attempts) => Promise<R>): Promise<R> {
     if (this.#pool.waitingCount >= META_WRITES_WAITING_MAX)
       throw new StoreError('too_many_requests', 'too many metadata transactions wait')
-    const attempts: Attempts = { startedMs: this.#clock.monotonicMs(), count: 0, uncertain: undefined }
+    const startedMs = this.#clock.monotonicMs()
+    const attempts: Attempts = { startedMs, count: 0, duplicates: 0, uncertain: undefined }
     for (;;) {
       if (this.#closed && attempts.uncertain === undefined)
         throw new StoreError('unavailable', 'the metadata is closed')
@@ -123,7 +127,9 @@ export class PostgresStore implements MetaStore {
         return await once(attempts)
       } catch (thrown) {
         const trouble = troubleOf(thrown)
-        if (trouble.kind === 'failed' && attempts.uncertain === undefined) throw trouble.error
+        // Two that run at the same time may find a key free and both insert it; when it happens again and again, it is a bug.
+        const mayCollide = isDuplicate(thrown) && attempts.duplicates++ < META_DUPLICATES_MAX
+        if (trouble.kind === 'failed' && attempts.uncertain === undefined && !mayCollide) throw trouble.error
         await this.#beforeAnother(
           attempts,
           trouble.kind === 'failed' ? trouble.error : trouble.cause,
@@ -163,8 +169,7 @@ export class PostgresStore implements MetaStore {
       } catch (thrown) {
         await client.query('rollback')
         // The mark is there: the commit whose outcome was unknown has happened.
-        if (attempts.uncertain !== undefined && sqlStateOf(thrown) === UNIQUE_VIOLATION)
-          return attempts.uncertain.result as R
+        if (attempts.uncertain !== undefined && isDuplicate(thrown)) return attempts.uncertain.result as R
         throw thrown
       }
       // The mark was free: an earlier commit has not happened, and cannot any more.
@@ -253,7 +258,3 @@ function advance<R>(steps: Steps<R>, rows?: Row[]): IteratorResult<Query, R> {
 
 const gone = (cause: Error) =>
   new StoreError('unavailable', `the metadata server does not answer: ${cause.message}`, { cause })
-
-function sqlStateOf(thrown: unknown): string | undefined {
-  return (thrown as { code?: string } | undefined)?.code
-}

@@ -3,7 +3,9 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_BATCH_SCRIPTS_MAX } from '../../base/limits.ts'
+import type { JournalSink } from '../journal-sink.ts'
 import { type AnyScript, ping, scriptTable } from '../run-steps.ts'
+import type { Journal } from './journal.ts'
 import { postBatch, readBatch, type WriteCall, type WriteReply } from './messages.ts'
 import type { Job, Outcome, SqliteWriter } from './writer.ts'
 
@@ -16,13 +18,20 @@ export class MetaWriterHost {
   readonly #writer: SqliteWriter
   readonly #clock: Clock
   readonly #scripts: ReadonlyMap<string, AnyScript>
+  readonly #journal: Journal | undefined
   readonly #ports = new Set<MessagePort>()
   #waiting: Waiting[] = []
   #closed = false
 
-  constructor(parts: { writer: SqliteWriter; scripts: readonly AnyScript[]; clock: Clock }) {
+  constructor(parts: {
+    writer: SqliteWriter
+    scripts: readonly AnyScript[]
+    clock: Clock
+    journal?: Journal
+  }) {
     this.#writer = parts.writer
     this.#clock = parts.clock
+    this.#journal = parts.journal
     this.#scripts = scriptTable([ping as unknown as AnyScript, ...parts.scripts])
   }
 
@@ -33,12 +42,18 @@ export class MetaWriterHost {
     port.on('close', () => this.#ports.delete(port))
   }
 
+  async ship(sink: JournalSink): Promise<void> {
+    if (this.#journal === undefined) throw new StoreError('unsupported', 'this metadata keeps no journal')
+    await this.#journal.ship(sink)
+  }
+
   /** Commits what waits, then ends: clients are told `unavailable` from now on. */
   async close(): Promise<void> {
     if (this.#closed) return
     while (this.#waiting.length > 0) this.#commit()
     this.#closed = true
     for (const port of this.#ports) port.close()
+    await this.#journal?.stop()
     this.#writer.close()
   }
 
@@ -58,6 +73,7 @@ export class MetaWriterHost {
     if (this.#waiting.length > 0) this.#clock.soon(() => this.#commit())
     if (batch.length === 0) return
     const outcomes = this.#writer.run(batch)
+    this.#journal?.committed(batch.length)
     const replies = new Map<MessagePort, WriteReply[]>()
     batch.forEach(({ port, id }, at) => {
       const list = replies.get(port)
