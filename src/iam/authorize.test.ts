@@ -217,6 +217,21 @@ describe('lists of buckets', () => {
     assert.equal(may(READER, 's3:ListBucket', grant('FULL_CONTROL')), false)
   })
 
+  test('that let write, let say what goes with it, but not of what is there', () => {
+    const rules = { acl: cannedAcl('public-read-write', OWNERS) }
+    const there = { object: { owner: 'owner', acl: undefined } }
+    for (const who of [OTHER, ANONYMOUS]) {
+      assert.equal(may(who, 's3:PutObjectAcl', rules), true)
+      assert.equal(may(who, 's3:PutObjectTagging', rules), true)
+      assert.equal(may(who, 's3:PutObjectAcl', rules, there), false)
+      assert.equal(may(who, 's3:PutObjectTagging', rules, there), false)
+      assert.equal(may(who, 's3:PutObjectRetention', rules), false)
+      assert.equal(may(who, 's3:PutObjectAcl', { acl: cannedAcl('public-read', OWNERS) }), false)
+    }
+    const byPolicy = { policy: policy(TO('*', 's3:PutObject')) }
+    assert.equal(may(OTHER, 's3:PutObjectAcl', byPolicy), false)
+  })
+
   test('count for nothing when they are off, ignored, or against a policy', () => {
     const acl = cannedAcl('public-read', OWNERS)
     assert.equal(may(OTHER, 's3:ListBucket', { acl, ownership: 'BucketOwnerEnforced' }), false)

@@ -48,10 +48,7 @@ export interface AccessRequest {
   newBucket?: string | undefined
   /** For actions on objects. */
   key?: string | undefined
-  /**
-   * Of an object that exists and is looked at or changed where it is: who owns it, and its list. Not for PutObject;
-   * for what a PutObject sets beside (ACL, tags), the new object's owner, which is who asks.
-   */
+  /** Of an object that exists and is looked at or changed where it is: who owns it, and its list. Absent for a new one. */
   object?: { owner: string | undefined; acl: Acl | undefined } | undefined
   /** Values for conditions; asked for only where a policy has some. */
   context(): PolicyContext
@@ -141,8 +138,9 @@ function allowedForeign(request: BucketRequest): boolean {
 function allowedByAcl(request: BucketRequest): boolean {
   const { principal, bucket, object, action } = request
   if (bucket.ownership === 'BucketOwnerEnforced') return false
-  const onObject = OBJECT_PERMISSIONS.get(action)
-  const permission = onObject ?? BUCKET_PERMISSIONS.get(action)
+  const isWithNew = object === undefined && WITH_NEW_OBJECTS.has(action)
+  const onObject = isWithNew ? undefined : OBJECT_PERMISSIONS.get(action)
+  const permission = isWithNew ? 'WRITE' : (onObject ?? BUCKET_PERMISSIONS.get(action))
   const acl = onObject === undefined ? bucket.acl : object?.acl
   if (permission === undefined || acl === undefined) return false
   return aclAllows(acl, {
@@ -167,6 +165,9 @@ const BUCKET_PERMISSIONS = new Map<string, Permission>([
   ['s3:GetBucketAcl', 'READ_ACP'],
   ['s3:PutBucketAcl', 'WRITE_ACP'],
 ])
+
+/** Who may write an object may say beside it whose it shall be to read. */
+const WITH_NEW_OBJECTS = new Set(['s3:PutObjectAcl', 's3:PutObjectTagging'])
 
 /** And one on an object. */
 const OBJECT_PERMISSIONS = new Map<string, Permission>([
