@@ -4,7 +4,12 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { toStoreError } from '../base/errors.ts'
-import { GARBAGE_PERIOD_MS, GARBAGE_RETRY_MS, GARBAGE_ROWS_AT_ONCE } from '../base/limits.ts'
+import {
+  GARBAGE_DELAY_MS,
+  GARBAGE_PERIOD_MS,
+  GARBAGE_RETRY_MS,
+  GARBAGE_ROWS_AT_ONCE,
+} from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
@@ -30,6 +35,8 @@ export interface CollectorOptions {
   blobs: BlobStore
   clock: Clock
   log: Log
+  /** How long garbage is kept, for readers that began before. Default GARBAGE_DELAY_MS, by which rows say when they are due. */
+  delayMs?: number
 }
 
 /** Since the start. */
@@ -86,9 +93,10 @@ export class GarbageCollector {
   }
 
   async #run(): Promise<void> {
-    const { meta, clock } = this.#options
+    const { meta, clock, delayMs = GARBAGE_DELAY_MS } = this.#options
     while (!this.#isStopped) {
-      const rows = await meta.read(dueGarbage, { nowMs: clock.nowMs(), limit: GARBAGE_ROWS_AT_ONCE })
+      const nowMs = clock.nowMs() + GARBAGE_DELAY_MS - delayMs
+      const rows = await meta.read(dueGarbage, { nowMs, limit: GARBAGE_ROWS_AT_ONCE })
       if (rows.length === 0) return
       await this.#removeBlobs(rows.filter((row) => row.blobs !== null || row.content_id === null))
       for (const row of rows) {

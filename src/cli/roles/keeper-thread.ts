@@ -35,7 +35,7 @@ const keeper = new VolumeKeeper(context, {
   ballastBytes: data.ballastBytes,
 })
 const counters = new VolumeCounters(data.counters, 0)
-const metrics = new VolumeMetrics(counters)
+const metrics = new VolumeMetrics(counters, data.objects)
 const { secrets, nodeId } = data
 const auth = new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random })
 const client = new ClusterClient({

@@ -3,6 +3,8 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { VolumeCounters } from '../../blobs/volume-counters.ts'
 import type { ScrubStatus } from '../../disk/scrub.ts'
 import type { StoreStatus } from '../../disk/volume-admin.ts'
+import { ObjectMetrics } from './object-metrics.ts'
+import type { ObjectMetricsData } from './thread-data.ts'
 
 export interface MetricsPage {
   contentType: string
@@ -47,10 +49,14 @@ export class VolumeMetrics {
   readonly #scrub: Record<'records' | 'bytes' | 'damaged' | 'cycles', Counter>
   readonly #scrubPosition: Gauge
 
-  constructor(counters: VolumeCounters) {
+  readonly #objects: ObjectMetrics | undefined
+
+  /** `objects`: where object layers run beside the volumes. */
+  constructor(counters: VolumeCounters, objects: ObjectMetricsData | undefined) {
     this.#counters = counters
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
+    this.#objects = objects && new ObjectMetrics(this.#registry, objects)
     this.#requests = new Counter({
       name: 'cairn_volume_requests_total',
       help: 'Requests, by kind.',
@@ -109,6 +115,7 @@ export class VolumeMetrics {
   }
 
   async page(status: StoreStatus, indexBytes: number, scrub: ScrubStatus): Promise<MetricsPage> {
+    await this.#objects?.fill()
     this.#fillCounters()
     this.#fillVolumes(status)
     this.#fillScrub(scrub)

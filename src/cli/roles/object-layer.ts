@@ -3,15 +3,11 @@ import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import { assignFromMasters } from '../../blobs/id-lease.ts'
-import { LocalBlobStore } from '../../blobs/local-blob-store.ts'
 import type { LocalVolumes } from '../../blobs/local-volumes.ts'
-import { RemoteBlobs } from '../../blobs/remote-blobs.ts'
-import { RemoteListing } from '../../blobs/remote-listing.ts'
+import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
 import { Identities, ROOT_ACCOUNT_ID } from '../../iam/identities.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
-import { openMetaClient, openMetaStore } from '../../meta/open-meta-store.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
 import type { BodyBudget } from '../../net/body.ts'
 import type { HttpServerSettings, ListenOptions } from '../../net/http-server.ts'
@@ -31,9 +27,13 @@ import { S3Server } from '../../protocols/s3/server.ts'
 import type { ClusterParts } from './cluster-parts.ts'
 import type { DoorSecrets } from './doors.ts'
 import { ThreadHashPool } from './hash-pool.ts'
+import { openBlobs, openMetadata } from './object-parts.ts'
 import type { ObjectDoor, ObjectLayerData } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
+/** Places in VolumeCounters. */
+const KIND_OF: Readonly<Record<string, number>> = { GET: 0, HEAD: 0, PUT: 1, POST: 1, DELETE: 2 }
+const KIND_OTHER = 3
 /** Volumes of blobs that nobody places elsewhere. */
 const OBJECTS_COLLECTION = '_objects'
 
@@ -70,8 +70,8 @@ export class ObjectLayer {
 
   /** Throws what opening the metadata throws. */
   static async open(data: ObjectLayerData, parts: ObjectLayerParts): Promise<ObjectLayer> {
-    const meta = await openMeta(data, parts)
-    const blobs = blobStore(parts)
+    const meta = await openMetadata(data.metadata, parts)
+    const blobs = openBlobs(parts)
     const tree = new ObjectTree({ meta, clock: parts.clock, random: parts.random })
     const objects = objectStore(data, parts, { blobs, meta, tree })
     if (parts.thread === 0) resumeRenames(tree, parts.log)
@@ -94,24 +94,6 @@ export class ObjectLayer {
     await this.#meta.close()
     this.#blobs.close()
   }
-}
-
-/** Metadata for this thread; with SQLite the writing thread has opened them. */
-async function openMeta(
-  { metadata: { url, writer, connectionsMax } }: Pick<ObjectLayerData, 'metadata'>,
-  { clock, random }: Pick<ObjectLayerParts, 'clock' | 'random'>,
-): Promise<MetaStore> {
-  if (writer === undefined) return await openMetaStore(url, { clock, random, connectionsMax })
-  return openMetaClient(url, writer, { clock })
-}
-
-function blobStore({ cluster, volumes, sync, clock, random }: ObjectLayerParts): BlobStore {
-  return new LocalBlobStore({
-    ...{ volumes, sync, clock, random },
-    remote: new RemoteBlobs(cluster),
-    listing: new RemoteListing(cluster),
-    assign: assignFromMasters(cluster),
-  })
 }
 
 /** Readers see what is half renamed as renamed, so nobody waits for it. */
@@ -140,13 +122,16 @@ function objectStore(
 }
 
 function filerServer(data: ObjectLayerData, parts: ObjectLayerParts, objects: ObjectStore): FilerServer {
-  const { clock, random, log, bodyBudget, secrets, settings, logsRequests } = parts
+  const { clock, random, log, bodyBudget, secrets, settings, logsRequests, thread } = parts
+  const counters = new VolumeCounters(data.filerCounters, thread)
   return new FilerServer({
     ...{ objects, clock, random, bodyBudget, settings, logsRequests },
     log: log.with({ role: 'filer' }),
     version: VERSION,
     owner: ROOT_ACCOUNT_ID,
     filerBuckets: data.filerBuckets,
+    onReply: ({ method, status, receivedBytes: received, sentBytes: sent }) =>
+      counters.note(KIND_OF[method] ?? KIND_OTHER, status, { received, sent }),
     basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
     tls: secrets.tls,
   })

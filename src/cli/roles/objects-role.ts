@@ -7,6 +7,7 @@ import {
   META_CONNECTIONS_PER_PROCESS,
 } from '../../base/limits.ts'
 import type { PortCaller } from '../../base/port-calls.ts'
+import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { Identities, type IdentitiesFile } from '../../iam/identities.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
@@ -18,7 +19,15 @@ import { UsageError } from '../usage-error.ts'
 import { makeDirectory } from './directories.ts'
 import { type HostPort, readNamed } from './doors.ts'
 import { type AccessKey, readOrMakeRootKey } from './root-credentials.ts'
-import type { HashThreadData, MetaThreadData, ObjectDoor, ObjectLayerData } from './thread-data.ts'
+import type {
+  CollectorThreadData,
+  HashThreadData,
+  MetadataAccess,
+  MetaThreadData,
+  ObjectDoor,
+  ObjectLayerData,
+  ObjectMetricsData,
+} from './thread-data.ts'
 import { listenOnAll, type Threads } from './threads.ts'
 
 export interface ObjectsRole {
@@ -71,52 +80,85 @@ function readIdentities(path: string, root: AccessKey): IdentitiesFile | undefin
 const HASH_THREADS_MIN = 2
 const HASH_THREADS_MAX = 8
 
-/** The threads behind the object layers: the one that writes SQLite, where that is used, and those that compute digests. */
+/** What the collector's thread shares with the others of its process. */
+export type CollectorParts = Omit<CollectorThreadData, 'control' | 'metadata' | 'garbageDelayMs' | 'counts'>
+
+/**
+ * The threads behind the object layers: the one that writes SQLite, where that is used, those that compute digests, and the
+ * collector of garbage.
+ */
 export class ObjectThreads {
+  readonly #threads: Threads
   readonly #role: ObjectsRole
   readonly #writer: PortCaller | undefined
-  readonly #perThread: Pick<ObjectLayerData, 'metadata' | 'hashing'>[]
-  readonly #uploadLoad = new SharedArrayBuffer(UPLOAD_LOAD_BYTES)
-  readonly #s3Counters: SharedArrayBuffer
+  readonly #clients: MessagePort[] = []
+  readonly #hashing: MessagePort[][]
+  readonly #shared: Omit<ObjectMetricsData, 'collector'>
+  readonly #collectorCounts = new MessageChannel()
+  readonly #connectionsMax: number
+  #collector: PortCaller | undefined
 
   /** `count`: threads that will ask for `dataOf`. */
   constructor(threads: Threads, role: ObjectsRole, count: number) {
+    this.#threads = threads
     this.#role = role
-    this.#s3Counters = S3Counters.share(count)
-    const hashing = startHashing(threads, count)
-    const clients: MessagePort[] = []
+    this.#shared = {
+      s3Counters: S3Counters.share(count),
+      filerCounters: VolumeCounters.share(count),
+      uploadLoad: new SharedArrayBuffer(UPLOAD_LOAD_BYTES),
+    }
+    this.#hashing = startHashing(threads, count)
     const share = Math.floor(META_CONNECTIONS_PER_PROCESS / count)
-    const connectionsMax = Math.max(META_CONNECTIONS_MIN, Math.min(META_CONNECTIONS_DEFAULT, share))
-    const metadata = { url: role.metadata, connectionsMax }
-    this.#perThread = hashing.map((ports) => {
-      if (isPostgresUrl(role.metadata))
-        return { metadata: { ...metadata, writer: undefined }, hashing: ports }
-      const { port1, port2 } = new MessageChannel()
-      clients.push(port2)
-      return { metadata: { ...metadata, writer: port1 }, hashing: ports }
-    })
-    if (clients.length > 0) this.#writer = startWriter(threads, role, clients)
+    this.#connectionsMax = Math.max(META_CONNECTIONS_MIN, Math.min(META_CONNECTIONS_DEFAULT, share))
+    if (isPostgresUrl(role.metadata)) return
+    // The collector is one more.
+    const channels = Array.from({ length: count + 1 }, () => new MessageChannel())
+    this.#clients = channels.map(({ port1 }) => port1)
+    this.#writer = startWriter(
+      threads,
+      role,
+      channels.map(({ port2 }) => port2),
+    )
   }
 
   /** What a thread with an object layer is given, and the ports in it. */
   dataOf(thread: number): { data: ObjectLayerData; ports: MessagePort[] } {
     const { config, root, identities } = this.#role
-    const own = this.#perThread[thread]!
-    const { writer } = own.metadata
-    return {
-      data: {
-        ...own,
-        uploadLoad: this.#uploadLoad,
-        s3Counters: this.#s3Counters,
-        root,
-        identities,
-        region: config.s3Region,
-        domains: config.s3Domain,
-        sigv2: config.sigv2,
-        filerBuckets: config.filerBuckets,
-      },
-      ports: writer === undefined ? own.hashing : [...own.hashing, writer],
+    const { metadata, ports } = this.#metadata()
+    const hashing = this.#hashing[thread]!
+    const data: ObjectLayerData = {
+      ...this.#shared,
+      metadata,
+      hashing,
+      root,
+      identities,
+      region: config.s3Region,
+      domains: config.s3Domain,
+      sigv2: config.sigv2,
+      filerBuckets: config.filerBuckets,
     }
+    return { data, ports: [...hashing, ...ports] }
+  }
+
+  #metadata(): { metadata: MetadataAccess; ports: MessagePort[] } {
+    const writer = this.#clients.pop()
+    const metadata = { url: this.#role.metadata, writer, connectionsMax: this.#connectionsMax }
+    return { metadata, ports: writer === undefined ? [] : [writer] }
+  }
+
+  /** For whoever shows what they count. `collector` moves there. */
+  get metrics(): ObjectMetricsData {
+    return { ...this.#shared, collector: this.#collectorCounts.port1 }
+  }
+
+  startCollector(parts: CollectorParts): void {
+    const { metadata, ports } = this.#metadata()
+    const counts = this.#collectorCounts.port2
+    this.#collector = this.#threads.start(new URL('./collector-thread.ts', import.meta.url), (control) => {
+      const { garbageDelayMs } = this.#role.config
+      const data: CollectorThreadData = { ...parts, control, metadata, garbageDelayMs, counts }
+      return { data, ports: [...ports, counts] }
+    })
   }
 
   /** Throws `unsupported` (a newer schema), `io_error`, `corrupt`, `in_use`. */
@@ -124,7 +166,13 @@ export class ObjectThreads {
     await this.#writer?.call('open')
   }
 
+  /** The servers are there: what is left to be done behind them begins. */
+  async collect(): Promise<void> {
+    await this.#collector?.call('start')
+  }
+
   async stop(): Promise<void> {
+    await this.#collector?.call('stop')
     await this.#writer?.call('stop')
   }
 }

@@ -53,10 +53,13 @@ export async function runStateless(
         return { data, ports: layer.ports }
       }),
     )
+    objects.startCollector({ ...common, shared: undefined })
     const open = await openDoors(servers, role, context)
+    await objects.collect()
     log.info({ [door]: reachableAt(open.get(door)!) }, 'ready')
     await untilAborted(signal)
     await Promise.all(servers.map((server) => server.call('stop')))
+    await objects.stop()
   } finally {
     await threads.end()
   }

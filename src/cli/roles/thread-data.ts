@@ -37,6 +37,17 @@ export interface KeeperThreadData extends SharedThreadData {
   rack: string
   /** One for each volume thread. */
   callers: MessagePort[]
+  /** What object layers count, where there are some. */
+  objects: ObjectMetricsData | undefined
+}
+
+/** Where to learn what object layers count. */
+export interface ObjectMetricsData {
+  s3Counters: SharedArrayBuffer
+  filerCounters: SharedArrayBuffer
+  uploadLoad: SharedArrayBuffer
+  /** To the collector. */
+  collector: MessagePort
 }
 
 /** Of the threads that serve. */
@@ -83,16 +94,27 @@ export interface KeeperControl {
 /** Doors of names, which threads open beside that of the volumes. */
 export type ObjectDoor = 'filer' | 's3'
 
+/** How a thread comes to the metadata. */
+export interface MetadataAccess {
+  /** Of PostgreSQL, or the directory of SQLite. */
+  url: string
+  /** To the thread that writes SQLite. */
+  writer: MessagePort | undefined
+  /** To PostgreSQL. */
+  connectionsMax: number
+}
+
 /** What each thread with an object layer is given. */
 export interface ObjectLayerData {
-  /** A PostgreSQL URL, or the directory of SQLite with a port to the thread that writes there. */
-  metadata: { url: string; writer: MessagePort | undefined; connectionsMax: number }
+  metadata: MetadataAccess
   /** To each of the threads that compute digests. */
   hashing: MessagePort[]
   /** Memory of the UploadLoad. */
   uploadLoad: SharedArrayBuffer
   /** Memory of the S3Counters. */
   s3Counters: SharedArrayBuffer
+  /** Memory of the filer's VolumeCounters. */
+  filerCounters: SharedArrayBuffer
   root: AccessKey
   /** The file of accounts. */
   identities: IdentitiesFile | undefined
@@ -105,6 +127,24 @@ export interface ObjectLayerData {
 export interface HashThreadData {
   /** One for each thread that gives it bytes. */
   ports: MessagePort[]
+}
+
+export interface CollectorThreadData extends CommonThreadData {
+  /** Undefined: the process has no volumes. */
+  shared: SharedVolumes | undefined
+  sync: SyncMode
+  metadata: MetadataAccess
+  garbageDelayMs: number
+  /** Asks it for `counts`. */
+  counts: MessagePort
+}
+
+/** What the main thread may ask of the collector's thread. */
+export interface CollectorControl {
+  /** The metadata are open, and the cluster can be reached. */
+  start(): Promise<void>
+  /** Ends the step that is under way. */
+  stop(): Promise<void>
 }
 
 export interface MetaThreadData {

@@ -50,6 +50,7 @@ export async function startVolumeServer(role: VolumeRole, context: Context): Pro
     )
     await threads.keeper.call('announce', { url, publicUrl: role.publicUrl || url })
     const doors = objects === undefined ? new Map() : await openDoors(threads.servers, objects, context)
+    await threads.objects?.collect()
     return { address: { host: listen.host, port }, doors, stop: () => threads.stop() }
   } catch (error) {
     await threads.end()
@@ -78,14 +79,15 @@ class VolumeThreads {
       nodeId: loadNodeId(realDisk, role.directories, context.random),
       masters: role.masters,
     }
+    const objects = role.objects && new ObjectThreads(this.#threads, role.objects, config.workers)
+    this.objects = objects
+    objects?.startCollector({ ...common, sync: config.sync })
     const channels = Array.from({ length: config.workers }, () => new MessageChannel())
     this.keeper = this.#startKeeper(
       role,
       common,
       channels.map((channel) => channel.port1),
     )
-    const objects = role.objects && new ObjectThreads(this.#threads, role.objects, config.workers)
-    this.objects = objects
     const budget = new SharedArrayBuffer(4)
     const heavyJobs = new SharedArrayBuffer(4)
     this.servers = channels.map(({ port2 }, thread) =>
@@ -118,11 +120,13 @@ class VolumeThreads {
     callers: MessagePort[],
   ): PortCaller {
     const { config } = role
+    const objects = this.objects?.metrics
     return this.#threads.start(new URL('./keeper-thread.ts', import.meta.url), (control) => {
       const data: KeeperThreadData = {
         ...common,
         control,
         callers,
+        objects,
         volumeSizeLimitBytes: config.volumeSizeLimitBytes,
         volumesPerDirectoryMax: config.maxVolumes,
         garbageThreshold: config.garbageThreshold,
@@ -133,7 +137,7 @@ class VolumeThreads {
         dataCenter: config.dataCenter,
         rack: config.rack,
       }
-      return { data, ports: callers }
+      return { data, ports: objects === undefined ? callers : [...callers, objects.collector] }
     })
   }
 
