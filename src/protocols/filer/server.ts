@@ -127,7 +127,7 @@ export class FilerServer {
 
   #readFast(key: string): Outcome | Promise<Outcome> | undefined {
     const bucket = this.#context.files.find()
-    if (bucket === undefined || bucket instanceof Promise) return undefined
+    if (bucket === undefined || bucket instanceof Promise || !this.#context.files.isNear) return undefined
     try {
       const outcome = readPlain(this.#context, bucket, key)
       return outcome instanceof Promise ? this.#settled(outcome) : outcome

@@ -12,6 +12,7 @@ export class FilesBucket {
   readonly #clock: Clock
   #known: Bucket | undefined
   #knownMs = 0
+  #isNear = true
 
   constructor(objects: ObjectStore, clock: Clock) {
     this.#objects = objects
@@ -22,7 +23,13 @@ export class FilesBucket {
     if (this.#known !== undefined && this.#clock.monotonicMs() - this.#knownMs < FILER_BUCKET_KNOWN_MS)
       return this.#known
     const found = this.#objects.bucket(FILES_BUCKET)
+    this.#isNear = !(found instanceof Promise)
     return found instanceof Promise ? found.then(this.#remember) : this.#remember(found)
+  }
+
+  /** Names are answered at once, not by promises. */
+  get isNear(): boolean {
+    return this.#isNear
   }
 
   /** It may be gone. */
