@@ -312,3 +312,5 @@ export const META_SNAPSHOT_JOURNAL_BYTES_MIN = 4 * MIB
 /** Lifecycle: rules of one bucket, and how often all buckets are looked through. */
 export const LIFECYCLE_RULES_MAX = 1_000
 export const LIFECYCLE_PERIOD_MS = 3_600_000
+/** Who is told of changes in one bucket. */
+export const NOTIFICATION_CONFIGS_MAX = 100

@@ -7,6 +7,7 @@ import { silentLog } from '../../src/base/log.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { GarbageCollector } from '../../src/objects/collector.ts'
 import type { Bucket, CompleteUpload } from '../../src/objects/object-store.ts'
+import { noPostgres, PostgresServer } from '../support/postgres.ts'
 import { audit } from './audit.ts'
 import { collectAll, raceWithCollector } from './collector-races.ts'
 import { bodyOf, type ContentKit, startContent } from './content-kit.ts'
@@ -29,6 +30,17 @@ test('5,000 races of writes, copies, completions, appends and removals with the 
   const seed = Math.floor(Math.random() * 2 ** 31)
   console.log(`seed ${seed}`)
   await raceWithCollector({ races: 5000, seed })
+})
+
+test('1,000 races on PostgreSQL, where transactions run at the same time', { skip: noPostgres }, async () => {
+  const server = await PostgresServer.start()
+  try {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    console.log(`seed ${seed}`)
+    await raceWithCollector({ races: 1000, seed, url: await server.createDatabase('races') })
+  } finally {
+    await server.end()
+  }
 })
 
 test('garbage waits for its time', async () => {

@@ -108,7 +108,7 @@ export interface ContentKit {
 }
 
 export async function startContent(
-  options: { hashPool?: HashPool; url?: string; partBytesMin?: number } = {},
+  options: { hashPool?: HashPool; url?: string | undefined; partBytesMin?: number } = {},
 ): Promise<ContentKit> {
   const kit = await startBlobStore({ isLocal: true, sync: 'none' })
   const directory = mkdtempSync(join(tmpdir(), 'cairn-content-'))
