@@ -24,8 +24,8 @@ export const STUBS: Readonly<Record<string, string>> = {
   PutBucketRequestPayment: '`Requester` is 501',
   GetBucketAccelerateConfiguration: 'kept and given back; there is no other endpoint',
   PutBucketAccelerateConfiguration: 'kept and given back; there is no other endpoint',
-  GetBucketNotificationConfiguration: 'always none',
-  PutBucketNotificationConfiguration: 'only none is taken, anything else is 501',
+  PutBucketNotificationConfiguration:
+    'kept, and each change is noted in the outbox; nothing is delivered yet',
   GetBucketLogging: 'always off',
   PutBucketLogging: 'only off is taken, anything else is 501',
   GetBucketEncryption: 'always none',

@@ -8,10 +8,20 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { ALICE, BOB, element, elements, errorOf, type S3Client, type S3Kit, startS3 } from './s3-kit.ts'
+import { query, type Script } from '../../src/meta/meta-store.ts'
+import { ALICE, BOB, element, elements, errorOf, fill, type S3Client, type S3Kit, startS3 } from './s3-kit.ts'
 
 const NS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 const HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+/** Keys of the events that wait to be delivered. */
+const OUTBOX: Script<null, string[]> = {
+  name: 'test.outbox',
+  *steps() {
+    const rows = yield query('select payload from outbox order by event_id')
+    return rows.map(({ payload }) => (JSON.parse(payload as string) as { key: string }).key)
+  },
+}
 
 let kit: S3Kit
 let alice: S3Client
@@ -148,6 +158,43 @@ test('request payment and acceleration', async () => {
   assert.equal((await alice.get('/docs', { accelerate: '' })).text, HEAD + enabled)
 })
 
+test('notifications: kept, given back, and each change noted', async () => {
+  const get = async () => (await alice.get('/told', { notification: '' })).text
+  const put = (inside: string) =>
+    alice.putXml(
+      '/told',
+      'notification',
+      `<NotificationConfiguration ${NS}>${inside}</NotificationConfiguration>`,
+    )
+  const document = (inside: string) =>
+    `${HEAD}<NotificationConfiguration ${NS}>${inside}</NotificationConfiguration>`
+  await alice.put('/told')
+  assert.equal(await get(), document(''))
+  const arn = 'arn:aws:sqs:us-east-1:123456789012:queue'
+  const rule = (name: string, value: string) =>
+    `<FilterRule><Name>${name}</Name><Value>${value}</Value></FilterRule>`
+  const filter = (rules: string) => `<Filter><S3Key>${rules}</S3Key></Filter>`
+  const event = '<Event>s3:ObjectCreated:*</Event>'
+  const queue = (inside: string) =>
+    `<QueueConfiguration><Id>q</Id><Queue>${arn}</Queue>${inside}</QueueConfiguration>`
+  const whole = `${queue(event + filter(rule('Prefix', 'a/') + rule('Suffix', '.jpg')))}<EventBridgeConfiguration></EventBridgeConfiguration>`
+  assert.equal((await put(whole)).status, 200)
+  assert.equal(await get(), document(whole))
+  await fill(kit, 'told', ['a/1.jpg'])
+  const noted = await kit.meta.read(OUTBOX, null)
+  assert.deepEqual(noted, ['a/1.jpg'])
+  assert.equal(errorOf(await put(queue(''))), '400 MalformedXML')
+  assert.equal(errorOf(await put(queue('<Event>s3:Nothing</Event>'))), '400 InvalidArgument')
+  assert.equal(errorOf(await put(queue(event).replace(arn, 'queue'))), '400 InvalidArgument')
+  assert.equal(errorOf(await put(queue(event + filter(rule('Middle', 'x'))))), '400 InvalidArgument')
+  const twice = rule('prefix', 'x') + rule('prefix', 'y')
+  assert.equal(errorOf(await put(queue(event + filter(twice)))), '400 InvalidArgument')
+  assert.equal(errorOf(await put(queue(event) + queue(event))), '400 InvalidArgument')
+  assert.equal(await get(), document(whole))
+  assert.equal((await put('')).status, 200)
+  assert.equal(await get(), document(''))
+})
+
 test('documents that nothing acts on', async () => {
   const missing: [sub: string, error: string][] = [
     ['encryption', '404 ServerSideEncryptionConfigurationNotFoundError'],
@@ -159,10 +206,7 @@ test('documents that nothing acts on', async () => {
     assert.equal(errorOf(await alice.putXml('/docs', sub, '<X/>')), '501 NotImplemented', sub)
     assert.equal((await alice.delete('/docs', { [sub]: '' })).status, 204)
   }
-  for (const [sub, root] of [
-    ['notification', 'NotificationConfiguration'],
-    ['logging', 'BucketLoggingStatus'],
-  ] as const) {
+  for (const [sub, root] of [['logging', 'BucketLoggingStatus']] as const) {
     assert.equal((await alice.get('/docs', { [sub]: '' })).text, `${HEAD}<${root} ${NS}></${root}>`)
     assert.equal((await alice.putXml('/docs', sub, `<${root}/>`)).status, 200)
     assert.equal(errorOf(await alice.putXml('/docs', sub, `<${root}><A/></${root}>`)), '501 NotImplemented')
