@@ -229,7 +229,12 @@ describe('lists of buckets', () => {
       assert.equal(may(who, 's3:PutObjectAcl', { acl: cannedAcl('public-read', OWNERS) }), false)
     }
     const byPolicy = { policy: policy(TO('*', 's3:PutObject')) }
-    assert.equal(may(OTHER, 's3:PutObjectAcl', byPolicy), false)
+    assert.equal(may(OTHER, 's3:PutObjectAcl', byPolicy), true)
+    assert.equal(may(OTHER, 's3:PutObjectAcl', byPolicy, there), false)
+    assert.equal(may(OTHER, 's3:PutObjectAcl', { ...byPolicy, ownership: 'BucketOwnerEnforced' }), false)
+    const denied = { policy: policy(TO('*', 's3:PutObject'), DENY('*', 's3:PutObjectAcl')) }
+    assert.equal(may(OTHER, 's3:PutObjectAcl', denied), false)
+    assert.equal(may(READER, 's3:PutObjectAcl', byPolicy), false)
   })
 
   test('count for nothing when they are off, ignored, or against a policy', () => {

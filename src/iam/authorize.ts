@@ -70,6 +70,7 @@ export function authorize(request: AccessRequest): boolean {
   if (isForeignObject(asked)) return allowedForeign(asked)
   if (account?.id === bucket.owner) return byIdentity === 'allow' || byBucket === 'allow'
   if (byBucket === 'allow' && !isShutToOthers(bucket)) return true
+  if (isWithNewObject(asked)) return authorize({ ...request, action: 's3:PutObject' })
   return allowedByAcl(asked)
 }
 
@@ -121,6 +122,12 @@ function isShutToOthers({ policy, publicAccessBlock }: BucketRules): boolean {
   return publicAccessBlock?.restrictPublicBuckets === true && policy !== undefined && isPublicPolicy(policy)
 }
 
+/** An object that another account writes is its own, so what it may write it may also label. */
+function isWithNewObject({ action, object, bucket }: BucketRequest): boolean {
+  if (object !== undefined || bucket.ownership === 'BucketOwnerEnforced') return false
+  return action === 's3:PutObjectAcl' || action === 's3:PutObjectTagging'
+}
+
 /** The object belongs to another account than the bucket: then the bucket's owner cannot give it away. */
 function isForeignObject({ bucket, object, action }: BucketRequest): boolean {
   if (object?.owner === undefined || object.owner === bucket.owner) return false
@@ -138,9 +145,8 @@ function allowedForeign(request: BucketRequest): boolean {
 function allowedByAcl(request: BucketRequest): boolean {
   const { principal, bucket, object, action } = request
   if (bucket.ownership === 'BucketOwnerEnforced') return false
-  const isWithNew = object === undefined && WITH_NEW_OBJECTS.has(action)
-  const onObject = isWithNew ? undefined : OBJECT_PERMISSIONS.get(action)
-  const permission = isWithNew ? 'WRITE' : (onObject ?? BUCKET_PERMISSIONS.get(action))
+  const onObject = OBJECT_PERMISSIONS.get(action)
+  const permission = onObject ?? BUCKET_PERMISSIONS.get(action)
   const acl = onObject === undefined ? bucket.acl : object?.acl
   if (permission === undefined || acl === undefined) return false
   return aclAllows(acl, {
@@ -165,9 +171,6 @@ const BUCKET_PERMISSIONS = new Map<string, Permission>([
   ['s3:GetBucketAcl', 'READ_ACP'],
   ['s3:PutBucketAcl', 'WRITE_ACP'],
 ])
-
-/** Who may write an object may say beside it whose it shall be to read. */
-const WITH_NEW_OBJECTS = new Set(['s3:PutObjectAcl', 's3:PutObjectTagging'])
 
 /** And one on an object. */
 const OBJECT_PERMISSIONS = new Map<string, Permission>([
