@@ -61,7 +61,7 @@ export const names = {
       lock_until_ms {int} not null,
       primary key (bucket_id, key, rank)
     ){clustered}`,
-    'create index version_null on version (bucket_id, key) where (flags & 1) = 1',
+    'create unique index version_null on version (bucket_id, key) where (flags & 1) = 1',
     `create table content (
       content_id {bytes} not null primary key,
       bucket_id {int} not null,
