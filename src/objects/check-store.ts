@@ -156,16 +156,10 @@ class Check {
 
   /** Marks what is named; gives what is named and not there, or not as it should be. */
   async #named(table: BlobTable, isMeant: (volumeId: number) => boolean): Promise<BlobTable> {
-    let suspects = new BlobTable()
+    const suspects = new BlobTable()
     let named = 0
     const ended = new EndedContents()
-    await this.#options.meta.read(scanNames, {
-      begin() {
-        table.unname()
-        suspects = new BlobTable()
-        ended.clear()
-        named = 0
-      },
+    await scanNames(this.#options, {
       content: (row) => ended.note(row),
       blobs(blobs, owner) {
         for (let at = 0; at < blobs.length / BLOB_ENTRY_BYTES; at++) {
@@ -217,17 +211,14 @@ class Check {
   }
 
   async #checkReferences(): Promise<void> {
-    let contents = new Map<string, ContentCount>()
+    const contents = new Map<string, ContentCount>()
     const at = (contentId: Buffer) => {
       const id = contentId.toString('hex')
       const found = contents.get(id) ?? { refs: undefined, counted: 0, isGarbage: false }
       contents.set(id, found)
       return found
     }
-    await this.#options.meta.read(scanNames, {
-      begin() {
-        contents = new Map()
-      },
+    await scanNames(this.#options, {
       blobs() {},
       reference(contentId, owner) {
         if (owner.kind === 'garbage') at(contentId).isGarbage = true
@@ -268,14 +259,10 @@ class Check {
     // Segments name contents that are found to be damaged in the same pass, before or after them.
     for (let before = -1; before < contents.size; ) {
       before = contents.size
-      await this.#options.meta.read(scanNames, this.#contentVisitor(contents))
+      await scanNames(this.#options, this.#contentVisitor(contents))
     }
-    let reached = new Set<string>()
-    await this.#options.meta.read(scanNames, {
-      begin: () => {
-        reached = new Set()
-        Object.assign(this.#result, { missing: [], corrupt: [], missingCount: 0, corruptCount: 0 })
-      },
+    const reached = new Set<string>()
+    await scanNames(this.#options, {
       blobs: (blobs, owner) => {
         if (owner.kind === 'content' || owner.kind === 'garbage') return
         for (const { fid, code } of this.#damagedIn(blobs)) this.#report(fid, code, owner)
@@ -299,7 +286,6 @@ class Check {
   #contentVisitor(contents: Map<string, { fid: string | undefined; code: ErrorCode }>): NameVisitor {
     const ended = new EndedContents()
     return {
-      begin: () => ended.clear(),
       content: (row) => ended.note(row),
       blobs: (blobs, owner) => {
         if (owner.kind !== 'content' || ended.has(owner)) return
@@ -337,10 +323,6 @@ class Check {
 /** Contents that nothing refers to: the collector may have removed their blobs before their pages. */
 class EndedContents {
   readonly #ids = new Set<string>()
-
-  clear(): void {
-    this.#ids.clear()
-  }
 
   note({ content_id, refs }: { content_id: Buffer; refs: number }): void {
     if (refs === 0) this.#ids.add(content_id.toString('latin1'))

@@ -150,8 +150,7 @@ export class OrphanSearch {
     if (volumes.some(({ volumeId, revision }) => now.get(volumeId) !== revision))
       throw new StoreError('conflict', 'a volume was compacted or moved meanwhile')
     counts.searched += table.count
-    await this.#options.meta.read(scanNames, {
-      begin: () => table.unname(),
+    await scanNames(this.#options, {
       blobs(blobs) {
         for (let at = 0; at < blobs.length / BLOB_ENTRY_BYTES; at++) {
           const blob = blobAt(blobs, at)

@@ -55,11 +55,6 @@ export class BlobTable {
     return slots[at + COOKIE] === id.cookie && slots[at + SIZE] === sizeBytes
   }
 
-  /** Takes back all names. */
-  unname(): void {
-    for (let at = MARK; at < this.#slots.length; at += SLOT_WORDS) this.#slots[at]! &= ~NAMED
-  }
-
   named(): Generator<SizedBlob> {
     return this.#marked(NAMED, NAMED)
   }

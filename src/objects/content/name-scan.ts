@@ -1,9 +1,9 @@
 /**
- * Everything that names bytes, in one consistent read: rows of objects, versions and parts, contents and their pages, and the
- * garbage. It goes through whole tables, page by page, on the connection of whoever asks, which on SQLite is held up
- * for about a second a million rows: run it on a thread that serves nobody.
+ * Everything that names bytes, in one consistent state: rows of objects, versions and parts, contents and their pages, and the
+ * garbage. Whole tables are read page by page; other work of the thread goes between.
  */
-import { query, type Row, type Script, type SqlValue, type Steps } from '../../meta/meta-store.ts'
+import type { Clock } from '../../base/clock.ts'
+import { type MetaStore, query, type Row, type SqlValue, type Steps } from '../../meta/meta-store.ts'
 import { KIND_CHUNKS } from './scripts.ts'
 
 const ROWS_AT_ONCE = 1000
@@ -16,9 +16,8 @@ export type Owner =
   | { kind: 'content'; contentId: Buffer }
   | { kind: 'garbage' }
 
-/** Told of what is found. A read may begin anew, so `begin` forgets what came before. */
+/** Told of what is found, contents before their pages. */
 export interface NameVisitor {
-  begin(): void
   /** Packed entries. */
   blobs(blobs: Buffer, owner: Owner): void
   /** A content that something names. */
@@ -28,19 +27,30 @@ export interface NameVisitor {
   content?(row: { content_id: Buffer; refs: number; size: number; kind: number }): void
 }
 
-/** Runs only where it is asked, since it takes functions. */
-export const scanNames: Script<NameVisitor, null> = {
-  name: 'content.scanNames',
-  *steps(visitor) {
-    visitor.begin()
-    yield* scanVersions('object', visitor)
-    yield* scanVersions('version', visitor)
-    yield* scanParts(visitor)
-    const kinds = yield* scanContents(visitor)
-    yield* scanPages(kinds, visitor)
-    yield* scanGarbage(visitor)
-    return null
-  },
+/** Throws what opening and reading a snapshot throws. */
+export async function scanNames(
+  { meta, clock }: { meta: MetaStore; clock: Clock },
+  visitor: NameVisitor,
+): Promise<void> {
+  const snapshot = await meta.snapshot()
+  try {
+    const steps = scanSteps(visitor)
+    for (let step = steps.next(); !step.done; ) {
+      const rows = await snapshot.ask(step.value)
+      step = steps.next(rows)
+      await new Promise<void>((resolve) => clock.soon(resolve))
+    }
+  } finally {
+    await snapshot.close()
+  }
+}
+
+function* scanSteps(visitor: NameVisitor): Steps<void> {
+  yield* scanVersions('object', visitor)
+  yield* scanVersions('version', visitor)
+  yield* scanParts(visitor)
+  yield* scanPages(yield* scanContents(visitor), visitor)
+  yield* scanGarbage(visitor)
 }
 
 interface VersionName extends Row {
@@ -89,7 +99,7 @@ function* scanParts(visitor: NameVisitor): Steps<void> {
   }
 }
 
-/** Gives the ids of contents of chunks that somebody refers to, and of those of segments. */
+/** Gives the ids of contents of segments. */
 function* scanContents(visitor: NameVisitor): Steps<ReadonlySet<string>> {
   const segments = new Set<string>()
   let from: SqlValue = Buffer.alloc(0)
