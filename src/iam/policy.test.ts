@@ -97,6 +97,9 @@ describe('statements', () => {
     ])
       assert.equal(ask({ AWS: text }), 'allow', text)
     assert.equal(ask({ CanonicalUser: 'c-alice' }), 'allow')
+    assert.equal(ask({ AWS: 'arn:aws:iam:::user/c-alice' }), 'allow')
+    assert.equal(ask({ AWS: 'c-alice' }), 'allow')
+    assert.equal(ask({ AWS: 'arn:aws:iam::bob:user/alice' }), 'none')
     assert.equal(ask({ AWS: ['nobody', 'alice'] }), 'allow')
     assert.equal(ask({ AWS: '123456789012' }, BOB), 'allow')
     assert.equal(ask({ AWS: 'arn:aws:iam::123456789012:user/bob' }, BOB), 'allow')
@@ -378,6 +381,40 @@ describe('documents that are refused', () => {
     parsePolicy(document({ ...rest, Action: ['s3:*', 'sts:AssumeRole'], Resource: '*' }))
     assert.throws(() => parsePolicy(document(ALLOW)), PolicyError)
   })
+})
+
+test('principals are looked up where they are checked', () => {
+  const text = JSON.stringify({
+    accounts: [
+      { name: 'alice', id: '1' },
+      { name: 'bob', id: '2' },
+    ],
+  })
+  const directory = new Identities({ accessKey: 'root-key', secretKey: 'root-secret' }, { path: 'x', text })
+  const ask = (named: string) => {
+    const policy = parsePolicy(document({ ...ALLOW, Principal: { AWS: named } }), {
+      bucket: BUCKET,
+      directory,
+    })
+    const principal = { accountId: '1', name: 'alice', canonicalId: directory.account('1')!.canonicalId }
+    return evaluate([policy], {
+      principal,
+      action: 's3:GetObject',
+      resource: `${ARN}/x`,
+      context: () => new Map(),
+    })
+  }
+  const names = [
+    '1',
+    'alice',
+    'arn:aws:iam::1:root',
+    'arn:aws:iam::1:user/alice',
+    directory.account('1')!.canonicalId,
+  ]
+  for (const named of names) assert.equal(ask(named), 'allow', named)
+  for (const named of ['2', 'bob', 'arn:aws:iam::2:user/bob']) assert.equal(ask(named), 'none', named)
+  for (const named of ['3', 'carol', 'arn:aws:iam::2:user/alice', 'arn:aws:iam::3:root', 'arn:aws:s3:::x'])
+    assert.throws(() => ask(named), PolicyError, named)
 })
 
 test('public or not', () => {

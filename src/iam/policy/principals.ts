@@ -49,7 +49,7 @@ function parseOne(
     case 'Service':
     case 'Federated':
       // Nobody comes as one, so such a statement is about nobody here.
-      return text === '' ? undefined : { text, isEveryone: false, matches: () => false }
+      return text === '' ? undefined : nobody(text)
     default:
       return undefined
   }
@@ -62,54 +62,41 @@ const IAM_ARN =
 
 function parseAccount(text: string, directory: PrincipalDirectory | undefined): PrincipalPattern | undefined {
   const arn = IAM_ARN.exec(text)
-  if (arn === null) {
-    if (text.startsWith('arn:') || text === '') return undefined
-    return byAccount(text, text, directory) ?? byCanonicalId(text, directory)
-  }
+  if (arn === null)
+    return text.startsWith('arn:') || text === '' ? undefined : byAccount(text, [text], directory)
   const [, account = '', rest = '', path] = arn
-  if (rest === 'root') return account === '' ? undefined : byAccount(text, account, directory)
+  if (rest === 'root') return account === '' ? undefined : byAccount(text, [account], directory)
   const name = path!.slice(path!.lastIndexOf('/') + 1)
   if (name === '*') return undefined
-  if (!rest.startsWith('user/')) return { text, isEveryone: false, matches: () => false }
-  return byUser(text, { account, name }, directory)
+  if (!rest.startsWith('user/')) return nobody(text)
+  // An account has one user, of its own name.
+  return byAccount(text, account === '' ? [name] : [name, account], directory)
 }
 
+/** `names`: each its id, its name or its canonical id, and all of them the same account's. */
 function byAccount(
   text: string,
-  account: string,
+  names: readonly string[],
   directory: PrincipalDirectory | undefined,
 ): PrincipalPattern | undefined {
   if (directory === undefined) {
     // No account has another's id for its name, so this is one account and no more.
     const isIt = ({ accountId, name, canonicalId }: PolicyPrincipal) =>
-      accountId !== undefined && (accountId === account || name === account || canonicalId === account)
+      accountId !== undefined &&
+      names.every((each) => each === accountId || each === name || each === canonicalId)
     return { text, isEveryone: false, matches: isIt }
   }
-  const found = directory.accountByIdOrName(account)
-  if (found === undefined) return undefined
-  return { text, isEveryone: false, matches: ({ accountId }) => accountId === found.id }
+  const ids = names.map((each) => find(directory, each)?.id)
+  if (ids[0] === undefined || ids.some((each) => each !== ids[0])) return undefined
+  return { text, isEveryone: false, matches: ({ accountId }) => accountId === ids[0] }
 }
 
-/** An account has one user, of its own name. */
-function byUser(
-  text: string,
-  { account, name }: { account: string; name: string },
-  directory: PrincipalDirectory | undefined,
-): PrincipalPattern | undefined {
-  if (directory !== undefined) {
-    const found = directory.accountByIdOrName(name)
-    if (found === undefined) return undefined
-    if (account !== '' && directory.accountByIdOrName(account)?.id !== found.id) return undefined
-    return { text, isEveryone: false, matches: ({ accountId }) => accountId === found.id }
-  }
-  return {
-    text,
-    isEveryone: false,
-    matches: (principal) =>
-      principal.accountId !== undefined &&
-      (principal.accountId === name || principal.name === name) &&
-      (account === '' || account === principal.accountId || account === principal.name),
-  }
+function find(directory: PrincipalDirectory, name: string): { id: string } | undefined {
+  return directory.accountByIdOrName(name) ?? directory.accountByCanonicalId(name)
+}
+
+function nobody(text: string): PrincipalPattern {
+  return { text, isEveryone: false, matches: () => false }
 }
 
 function byCanonicalId(
