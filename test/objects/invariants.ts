@@ -39,7 +39,7 @@ const REFS = `select content_id, sum(count) as count from (
 /** Throws where one does not hold. */
 export async function checkInvariants(meta: MetaStore): Promise<void> {
   for (const [name, sql] of Object.entries(NEVER))
-    assert.deepEqual(await meta.read({ ...readRows, name }, sql), [], name)
+    assert.deepEqual(await meta.read({ ...readRows, name: `test.${name}` }, sql), [], name)
   await checkReferences(meta)
 }
 

@@ -57,12 +57,15 @@ export interface ObjectsEngine {
   open(): Promise<ObjectsKit>
 }
 
-export async function startObjects(url?: string): Promise<ObjectsKit> {
+export async function startObjects(
+  url?: string,
+  wrap: (meta: MetaStore) => MetaStore = (meta) => meta,
+): Promise<ObjectsKit> {
   const clock = new SetClock()
   const random = systemRandom
   const volumes = await startBlobStore({ isLocal: true, sync: 'none' })
   const directory = mkdtempSync(join(tmpdir(), 'cairn-objects-'))
-  const meta = await openMetaStore(url ?? directory, { clock: systemClock, random })
+  const meta = wrap(await openMetaStore(url ?? directory, { clock: systemClock, random }))
   const { blobs } = volumes
   const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
   const content = { blobs, load, hashPool: inlineHashPool, meta, clock, random, collection: '_objects' }
