@@ -1,4 +1,7 @@
-/** Multipart uploads: parts, copies of parts, completing, aborting, listing. */
+/**
+ * CreateMultipartUpload, UploadPart, UploadPartCopy, ListParts, CompleteMultipartUpload, AbortMultipartUpload; and
+ * GetObjectAttributes of what they make.
+ */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'

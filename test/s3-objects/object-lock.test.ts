@@ -1,4 +1,7 @@
-/** Retention and legal holds, tags and ACLs of objects. */
+/**
+ * GetObjectRetention, PutObjectRetention, GetObjectLegalHold, PutObjectLegalHold; GetObjectTagging, PutObjectTagging,
+ * DeleteObjectTagging; GetObjectAcl, PutObjectAcl.
+ */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ALICE, canonicalId, element, elements, errorOf, type S3Kit, startS3 } from '../s3/s3-kit.ts'
