@@ -1,5 +1,6 @@
 /** The one writer of a SQLite file: many scripts in a commit, each in a savepoint of its own. */
 import { type StoreError, toStoreError } from '../../base/errors.ts'
+import type { Query, Row } from '../meta-store.ts'
 import { type AnyScript, runSteps } from '../run-steps.ts'
 import { type SqliteConnection, toMetaError } from './connection.ts'
 
@@ -10,8 +11,17 @@ export interface Job {
 
 export type Outcome = { readonly result: unknown } | { readonly error: StoreError }
 
-/** After one of these nothing of the transaction is to be trusted. */
+/** After one of these from a statement nothing of the transaction is to be trusted. Scripts may throw them for reasons of their own. */
 const FATAL = new Set(['io_error', 'disk_full', 'corrupt', 'unavailable'])
+
+class Fatal extends Error {
+  readonly failure: StoreError
+
+  constructor(failure: StoreError) {
+    super(failure.message, { cause: failure })
+    this.failure = failure
+  }
+}
 
 export class SqliteWriter {
   readonly connection: SqliteConnection
@@ -31,7 +41,7 @@ export class SqliteWriter {
       if (this.connection.inTransaction) this.connection.command('commit')
       return outcomes
     } catch (thrown) {
-      const error = toStoreError(toMetaError(thrown))
+      const error = thrown instanceof Fatal ? thrown.failure : toStoreError(toMetaError(thrown))
       this.#rollback()
       return jobs.map(() => ({ error }))
     }
@@ -44,25 +54,33 @@ export class SqliteWriter {
   /** One job is the whole transaction. */
   #alone({ script, args }: Job): Outcome {
     try {
-      return { result: runSteps(script, args, (query) => this.connection.run(query)) }
+      return { result: runSteps(script, args, this.#query) }
     } catch (thrown) {
-      const error = toStoreError(thrown)
-      if (FATAL.has(error.code)) throw error
+      if (thrown instanceof Fatal) throw thrown
       this.connection.command('rollback')
-      return { error }
+      return { error: toStoreError(thrown) }
+    }
+  }
+
+  readonly #query = (query: Query): Row[] => {
+    try {
+      return this.connection.run(query)
+    } catch (thrown) {
+      const failure = toStoreError(thrown)
+      throw FATAL.has(failure.code) ? new Fatal(failure) : failure
     }
   }
 
   #among({ script, args }: Job): Outcome {
     this.connection.command('savepoint script')
     try {
-      const result = runSteps(script, args, (query) => this.connection.run(query))
+      const result = runSteps(script, args, this.#query)
       this.connection.command('release script')
       return { result }
     } catch (thrown) {
-      const error = toStoreError(thrown)
       // SQLite takes back everything by itself after some errors; then the savepoint is gone too.
-      if (FATAL.has(error.code) || !this.connection.inTransaction) throw error
+      if (thrown instanceof Fatal || !this.connection.inTransaction) throw thrown
+      const error = toStoreError(thrown)
       this.connection.command('rollback to script')
       this.connection.command('release script')
       return { error }
