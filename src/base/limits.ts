@@ -267,6 +267,8 @@ export const REQUEST_SKEW_MS_MAX = 15 * 60 * 1_000
 export const PRESIGNED_S_MAX = 7 * 24 * 3_600
 /** One line of chunk framing or of its trailing headers. */
 export const CHUNK_LINE_BYTES_MAX = 8 * KIB
+/** Pieces that arrive behind the last chunk, together. */
+export const CHUNK_TAIL_BYTES_MAX = MIB
 /** Every signed chunk but the last has at least this. */
 export const SIGNED_CHUNK_BYTES_MIN = 8 * KIB
 /** The policy of a POST form, decoded. */
@@ -314,3 +316,6 @@ export const LIFECYCLE_RULES_MAX = 1_000
 export const LIFECYCLE_PERIOD_MS = 3_600_000
 /** Who is told of changes in one bucket. */
 export const NOTIFICATION_CONFIGS_MAX = 100
+/** Journal in volumes: one piece of an entry; pieces whose heads are read at a time. */
+export const META_PIECE_BYTES = 1 * MIB
+export const META_PIECES_READ_AT_ONCE = 16
