@@ -76,11 +76,8 @@ const bad: [value: unknown, message: RegExp][] = [
   [key({ secretKey: 'short' }), /accounts\[0\]\.accessKeys\[0\]: secretKey must be/],
   [key({ status: 'off' }), /accessKeys\[0\]\.status/],
   [key({ accessKey: 'root-key' }), /root-key is there twice/],
-  [account({ name: 'root' }), /accounts\[0\]: another account has root or root/],
-  [
-    { accounts: [{ name: 'a' }, { name: 'a', id: 'b' }] },
-    /accounts\[1\]: the name a is there twice|another account/,
-  ],
+  [account({ name: 'root' }), /accounts\[0\]: another account has root for its id or name/],
+  [{ accounts: [{ name: 'a' }, { name: 'a', id: 'b' }] }, /accounts\[1\]: another account has a for/],
   [
     {
       accounts: [
@@ -88,7 +85,20 @@ const bad: [value: unknown, message: RegExp][] = [
         { name: 'b', id: 'c' },
       ],
     },
-    /accounts\[1\]: another account has b or c/,
+    /accounts\[1\]: another account has b for/,
+  ],
+  [
+    {
+      accounts: [
+        { name: 'a', email: 'x@y.z' },
+        { name: 'b', email: 'X@y.z' },
+      ],
+    },
+    /accounts\[1\]: another account has the email/,
+  ],
+  [
+    { accounts: [{ name: 'operators' }, { name: 'b', canonicalId: 'operators' }] },
+    /accounts\[1\]: another account has operators/,
   ],
   [account({ policies: [{ Statement: [] }] }), /accounts\[0\]\.policies\[0\]: Could not parse/],
   [account({ policies: ['x'] }), /accounts\[0\]\.policies\[0\]: must be an object/],

@@ -135,17 +135,19 @@ function build(root: AccessKey, file: IdentitiesFile | undefined): Directory {
 
 function addAccount(directory: Directory, account: Account, where: string): void {
   const { byId, byName, byCanonicalId, byEmail } = directory
-  const add = (map: Map<string, Account>, key: string, what: string) => {
-    if (map.has(key)) throw new StoreError('bad_request', `${where}: ${what} ${key} is there twice`)
-    map.set(key, account)
+  const { id, name, canonicalId } = account
+  // Policies name accounts by any of the three, so what is one account's name must not be another's id.
+  for (const named of [id, name, canonicalId]) {
+    if (!byId.has(named) && !byName.has(named) && !byCanonicalId.has(named)) continue
+    throw new StoreError('bad_request', `${where}: another account has ${named} for its id or name`)
   }
-  // Policies name accounts by either, so what is one account's name must not be another's id.
-  if (byName.has(account.id) || byId.has(account.name))
-    throw new StoreError('bad_request', `${where}: another account has ${account.name} or ${account.id}`)
-  add(byId, account.id, 'the id')
-  add(byName, account.name, 'the name')
-  add(byCanonicalId, account.canonicalId, 'the canonical id')
-  if (account.email !== undefined) add(byEmail, account.email.toLowerCase(), 'the email')
+  const email = account.email?.toLowerCase()
+  if (email !== undefined && byEmail.has(email))
+    throw new StoreError('bad_request', `${where}: another account has the email ${email}`)
+  byId.set(id, account)
+  byName.set(name, account)
+  byCanonicalId.set(canonicalId, account)
+  if (email !== undefined) byEmail.set(email, account)
 }
 
 /** No slash: credentials have the parts of their scope behind one. */

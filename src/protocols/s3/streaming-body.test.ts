@@ -81,6 +81,17 @@ describe('framing', () => {
   })
 })
 
+test('what is behind the end is dropped, but not without end', () => {
+  const decoder = new ChunkDecoder({ ...UNSIGNED, decodedBytes: 0 })
+  decoder.push(Buffer.from('0\r\n\r\n'), () => {})
+  const more = Buffer.alloc(256 * 1024)
+  for (let i = 0; i < 4; i++) decoder.push(more, () => {})
+  assert.equal(
+    codeOf(() => decoder.push(more, () => {})),
+    'MalformedTrailerError',
+  )
+})
+
 describe('trailing headers', () => {
   const ask = (text: string) => codeOf(() => decode(`5\r\nhello\r\n0\r\n${text}`, 5, { trailerNames: [CRC] }))
 

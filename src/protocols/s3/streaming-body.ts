@@ -5,7 +5,7 @@
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
  */
 import { createHash, type Hash } from 'node:crypto'
-import { CHUNK_LINE_BYTES_MAX, SIGNED_CHUNK_BYTES_MIN } from '../../base/limits.ts'
+import { CHUNK_LINE_BYTES_MAX, CHUNK_TAIL_BYTES_MAX, SIGNED_CHUNK_BYTES_MIN } from '../../base/limits.ts'
 import { sha256Hex } from './auth/hmac.ts'
 import type { ChunkChain, ChunkedPayload } from './auth/payload.ts'
 import { isSameText, wrongSignature } from './auth/sigv4.ts'
@@ -35,6 +35,8 @@ export class ChunkDecoder {
   #signature: string
   #chunkSignature = ''
   #trailerSignature: string | undefined
+  /** Of all that came behind the last chunk. */
+  #tailBytes = 0
 
   constructor(payload: ChunkedPayload) {
     this.#payload = payload
@@ -44,6 +46,7 @@ export class ChunkDecoder {
   /** Gives the windows of data in `bytes` to `take`. Throws S3Error. */
   push(bytes: Buffer, take: (data: Buffer) => void): void {
     let at = 0
+    if (this.#state === 'trailers' || this.#state === 'done') this.#addTail(bytes.length)
     while (at < bytes.length && this.#state !== 'done') {
       if (this.#state === 'data') {
         const end = Math.min(bytes.length, at + this.#chunkLeftBytes)
@@ -65,6 +68,12 @@ export class ChunkDecoder {
       at = lineEnd + 1
       this.#takeLine(line)
     }
+  }
+
+  /** What is behind the headers is dropped, but not without end. */
+  #addTail(lengthBytes: number): void {
+    this.#tailBytes += lengthBytes
+    if (this.#tailBytes > CHUNK_TAIL_BYTES_MAX) throw new S3Error('MalformedTrailerError')
   }
 
   /** No more comes. Throws S3Error unless all was there, and right. */
