@@ -56,3 +56,17 @@ test('dates', () => {
     assert.equal(parseHttpDate(text), undefined, text)
   }
 })
+
+test('dates are written as Date writes them', () => {
+  const check = (seconds: number) =>
+    assert.equal(formatHttpDate(seconds), new Date(seconds * 1_000).toUTCString())
+  for (let day = 0; day < 3_000_000; day += 97) check(day * 86_400 + ((day * 7_919) % 86_400))
+  for (const text of [
+    '2000-02-29T23:59:59Z',
+    '2100-02-28T00:00:00Z',
+    '2100-03-01T00:00:00Z',
+    '1999-12-31T12:00:00Z',
+  ])
+    check(Date.parse(text) / 1_000)
+  for (const seconds of [0, -1, 0.5, 253_402_300_799, 253_402_300_800]) check(seconds)
+})

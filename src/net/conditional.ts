@@ -75,7 +75,35 @@ export function parseHttpDate(text: string): number | undefined {
   return ms / 1_000
 }
 
-/** The HTTP date of a time in seconds since 1970. */
+const DAYS = ['Thu', 'Fri', 'Sat', 'Sun', 'Mon', 'Tue', 'Wed']
+const DAY_S = 86_400
+/** From here on years have five digits, and `Date` may do it. */
+const YEAR_10000_S = 253_402_300_800
+const TWO_DIGITS = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, '0'))
+
+/** The HTTP date of a time in seconds since 1970. In every reply there is one, so it is not left to `Date`. */
 export function formatHttpDate(seconds: number): string {
-  return new Date(seconds * 1_000).toUTCString()
+  if (!(seconds >= 0 && seconds < YEAR_10000_S) || !Number.isInteger(seconds))
+    return new Date(seconds * 1_000).toUTCString()
+  const dayNumber = Math.floor(seconds / DAY_S)
+  const rest = seconds - dayNumber * DAY_S
+  const hour = Math.floor(rest / 3_600)
+  const minute = Math.floor(rest / 60) % 60
+  const time = `${TWO_DIGITS[hour]}:${TWO_DIGITS[minute]}:${TWO_DIGITS[rest % 60]}`
+  return `${DAYS[dayNumber % 7]}, ${dateOf(dayNumber)} ${time} GMT`
+}
+
+/** Day, month and year of a day after 1970, by eras of 400 years that begin with March. */
+function dateOf(dayNumber: number): string {
+  const fromEra = dayNumber + 719_468
+  const era = Math.floor(fromEra / 146_097)
+  const day = fromEra - era * 146_097
+  const year = Math.floor(
+    (day - Math.floor(day / 1_460) + Math.floor(day / 36_524) - Math.floor(day / 146_096)) / 365,
+  )
+  const dayOfYear = day - (365 * year + Math.floor(year / 4) - Math.floor(year / 100))
+  const fromMarch = Math.floor((5 * dayOfYear + 2) / 153)
+  const dayOfMonth = dayOfYear - Math.floor((153 * fromMarch + 2) / 5) + 1
+  const month = fromMarch < 10 ? fromMarch + 2 : fromMarch - 10
+  return `${TWO_DIGITS[dayOfMonth]} ${MONTHS[month]} ${year + era * 400 + (month < 2 ? 1 : 0)}`
 }

@@ -176,9 +176,16 @@ function addChecksumOf(
 export function withBytes(found: FoundObject, head: ObjectHead): Outcome | Promise<Outcome> {
   const { status, headers, start, end } = head
   const read = found.read(start, end)
-  if (Buffer.isBuffer(read)) return { status, headers, body: read }
-  if (read instanceof Promise) return read.then((body) => ({ status, headers, body }))
+  if (Buffer.isBuffer(read)) return { status, headers, body: inOneWrite(read) }
+  if (read instanceof Promise) return read.then((body) => ({ status, headers, body: inOneWrite(body) }))
   return primeStream(streamOf(read)).then((body) => ({ status, headers, body }))
+}
+
+const ONE_WRITE_BYTES_MAX = 4096
+
+/** As a string a short body leaves together with its head, in one write. */
+function inOneWrite(bytes: Buffer): Buffer | string {
+  return bytes.length <= ONE_WRITE_BYTES_MAX ? bytes.toString('latin1') : bytes
 }
 
 function streamOf(pieces: ObjectPieces): BodyStream {
