@@ -82,7 +82,7 @@ export class OrphanSearch {
     return await this.search()
   }
 
-  /** Ends the waiting, and the search between two volumes. */
+  /** Ends the waiting, and the search, which the next start begins again. */
   stop(): void {
     this.#isStopped = true
     this.#wake()
@@ -131,6 +131,7 @@ export class OrphanSearch {
         await flush()
         await meta.write(writeSwept, { volumes: inTable })
       } catch (error) {
+        if (this.#isStopped) return counts
         // Compacted, moved or unreachable meanwhile: the search after the next start does it again.
         const { code, message } = toStoreError(error)
         log.warn({ volumeId, code, reason: message }, 'volumes are not searched for orphans now')
@@ -151,6 +152,7 @@ export class OrphanSearch {
       throw new StoreError('conflict', 'a volume was compacted or moved meanwhile')
     counts.searched += table.count
     await scanNames(this.#options, {
+      isStopped: () => this.#isStopped,
       blobs(blobs) {
         for (let at = 0; at < blobs.length / BLOB_ENTRY_BYTES; at++) {
           const blob = blobAt(blobs, at)

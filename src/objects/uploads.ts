@@ -293,32 +293,14 @@ export class MultipartUploads implements Uploads {
     })
     const { isDone, ...result } = completed
     // The object is there: what is left of the upload goes now, or after the next start.
-    if (!isDone) await this.#clear(at).catch(() => {})
+    if (!isDone) await clearParts(this.#writes, at).catch(() => {})
     return result
   }
 
   async abortUpload(upload: UploadRef): Promise<void> {
     const at = this.#contextOf(upload)
     const { isDone } = await this.#writes.run(abortUpload, at)
-    if (!isDone) await this.#clear(at)
-  }
-
-  /** Removes what a process that died has left of aborted and completed uploads. */
-  async clearEnded(): Promise<void> {
-    const { meta, clock } = this.#options
-    for (;;) {
-      const ended = await meta.read(endedUploads, { limit: ENDED_AT_ONCE_MAX })
-      for (const { bucket_id, key, upload_id } of ended) {
-        const at = { bucketId: bucket_id, key, uploadId: upload_id }
-        // One process does this, at its start: any part of the counters will do.
-        await this.#clear({ ...at, nowMs: clock.nowMs(), usagePart: 0 })
-      }
-      if (ended.length < ENDED_AT_ONCE_MAX) return
-    }
-  }
-
-  async #clear(at: RemoveParts): Promise<void> {
-    for (let isDone = false; !isDone; ) isDone = (await this.#writes.run(clearUpload, at)).isDone
+    if (!isDone) await clearParts(this.#writes, at)
   }
 
   async listUploads(request: ListUploadsRequest): Promise<ListUploadsPage> {
@@ -392,6 +374,23 @@ export class MultipartUploads implements Uploads {
   #contextOf(upload: UploadRef): UploadAt & WriteContext {
     const context = writeContext(this.#options, upload.bucket, upload.key)
     return { ...context, uploadId: uploadAtOf(upload).uploadId }
+  }
+}
+
+async function clearParts(writes: PatientWrites, at: RemoveParts): Promise<void> {
+  for (let isDone = false; !isDone; ) isDone = (await writes.run(clearUpload, at)).isDone
+}
+
+/** Removes what a process that died has left of aborted and completed uploads. */
+export async function clearEndedUploads({ meta, clock }: { meta: MetaStore; clock: Clock }): Promise<void> {
+  const writes = new PatientWrites(meta, clock)
+  for (;;) {
+    const ended = await meta.read(endedUploads, { limit: ENDED_AT_ONCE_MAX })
+    for (const { bucket_id, key, upload_id } of ended) {
+      const at = { bucketId: bucket_id, key, uploadId: upload_id }
+      await clearParts(writes, { ...at, nowMs: clock.nowMs(), usagePart: 0 })
+    }
+    if (ended.length < ENDED_AT_ONCE_MAX) return
   }
 }
 

@@ -5,8 +5,10 @@ import { after, afterEach, before, describe, test } from 'node:test'
 import { StoreError } from '../../src/base/errors.ts'
 import { OBJECT_CHUNK_BYTES } from '../../src/base/limits.ts'
 import { seededRandom } from '../../src/base/random.ts'
+import type { Script } from '../../src/meta/meta-store.ts'
 import { digestsOf } from '../../src/objects/digests.ts'
 import type { Bucket, CompleteUpload, NewBucket, NewUpload } from '../../src/objects/object-store.ts'
+import { clearEndedUploads, UPLOAD_SCRIPTS } from '../../src/objects/uploads.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 import { audit } from './audit.ts'
 import { bodyOf, bytesOf, type ContentKit, startContent } from './content-kit.ts'
@@ -302,6 +304,25 @@ function suite(): void {
     assert.deepEqual(await session.store.usage(session.bucket), { objects: 1, bytes: 14 })
     assert.equal((await audit(session.kit)).named, 2)
     assert.deepEqual((await session.store.listUploads({ bucket: session.bucket, limit: 10 })).uploads, [])
+  })
+
+  test('what a process that died has left of an abort is removed later', async () => {
+    const session = await Session.open()
+    const upload = await session.begin()
+    for (let number = 1; number <= 70; number++) await upload.put(number, Buffer.from('x'))
+    const args = { bucketId: session.bucket.id, key: Buffer.from('key') }
+    const uploadId = Buffer.from(upload.at.uploadId, 'hex')
+    const begun = UPLOAD_SCRIPTS.find(({ name }) => name === 'uploads.abort') as Script<
+      unknown,
+      { isDone: boolean }
+    >
+    const { isDone } = await session.kit.meta.write(begun, { ...args, uploadId, nowMs: 1, usagePart: 0 })
+    assert.equal(isDone, false)
+    await assert.rejects(upload.put(1, Buffer.from('y')), code('upload_not_found'))
+    assert.deepEqual((await session.store.listUploads({ bucket: session.bucket, limit: 10 })).uploads, [])
+    await clearEndedUploads(session.kit)
+    assert.deepEqual(await session.store.usage(session.bucket), { objects: 0, bytes: 0 })
+    assert.equal((await audit(session.kit)).named, 0)
   })
 
   test('one of those who complete or abort at the same time wins, and nothing leaks', async () => {

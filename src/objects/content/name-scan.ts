@@ -3,6 +3,7 @@
  * garbage. Whole tables are read page by page; other work of the thread goes between.
  */
 import type { Clock } from '../../base/clock.ts'
+import { StoreError } from '../../base/errors.ts'
 import { type MetaStore, query, type Row, type SqlValue, type Steps } from '../../meta/meta-store.ts'
 import { KIND_CHUNKS } from './scripts.ts'
 
@@ -25,9 +26,11 @@ export interface NameVisitor {
   /** Entries of a content of segments. */
   segments?(entries: Buffer, contentId: Buffer): void
   content?(row: { content_id: Buffer; refs: number; size: number; kind: number }): void
+  /** Asked after each page; true ends the scan. */
+  isStopped?(): boolean
 }
 
-/** Throws what opening and reading a snapshot throws. */
+/** Throws `unavailable` when it is stopped, and what opening and reading a snapshot throws. */
 export async function scanNames(
   { meta, clock }: { meta: MetaStore; clock: Clock },
   visitor: NameVisitor,
@@ -39,6 +42,7 @@ export async function scanNames(
       const rows = await snapshot.ask(step.value)
       step = steps.next(rows)
       await new Promise<void>((resolve) => clock.soon(resolve))
+      if (visitor.isStopped?.()) throw new StoreError('unavailable', 'stopped')
     }
   } finally {
     await snapshot.close()
