@@ -51,6 +51,8 @@ export interface FilerKit {
   get(path: string, headers?: Ask['headers']): Promise<Reply>
   put(path: string, body: string | Buffer, headers?: Ask['headers']): Promise<Reply>
   post(path: string, file: FormFile, extra?: Partial<Ask>): Promise<Reply>
+  /** Lets all others have their turn. */
+  clockTick(): Promise<void>
   /** Names of a directory, as its JSON lists them; directories end with a slash. */
   names(path: string): Promise<string[]>
   close(): Promise<void>
@@ -92,6 +94,7 @@ export async function startFiler(options: Partial<FilerServerOptions> = {}): Pro
       const { headers, body } = form(file)
       return ask(port, { method: 'POST', path, body, ...extra, headers: { ...headers, ...extra.headers } })
     },
+    clockTick: () => new Promise((resolve) => clock.soon(resolve)),
     async names(path) {
       const reply = await kit.get(path, { Accept: 'application/json' })
       const entries = (reply.json().Entries ?? []) as { FullPath: string; Mode: number }[]
