@@ -201,6 +201,12 @@ export const SETTINGS = {
     min: 0,
     max: 7 * 86_400_000,
   }),
+  lifecycleDayMs: duration({
+    doc: 'How long a day of lifecycle rules is. Anything but 1d is for trials of rules only.',
+    fallback: 86_400_000,
+    min: 100,
+    max: 86_400_000,
+  }),
   s3Region: text({
     doc: 'Region that S3 requests are signed for, and that buckets say they are in.',
     fallback: 'us-east-1',
