@@ -96,4 +96,11 @@ test('markers are named', async () => {
   assert.equal(element(gone.text, 'VersionId'), id)
   assert.equal(element(gone.text, 'DeleteMarkerVersionId'), id)
   assert.equal((await client.get('/dels/v')).text, 'x')
+  const again = await post(
+    client,
+    `<Delete><Object><Key>v</Key><VersionId>${id}</VersionId></Object></Delete>`,
+  )
+  assert.equal(element(again.text, 'VersionId'), id)
+  assert.equal(element(again.text, 'Code'), undefined)
+  assert.equal((await client.delete('/dels/v', { versionId: id })).status, 204)
 })

@@ -29,12 +29,12 @@ function formOf(
   return Buffer.concat(pieces)
 }
 
-function post(body: Buffer) {
+function post(body: Buffer, path = '/forms') {
   const headers = [
     ['Host', `127.0.0.1:${kit.port}`],
     ['Content-Type', `multipart/form-data; boundary=${BOUNDARY}`],
   ] as const
-  return exchange(kit.port, 'POST', '/forms', headers, body)
+  return exchange(kit.port, 'POST', path, headers, body)
 }
 
 /** Fields that sign a policy with those conditions, beside the fields that it is about. */
@@ -137,6 +137,18 @@ test('forms that are refused', async () => {
     `--${BOUNDARY}\r\nContent-Disposition: form-data; name="key"\r\n\r\nk\r\n--${BOUNDARY}--\r\n`,
   )
   assert.equal(errorOf(await post(noFile)), '400 InvalidArgument')
+})
+
+test('anonymous forms, where everyone may write', async () => {
+  await kit.client.put('/open', '', { headers: { 'x-amz-acl': 'public-read-write' } })
+  const fields: [string, string][] = [
+    ['key', 'foo.txt'],
+    ['acl', 'public-read'],
+    ['Content-Type', 'text/plain'],
+  ]
+  const reply = await post(formOf(fields, 'bar'), '/open')
+  assert.equal(reply.status, 204, reply.text)
+  assert.equal((await kit.as().get('/open/foo.txt')).text, 'bar')
 })
 
 test('what stands behind the file is not looked at', async () => {

@@ -1,6 +1,7 @@
 /** DeleteObject: a delete marker where versions are kept, and the end of a version that is named. */
+import { StoreError } from '../../../base/errors.ts'
 import type { Outcome } from '../../../net/reply.ts'
-import type { Conditions, DeleteResult } from '../../../objects/object-store.ts'
+import type { Conditions, DeleteRequest, DeleteResult } from '../../../objects/object-store.ts'
 import { parseDateMs, parseEtags } from '../header-values.ts'
 import { withCondition } from '../object-conditions.ts'
 import { versionIdOf } from '../read-options.ts'
@@ -12,20 +13,21 @@ export async function deleteObject(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, objects } = context
   const versionId = versionIdOf(request)
   const conditions = deleteConditions(request)
-  let result: DeleteResult
-  try {
-    result = await objects.delete({
-      ...{ bucket, key, versionId, conditions },
-      bypassGovernance: bypassesGovernance(request),
-    })
-  } catch (error) {
-    throw withCondition(error, conditions)
-  }
+  const bypassGovernance = bypassesGovernance(request)
+  const deleting = { bucket, key, versionId, conditions, bypassGovernance }
+  const result = await objects.delete(deleting).catch((error) => goneBefore(error, deleting))
   const headers: string[] = []
   if (result.isDeleteMarker) headers.push('x-amz-delete-marker', 'true')
   const isTold = bucket.versioning !== 'off' || versionId !== undefined
   if (isTold && result.versionId !== undefined) headers.push('x-amz-version-id', result.versionId)
   return { status: 204, headers, body: undefined }
+}
+
+/** A version that is not there is deleted already: who asks twice is told the same twice. */
+export function goneBefore(error: unknown, { versionId, conditions }: DeleteRequest): DeleteResult {
+  if (error instanceof StoreError && error.code === 'version_not_found')
+    return { versionId, isDeleteMarker: false }
+  throw withCondition(error, conditions)
 }
 
 /** Whether the request wants it; the route has asked whether the caller may. */

@@ -12,7 +12,7 @@ import type { S3Context } from '../s3-context.ts'
 import { S3Error } from '../s3-error.ts'
 import type { XmlNode } from '../xml-reader.ts'
 import { optionalTag, tag, wrap } from '../xml-writer.ts'
-import { bypassesGovernance } from './delete-object.ts'
+import { bypassesGovernance, goneBefore } from './delete-object.ts'
 
 /** Keys of 1 KiB, each byte of them a reference. */
 const DOCUMENT_BYTES_MAX = 8 * 1024 * 1024
@@ -79,7 +79,20 @@ async function deleteAllowed(context: S3Context, asked: readonly Asked[]): Promi
   })
   const done = requests.length === 0 ? [] : await objects.deleteMany(requests)
   let next = 0
-  return refusals.map((refusal) => refusal ?? done[next++]!)
+  return refusals.map((refusal) => {
+    if (refusal !== undefined) return refusal
+    const answer = done[next]!
+    const request = requests[next++]!
+    return answer instanceof Error ? answerTo(answer, request) : answer
+  })
+}
+
+function answerTo(error: Error, request: DeleteRequest): Answer {
+  try {
+    return goneBefore(error, request)
+  } catch (refused) {
+    return toS3Error(refused)
+  }
 }
 
 function checkOne(context: S3Context, { key, versionId }: Asked, bypassGovernance: boolean): void {

@@ -72,7 +72,7 @@ function partsXml(request: S3Request, { attributes }: ObjectInfo): string {
     'ObjectParts',
     tag('PartsCount', partSizes.length) +
       tag('PartNumberMarker', after) +
-      tag('NextPartNumberMarker', isTruncated ? after + page.length : 0) +
+      tag('NextPartNumberMarker', after + page.length) +
       tag('MaxParts', limit) +
       tag('IsTruncated', isTruncated) +
       parts.join(''),
