@@ -10,8 +10,14 @@ import type { Log } from '../base/log.ts'
 import { isUploadDue, type LifecycleRule, type PlacedVersion, verdictOf } from './lifecycle-rules.ts'
 import type { Bucket, DeleteRequest, ObjectInfo, ObjectStore } from './object-store.ts'
 
+/** What a pass needs. */
+export type LifecycleStore = Pick<
+  ObjectStore,
+  'listBuckets' | 'listVersions' | 'deleteMany' | 'listUploads' | 'abortUpload'
+>
+
 export interface LifecycleOptions {
-  objects: ObjectStore
+  objects: LifecycleStore
   clock: Clock
   log: Log
   /** How long a day is; shorter ones are for trials. */
