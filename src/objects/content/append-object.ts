@@ -25,7 +25,14 @@ import {
 } from '../put-version.ts'
 import { attributesOf, attributesText } from '../rows.ts'
 import { addReference, segmentPages, segmentsOf } from './complete-upload.ts'
-import { BLOB_ENTRY_BYTES, packSegments, SEGMENT_ENTRY_BYTES, type SegmentEntry } from './entries.ts'
+import {
+  BLOB_ENTRY_BYTES,
+  packSegments,
+  readU64,
+  SEGMENT_ENTRY_BYTES,
+  type SegmentEntry,
+  writeU64,
+} from './entries.ts'
 import { etagOfParts } from './part-checksums.ts'
 import { KIND_CHUNKS } from './scripts.ts'
 
@@ -147,11 +154,10 @@ function* mergeInto(contentId: Buffer, args: AppendObject): Steps<boolean> {
   const at = entries.length - SEGMENT_ENTRY_BYTES
   const last = entries.subarray(at, at + 16)
   const inner = yield* contentRow(last)
-  const isWhole =
-    entries.readBigUInt64BE(at + 16) === 0n && entries.readBigUInt64BE(at + 24) === BigInt(inner.size)
+  const isWhole = readU64(entries, at + 16) === 0 && readU64(entries, at + 24) === inner.size
   if (inner.refs !== 1 || !isWhole || !(yield* mergeChunks(last, inner, args))) return false
   const grown = Buffer.from(entries)
-  grown.writeBigUInt64BE(BigInt(inner.size + args.sizeBytes), at + 24)
+  writeU64(grown, inner.size + args.sizeBytes, at + 24)
   yield* setPage(contentId, page, grown)
   yield* grow(contentId, args.sizeBytes)
   return true

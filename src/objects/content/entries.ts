@@ -50,8 +50,8 @@ export function packSegments(entries: readonly SegmentEntry[]): Buffer {
   for (const { contentId, offset, sizeBytes } of entries) {
     assert(contentId.length === CONTENT_ID_BYTES, 'a content id has 16 bytes')
     contentId.copy(bytes, at)
-    bytes.writeBigUInt64BE(BigInt(offset), at + 16)
-    bytes.writeBigUInt64BE(BigInt(sizeBytes), at + 24)
+    writeU64(bytes, offset, at + 16)
+    writeU64(bytes, sizeBytes, at + 24)
     at += SEGMENT_ENTRY_BYTES
   }
   return bytes
@@ -63,9 +63,21 @@ export function unpackSegments(bytes: Buffer): SegmentEntry[] {
   for (let at = 0; at < bytes.length; at += SEGMENT_ENTRY_BYTES) {
     entries.push({
       contentId: bytes.subarray(at, at + CONTENT_ID_BYTES),
-      offset: Number(bytes.readBigUInt64BE(at + 16)),
-      sizeBytes: Number(bytes.readBigUInt64BE(at + 24)),
+      offset: readU64(bytes, at + 16),
+      sizeBytes: readU64(bytes, at + 24),
     })
   }
   return entries
+}
+
+const U32 = 2 ** 32
+
+/** A number below 2^53. */
+export function readU64(bytes: Buffer, at: number): number {
+  return bytes.readUInt32BE(at) * U32 + bytes.readUInt32BE(at + 4)
+}
+
+export function writeU64(bytes: Buffer, value: number, at: number): void {
+  bytes.writeUInt32BE(Math.floor(value / U32), at)
+  bytes.writeUInt32BE(value % U32, at + 4)
 }
