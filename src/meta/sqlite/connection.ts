@@ -13,9 +13,14 @@ import type { Query, Row, SqlValue } from '../meta-store.ts'
 
 interface Prepared {
   statement: StatementSync
-  givesRows: boolean
-  /** Columns that may hold bytes, which come back as plain arrays. */
-  bytesColumns: readonly string[]
+  /** None: it gives no rows. */
+  columns: readonly Column[]
+}
+
+interface Column {
+  name: string
+  /** Bytes come back as plain arrays. */
+  mayBeBytes: boolean
 }
 
 export class SqliteConnection {
@@ -58,15 +63,14 @@ export class SqliteConnection {
   /** Runs one statement. Throws `disk_full`, `io_error`, `corrupt`, `unavailable` (locked), `internal` (the statement). */
   run(query: Query): Row[] {
     return speaking(() => {
-      const { statement, givesRows, bytesColumns } = this.#prepared.get(query.sql) ?? this.#prepare(query.sql)
+      const { statement, columns } = this.#prepared.get(query.sql) ?? this.#prepare(query.sql)
       const params = query.params.map(toSqlite)
-      if (!givesRows) {
+      if (columns.length === 0) {
         statement.run(...params)
         return []
       }
-      const rows = statement.all(...params) as Row[]
-      for (const column of bytesColumns) for (const row of rows) toBuffer(row, column)
-      return rows
+      const rows = statement.all(...params) as unknown as SqlValue[][]
+      return rows.map((values) => toRow(columns, values))
     })
   }
 
@@ -87,12 +91,12 @@ export class SqliteConnection {
     assert(this.#prepared.size < META_STATEMENTS_MAX, 'statements are not built from input')
     const statement = this.database.prepare(sql)
     const columns = statement.columns()
-    // An expression has no type; only strict tables are used, so that an integer column never holds bytes.
-    const bytesColumns = columns.filter(({ type }) => type === null || /^blob$/i.test(type))
+    // Objects made here, all of one shape, take a third less time for a page of a listing than those that SQLite gives.
+    statement.setReturnArrays(true)
     const prepared = {
       statement,
-      givesRows: columns.length > 0,
-      bytesColumns: bytesColumns.map(({ name }) => name),
+      // An expression has no type; only strict tables are used, so that an integer column never holds bytes.
+      columns: columns.map(({ name, type }) => ({ name, mayBeBytes: type === null || /^blob$/i.test(type) })),
     }
     this.#prepared.set(sql, prepared)
     return prepared
@@ -104,9 +108,17 @@ function toSqlite(value: SqlValue): null | bigint | string | Uint8Array {
   return typeof value === 'number' ? BigInt(value) : value
 }
 
-function toBuffer(row: Row, column: string): void {
-  const value = row[column]
-  if (value instanceof Uint8Array) row[column] = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+function toRow(columns: readonly Column[], values: readonly SqlValue[]): Row {
+  const row: Row = {}
+  for (let at = 0; at < columns.length; at++) {
+    const { name, mayBeBytes } = columns[at]!
+    const value = values[at]!
+    row[name] =
+      mayBeBytes && value instanceof Uint8Array
+        ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+        : value
+  }
+  return row
 }
 
 /** The result codes of SQLite that are not a bug of ours; the lowest byte of an extended code. */
