@@ -42,9 +42,10 @@ test('each setting has a unit at the end of its key where its kind has one', () 
   for (const key of KEYS) assert.ok(key.endsWith(SETTINGS[key].unit), key)
 })
 
-test('docs/seaweedfs.md: each yes names a test, and each test that is named exists', () => {
-  const rows = [...read('docs/seaweedfs.md').matchAll(/^\| .* \| (yes|different|no) \|(.*)$/gm)]
-  assert.ok(rows.length > 50)
+test('docs/seaweedfs.md, docs/filer.md: each yes names a test, and each test that is named exists', () => {
+  const pages = read('docs/seaweedfs.md') + read('docs/filer.md')
+  const rows = [...pages.matchAll(/^\| .* \| (yes|different|no) \|(.*)$/gm)]
+  assert.ok(rows.length > 80)
   for (const [row, answer, rest = ''] of rows) {
     const named = [...rest.matchAll(/`(test\/[\w/.-]+\.ts): ([^`]+)`/g)]
     if (answer === 'yes') assert.ok(named.length > 0, row)
