@@ -38,7 +38,8 @@ export function makeClient(
   })
 }
 
-function readCa(path: string): Buffer {
+/** The file of `--tls-ca`. */
+export function readCa(path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {

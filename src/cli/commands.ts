@@ -1,10 +1,16 @@
 /** The commands, in the order of `cairn --help`. A new one is a file in `commands/` and a line here. */
 import type { Command } from './command.ts'
 import { benchmark } from './commands/benchmark.ts'
+import { cp } from './commands/cp.ts'
 import { deleteFiles } from './commands/delete.ts'
 import { download } from './commands/download.ts'
 import { filer } from './commands/filer.ts'
+import { get } from './commands/get.ts'
+import { ls } from './commands/ls.ts'
 import { master } from './commands/master.ts'
+import { mv } from './commands/mv.ts'
+import { put } from './commands/put.ts'
+import { rm } from './commands/rm.ts'
 import { s3 } from './commands/s3.ts'
 import { server } from './commands/server.ts'
 import { status } from './commands/status.ts'
@@ -18,6 +24,12 @@ export const COMMANDS: readonly Command<never>[] = [
   filer,
   s3,
   status,
+  put,
+  get,
+  ls,
+  cp,
+  mv,
+  rm,
   upload,
   download,
   deleteFiles,

@@ -195,17 +195,23 @@ export const SETTINGS = {
     placeholder: 'URL',
     secret: true,
   }),
+  journal: flag({
+    doc:
+      'With SQLite: keep a copy of all names in the volumes too, at most a second behind, so that they can be brought back ' +
+      'when their file is lost. `--no-journal` keeps none.',
+    fallback: true,
+  }),
+  lifecycleDayMs: duration({
+    doc: 'How long a day of lifecycle rules is. Shorter ones are for trials.',
+    fallback: 86_400_000,
+    min: 1_000,
+    max: 86_400_000,
+  }),
   garbageDelayMs: duration({
     doc: 'The bytes of what was deleted or replaced are kept so long, for those who still read them.',
     fallback: limits.GARBAGE_DELAY_MS,
     min: 0,
     max: 7 * 86_400_000,
-  }),
-  lifecycleDayMs: duration({
-    doc: 'How long a day of lifecycle rules is. Anything but 1d is for trials of rules only.',
-    fallback: 86_400_000,
-    min: 100,
-    max: 86_400_000,
   }),
   s3Region: text({
     doc: 'Region that S3 requests are signed for, and that buckets say they are in.',
@@ -356,6 +362,17 @@ export const SETTINGS = {
     min: 1,
     max: 1024,
     placeholder: 'MIB',
+  }),
+  filer: text({
+    ...HOST_PORT,
+    doc: 'HOST:PORT of the filer.',
+    fallback: '127.0.0.1:8888',
+    placeholder: 'HOST:PORT',
+  }),
+  recurse: flag({
+    doc: 'Directories too, with all in them.',
+    fallback: false,
+    short: 'r',
   }),
   recursive: list({
     doc: 'Directories of which every file is stored, those below included.',
