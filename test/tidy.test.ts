@@ -17,7 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   iam: ['meta', 'base'],
   protocols: ['objects', 'iam', 'net', 'base'],
   client: ['net', 'base'],
-  bench: ['client', 'net', 'base'],
+  bench: ['client', 'iam', 'net', 'base'],
   cli: ['protocols', 'bench', 'client', 'iam', 'objects', 'meta', 'blobs', 'disk', 'net', 'base'],
 }
 
