@@ -125,7 +125,7 @@ function navigation(listing: DirectoryListing, query: FilerQuery): string {
 /** `1.5 MiB`. */
 function sizeText(bytes: number): string {
   let [value, unit] = [bytes, 0]
-  while (value >= 1_000 && unit < UNITS.length - 1) {
+  while (value >= 1_024 && unit < UNITS.length - 1) {
     value /= 1_024
     unit++
   }
