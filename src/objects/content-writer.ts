@@ -89,8 +89,13 @@ export class BlobContentWriter implements ContentWriter {
     const { blobs } = this.#options
     const entries: BlobEntry[] = []
     if (whole.length > 0) {
-      const id = await blobs.write({ data: whole, ...this.#target(options) })
-      entries.push({ ...id, sizeBytes: whole.length })
+      try {
+        const id = await blobs.write({ data: whole, ...this.#target(options) })
+        entries.push({ ...id, sizeBytes: whole.length })
+      } catch (error) {
+        this.#options.load.noteOrphan()
+        throw error
+      }
     }
     return this.#written({ entries, digests, sizeBytes: whole.length, verified }, options)
   }
@@ -161,7 +166,7 @@ export class BlobContentWriter implements ContentWriter {
   }
 
   async #remove(ids: readonly BlobId[]): Promise<void> {
-    const { blobs, meta, clock, random } = this.#options
+    const { blobs, meta, clock, random, load } = this.#options
     for (let at = 0; at < ids.length; at += CONTENT_PAGE_ENTRIES) {
       const group = ids.slice(at, at + CONTENT_PAGE_ENTRIES)
       try {
@@ -170,7 +175,7 @@ export class BlobContentWriter implements ContentWriter {
         const entries = packBlobs(group.map((id) => ({ ...id, sizeBytes: 0 })))
         const left = { blobs: entries, nonce: newContentId(random), dueMs: clock.nowMs() }
         // When that fails too, they are orphans: the search after the next start finds them.
-        await meta.write(leaveBlobs, left).catch(() => {})
+        await meta.write(leaveBlobs, left).catch(() => load.noteOrphan())
       }
     }
   }

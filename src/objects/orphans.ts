@@ -36,6 +36,8 @@ export interface OrphanSearchOptions {
   collection: string
   /** Default SEARCHED_BLOBS_AT_ONCE. */
   blobsAtOnce?: number
+  /** What this process has seen of its own writes. */
+  load?: { readonly mayHaveOrphans: boolean }
 }
 
 export interface OrphanCounts {
@@ -166,11 +168,12 @@ export class OrphanSearch {
 
   /**
    * After the last write of a process that ends as it should: then nothing is left to be searched. It does nothing where others
-   * write too, or the search had not come to its end.
+   * write too, the search had not come to its end, or a write of this process may have left something.
    */
   async markSwept(): Promise<void> {
-    const { meta } = this.#options
-    if (meta.capabilities.sharedBetweenProcesses || !this.#isOver || this.#isIncomplete) return
+    const { meta, load } = this.#options
+    if (meta.capabilities.sharedBetweenProcesses || load?.mayHaveOrphans) return
+    if (!this.#isOver || this.#isIncomplete) return
     await meta.write(writeSwept, { volumes: await this.#ownVolumes() })
   }
 }

@@ -5,14 +5,14 @@ import { OBJECT_CHUNK_BYTES, OBJECT_CHUNK_BYTES_MIN, UPLOAD_BYTES_IN_FLIGHT_MAX 
 const UNIT_BYTES = OBJECT_CHUNK_BYTES_MIN
 const UNITS_MAX = UPLOAD_BYTES_IN_FLIGHT_MAX / UNIT_BYTES
 
-export const UPLOAD_LOAD_BYTES = 8
+export const UPLOAD_LOAD_BYTES = 12
 
 export class UploadLoad {
   readonly #words: Int32Array
 
   /** `shared`: UPLOAD_LOAD_BYTES, the same for every thread, zero at the start. */
   constructor(shared: SharedArrayBuffer) {
-    this.#words = new Int32Array(shared, 0, 2)
+    this.#words = new Int32Array(shared, 0, 3)
   }
 
   /** An upload begins; `leave` ends it. */
@@ -50,5 +50,15 @@ export class UploadLoad {
 
   get bytesInFlight(): number {
     return Atomics.load(this.#words, 1) * UNIT_BYTES
+  }
+
+  /** A write of a blob failed, perhaps after its bytes were stored; or blobs could be neither removed nor left to the collector. */
+  noteOrphan(): void {
+    Atomics.store(this.#words, 2, 1)
+  }
+
+  /** Since the start of the process. */
+  get mayHaveOrphans(): boolean {
+    return Atomics.load(this.#words, 2) !== 0
   }
 }

@@ -1,6 +1,7 @@
 /** Orphans after simulated crashes, writers of several processes, and the check of the whole store both ways. */
 import assert from 'node:assert/strict'
 import { afterEach, describe, test } from 'node:test'
+import { StoreError } from '../../src/base/errors.ts'
 import { formatFid, parseFid } from '../../src/base/fid.ts'
 import { ORPHAN_GRACE_MS } from '../../src/base/limits.ts'
 import { silentLog } from '../../src/base/log.ts'
@@ -130,6 +131,19 @@ describe('the search for orphans', () => {
     assert.deepEqual(await third.run(), { searched: 10, orphans: 10 })
     await kit.store.put({ bucket, key: 'later', body: bodyOf(Buffer.from('later')), attributes: {} })
     await third.markSwept()
+    // Where a write failed, its bytes may be there all the same.
+    const fourth = new OrphanSearch({ ...kit, random: systemRandom, log: silentLog, collection: '_objects' })
+    await fourth.begin()
+    await fourth.run()
+    await orphan(kit)
+    kit.blobs.beforeWrite = () => {
+      throw new StoreError('io_error', 'a disk that fails')
+    }
+    await assert.rejects(kit.store.put({ bucket, key: 'x', body: bodyOf(random.bytes(5)), attributes: {} }))
+    await fourth.markSwept()
+    const fifth = search(kit)
+    await fifth.begin()
+    assert.deepEqual(await fifth.run(), { searched: 1, orphans: 1 })
     const last = search(kit)
     await last.begin()
     assert.deepEqual(await last.run(), { searched: 0, orphans: 0 })

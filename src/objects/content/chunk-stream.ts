@@ -144,6 +144,7 @@ export class ChunkStream {
       const id = await blobs.write({ data: chunk.buffer.subarray(0, chunk.filled), ...target })
       this.#entries[index] = { ...id, sizeBytes: chunk.filled }
     } catch (error) {
+      this.#parts.load.noteOrphan()
       this.#fail(error)
     }
     await this.#release(chunk)
