@@ -37,13 +37,24 @@ export function* deleteSteps(args: DeleteVersion): Steps<DeleteResult> {
   const facts = yield* writeFacts(args)
   if (args.version !== undefined) return yield* removeVersion(args, facts)
   const present = presentOf(facts)
-  checkDelete(args.conditions, present)
+  // A delete marker is something that is there, too, though it has neither an ETag nor a length.
+  checkDelete(args.conditions, present ?? (yield* newestMarker(args)))
   if (facts.versioning !== VERSIONING_OFF) return yield* makeMarker(args, facts)
   if (present === undefined) return { versionId: undefined, isDeleteMarker: false }
   yield* removeObject(args)
   yield* forget(args, present)
   yield* announce(args, facts, { event: 'ObjectRemoved:Delete', rank: rankAt(args.nowMs, present.rank) })
   return { versionId: 'null', isDeleteMarker: false }
+}
+
+function* newestMarker(args: DeleteVersion): Steps<VersionRow | undefined> {
+  if (args.conditions === undefined) return undefined
+  const [row] = yield query(
+    `select ${VERSION_COLUMNS} from version where bucket_id = ? and key = ? order by rank limit 1`,
+    args.bucketId,
+    args.key,
+  )
+  return row as VersionRow | undefined
 }
 
 function* makeMarker(args: DeleteVersion, facts: WriteFacts): Steps<DeleteResult> {

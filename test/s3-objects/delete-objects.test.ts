@@ -103,4 +103,8 @@ test('markers are named', async () => {
   assert.equal(element(again.text, 'VersionId'), id)
   assert.equal(element(again.text, 'Code'), undefined)
   assert.equal((await client.delete('/dels/v', { versionId: id })).status, 204)
+  await client.delete('/dels/v')
+  const badly = await client.delete('/dels/v', {}, { 'If-Match': 'x' })
+  assert.equal(errorOf(badly), '412 PreconditionFailed')
+  assert.equal((await client.delete('/dels/v', {}, { 'If-Match': '*' })).status, 204)
 })

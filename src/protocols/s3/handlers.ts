@@ -32,6 +32,7 @@ import {
 import { getBucketRequestPayment, putBucketRequestPayment } from './actions/bucket-request-payment.ts'
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './actions/bucket-tagging.ts'
 import { getBucketVersioning, putBucketVersioning } from './actions/bucket-versioning.ts'
+import { deleteBucketWebsite, getBucketWebsite, putBucketWebsite } from './actions/bucket-website.ts'
 import { completeMultipartUpload } from './actions/complete-multipart-upload.ts'
 import { copyObject } from './actions/copy-object.ts'
 import { createBucket } from './actions/create-bucket.ts'
@@ -42,6 +43,7 @@ import { deleteObjects } from './actions/delete-objects.ts'
 import { getBucketLocation } from './actions/get-bucket-location.ts'
 import { getObject } from './actions/get-object.ts'
 import { getObjectAttributes } from './actions/get-object-attributes.ts'
+import { getObjectTorrent } from './actions/get-object-torrent.ts'
 import { headBucket } from './actions/head-bucket.ts'
 import { headObject } from './actions/head-object.ts'
 import { listBuckets } from './actions/list-buckets.ts'
@@ -115,8 +117,9 @@ export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['DeleteBucketLifecycle', deleteBucketLifecycle],
   ['GetBucketEncryption', absent('ServerSideEncryptionConfigurationNotFoundError')],
   ['DeleteBucketEncryption', removeAbsent],
-  ['GetBucketWebsite', absent('NoSuchWebsiteConfiguration')],
-  ['DeleteBucketWebsite', removeAbsent],
+  ['GetBucketWebsite', getBucketWebsite],
+  ['PutBucketWebsite', putBucketWebsite],
+  ['DeleteBucketWebsite', deleteBucketWebsite],
   ['GetBucketReplication', absent('ReplicationConfigurationNotFoundError')],
   ['DeleteBucketReplication', removeAbsent],
   ['GetObject', getObject],
@@ -137,6 +140,7 @@ export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['GetObjectLegalHold', getObjectLegalHold],
   ['PutObjectLegalHold', putObjectLegalHold],
   ['RestoreObject', restoreObject],
+  ['GetObjectTorrent', getObjectTorrent],
   ['CreateMultipartUpload', createMultipartUpload],
   ['UploadPart', uploadPart],
   ['UploadPartCopy', uploadPartCopy],

@@ -25,11 +25,12 @@ import { deletedError, readOptionsOf } from './read-options.ts'
 import { ReplyIds } from './reply-ids.ts'
 import { arrivingBody, type RequestBody, wholeBody } from './request-body.ts'
 import { factsOf, type Route, routeOf } from './route.ts'
-import { PREFLIGHT } from './routes.ts'
+import { PREFLIGHT, WEBSITE } from './routes.ts'
 import { S3Context, type S3Services } from './s3-context.ts'
 import type { S3Counters } from './s3-counters.ts'
 import { S3Error, type S3ErrorCode } from './s3-error.ts'
 import { S3Request, type S3RequestInput } from './s3-request.ts'
+import { errorPage, WebsiteHost } from './website.ts'
 import { XML_HEADERS } from './xml-writer.ts'
 
 export interface S3ServerOptions {
@@ -44,6 +45,8 @@ export interface S3ServerOptions {
   region?: string
   /** Hosts whose sub-domains name buckets. Without one, buckets are named by the path only. */
   domains?: readonly string[]
+  /** Hosts whose sub-domains show buckets as websites. */
+  websiteDomains?: readonly string[]
   counters: S3Counters
   bodyBudget: BodyBudget
   /** Logs every request at level debug. */
@@ -66,6 +69,9 @@ const HTTP_ERROR_CODES: Readonly<Record<number, S3ErrorCode>> = {
 /** What `find` throws when there is no such object. */
 const MISSING: ReadonlySet<string> = new Set(['not_found', 'version_not_found', 'method_not_allowed'])
 
+/** A key that is not there tells whether a delete marker is. */
+const NO_MARKER = { headers: ['x-amz-delete-marker', 'false'] }
+
 /** One request on its way to its reply. */
 interface Exchange {
   input: S3RequestInput
@@ -74,6 +80,7 @@ interface Exchange {
   request: S3Request | undefined
   route: Route | undefined
   bucket: Bucket | undefined
+  isWebsite: boolean
 }
 
 export class S3Server {
@@ -81,6 +88,8 @@ export class S3Server {
   readonly #services: S3Services
   readonly #server: HttpServer
   readonly #ids: ReplyIds
+  readonly #websites: WebsiteHost
+  readonly #websiteDomains: readonly string[]
   readonly #cors = new BucketCache(corsOf)
 
   constructor(options: S3ServerOptions) {
@@ -98,6 +107,8 @@ export class S3Server {
       bodyBudget: options.bodyBudget,
       expiration: new ExpirationHeader(),
     }
+    this.#websites = new WebsiteHost(this.#services)
+    this.#websiteDomains = (options.websiteDomains ?? []).map((domain) => domain.toLowerCase())
     this.#server = new HttpServer({
       clock,
       handler: (request, response) => this.#handle(request, response),
@@ -160,7 +171,10 @@ export class S3Server {
 
   #begin(input: S3RequestInput, body: RequestBody): Exchange {
     const requestId = this.#ids.next()
-    return { input, body, requestId, request: undefined, route: undefined, bucket: undefined }
+    return {
+      ...{ input, body, requestId, isWebsite: false },
+      ...{ request: undefined, route: undefined, bucket: undefined },
+    }
   }
 
   /** Never rejects. */
@@ -171,7 +185,8 @@ export class S3Server {
     } catch (thrown) {
       const error = toS3Error(thrown)
       if (error.status === 500) this.#logFault(exchange, error)
-      outcome = errorOutcome(error, this.#placeOf(exchange))
+      const place = this.#placeOf(exchange)
+      outcome = exchange.isWebsite ? errorPage(error, place) : errorOutcome(error, place)
     }
     this.#addCors(exchange, outcome)
     outcome.headers.push('x-amz-request-id', exchange.requestId, 'x-amz-id-2', this.#ids.hostId)
@@ -179,6 +194,10 @@ export class S3Server {
   }
 
   async #act(exchange: Exchange): Promise<Outcome> {
+    if (this.#websiteDomains.length > 0) {
+      const asked = new S3Request(exchange.input, this.#websiteDomains)
+      if (asked.isVirtualHost) return this.#visit(exchange, asked)
+    }
     const request = new S3Request(exchange.input, this.#services.domains)
     exchange.request = request
     if (request.method === 'OPTIONS') return this.#preflight(exchange, request)
@@ -208,6 +227,16 @@ export class S3Server {
     )
   }
 
+  /** A page of a bucket's website. */
+  async #visit(exchange: Exchange, asked: S3Request): Promise<Outcome> {
+    exchange.request = asked
+    exchange.isWebsite = true
+    if (asked.method === 'OPTIONS') return this.#preflight(exchange, asked)
+    exchange.route = WEBSITE
+    exchange.bucket = await this.#services.objects.bucket(asked.bucket)
+    return this.#websites.answer(asked, exchange.input, exchange.bucket)
+  }
+
   async #preflight(exchange: Exchange, request: S3Request): Promise<Outcome> {
     exchange.route = PREFLIGHT
     const bucket = request.bucket === '' ? undefined : await this.#services.objects.bucket(request.bucket)
@@ -230,7 +259,7 @@ export class S3Server {
       return await this.#services.objects.find(exchange.bucket!, request.key, readOptionsOf(request))
     } catch (error) {
       if (!(error instanceof StoreError) || !MISSING.has(error.code)) throw error
-      return error
+      return error.code === 'not_found' ? new S3Error('NoSuchKey', undefined, NO_MARKER) : error
     }
   }
 

@@ -9,7 +9,7 @@ import type {
   UploadInfo,
   UploadRef,
 } from '../../../objects/object-store.ts'
-import { algorithmOfHeader, CHECKSUM_ALGORITHMS, checksumXml } from '../digest-headers.ts'
+import { algorithmOfHeader, CHECKSUM_ALGORITHMS, checksumBytes, checksumXml } from '../digest-headers.ts'
 import { bareEtag } from '../header-values.ts'
 import { withCondition, writeConditions } from '../object-conditions.ts'
 import { locationOf } from '../object-location.ts'
@@ -114,6 +114,7 @@ function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Chec
     const algorithm = algorithmOfHeader(rawHeaders[i]!)
     if (algorithm === undefined) continue
     const value = rawHeaders[i + 1]!
+    checksumBytes(algorithm, value.replace(/-[0-9]{1,5}$/, ''))
     if (begun !== undefined && begun.algorithm !== algorithm) {
       throw new S3Error(
         'InvalidRequest',
