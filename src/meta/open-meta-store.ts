@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import { META_CONNECTIONS_DEFAULT } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { assertRestored } from './dump/restore-steps.ts'
+import { assertRestored, countRows } from './dump/restore-steps.ts'
 import type { JournalSink } from './journal-sink.ts'
 import type { MetaStore, Query } from './meta-store.ts'
 import { MIGRATIONS } from './migrations/all.ts'
@@ -19,6 +19,7 @@ import { type JournalState, takeJournalState } from './sqlite/journal-state.ts'
 import { SqliteLocalStore } from './sqlite/local-store.ts'
 import { SqliteReader } from './sqlite/reader.ts'
 import { migrateSqlite } from './sqlite/schema.ts'
+import { SqliteSnapshot } from './sqlite/snapshot.ts'
 import { SqliteWriter } from './sqlite/writer.ts'
 import { MetaWriterHost } from './sqlite/writer-host.ts'
 
@@ -99,13 +100,15 @@ export function openMetaWriter(path: string, options: MetaWriterOptions): MetaWr
   try {
     const run = (query: Query) => connection.run(query)
     runSteps(assertRestored as unknown as AnyScript, null, run)
-    const [row] = run({ sql: 'select max(version) as version from schema_migration', params: [] })
-    const schema = Number(row?.version ?? 0)
+    if (options.journal === undefined) return new MetaWriterHost({ writer, scripts, clock })
     const openReader = () => SqliteConnection.open(metaFileOf(path), { writes: false })
-    const journal = options.journal && {
-      journal: new Journal({ connection, state, schema, openReader, clock, log: options.journal.log }),
-    }
-    return new MetaWriterHost({ writer, scripts, clock, ...journal })
+    const snapshot = new SqliteSnapshot(openReader())
+    const { schema, tables } = snapshot
+    const empty = tables.every(({ name }) => runSteps(countRows as unknown as AnyScript, name, run) === 0)
+    snapshot.end()
+    const { log } = options.journal
+    const journal = new Journal({ connection, state, schema, empty, openReader, clock, log })
+    return new MetaWriterHost({ writer, scripts, clock, journal })
   } catch (error) {
     connection.close()
     throw error

@@ -157,6 +157,22 @@ describe('the journal of SQLite metadata', () => {
     assert.equal(sink.entries.size, 6, 'nothing is stored when nothing has changed')
   })
 
+  test('metadata without anything in them have no copy', async () => {
+    const [sink, model, path] = [new MemorySink(), new Model(9), place()]
+    const first = start(path)
+    await first.writer.ship(sink)
+    first.clock.tick()
+    await first.store.close()
+    await first.writer.close()
+    assert.equal(sink.entries.size, 0)
+    const second = start(path)
+    await second.writer.ship(sink)
+    await model.change(second.store, 20)
+    second.clock.tick()
+    await sink.until(() => sink.of('snapshot').length === 1)
+    assert.deepEqual((await rebuilt(sink)).items, model.sorted())
+  })
+
   test('a commit during the snapshot is in the changes after it', async () => {
     const [sink, model] = [new MemorySink(), new Model(2)]
     const { store, writer, clock } = start(place())
@@ -219,8 +235,8 @@ describe('the journal of SQLite metadata', () => {
     const [sink, model] = [new MemorySink(), new Model(4)]
     const { store, writer, clock } = start(place())
     sink.failing = true
-    await writer.ship(sink)
     await model.change(store, 50)
+    await writer.ship(sink)
     await sink.until(() => sink.failures === 1)
     sink.failing = false
     await ticking(clock, () => sink.of('snapshot').length === 1)
@@ -258,6 +274,7 @@ describe('the journal of SQLite metadata', () => {
   test('snapshots come daily, and when the changes are larger; what they replace is removed', async () => {
     const [sink, model] = [new MemorySink(), new Model(5)]
     const { store, writer, clock } = start(place())
+    await model.change(store, 10)
     await writer.ship(sink)
     await settled(sink, 0)
     const newer = (than: number) =>
@@ -306,6 +323,7 @@ describe('the journal of SQLite metadata', () => {
   test('damage: what comes before it is rebuilt, and it is said', async () => {
     const [sink, model] = [new MemorySink(), new Model(7)]
     const { store, writer, clock } = start(place())
+    await model.change(store, 10)
     await writer.ship(sink)
     await settled(sink, 0)
     const states: Item[][] = []

@@ -31,6 +31,8 @@ export interface JournalParts {
   connection: SqliteConnection
   state: JournalState
   schema: number
+  /** Nothing is in the metadata. */
+  empty: boolean
   openReader: () => SqliteConnection
   clock: Clock
   log: Log
@@ -49,6 +51,8 @@ export class Journal {
   #pendingBytes = 0
   /** Changes are missing in the sink: only a snapshot makes it whole. */
   #broken = true
+  /** Metadata without anything in them need no copy. */
+  #empty: boolean
   #snapshotMs = 0
   #snapshotBytes = 0
   #bytesSinceSnapshot = 0
@@ -60,6 +64,7 @@ export class Journal {
   constructor(parts: JournalParts) {
     this.#parts = parts
     this.#sequence = parts.state.sequence
+    this.#empty = parts.empty
     this.#session = parts.connection.database.createSession()
   }
 
@@ -91,6 +96,7 @@ export class Journal {
 
   /** The writer has committed so many scripts; called between two transactions. */
   committed(scripts: number): void {
+    this.#empty = false
     this.#scriptsSinceCut += scripts
     if (this.#scriptsSinceCut >= META_JOURNAL_SCRIPTS_PER_CUT) {
       this.#cut()
@@ -131,7 +137,7 @@ export class Journal {
 
   #snapshotIsDue(): boolean {
     const nowMs = this.#parts.clock.nowMs()
-    if (nowMs < this.#notBeforeMs) return false
+    if (this.#empty || nowMs < this.#notBeforeMs) return false
     if (this.#broken) return true
     if (this.#bytesSinceSnapshot > Math.max(this.#snapshotBytes, META_SNAPSHOT_JOURNAL_BYTES_MIN)) return true
     return this.#bytesSinceSnapshot > 0 && nowMs - this.#snapshotMs >= META_SNAPSHOT_PERIOD_MS

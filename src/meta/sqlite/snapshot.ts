@@ -24,7 +24,11 @@ export class SqliteSnapshot implements MetaSnapshot {
     return this.#connection.run(query)
   }
 
-  async close(): Promise<void> {
+  end(): void {
     this.#connection.close()
+  }
+
+  async close(): Promise<void> {
+    this.end()
   }
 }
