@@ -31,8 +31,6 @@ export const STUBS: Readonly<Record<string, string>> = {
   RestoreObject: 'nothing is archived, so it is always `InvalidObjectState`',
   GetBucketEncryption: 'always none',
   DeleteBucketEncryption: 'there never is one',
-  GetBucketWebsite: 'always none',
-  DeleteBucketWebsite: 'there never is one',
   GetBucketReplication: 'always none',
   DeleteBucketReplication: 'there never is one',
 }

@@ -319,3 +319,8 @@ export const NOTIFICATION_CONFIGS_MAX = 100
 /** Journal in volumes: one piece of an entry; pieces whose heads are read at a time. */
 export const META_PIECE_BYTES = 1 * MIB
 export const META_PIECES_READ_AT_ONCE = 16
+/** A start waits so long for all volume servers to answer before it goes on without a search for orphans; and asks this often. */
+export const UPKEEP_PREPARE_MS_MAX = 10_000
+export const UPKEEP_RETRY_MS = 200
+/** Routing rules of one bucket's website. */
+export const WEBSITE_RULES_MAX = 50

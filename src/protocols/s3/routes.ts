@@ -167,6 +167,16 @@ export const ROUTES: readonly Route[] = [
   ...OBJECT,
 ]
 
+/** A page of a bucket's website: visitors are anonymous, and see what everyone may. */
+export const WEBSITE: Route = {
+  action: 'WebsiteGetObject',
+  level: 'object',
+  method: 'GET',
+  sub: '',
+  access: 'allowed',
+  needsOf: 'GetObject',
+}
+
 /** OPTIONS, whatever it is asked of. */
 export const PREFLIGHT: Route = {
   action: 'Preflight',

@@ -1,6 +1,6 @@
 /** What the S3 front door's threads count, by action: each thread in a place of its own, in memory that all of them see. */
 import { assert } from '../../base/assert.ts'
-import { PREFLIGHT, ROUTES } from './routes.ts'
+import { PREFLIGHT, ROUTES, WEBSITE } from './routes.ts'
 
 /** In the order in which they lie in memory, of each action. */
 export const S3_COUNTERS = ['requests', 'clientErrors', 'serverErrors', 'bytesReceived', 'bytesSent'] as const
@@ -10,7 +10,7 @@ const COUNT = S3_COUNTERS.length
 /** Requests that did not come as far as an action. */
 const NO_ACTION = 'None'
 export const S3_ACTION_NAMES: readonly string[] = [
-  ...new Set([...ROUTES, PREFLIGHT].map((route) => route.action)),
+  ...new Set([...ROUTES, PREFLIGHT, WEBSITE].map((route) => route.action)),
   NO_ACTION,
 ]
 const PLACES: ReadonlyMap<string, number> = new Map(S3_ACTION_NAMES.map((name, at) => [name, at]))
