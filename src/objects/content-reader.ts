@@ -6,6 +6,7 @@ import type { BlobStore } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
 import { BlobMap, type BlobPart } from './content/blob-map.ts'
 import { BLOB_ENTRY_BYTES, blobAt } from './content/entries.ts'
+import { locateContent } from './content/scripts.ts'
 import { digestsOf, type HashPool } from './digests.ts'
 import type { DigestName, Digests, ObjectPieces } from './object-store.ts'
 import type { ContentReader, StoredContent } from './parts.ts'
@@ -36,6 +37,10 @@ export class BlobContentReader implements ContentReader {
     const isSmall = stored.sizeBytes <= SMALL_RECORD_BYTES_MAX
     if (isSmall && blobs !== undefined && blobs.length === BLOB_ENTRY_BYTES)
       return this.#readSmall(blobs, start, end)
+    if (isSmall && blobs === undefined) {
+      const run = this.#onlyRun(stored, start, end)
+      if (run !== undefined) return this.#readSmall(run.blobs, run.skipBytes, run.skipBytes + run.sizeBytes)
+    }
     const pieces = () => this.#pieces(stored, start, end)
     return isSmall ? gather(pieces(), end - start) : { sizeBytes: end - start, pieces }
   }
@@ -51,6 +56,18 @@ export class BlobContentReader implements ContentReader {
     } finally {
       hashing.abandon()
     }
+  }
+
+  /** Where a range of a shared content is, when that is a single blob and can be told at once. */
+  #onlyRun(stored: StoredContent, start: number, end: number) {
+    const { meta } = this.#options
+    if (!meta.capabilities.synchronousReads) return undefined
+    const contentId = stored.contentId!
+    const found = meta.read(locateContent, { contentId, start, end, blobsMax: 2 })
+    if (found === undefined || found instanceof Promise || found.runs.length !== 1) return undefined
+    const [run] = found.runs
+    if (run!.blobs.length !== BLOB_ENTRY_BYTES || run!.sizeBytes !== end - start) return undefined
+    return { ...run!, blobs: Buffer.from(run!.blobs) }
   }
 
   #readSmall(blobs: Buffer, start: number, end: number): Buffer | Promise<Buffer> {

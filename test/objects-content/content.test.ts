@@ -78,6 +78,23 @@ test('a small object is read at once, without a promise', async () => {
   assert.ok(Buffer.isBuffer(read) && read.equals(bytes.subarray(10, 20)))
 })
 
+test('a small object that shares its bytes is read at once too', async () => {
+  const { writer, reader, meta } = await start()
+  const bytes = random.bytes(3000)
+  const dedupe = { ...options, bucket: bucket(new Map([['dedupe', '{}']])) }
+  const { content } = await writer.store(bodyOf(bytes), dedupe)
+  assert.equal(content.kind, 'pages')
+  await meta.write(insert, { content, sizeBytes: 3000 })
+  for (const [start, end] of [
+    [0, 3000],
+    [10, 20],
+    [2999, 3000],
+  ] as const) {
+    const read = reader.read(inlineOf(content, 3000), start, end)
+    assert.ok(Buffer.isBuffer(read) && read.equals(bytes.subarray(start, end)))
+  }
+})
+
 test('wrong lengths, bodies that break off and refused checks leave nothing', async () => {
   const { writer, blobs, load } = await start()
   const bytes = random.bytes(9 * MIB)
