@@ -28,6 +28,7 @@ export const STUBS: Readonly<Record<string, string>> = {
     'kept, and each change is noted in the outbox; nothing is delivered yet',
   GetBucketLogging: 'always off',
   PutBucketLogging: 'only off is taken, anything else is 501',
+  GetObjectTorrent: 'no object has one',
   RestoreObject: 'nothing is archived, so it is always `InvalidObjectState`',
   GetBucketEncryption: 'always none',
   DeleteBucketEncryption: 'there never is one',

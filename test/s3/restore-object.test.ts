@@ -1,4 +1,4 @@
-/** RestoreObject: nothing is archived here, so there is nothing to restore. */
+/** RestoreObject and GetObjectTorrent: nothing is archived here, and nothing has a torrent. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ALICE, BOB, errorOf, fill, type S3Kit, startS3 } from './s3-kit.ts'
@@ -18,4 +18,8 @@ test('an object that is not archived', async () => {
   assert.equal(errorOf(await restore('/cold/k')), '403 InvalidObjectState')
   assert.equal(errorOf(await restore('/cold/none')), '404 NoSuchKey')
   assert.equal(errorOf(await restore('/cold/k', kit.as(BOB))), '403 AccessDenied')
+})
+
+test('a torrent', async () => {
+  assert.equal(errorOf(await kit.as(ALICE).get('/cold/k', { torrent: '' })), '404 NoSuchKey')
 })
