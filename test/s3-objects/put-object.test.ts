@@ -76,6 +76,8 @@ test('headers beyond ASCII', async () => {
     'x-amz-meta-a': utf8('日本'),
     'x-amz-meta-b': 'caf\xe9',
     'x-amz-meta-c': '=?UTF-8?Q?=C3=BC?=',
+    'x-amz-meta-d': utf8('Gr\u00fc\u00dfe _=? aus M\u00fcnchen'),
+    'x-amz-meta-e': utf8('\u65e5\u672c'.repeat(20)),
     'Content-Disposition': utf8('attachment; filename="ü"'),
   }
   // Unsigned, because signers do not agree on what such bytes are.
@@ -84,6 +86,11 @@ test('headers beyond ASCII', async () => {
   assert.equal(got['x-amz-meta-a'], `=?UTF-8?B?${Buffer.from('日本').toString('base64')}?=`)
   assert.equal(got['x-amz-meta-b'], 'caf\xe9')
   assert.equal(got['x-amz-meta-c'], '=?UTF-8?Q?=C3=BC?=')
+  assert.equal(got['x-amz-meta-d'], '=?UTF-8?Q?Gr=C3=BC=C3=9Fe_=5F=3D=3F_aus_M=C3=BCnchen?=')
+  const words = (got['x-amz-meta-e'] as string).split(' ')
+  assert.ok(words.length > 1 && words.every((word) => word.length <= 75 && /^=\?UTF-8\?B\?.*\?=$/.test(word)))
+  const decoded = words.map((word) => Buffer.from(word.slice(10, -2), 'base64').toString()).join('')
+  assert.equal(decoded, '\u65e5\u672c'.repeat(20))
   assert.equal(got['content-disposition'], headers['Content-Disposition'])
 })
 

@@ -36,23 +36,43 @@ export function fitsHeader(text: string): boolean {
   return !CONTROLS.test(text)
 }
 
-const ENCODED_WORD_BYTES_MAX = 45
-
 /** A value of user metadata as a header: beyond ASCII as encoded words of RFC 2047, which is how S3 gives it. */
 export function metadataHeader(text: string): string {
   if (PLAIN.test(text)) return text
   if (!text.isWellFormed()) return rawText(text)
-  const words: string[] = []
+  return encodedWords(text, isMostlyAscii(text) ? quotedWord : base64Word)
+}
+
+const ENCODED_CHARS_MAX = 63
+const PLAIN_QUOTED = /[^!-<>@-^`-~]/
+
+/** A word has at most 75 characters: what is longer is cut into halves. */
+function encodedWords(text: string, encode: (bytes: Buffer) => string): string {
+  const word = encode(Buffer.from(text))
+  const characters = word.length > ENCODED_CHARS_MAX ? [...text] : []
+  if (characters.length < 2) return `=?UTF-8?${encode === quotedWord ? 'Q' : 'B'}?${word}?=`
+  const middle = characters.length >> 1
+  const halves = [characters.slice(0, middle), characters.slice(middle)]
+  return halves.map((half) => encodedWords(half.join(''), encode)).join(' ')
+}
+
+function isMostlyAscii(text: string): boolean {
+  let ascii = 0
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) < 0x7f) ascii++
+  return ascii > text.length - ascii
+}
+
+const base64Word = (bytes: Buffer) => bytes.toString('base64')
+
+function quotedWord(bytes: Buffer): string {
   let word = ''
-  for (const character of text) {
-    if (Buffer.byteLength(word) + Buffer.byteLength(character) > ENCODED_WORD_BYTES_MAX) {
-      words.push(word)
-      word = ''
-    }
-    word += character
+  for (const byte of bytes) {
+    const character = String.fromCharCode(byte)
+    if (byte === 0x20) word += '_'
+    else if (PLAIN_QUOTED.test(character)) word += `=${byte.toString(16).toUpperCase().padStart(2, '0')}`
+    else word += character
   }
-  words.push(word)
-  return words.map((each) => `=?UTF-8?B?${Buffer.from(each).toString('base64')}?=`).join(' ')
+  return word
 }
 
 /** Bytes of a text in UTF-8. */
