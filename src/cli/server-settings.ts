@@ -24,7 +24,9 @@ export const MASTER_SETTINGS = [
 /** The object layer and its doors. */
 export const OBJECT_SETTINGS = [
   'metadata',
+  'journal',
   'garbageDelayMs',
+  'lifecycleDayMs',
   's3Region',
   's3Domain',
   'sigv2',

@@ -1,24 +1,86 @@
-/** The thread that writes metadata to SQLite, for all threads of the process: they send it scripts, and read by themselves. */
+/**
+ * The thread that writes metadata to SQLite, for all threads of the process: they send it scripts, and read by themselves. It
+ * also sends safety copies of the metadata to the volumes.
+ */
 import { workerData } from 'node:worker_threads'
 import { systemClock } from '../../base/clock.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
+import { createLog } from '../../base/log.ts'
 import { offerCalls } from '../../base/port-calls.ts'
 import { systemRandom } from '../../base/random.ts'
+import type { BlobStore } from '../../blobs/blob-store.ts'
+import { NO_VOLUMES } from '../../blobs/local-volumes.ts'
+import { realDisk } from '../../disk/real-disk.ts'
+import { createThreadContext } from '../../disk/thread-context.ts'
+import { VolumeSet } from '../../disk/volume-set.ts'
+import type { JournalSink } from '../../meta/journal-sink.ts'
 import { type MetaWriter, openMetaWriter } from '../../meta/open-meta-store.ts'
+import { BlobJournal } from '../../objects/meta-journal.ts'
 import { OBJECT_SCRIPTS } from '../../objects/scripts.ts'
+import { descriptorWriter } from '../log-writer.ts'
+import { clusterParts } from './cluster-parts.ts'
+import { openBlobs } from './object-parts.ts'
 import type { MetaControl, MetaThreadData } from './thread-data.ts'
 
+const STDERR = 2
+/** Volumes of a cluster may come later than this process. */
+const SHIP_RETRY_MS = 5_000
 const data = workerData as MetaThreadData
+const parts = { clock: systemClock, random: systemRandom }
+const log = createLog({ ...data.log, write: descriptorWriter(STDERR) }).with({ role: 'metadata' })
 let writer: MetaWriter | undefined
+let closeBlobs = () => {}
+let cancelRetry = () => {}
 
 const control: MetaControl = {
   async open() {
-    const options = { clock: systemClock, random: systemRandom, scripts: OBJECT_SCRIPTS }
+    const scripts = OBJECT_SCRIPTS
+    const options = data.journal ? { ...parts, scripts, journal: { log } } : { ...parts, scripts }
     const opened = openMetaWriter(data.directory, options)
     for (const client of data.clients) opened.serve(client)
     writer = opened
   },
+  async ship() {
+    if (writer === undefined) throw new StoreError('internal', 'the metadata are not open')
+    if (data.journal) await shipTo(new BlobJournal({ blobs: blobsOfProcess(), random: systemRandom }), writer)
+  },
   async stop() {
+    cancelRetry()
     await writer?.close()
+    closeBlobs()
   },
 }
 offerCalls(data.control, { ...control })
+
+function blobsOfProcess(): BlobStore {
+  const { shared, sync } = data
+  const volumes =
+    shared === undefined ? undefined : new VolumeSet(createThreadContext(shared, realDisk, systemClock))
+  volumes?.watch()
+  const cluster = clusterParts({ ...data, ...parts })
+  const blobs = openBlobs({ cluster, volumes: volumes ?? NO_VOLUMES, sync, ...parts })
+  closeBlobs = () => {
+    blobs.close()
+    volumes?.close()
+  }
+  return blobs
+}
+
+/** Where a part of the cluster is not there yet, the copies wait. Throws `conflict`: the volumes have copies of other metadata. */
+async function shipTo(sink: JournalSink, to: MetaWriter): Promise<void> {
+  try {
+    await to.ship(sink)
+  } catch (error) {
+    if (toStoreError(error).code === 'conflict') throw error
+    log.warn({ error }, 'safety copies of the metadata must wait')
+    cancelRetry = systemClock.after(SHIP_RETRY_MS, () => void shipLater(sink, to))
+  }
+}
+
+async function shipLater(sink: JournalSink, to: MetaWriter): Promise<void> {
+  try {
+    await shipTo(sink, to)
+  } catch (error) {
+    log.error({ error }, 'there are no safety copies of the metadata')
+  }
+}

@@ -11,15 +11,10 @@ import type { MetaStore } from '../../meta/meta-store.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
 import type { BodyBudget } from '../../net/body.ts'
 import type { HttpServerSettings, ListenOptions } from '../../net/http-server.ts'
-import { Buckets } from '../../objects/buckets.ts'
-import { BlobContentReader } from '../../objects/content-reader.ts'
-import { BlobContentWriter } from '../../objects/content-writer.ts'
-import { IndexedStore } from '../../objects/indexed-store.ts'
-import { Names } from '../../objects/names.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
-import { ObjectTree } from '../../objects/tree.ts'
+import type { ObjectTree } from '../../objects/tree.ts'
 import { UploadLoad } from '../../objects/upload-load.ts'
-import { MultipartUploads } from '../../objects/uploads.ts'
+import { WriterPresence } from '../../objects/writer-presence.ts'
 import { FilerServer } from '../../protocols/filer/server.ts'
 import { IamGate } from '../../protocols/s3/iam-gate.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
@@ -27,15 +22,13 @@ import { S3Server } from '../../protocols/s3/server.ts'
 import type { ClusterParts } from './cluster-parts.ts'
 import type { DoorSecrets } from './doors.ts'
 import { ThreadHashPool } from './hash-pool.ts'
-import { openBlobs, openMetadata } from './object-parts.ts'
+import { objectParts, openBlobs, openMetadata } from './object-parts.ts'
 import type { ObjectDoor, ObjectLayerData } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
 /** Places in VolumeCounters. */
 const KIND_OF: Readonly<Record<string, number>> = { GET: 0, HEAD: 0, PUT: 1, POST: 1, DELETE: 2 }
 const KIND_OTHER = 3
-/** Volumes of blobs that nobody places elsewhere. */
-const OBJECTS_COLLECTION = '_objects'
 
 export interface ObjectLayerParts {
   cluster: ClusterParts
@@ -57,42 +50,48 @@ interface Door {
   close(): Promise<void>
 }
 
-export class ObjectLayer {
-  readonly #blobs: BlobStore
-  readonly #meta: MetaStore
-  readonly #doors: Record<ObjectDoor, Door>
+interface Layer {
+  blobs: BlobStore
+  meta: MetaStore
+  presence: WriterPresence
+  doors: Record<ObjectDoor, Door>
+}
 
-  private constructor(parts: { blobs: BlobStore; meta: MetaStore; doors: Record<ObjectDoor, Door> }) {
-    this.#blobs = parts.blobs
-    this.#meta = parts.meta
-    this.#doors = parts.doors
+export class ObjectLayer {
+  readonly #layer: Layer
+
+  private constructor(layer: Layer) {
+    this.#layer = layer
   }
 
   /** Throws what opening the metadata throws. */
   static async open(data: ObjectLayerData, parts: ObjectLayerParts): Promise<ObjectLayer> {
+    const { clock, random, log, thread, cluster } = parts
     const meta = await openMetadata(data.metadata, parts)
     const blobs = openBlobs(parts)
-    const tree = new ObjectTree({ meta, clock: parts.clock, random: parts.random })
-    const objects = objectStore(data, parts, { blobs, meta, tree })
-    if (parts.thread === 0) resumeRenames(tree, parts.log)
+    const hashPool = new ThreadHashPool(data.hashing)
+    const load = new UploadLoad(data.uploadLoad)
+    const { objects, tree, writer } = objectParts({ meta, blobs, load, hashPool, clock, random })
+    const writerId = `${cluster.nodeId}/${thread}`
+    const presence = new WriterPresence({ meta, clock, log, writerId, writer })
+    await presence.start()
+    if (thread === 0) resumeRenames(tree, log)
     const doors = { filer: filerServer(data, parts, objects), s3: s3Server(data, parts, objects) }
-    return new ObjectLayer({ blobs, meta, doors })
+    return new ObjectLayer({ blobs, meta, presence, doors })
   }
 
   /** Starts to serve a door; gives its port. Throws `in_use`, `bad_request`. */
   listen(door: ObjectDoor, options: ListenOptions): Promise<number> {
-    return this.#doors[door].listen(options)
+    return this.#layer.doors[door].listen(options)
   }
 
-  /** Stops accepting, and lets the requests in flight finish. */
-  async closeDoors(): Promise<void> {
-    await Promise.all(Object.values(this.#doors).map((door) => door.close()))
-  }
-
-  /** After the doors were closed. */
+  /** Closes the doors, lets the requests in flight finish, and then lets go of what they stand on. */
   async close(): Promise<void> {
-    await this.#meta.close()
-    this.#blobs.close()
+    const { doors, presence, meta, blobs } = this.#layer
+    await Promise.all(Object.values(doors).map((door) => door.close()))
+    await presence.stop()
+    await meta.close()
+    blobs.close()
   }
 }
 
@@ -100,24 +99,6 @@ export class ObjectLayer {
 function resumeRenames(tree: ObjectTree, log: Log): void {
   tree.resumeRenames().catch((error: unknown) => {
     log.error({ error }, 'renames that were under way could not be ended: the next change there tries again')
-  })
-}
-
-function objectStore(
-  data: ObjectLayerData,
-  { clock, random }: ObjectLayerParts,
-  { blobs, meta, tree }: { blobs: BlobStore; meta: MetaStore; tree: ObjectTree },
-): ObjectStore {
-  const hashPool = new ThreadHashPool(data.hashing)
-  const load = new UploadLoad(data.uploadLoad)
-  const collection = OBJECTS_COLLECTION
-  const writer = new BlobContentWriter({ blobs, load, hashPool, meta, clock, random, collection })
-  const reader = new BlobContentReader({ blobs, meta, hashPool })
-  return new IndexedStore({
-    buckets: new Buckets({ meta, clock, random }),
-    names: new Names({ meta, clock, random, writer, reader }),
-    uploads: new MultipartUploads({ meta, writer, reader, hashPool, clock, random }),
-    tree,
   })
 }
 

@@ -2,16 +2,16 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { PortCaller } from '../../base/port-calls.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
-import type { CollectorCounts } from '../../objects/collector.ts'
 import { UploadLoad } from '../../objects/upload-load.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import type { ObjectMetricsData } from './thread-data.ts'
+import type { UpkeepCounts } from './upkeep.ts'
 
 export class ObjectMetrics {
   readonly #s3: S3Counters
   readonly #filer: VolumeCounters
   readonly #load: UploadLoad
-  readonly #collector: PortCaller
+  readonly #upkeep: PortCaller
   readonly #requests: Counter<'door' | 'action'>
   readonly #errors: Counter<'door' | 'action' | 'class'>
   readonly #bytes: Counter<'door' | 'direction'>
@@ -19,12 +19,13 @@ export class ObjectMetrics {
   readonly #uploadBytes: Gauge
   readonly #garbage: Gauge
   readonly #collected: Counter<'what'>
+  readonly #lifecycle: Counter<'what'>
 
   constructor(registry: Registry, data: ObjectMetricsData) {
     this.#s3 = new S3Counters(data.s3Counters, 0)
     this.#filer = new VolumeCounters(data.filerCounters, 0)
     this.#load = new UploadLoad(data.uploadLoad)
-    this.#collector = new PortCaller(data.collector)
+    this.#upkeep = new PortCaller(data.counts)
     const registers = [registry]
     this.#requests = new Counter({
       name: 'cairn_requests_total',
@@ -57,7 +58,13 @@ export class ObjectMetrics {
     })
     this.#collected = new Counter({
       name: 'cairn_garbage_collected_total',
-      help: 'What the collector removed since the start, and what it could not remove yet.',
+      help: 'What the collector removed since the start, what it could not remove yet, and orphans that were found.',
+      labelNames: ['what'],
+      registers,
+    })
+    this.#lifecycle = new Counter({
+      name: 'cairn_lifecycle_total',
+      help: 'What the lifecycle rules of buckets did since the start.',
       labelNames: ['what'],
       registers,
     })
@@ -70,7 +77,7 @@ export class ObjectMetrics {
     this.#fillFiler()
     this.#uploads.set(this.#load.uploads)
     this.#uploadBytes.set(this.#load.bytesInFlight)
-    await this.#fillCollector()
+    await this.#fillUpkeep()
   }
 
   #fillS3(): void {
@@ -97,11 +104,14 @@ export class ObjectMetrics {
     this.#bytes.inc({ door, direction: 'sent' }, totals.bytesSent)
   }
 
-  async #fillCollector(): Promise<void> {
-    const counts = await this.#collector.call<CollectorCounts & { waiting: number }>('counts')
+  async #fillUpkeep(): Promise<void> {
+    const counts = await this.#upkeep.call<UpkeepCounts>('counts')
     this.#garbage.set(counts.waiting)
     this.#collected.inc({ what: 'blobs' }, counts.removedBlobs)
     this.#collected.inc({ what: 'contents' }, counts.removedContents)
     this.#collected.inc({ what: 'postponed' }, counts.postponed)
+    this.#collected.inc({ what: 'orphans' }, counts.orphans.orphans)
+    this.#lifecycle.reset()
+    for (const [what, count] of Object.entries(counts.lifecycle)) this.#lifecycle.inc({ what }, count)
   }
 }

@@ -1,17 +1,44 @@
-/** What every object layer stands on, for one thread: metadata, and blobs. */
+/** What every object layer is put together of, in one thread: volumes, blobs, metadata, and the store on them. */
 import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { assignFromMasters } from '../../blobs/id-lease.ts'
 import { LocalBlobStore } from '../../blobs/local-blob-store.ts'
-import type { LocalVolumes } from '../../blobs/local-volumes.ts'
+import { type LocalVolumes, NO_VOLUMES } from '../../blobs/local-volumes.ts'
 import { RemoteBlobs } from '../../blobs/remote-blobs.ts'
 import { RemoteListing } from '../../blobs/remote-listing.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
+import { realDisk } from '../../disk/real-disk.ts'
+import { createThreadContext, type SharedVolumes } from '../../disk/thread-context.ts'
+import { VolumeSet } from '../../disk/volume-set.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
 import { openMetaClient, openMetaStore } from '../../meta/open-meta-store.ts'
+import { Buckets } from '../../objects/buckets.ts'
+import { BlobContentReader } from '../../objects/content-reader.ts'
+import { BlobContentWriter } from '../../objects/content-writer.ts'
+import type { HashPool } from '../../objects/digests.ts'
+import { IndexedStore } from '../../objects/indexed-store.ts'
+import { Names } from '../../objects/names.ts'
+import type { ObjectStore } from '../../objects/object-store.ts'
+import { ObjectTree } from '../../objects/tree.ts'
+import type { UploadLoad } from '../../objects/upload-load.ts'
+import { MultipartUploads } from '../../objects/uploads.ts'
 import type { ClusterParts } from './cluster-parts.ts'
 import type { MetadataAccess } from './thread-data.ts'
+
+/** Volumes of blobs that nobody places elsewhere. */
+export const OBJECTS_COLLECTION = '_objects'
+
+/** This thread's view of the process's volumes; of none, where it has none. */
+export function openVolumes(
+  shared: SharedVolumes | undefined,
+  clock: Clock,
+): { view: LocalVolumes; close(): void } {
+  if (shared === undefined) return { view: NO_VOLUMES, close() {} }
+  const view = new VolumeSet(createThreadContext(shared, realDisk, clock))
+  view.watch()
+  return { view, close: () => view.close() }
+}
 
 /** With SQLite the writing thread has opened them before. Throws what opening throws. */
 export async function openMetadata(
@@ -36,4 +63,27 @@ export function openBlobs(parts: {
     listing: new RemoteListing(cluster),
     assign: assignFromMasters(cluster),
   })
+}
+
+/** The store, and what of it must be started and stopped. */
+export function objectParts(parts: {
+  meta: MetaStore
+  blobs: BlobStore
+  load: UploadLoad
+  hashPool: HashPool
+  clock: Clock
+  random: Random
+}): { objects: ObjectStore; tree: ObjectTree; writer: BlobContentWriter } {
+  const { meta, blobs, load, hashPool, clock, random } = parts
+  const collection = OBJECTS_COLLECTION
+  const writer = new BlobContentWriter({ blobs, load, hashPool, meta, clock, random, collection })
+  const reader = new BlobContentReader({ blobs, meta, hashPool })
+  const tree = new ObjectTree({ meta, clock, random })
+  const objects = new IndexedStore({
+    buckets: new Buckets({ meta, clock, random }),
+    names: new Names({ meta, clock, random, writer, reader }),
+    uploads: new MultipartUploads({ meta, writer, reader, hashPool, clock, random }),
+    tree,
+  })
+  return { objects, tree, writer }
 }

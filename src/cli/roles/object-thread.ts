@@ -27,9 +27,11 @@ const control: ObjectControl = {
     objects = await ObjectLayer.open(data.objects, { ...parts, log, clock, random })
   },
   listen: (door, at) => objects!.listen(door, { ...at, reusePort: true }),
-  async stop() {
-    await objects?.closeDoors()
+  async closeObjects() {
     await objects?.close()
+  },
+  async stop() {
+    cluster.http.close()
   },
 }
 offerCalls(data.control, { ...control })

@@ -20,13 +20,13 @@ import { makeDirectory } from './directories.ts'
 import { type HostPort, readNamed } from './doors.ts'
 import { type AccessKey, readOrMakeRootKey } from './root-credentials.ts'
 import type {
-  CollectorThreadData,
   HashThreadData,
   MetadataAccess,
   MetaThreadData,
   ObjectDoor,
   ObjectLayerData,
   ObjectMetricsData,
+  UpkeepThreadData,
 } from './thread-data.ts'
 import { listenOnAll, type Threads } from './threads.ts'
 
@@ -80,27 +80,25 @@ function readIdentities(path: string, root: AccessKey): IdentitiesFile | undefin
 const HASH_THREADS_MIN = 2
 const HASH_THREADS_MAX = 8
 
-/** What the collector's thread shares with the others of its process. */
-export type CollectorParts = Omit<CollectorThreadData, 'control' | 'metadata' | 'garbageDelayMs' | 'counts'>
+/** What the threads behind the object layers share with the others of their process. */
+export type BehindParts = Omit<MetaThreadData, 'control' | 'directory' | 'clients' | 'journal'>
 
 /**
  * The threads behind the object layers: the one that writes SQLite, where that is used, those that compute digests, and the
- * collector of garbage.
+ * one that looks after objects.
  */
 export class ObjectThreads {
-  readonly #threads: Threads
   readonly #role: ObjectsRole
-  readonly #writer: PortCaller | undefined
   readonly #clients: MessagePort[] = []
   readonly #hashing: MessagePort[][]
-  readonly #shared: Omit<ObjectMetricsData, 'collector'>
-  readonly #collectorCounts = new MessageChannel()
+  readonly #shared: Omit<ObjectMetricsData, 'counts'>
   readonly #connectionsMax: number
-  #collector: PortCaller | undefined
+  readonly #writer: PortCaller | undefined
+  readonly #upkeep: PortCaller
+  readonly #counts = new MessageChannel()
 
   /** `count`: threads that will ask for `dataOf`. */
-  constructor(threads: Threads, role: ObjectsRole, count: number) {
-    this.#threads = threads
+  constructor(threads: Threads, role: ObjectsRole, { count, parts }: { count: number; parts: BehindParts }) {
     this.#role = role
     this.#shared = {
       s3Counters: S3Counters.share(count),
@@ -110,15 +108,34 @@ export class ObjectThreads {
     this.#hashing = startHashing(threads, count)
     const share = Math.floor(META_CONNECTIONS_PER_PROCESS / count)
     this.#connectionsMax = Math.max(META_CONNECTIONS_MIN, Math.min(META_CONNECTIONS_DEFAULT, share))
-    if (isPostgresUrl(role.metadata)) return
-    // The collector is one more.
-    const channels = Array.from({ length: count + 1 }, () => new MessageChannel())
-    this.#clients = channels.map(({ port1 }) => port1)
-    this.#writer = startWriter(
-      threads,
-      role,
-      channels.map(({ port2 }) => port2),
-    )
+    if (!isPostgresUrl(role.metadata)) {
+      // The upkeep thread is one more.
+      const channels = Array.from({ length: count + 1 }, () => new MessageChannel())
+      this.#clients = channels.map(({ port1 }) => port1)
+      const clients = channels.map(({ port2 }) => port2)
+      this.#writer = this.#startWriter(threads, parts, clients)
+    }
+    this.#upkeep = this.#startUpkeep(threads, parts)
+  }
+
+  #startWriter(threads: Threads, parts: BehindParts, clients: MessagePort[]): PortCaller {
+    const { metadata: directory, config } = this.#role
+    return threads.start(new URL('./meta-thread.ts', import.meta.url), (control) => {
+      const data: MetaThreadData = { ...parts, control, directory, clients, journal: config.journal }
+      return { data, ports: clients }
+    })
+  }
+
+  #startUpkeep(threads: Threads, parts: BehindParts): PortCaller {
+    const { metadata, ports } = this.#metadata()
+    const { garbageDelayMs, lifecycleDayMs } = this.#role.config
+    const { uploadLoad } = this.#shared
+    const counts = this.#counts.port2
+    return threads.start(new URL('./upkeep-thread.ts', import.meta.url), (control) => {
+      const settings = { garbageDelayMs, lifecycleDayMs, uploadLoad }
+      const data: UpkeepThreadData = { ...parts, ...settings, control, metadata, counts }
+      return { data, ports: [...ports, counts] }
+    })
   }
 
   /** What a thread with an object layer is given, and the ports in it. */
@@ -146,19 +163,9 @@ export class ObjectThreads {
     return { metadata, ports: writer === undefined ? [] : [writer] }
   }
 
-  /** For whoever shows what they count. `collector` moves there. */
+  /** For whoever shows what they count. `counts` moves there. */
   get metrics(): ObjectMetricsData {
-    return { ...this.#shared, collector: this.#collectorCounts.port1 }
-  }
-
-  startCollector(parts: CollectorParts): void {
-    const { metadata, ports } = this.#metadata()
-    const counts = this.#collectorCounts.port2
-    this.#collector = this.#threads.start(new URL('./collector-thread.ts', import.meta.url), (control) => {
-      const { garbageDelayMs } = this.#role.config
-      const data: CollectorThreadData = { ...parts, control, metadata, garbageDelayMs, counts }
-      return { data, ports: [...ports, counts] }
-    })
+    return { ...this.#shared, counts: this.#counts.port1 }
   }
 
   /** Throws `unsupported` (a newer schema), `io_error`, `corrupt`, `in_use`. */
@@ -166,23 +173,22 @@ export class ObjectThreads {
     await this.#writer?.call('open')
   }
 
-  /** The servers are there: what is left to be done behind them begins. */
-  async collect(): Promise<void> {
-    await this.#collector?.call('start')
+  /** The cluster can be reached, and nobody writes yet. Throws `conflict` when its blobs are of other names than these. */
+  async prepare(): Promise<void> {
+    await this.#upkeep.call('prepare')
+    await this.#writer?.call('ship')
   }
 
+  /** The doors are open. */
+  async start(): Promise<void> {
+    await this.#upkeep.call('start')
+  }
+
+  /** The doors are closed. */
   async stop(): Promise<void> {
-    await this.#collector?.call('stop')
+    await this.#upkeep.call('stop')
     await this.#writer?.call('stop')
   }
-}
-
-function startWriter(threads: Threads, role: ObjectsRole, clients: MessagePort[]): PortCaller {
-  const { logLevel: level, logFormat: format } = role.config
-  return threads.start(new URL('./meta-thread.ts', import.meta.url), (control) => {
-    const data: MetaThreadData = { log: { level, format }, directory: role.metadata, clients, control }
-    return { data, ports: clients }
-  })
 }
 
 /** Ports to all of them, for each of `count` threads. */

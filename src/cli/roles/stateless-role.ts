@@ -35,7 +35,6 @@ export async function runStateless(
   await assertPortFree(listen.host, listen.port)
   const threads = new Threads(context)
   try {
-    const objects = new ObjectThreads(threads, role, config.workers)
     const common = {
       log: { level: config.logLevel, format: config.logFormat },
       secrets,
@@ -46,6 +45,8 @@ export async function runStateless(
       sync: config.sync,
       settings: httpSettings(config),
     }
+    const parts = { ...common, shared: undefined }
+    const objects = new ObjectThreads(threads, role, { count: config.workers, parts })
     const servers: PortCaller[] = Array.from({ length: config.workers }, (_, thread) =>
       threads.start(new URL('./object-thread.ts', import.meta.url), (control) => {
         const layer = objects.dataOf(thread)
@@ -53,13 +54,14 @@ export async function runStateless(
         return { data, ports: layer.ports }
       }),
     )
-    objects.startCollector({ ...common, shared: undefined })
+    await objects.prepare()
     const open = await openDoors(servers, role, context)
-    await objects.collect()
+    await objects.start()
     log.info({ [door]: reachableAt(open.get(door)!) }, 'ready')
     await untilAborted(signal)
-    await Promise.all(servers.map((server) => server.call('stop')))
+    await Promise.all(servers.map((server) => server.call('closeObjects')))
     await objects.stop()
+    await Promise.all(servers.map((server) => server.call('stop')))
   } finally {
     await threads.end()
   }

@@ -46,8 +46,8 @@ export interface ObjectMetricsData {
   s3Counters: SharedArrayBuffer
   filerCounters: SharedArrayBuffer
   uploadLoad: SharedArrayBuffer
-  /** To the collector. */
-  collector: MessagePort
+  /** Of the upkeep thread. */
+  counts: MessagePort
 }
 
 /** Of the threads that serve. */
@@ -129,38 +129,47 @@ export interface HashThreadData {
   ports: MessagePort[]
 }
 
-export interface CollectorThreadData extends CommonThreadData {
+/** Of threads behind the object layers, which reach blobs too. */
+interface BehindThreadData extends CommonThreadData {
   /** Undefined: the process has no volumes. */
   shared: SharedVolumes | undefined
   sync: SyncMode
+}
+
+export interface UpkeepThreadData extends BehindThreadData {
   metadata: MetadataAccess
+  /** Memory of the UploadLoad. */
+  uploadLoad: SharedArrayBuffer
   garbageDelayMs: number
+  lifecycleDayMs: number
   /** Asks it for `counts`. */
   counts: MessagePort
 }
 
-/** What the main thread may ask of the collector's thread. */
-export interface CollectorControl {
-  /** The metadata are open, and the cluster can be reached. */
+/** What the main thread may ask of the upkeep thread. */
+export interface UpkeepControl {
+  /** The metadata are open, and the cluster can be reached; nobody writes yet. */
+  prepare(): Promise<void>
   start(): Promise<void>
-  /** Ends the step that is under way. */
+  /** Ends the steps that are under way. Nobody writes any more. */
   stop(): Promise<void>
 }
 
-export interface MetaThreadData {
-  log: { level: LogLevel; format: LogFormat }
+export interface MetaThreadData extends BehindThreadData {
   /** Directory of the SQLite file. */
   directory: string
   /** One for each thread that uses it. */
   clients: MessagePort[]
-  /** Calls from the main thread. */
-  control: MessagePort
+  /** Copies of all changes go to the volumes. */
+  journal: boolean
 }
 
 /** What the main thread may ask of the thread that writes metadata. */
 export interface MetaControl {
   /** Opens the file, brings its schema up to date, and answers the clients. */
   open(): Promise<void>
+  /** Begins to send copies to the volumes, which can be reached now. */
+  ship(): Promise<void>
   /** Commits what waits. */
   stop(): Promise<void>
 }
@@ -170,7 +179,9 @@ export interface ObjectControl {
   /** Builds the object layer; the metadata are open. */
   openObjects(): Promise<void>
   listen(door: ObjectDoor, at: HostPort): Promise<number>
-  /** Finishes the requests in flight, and lets go of everything. */
+  /** Closes the doors of names, finishes their requests, and lets go of the object layer. */
+  closeObjects(): Promise<void>
+  /** After that: lets go of the rest. */
   stop(): Promise<void>
 }
 

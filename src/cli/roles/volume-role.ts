@@ -49,8 +49,9 @@ export async function startVolumeServer(role: VolumeRole, context: Context): Pro
       'volume server is listening',
     )
     await threads.keeper.call('announce', { url, publicUrl: role.publicUrl || url })
+    await threads.objects?.prepare()
     const doors = objects === undefined ? new Map() : await openDoors(threads.servers, objects, context)
-    await threads.objects?.collect()
+    await threads.objects?.start()
     return { address: { host: listen.host, port }, doors, stop: () => threads.stop() }
   } catch (error) {
     await threads.end()
@@ -79,9 +80,9 @@ class VolumeThreads {
       nodeId: loadNodeId(realDisk, role.directories, context.random),
       masters: role.masters,
     }
-    const objects = role.objects && new ObjectThreads(this.#threads, role.objects, config.workers)
+    const behind = { count: config.workers, parts: { ...common, sync: config.sync } }
+    const objects = role.objects && new ObjectThreads(this.#threads, role.objects, behind)
     this.objects = objects
-    objects?.startCollector({ ...common, sync: config.sync })
     const channels = Array.from({ length: config.workers }, () => new MessageChannel())
     this.keeper = this.#startKeeper(
       role,
@@ -137,15 +138,16 @@ class VolumeThreads {
         dataCenter: config.dataCenter,
         rack: config.rack,
       }
-      return { data, ports: objects === undefined ? callers : [...callers, objects.collector] }
+      return { data, ports: objects === undefined ? callers : [...callers, objects.counts] }
     })
   }
 
-  /** Doors first, then what stands behind them: object layer, metadata, volumes. */
+  /** The doors of names first, then what stands behind them, down to the volumes. */
   async stop(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.call('closeObjects')))
+    await this.objects?.stop()
     await this.keeper.call('leave')
     await Promise.all(this.servers.map((server) => server.call('stop')))
-    await this.objects?.stop()
     await this.keeper.call('stop')
     await this.end()
   }

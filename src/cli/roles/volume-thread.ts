@@ -77,9 +77,11 @@ const control: ServingControl = {
     const options = { ...at, reusePort: true }
     return door === 'volume' ? server.listen(options) : objects!.listen(door, options)
   },
-  async stop() {
-    await Promise.all([server.close(), objects?.closeDoors()])
+  async closeObjects() {
     await objects?.close()
+  },
+  async stop() {
+    await server.close()
     volumes.close()
   },
 }
