@@ -7,7 +7,7 @@ import { beginRestore, countRows, endRestore } from './dump/restore-steps.ts'
 import { writeDump } from './dump/write-dump.ts'
 import type { MetaStore, Query, Script, SqlValue, TableShape } from './meta-store.ts'
 import { MIGRATIONS } from './migrations/all.ts'
-import { type MetaOptions, openMetaStore, openRestored } from './open-meta-store.ts'
+import { type MetaOptions, type MetaSource, openMetaStore, openRestored } from './open-meta-store.ts'
 import type { Migration } from './schema-text.ts'
 
 export interface RestoredMeta {
@@ -20,8 +20,8 @@ export interface RestoredMeta {
 /**
  * A dump of one moment, while others write. Throws what reading throws; a dump that breaks off is refused by `restoreMeta`.
  */
-export async function* backupMeta(store: MetaStore, clock: Clock): AsyncGenerator<Buffer> {
-  const snapshot = await store.snapshot()
+export async function* backupMeta(source: MetaSource, clock: Clock): AsyncGenerator<Buffer> {
+  const snapshot = await source.snapshot()
   try {
     yield* writeDump(snapshot, clock)
   } finally {

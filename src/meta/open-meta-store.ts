@@ -7,7 +7,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { assertRestored, countRows } from './dump/restore-steps.ts'
 import type { JournalSink } from './journal-sink.ts'
-import type { MetaStore, Query } from './meta-store.ts'
+import type { MetaSnapshot, MetaStore, Query } from './meta-store.ts'
 import { MIGRATIONS } from './migrations/all.ts'
 import { PostgresStore } from './postgres/store.ts'
 import { type AnyScript, runSteps } from './run-steps.ts'
@@ -83,6 +83,37 @@ export async function openRestored(url: string, options: MetaOptions): Promise<M
     await store.close()
     throw error
   }
+}
+
+/** What a backup is made from: any store, or one that changes nothing. */
+export interface MetaSource {
+  snapshot(): Promise<MetaSnapshot>
+  close(): Promise<void>
+}
+
+/**
+ * Metadata for reading all of it, also beside a server that uses it, of whatever version: the schema stays as it is. Throws
+ * `io_error` (no such file), `conflict` (half restored), `corrupt`, `unavailable`, `unauthorized`, `not_found`.
+ */
+export async function openMetaSource(url: string, options: MetaOptions): Promise<MetaSource> {
+  if (isPostgresUrl(url)) {
+    const store = new PostgresStore({ ...options, connectionsMax: 1, url })
+    try {
+      await store.read(assertRestored, null)
+      return store
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  }
+  const open = () => SqliteConnection.open(metaFileOf(url), { writes: false })
+  const reader = new SqliteReader(open())
+  try {
+    reader.read(assertRestored, null)
+  } finally {
+    reader.close()
+  }
+  return { snapshot: async () => new SqliteSnapshot(open()), close: async () => {} }
 }
 
 export interface MetaWriterOptions extends MetaOptions {

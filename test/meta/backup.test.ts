@@ -9,7 +9,7 @@ import { StoreError } from '../../src/base/errors.ts'
 import { seededRandom, systemRandom } from '../../src/base/random.ts'
 import { backupMeta, restoreMeta } from '../../src/meta/backup.ts'
 import type { MetaStore } from '../../src/meta/meta-store.ts'
-import { openMetaStore } from '../../src/meta/open-meta-store.ts'
+import { openMetaSource, openMetaStore } from '../../src/meta/open-meta-store.ts'
 import { ITEMS, type Item, listItems, putItem, transfer } from '../support/meta-scripts.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 
@@ -68,10 +68,13 @@ describe('backup and restore', () => {
   ] as const) {
     const skip = from === to && from === 'SQLite' ? false : noPostgres
     test(`from ${from} into ${to}, row by row`, { skip }, async () => {
-      const source = await openMetaStore(await fresh(from), parts)
+      const place = await fresh(from)
+      const source = await openMetaStore(place, parts)
       const items = itemsOf(7, 700)
       await fill(source, items)
-      const dump = await collected(backupMeta(source, systemClock))
+      const beside = await openMetaSource(place, parts)
+      const dump = await collected(backupMeta(beside, systemClock))
+      await beside.close()
       const url = await fresh(to)
       const { rows, schema } = await restoreMeta(url, inPieces(dump, 1000), parts)
       assert.deepEqual({ rows, schema }, { rows: 700, schema: 1 })
@@ -132,6 +135,7 @@ describe('backup and restore', () => {
         await (opened as MetaStore).close()
       }
     }
+    await assert.rejects(openMetaSource(await fresh('SQLite'), parts), failsWith('io_error'))
     const text = inPieces(Buffer.from('this is something else'), 7)
     await assert.rejects(restoreMeta(await fresh('SQLite'), text, parts), failsWith('unsupported'))
     const older = { ...parts, migrations: [] }

@@ -37,6 +37,7 @@ export class SqliteConnection {
       const database = new DatabaseSync(path, {
         enableForeignKeyConstraints: false,
         timeout: SQLITE_BUSY_MS_MAX,
+        readOnly: !options.writes,
       })
       try {
         // The page size counts only before the first page is written, the journal mode after it.
@@ -45,8 +46,7 @@ export class SqliteConnection {
         database.exec(
           `pragma synchronous = full; pragma mmap_size = 0;
            pragma cache_size = ${-SQLITE_CACHE_BYTES / 1024};
-           pragma wal_autocheckpoint = ${SQLITE_CHECKPOINT_PAGES};
-           pragma query_only = ${options.writes ? 0 : 1}`,
+           pragma wal_autocheckpoint = ${SQLITE_CHECKPOINT_PAGES}`,
         )
         const connection = new SqliteConnection(database)
         const [mode] = connection.run({ sql: 'pragma journal_mode', params: [] })
