@@ -1,15 +1,18 @@
 /** The commands, in the order of `cairn --help`. A new one is a file in `commands/` and a line here. */
 import type { Command } from './command.ts'
+import { backup } from './commands/backup.ts'
 import { benchmark } from './commands/benchmark.ts'
 import { cp } from './commands/cp.ts'
 import { deleteFiles } from './commands/delete.ts'
 import { download } from './commands/download.ts'
 import { filer } from './commands/filer.ts'
+import { fsck } from './commands/fsck.ts'
 import { get } from './commands/get.ts'
 import { ls } from './commands/ls.ts'
 import { master } from './commands/master.ts'
 import { mv } from './commands/mv.ts'
 import { put } from './commands/put.ts'
+import { restore } from './commands/restore.ts'
 import { rm } from './commands/rm.ts'
 import { s3 } from './commands/s3.ts'
 import { server } from './commands/server.ts'
@@ -34,6 +37,9 @@ export const COMMANDS: readonly Command<never>[] = [
   download,
   deleteFiles,
   benchmark,
+  backup,
+  restore,
+  fsck,
 ]
 
 export interface NamedCommand {

@@ -416,6 +416,18 @@ export const SETTINGS = {
     fallback: '',
     placeholder: 'HOST:PORT',
   }),
+  repair: flag({
+    doc: 'Remove what nothing names, and correct counts.',
+    fallback: false,
+  }),
+  verifyBytes: flag({
+    doc: 'Read every byte that is named, and check it.',
+    fallback: false,
+  }),
+  rebuild: flag({
+    doc: 'Bring the names back that were lost with their file, from the copies in the volumes.',
+    fallback: false,
+  }),
   force: flag({ doc: 'Delete volumes that hold files.', fallback: false }),
 
   // `cairn benchmark`.

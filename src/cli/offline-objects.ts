@@ -1,0 +1,67 @@
+/** The names and blobs of a store that is not running, opened by a command that owns its directories: for `cairn fsck`. */
+import { join } from 'node:path'
+import { StoreError } from '../base/errors.ts'
+import { ClusterAuth } from '../blobs/cluster-auth.ts'
+import { LocalBlobStore } from '../blobs/local-blob-store.ts'
+import { RemoteBlobs } from '../blobs/remote-blobs.ts'
+import { realDisk } from '../disk/real-disk.ts'
+import { createSharedVolumes, createThreadContext } from '../disk/thread-context.ts'
+import { VolumeKeeper } from '../disk/volume-keeper.ts'
+import { VolumeSet } from '../disk/volume-set.ts'
+import { HttpClient } from '../net/http-client.ts'
+import type { Context } from './command.ts'
+import { ownDirectories } from './roles/directories.ts'
+
+export interface OfflineBlobs {
+  blobs: LocalBlobStore
+  close(): Promise<void>
+}
+
+const SECRET_BYTES = 32
+
+/** Where the metadata of a store is: what `--metadata` says, or beside its volumes. */
+export const metadataUrl = (config: { metadata: string; data: readonly string[] }) =>
+  config.metadata || join(config.data[0]!, 'meta')
+
+/**
+ * All blobs of the volumes in the data directories. They can be read, listed and removed; nothing new is written, since
+ * no master gives out ids. Throws `in_use` when a server runs on them.
+ */
+export function openOfflineBlobs(
+  directories: readonly string[],
+  options: { indexMemoryBytes: number },
+  context: Context,
+): OfflineBlobs {
+  const { clock, random, log } = context
+  const owned = ownDirectories(directories)
+  const shared = createSharedVolumes({ directories: owned.paths, indexBytesMax: options.indexMemoryBytes })
+  const keeper = new VolumeKeeper(createThreadContext(shared, realDisk, clock), {
+    ...{ random, log },
+    volumeSizeLimitBytes: Number.MAX_SAFE_INTEGER,
+    volumesPerDirectoryMax: Number.MAX_SAFE_INTEGER,
+    garbageThreshold: 1,
+    ballastBytes: 0,
+  })
+  keeper.open()
+  const volumes = new VolumeSet(createThreadContext(shared, realDisk, clock))
+  const http = new HttpClient()
+  const auth = new ClusterAuth({ secret: random.bytes(SECRET_BYTES), clock, random })
+  const blobs = new LocalBlobStore({
+    ...{ volumes, clock, random, sync: 'batch' },
+    remote: new RemoteBlobs({ http, find: async () => [], scheme: 'http', auth }),
+    listing: { volumes: async () => [], list: async function* () {} },
+    assign: async () => {
+      throw new StoreError('unsupported', 'no master is running that gives out ids')
+    },
+  })
+  return {
+    blobs,
+    async close() {
+      blobs.close()
+      volumes.close()
+      http.close()
+      await keeper.stop()
+      owned.release()
+    },
+  }
+}
