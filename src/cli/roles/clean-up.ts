@@ -8,6 +8,7 @@ import type { BlobStore } from '../../blobs/blob-store.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
 import { claimBlobs } from '../../objects/installation.ts'
 import { type OrphanCounts, OrphanSearch } from '../../objects/orphans.ts'
+import type { UploadLoad } from '../../objects/upload-load.ts'
 import { clearEndedUploads } from '../../objects/uploads.ts'
 import { OBJECTS_COLLECTION } from './object-parts.ts'
 
@@ -17,6 +18,8 @@ export interface CleanUpParts {
   clock: Clock
   random: Random
   log: Log
+  /** Says whether a write of this process may have left something. */
+  load: UploadLoad
 }
 
 export class CleanUp {

@@ -59,9 +59,9 @@ export class Upkeep {
     const services = this.#services
     const meta = await openMetadata(this.#data.metadata, services)
     const parts = { meta, blobs: this.#blobs, ...services }
-    const cleanUp = new CleanUp(parts)
-    const collector = new GarbageCollector({ ...parts, delayMs: this.#data.garbageDelayMs })
     const load = new UploadLoad(this.#data.uploadLoad)
+    const cleanUp = new CleanUp({ ...parts, load })
+    const collector = new GarbageCollector({ ...parts, delayMs: this.#data.garbageDelayMs })
     const { objects } = objectParts({ ...parts, load, hashPool: inlineHashPool })
     const lifecycle = new Lifecycle({ ...services, objects, dayMs: this.#data.lifecycleDayMs })
     this.#open = { meta, cleanUp, collector, lifecycle }
