@@ -71,12 +71,17 @@ function openObjects(parts: { blobs: BlobStore; meta: MetaStore; clock: Clock })
   })
 }
 
-export async function startFiler(options: Partial<FilerServerOptions> = {}): Promise<FilerKit> {
+export interface FilerKitOptions extends Partial<FilerServerOptions> {
+  /** URL of PostgreSQL; SQLite without it. */
+  metadata?: string
+}
+
+export async function startFiler({ metadata, ...options }: FilerKitOptions = {}): Promise<FilerKit> {
   const directory = mkdtempSync(join(tmpdir(), 'cairn-filer-'))
   const clock = new TurnedClock()
   const random = systemRandom
   const store = await startBlobStore({ isLocal: true, sync: 'none' })
-  const meta = await openMetaStore(directory, { clock, random })
+  const meta = await openMetaStore(metadata ?? directory, { clock, random })
   const objects = openObjects({ blobs: store.blobs, meta, clock })
   const budget = new BodyBudget(new SharedArrayBuffer(4), 64 * MIB)
   const server = new FilerServer({
