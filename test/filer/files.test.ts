@@ -96,7 +96,7 @@ test('headers that are stored, and come back', async () => {
     'seaweed-owner': 'bob',
     'Seaweed-Two-Words': 'a b',
   }
-  await filer.put('/stored/h.txt', 'x', headers)
+  assert.equal((await filer.put('/stored/h.txt', 'x', headers)).text, '{"name":"h.txt","size":1}')
   const got = await filer.get('/stored/h.txt')
   assert.equal(got.headers['cache-control'], 'max-age=60')
   assert.equal(got.headers.expires, headers.Expires)

@@ -16,7 +16,7 @@ import type {
 import { blobTtl, posixOfTtl } from '../../../objects/tree-life.ts'
 import { bucketToWrite, type FilerContext, type FilerRequest, isTree } from './context.ts'
 import { keptContentType, type UploadHeaders, uploadHeadersOf } from './file-headers.ts'
-import { assertNamesFit, nameOfKey, parentOfKey, uploadedName } from './filer-path.ts'
+import { assertNamesFit, type FilerPath, nameOfKey, parentOfKey, uploadedName } from './filer-path.ts'
 import { FILE_MODE_DEFAULT, SEARCHABLE } from './modes.ts'
 import { writeAtOffset } from './put-range.ts'
 
@@ -47,7 +47,7 @@ export async function putFile(
   if (method === 'POST' && path.endsWithSlash && headers.contentType === '' && !hasBody) {
     return makeDirectory(context, request)
   }
-  const upload = await uploadOf(headers, body)
+  const upload = await uploadOf(path, headers, body)
   const bucket = await bucketToWrite(context, path)
   const check = new Md5Check(upload.contentMd5)
   const put: PutObject = {
@@ -168,17 +168,13 @@ async function makeBucket(
 }
 
 /** The file that a request brings. Throws `bad_request`, `too_large`. */
-async function uploadOf(headers: UploadHeaders, body: RequestBody): Promise<Upload> {
+async function uploadOf(path: FilerPath, headers: UploadHeaders, body: RequestBody): Promise<Upload> {
   const boundary = formBoundary(headers.contentType)
   if (boundary === undefined) {
     const { contentMd5, contentType, contentDisposition } = headers
-    return {
-      name: rawName(contentDisposition),
-      contentType,
-      contentMd5,
-      body: objectBody(body),
-      isForm: false,
-    }
+    // A path that names the file needs no other name for it.
+    const name = path.endsWithSlash || path.key === '' ? rawName(contentDisposition) : ''
+    return { name, contentType, contentMd5, body: objectBody(body), isForm: false }
   }
   if (Buffer.isBuffer(body)) {
     const part = fileOfForm(body, boundary)
