@@ -98,9 +98,18 @@ class FieldsReader {
   /** The data of the part, up to the next delimiter. */
   async nextValue(): Promise<Buffer> {
     const start = this.#at
-    const end = await this.#find(this.#delimiter, start - 2)
+    let end = await this.#findDelimiter(start - 2)
+    while (kindOf(this.#buffer, end + this.#delimiter.length) === 'data')
+      end = await this.#findDelimiter(end + 1)
     this.#at = end + this.#delimiter.length
     return this.#buffer.subarray(start, Math.max(start, end))
+  }
+
+  /** With the two bytes behind it. */
+  async #findDelimiter(from: number): Promise<number> {
+    const found = await this.#find(this.#delimiter, from)
+    while (this.#buffer.length < found + this.#delimiter.length + 2) await this.#more()
+    return found
   }
 
   /** The data of the last part, however long. */
@@ -128,27 +137,41 @@ class FieldsReader {
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
+/** What two bytes behind a boundary say of it: a boundary that only begins like ours is data. */
+function kindOf(bytes: Buffer, at: number): 'closing' | 'next' | 'data' {
+  const behind = bytes.toString('latin1', at, at + 2)
+  if (behind === '--') return 'closing'
+  return behind === '\r\n' || behind.startsWith(' ') || behind.startsWith('\t') ? 'next' : 'data'
+}
+
 async function* dataOf(
   pieces: AsyncIterator<Buffer>,
   first: Buffer,
   { delimiter, endsForm }: { delimiter: Buffer; endsForm: boolean },
 ): AsyncGenerator<Buffer> {
   let rest = first
+  let from = 0
   for (;;) {
-    const found = rest.indexOf(delimiter)
-    // The two bytes behind the delimiter say whether it ends the form.
-    if (found >= 0 && rest.length >= found + delimiter.length + 2) {
-      const end = rest.toString('latin1', found + delimiter.length, found + delimiter.length + 2)
-      if (end !== '--' && endsForm) throw new StoreError('bad_request', 'a large form may have one part only')
+    const found = rest.indexOf(delimiter, from)
+    const behind = found + delimiter.length
+    if (found >= 0 && rest.length >= behind + 2) {
+      const kind = kindOf(rest, behind)
+      if (kind === 'data') {
+        from = found + 1
+        continue
+      }
+      if (kind === 'next' && endsForm)
+        throw new StoreError('bad_request', 'a large form may have one part only')
       if (found > 0) yield rest.subarray(0, found)
       break
     }
     const sure = found >= 0 ? found : Math.max(0, rest.length - delimiter.length - 2)
     if (sure > 0) yield rest.subarray(0, sure)
+    from = Math.max(0, from - sure)
     const { value, done } = await pieces.next()
     if (done) throw cutOff()
     rest = sure === rest.length ? (value as Buffer) : Buffer.concat([rest.subarray(sure), value as Buffer])
   }
-  // What stands behind the form is read and dropped.
+  // What stands behind is read and dropped.
   while (!(await pieces.next()).done);
 }
