@@ -1,4 +1,8 @@
-/** Many files between the local disk and the store, several at a time, with a bar of bytes. What `put`, `get` and `cp` share. */
+/**
+ * Many files between the local disk and the store, several at a time, with a bar of bytes. What `put`, `get` and `cp` share.
+ * A folder goes into a target that ends with `/` (or where there are several sources), else the target is its new path:
+ * whether it is there already changes nothing, so that the same command can go on. A file goes into a directory that is there.
+ */
 import { mkdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { StoreError } from '../base/errors.ts'
@@ -36,7 +40,8 @@ export async function putAll(
     if (info === undefined) throw new StoreError('not_found', `no such file or directory: ${source}`)
     if (info.isDirectory()) {
       if (!config.recurse) throw new UsageError(`${source} is a directory: -r takes it with all in it`)
-      const plan = await planPut(filer, source, joinPath(target.path, basename(resolve(source))))
+      const into = target.isDirectory ? joinPath(target.path, basename(resolve(source))) : target.path
+      const plan = await planPut(filer, source, into)
       for (const directory of plan.emptyDirectories) await filer.makeDirectory(directory)
       items.push(...plan.items)
       present += plan.present
@@ -77,11 +82,14 @@ export async function getAll(
   let present = 0
   const isDirectory = statSync(target, { throwIfNoEntry: false })?.isDirectory() === true
   if (sources.length > 1 && !isDirectory) throw new UsageError(`${target} is no directory`)
+  const isInto = sources.length > 1 || /(^|\/)\.{0,2}$/.test(target)
   for (const source of sources) {
     const entry = source === '/' ? undefined : await filer.stat(source)
     if (entry === undefined && source !== '/') throw new StoreError('not_found', `nothing at ${source}`)
-    const localPath = isDirectory && entry !== undefined ? join(target, entry.name) : target
-    if (entry === undefined || entry.isDirectory) {
+    const isFolder = entry === undefined || entry.isDirectory
+    const into = isFolder ? isInto : isDirectory
+    const localPath = into && entry !== undefined ? join(target, entry.name) : target
+    if (isFolder) {
       if (!config.recurse) throw new UsageError(`${source} is a directory: -r takes it with all in it`)
       const plan = await planGet(filer, source, localPath)
       items.push(...plan.items)
