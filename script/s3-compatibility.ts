@@ -26,8 +26,6 @@ export const STUBS: Readonly<Record<string, string>> = {
   PutBucketAccelerateConfiguration: 'kept and given back; there is no other endpoint',
   PutBucketNotificationConfiguration:
     'kept, and each change is noted in the outbox; nothing is delivered yet',
-  GetBucketLogging: 'always off',
-  PutBucketLogging: 'only off is taken, anything else is 501',
   GetObjectTorrent: 'no object has one',
   RestoreObject: 'nothing is archived, so it is always `InvalidObjectState`',
   GetBucketEncryption: 'always none',

@@ -324,3 +324,7 @@ export const UPKEEP_PREPARE_MS_MAX = 10_000
 export const UPKEEP_RETRY_MS = 200
 /** Routing rules of one bucket's website. */
 export const WEBSITE_RULES_MAX = 50
+/** Access logs of buckets: lines that one thread holds, the size of a log that is stored at once, and how often the rest is. */
+export const ACCESS_LOG_BYTES_MAX = 32 * MIB
+export const ACCESS_LOG_OBJECT_BYTES = 1 * MIB
+export const ACCESS_LOG_PERIOD_MS = 60_000

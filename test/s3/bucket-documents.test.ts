@@ -3,7 +3,7 @@
  * GetBucketOwnershipControls, PutBucketOwnershipControls, DeleteBucketOwnershipControls, GetPublicAccessBlock, PutPublicAccessBlock,
  * DeletePublicAccessBlock, GetObjectLockConfiguration, PutObjectLockConfiguration, GetBucketRequestPayment, PutBucketRequestPayment,
  * GetBucketAccelerateConfiguration, PutBucketAccelerateConfiguration, GetBucketNotificationConfiguration,
- * PutBucketNotificationConfiguration, GetBucketLogging, PutBucketLogging,
+ * PutBucketNotificationConfiguration,
  * GetBucketEncryption, DeleteBucketEncryption, GetBucketReplication, DeleteBucketReplication.
  */
 import assert from 'node:assert/strict'
@@ -204,11 +204,6 @@ test('documents that nothing acts on', async () => {
     assert.equal(errorOf(await alice.get('/docs', { [sub]: '' })), error)
     assert.equal(errorOf(await alice.putXml('/docs', sub, '<X/>')), '501 NotImplemented', sub)
     assert.equal((await alice.delete('/docs', { [sub]: '' })).status, 204)
-  }
-  for (const [sub, root] of [['logging', 'BucketLoggingStatus']] as const) {
-    assert.equal((await alice.get('/docs', { [sub]: '' })).text, `${HEAD}<${root} ${NS}></${root}>`)
-    assert.equal((await alice.putXml('/docs', sub, `<${root}/>`)).status, 200)
-    assert.equal(errorOf(await alice.putXml('/docs', sub, `<${root}><A/></${root}>`)), '501 NotImplemented')
   }
   for (const sub of ['analytics', 'inventory', 'metrics', 'intelligent-tiering', 'session', 'abac'])
     assert.equal(errorOf(await alice.get('/docs', { [sub]: '' })), '501 NotImplemented', sub)

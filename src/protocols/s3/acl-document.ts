@@ -117,7 +117,8 @@ export function parseAclDocument(root: XmlNode, owner: string, identities: Ident
   return { owner, grants }
 }
 
-function parseGrantee(node: XmlNode, identities: Identities): Grantee {
+/** Of a `<Grantee>`. */
+export function parseGrantee(node: XmlNode, identities: Identities): Grantee {
   switch (node.attribute('type')) {
     case 'CanonicalUser':
       return granteeOf({ form: 'id', argument: 'CanonicalUser/ID', value: node.string('ID') }, identities)
@@ -135,16 +136,24 @@ function parseGrantee(node: XmlNode, identities: Identities): Grantee {
 
 /** What is inside an `<AccessControlPolicy>`. */
 export function renderAcl(acl: Acl, identities: Identities): string {
-  const user = (id: string) =>
-    tag('ID', id) + tag('DisplayName', identities.accountByCanonicalId(id)?.displayName ?? '')
-  const grants = acl.grants.map(({ grantee, permission }) => {
+  const user = userXml(identities)
+  return wrap('Owner', user(acl.owner)) + wrap('AccessControlList', renderGrants(acl.grants, identities))
+}
+
+/** `<Grant>`s. */
+export function renderGrants(grants: readonly Grant[], identities: Identities): string {
+  const user = userXml(identities)
+  const list = grants.map(({ grantee, permission }) => {
     const type = grantee.kind === 'user' ? 'CanonicalUser' : 'Group'
     const inside = grantee.kind === 'user' ? user(grantee.id) : `<URI>${escapeXml(grantee.uri)}</URI>`
     const xsi = `xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="${type}"`
     return wrap('Grant', `<Grantee ${xsi}>${inside}</Grantee>${tag('Permission', permission)}`)
   })
-  return wrap('Owner', user(acl.owner)) + wrap('AccessControlList', grants.join(''))
+  return list.join('')
 }
+
+const userXml = (identities: Identities) => (id: string) =>
+  tag('ID', id) + tag('DisplayName', identities.accountByCanonicalId(id)?.displayName ?? '')
 
 /**
  * Throws when the bucket does not take such a list: it has none at all (BucketOwnerEnforced), or none that let everyone in.

@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
+import { ACCESS_LOG_PERIOD_MS } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { neededActions } from '../../iam/s3-operations.ts'
@@ -14,6 +15,7 @@ import type { FastReply, FastRequest } from '../../net/fast-lane.ts'
 import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../net/http-server.ts'
 import { type Outcome, rawHeader, sendOutcome } from '../../net/reply.ts'
 import type { Bucket, FoundObject, ObjectStore } from '../../objects/object-store.ts'
+import { AccessLogs } from './access-logs.ts'
 import { preflight } from './actions/preflight.ts'
 import { BucketCache } from './bucket-cache.ts'
 import { corsHeaders, corsOf, matchCors } from './cors.ts'
@@ -49,6 +51,8 @@ export interface S3ServerOptions {
   websiteDomains?: readonly string[]
   counters: S3Counters
   bodyBudget: BodyBudget
+  /** How often access logs of buckets are stored. Default ACCESS_LOG_PERIOD_MS. */
+  accessLogPeriodMs?: number
   /** Logs every request at level debug. */
   logsRequests?: boolean
   tls?: { cert: string | Buffer; key: string | Buffer }
@@ -81,6 +85,12 @@ interface Exchange {
   route: Route | undefined
   bucket: Bucket | undefined
   isWebsite: boolean
+  /** By the monotonic clock. */
+  startedMs: number
+  /** For access logs. */
+  requester: string | undefined
+  objectBytes: number | undefined
+  errorCode: string | undefined
 }
 
 export class S3Server {
@@ -88,6 +98,7 @@ export class S3Server {
   readonly #services: S3Services
   readonly #server: HttpServer
   readonly #ids: ReplyIds
+  readonly #accessLogs: AccessLogs
   readonly #websites: WebsiteHost
   readonly #websiteDomains: readonly string[]
   readonly #cors = new BucketCache(corsOf)
@@ -107,6 +118,12 @@ export class S3Server {
       bodyBudget: options.bodyBudget,
       expiration: new ExpirationHeader(),
     }
+    this.#accessLogs = new AccessLogs({
+      ...{ objects: options.objects, clock, random, log, hostId: this.#ids.hostId },
+      identities: options.gate.identities,
+      region: this.#services.region,
+      periodMs: options.accessLogPeriodMs ?? ACCESS_LOG_PERIOD_MS,
+    })
     this.#websites = new WebsiteHost(this.#services)
     this.#websiteDomains = (options.websiteDomains ?? []).map((domain) => domain.toLowerCase())
     this.#server = new HttpServer({
@@ -125,13 +142,16 @@ export class S3Server {
   }
 
   /** Starts to serve; gives the port. Throws `in_use`, `bad_request`. */
-  listen(options: ListenOptions): Promise<number> {
-    return this.#server.listen(options)
+  async listen(options: ListenOptions): Promise<number> {
+    const port = await this.#server.listen(options)
+    this.#accessLogs.start()
+    return port
   }
 
   /** Stops accepting and lets the requests in flight finish, for a bounded time. */
-  close(): Promise<void> {
-    return this.#server.close()
+  async close(): Promise<void> {
+    await this.#server.close()
+    await this.#accessLogs.close()
   }
 
   get connectionCount(): number {
@@ -172,7 +192,8 @@ export class S3Server {
   #begin(input: S3RequestInput, body: RequestBody): Exchange {
     const requestId = this.#ids.next()
     return {
-      ...{ input, body, requestId, isWebsite: false },
+      ...{ input, body, requestId, isWebsite: false, startedMs: this.#options.clock.monotonicMs() },
+      ...{ requester: undefined, objectBytes: undefined, errorCode: undefined },
       ...{ request: undefined, route: undefined, bucket: undefined },
     }
   }
@@ -184,6 +205,7 @@ export class S3Server {
       outcome = await this.#act(exchange)
     } catch (thrown) {
       const error = toS3Error(thrown)
+      exchange.errorCode = error.code
       if (error.status === 500) this.#logFault(exchange, error)
       const place = this.#placeOf(exchange)
       outcome = exchange.isWebsite ? errorPage(error, place) : errorOutcome(error, place)
@@ -203,11 +225,13 @@ export class S3Server {
     if (request.method === 'OPTIONS') return this.#preflight(exchange, request)
     const pending = this.#services.gate.authenticate(request)
     const authenticated = pending instanceof Promise ? await pending : pending
+    exchange.requester = authenticated.principal.account?.canonicalId
     const route = routeOf(request)
     exchange.route = route
     if (request.bucket !== '') await this.#findBucket(exchange, request, route)
     const found = route.ofObject === true ? await this.#find(exchange, request) : undefined
     this.#authorize(authenticated, exchange, { route, found })
+    if (found !== undefined && !(found instanceof Error)) exchange.objectBytes = found.info.sizeBytes
     const missing = found instanceof Error ? found : deletedError(found, request)
     if (missing !== undefined) throw this.#asSeenBy(authenticated, exchange, missing)
     const action = HANDLERS.get(route.action)
@@ -328,6 +352,11 @@ export class S3Server {
   #note(exchange: Exchange, status: number, bytes: { received: number; sent: number }): void {
     const { route, request, input, requestId } = exchange
     this.#options.counters.note(route?.action, status, bytes)
+    const { bucket } = exchange
+    if (bucket?.configs.has('logging') && request !== undefined) {
+      const tookMs = this.#options.clock.monotonicMs() - exchange.startedMs
+      this.#accessLogs.note({ ...exchange, bucket, request, status, sentBytes: bytes.sent, tookMs })
+    }
     if (this.#options.logsRequests !== true) return
     // Without the query, which may hold a signature.
     const fields = {
