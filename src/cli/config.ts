@@ -227,6 +227,13 @@ export const SETTINGS = {
     pattern: /^[a-z0-9.-]{1,253}$/,
     expected: 'domain names in lower case',
   }),
+  s3WebsiteDomain: list({
+    doc: 'Domains of websites: BUCKET.DOMAIN shows that bucket as a website, at the port of S3. None of `--s3-domain`.',
+    fallback: [],
+    placeholder: 'DOMAIN,…',
+    pattern: /^[a-z0-9.-]{1,253}$/,
+    expected: 'domain names in lower case',
+  }),
   sigv2: flag({
     doc: 'Take requests that are signed the old way, with AWS signature version 2. `--no-sigv2` refuses them.',
     fallback: true,

@@ -29,6 +29,7 @@ export const OBJECT_SETTINGS = [
   'lifecycleDayMs',
   's3Region',
   's3Domain',
+  's3WebsiteDomain',
   'sigv2',
   'rootAccessKey',
   'rootSecretKey',

@@ -120,9 +120,9 @@ function filerServer(data: ObjectLayerData, parts: ObjectLayerParts, objects: Ob
 
 function s3Server(data: ObjectLayerData, parts: ObjectLayerParts, objects: ObjectStore): S3Server {
   const { clock, random, log, bodyBudget, secrets, settings, logsRequests, thread } = parts
-  const { region, domains, sigv2: allowsV2, root, identities } = data
+  const { region, domains, websiteDomains, sigv2: allowsV2, root, identities } = data
   return new S3Server({
-    ...{ objects, clock, random, bodyBudget, settings, logsRequests, region, domains },
+    ...{ objects, clock, random, bodyBudget, settings, logsRequests, region, domains, websiteDomains },
     gate: new IamGate({ identities: new Identities(root, identities), region, clock, allowsV2 }),
     log: log.with({ role: 's3' }),
     version: VERSION,

@@ -151,6 +151,7 @@ export class ObjectThreads {
       identities,
       region: config.s3Region,
       domains: config.s3Domain,
+      websiteDomains: config.s3WebsiteDomain,
       sigv2: config.sigv2,
       filerBuckets: config.filerBuckets,
     }

@@ -120,6 +120,7 @@ export interface ObjectLayerData {
   identities: IdentitiesFile | undefined
   region: string
   domains: readonly string[]
+  websiteDomains: readonly string[]
   sigv2: boolean
   filerBuckets: boolean
 }
