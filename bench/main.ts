@@ -1,32 +1,39 @@
 /**
  * `npm run bench [-- <name>] [--quick] [--rounds N] [--seconds S] [--json FILE]`: how fast the store is.
- * `small-files` (the default) compares with nginx; `ten-million` fills the engine with needles; `needle-index` measures
- * the index alone. What the figures were is in docs/performance.md.
+ * `small-files` and `names`, by default both in one run, compare with nginx and others; `names-scale` measures what a
+ * million names change; `ten-million` fills the engine with needles; `needle-index` measures the index alone.
+ * What the figures were is in docs/performance.md.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { type Contender, formatRows, type Row, takeTurns } from './contenders.ts'
+import { NAMES_NGINX_FILES, nameContenders } from './names.ts'
 import { busyShare, cleanUpAtExit } from './processes.ts'
-import { formatRows, runSmallFiles } from './small-files.ts'
+import { SMALL_NGINX_FILES, smallFileContenders } from './small-files.ts'
+import { Stage } from './stage.ts'
 
-const SCRIPTS = ['ten-million', 'needle-index']
+/** Parts that can take turns in one run. */
+const PARTS = ['small-files', 'names']
+const SCRIPTS = ['names-scale', 'ten-million', 'needle-index']
 const ROUNDS = 5
-const SECONDS_MAX = 5
+const SECONDS_DEFAULT = 3
 const SECONDS_QUICK = 2
 /** Other work on the machine above this changes the ratios, for Cairn uses more threads than nginx. */
 const BUSY_SHARE_MAX = 0.1
 
 async function main(argv: string[]): Promise<number> {
-  const name = argv[0] !== undefined && !argv[0].startsWith('-') ? argv[0] : 'small-files'
-  if (SCRIPTS.includes(name)) return await runScript(name, argv.slice(1))
-  if (name !== 'small-files') {
-    console.error(`there is no benchmark ${name}; there are small-files, ${SCRIPTS.join(', ')}`)
+  const name = argv[0] !== undefined && !argv[0].startsWith('-') ? argv[0] : undefined
+  const args = name === undefined ? argv : argv.slice(1)
+  if (name !== undefined && SCRIPTS.includes(name)) return await runScript(name, args)
+  if (name !== undefined && !PARTS.includes(name)) {
+    console.error(`there is no benchmark ${name}; there are ${[...PARTS, ...SCRIPTS].join(', ')}`)
     return 2
   }
   const { values } = parseArgs({
-    args: argv[0] === name ? argv.slice(1) : argv,
+    args,
     options: {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string', default: String(ROUNDS) },
@@ -37,11 +44,10 @@ async function main(argv: string[]): Promise<number> {
   })
   for (const program of ['nginx', 'wrk']) if (!ensureInstalled(program)) return 2
   const busy = await busyShare()
-  const rows = await runSmallFiles({
+  const rows = await runParts(name === undefined ? PARTS : [name], {
     rounds: wholeNumber('rounds', values.rounds, 100),
-    seconds: wholeNumber('seconds', values.seconds ?? (values.quick ? SECONDS_QUICK : SECONDS_MAX), 60),
+    seconds: wholeNumber('seconds', values.seconds ?? (values.quick ? SECONDS_QUICK : SECONDS_DEFAULT), 60),
     cairnFlags: values['cairn-flags'].split(' ').filter((flag) => flag !== ''),
-    log: (line) => console.error(line),
   })
   console.log(formatRows(rows))
   if (busy > BUSY_SHARE_MAX) {
@@ -54,6 +60,28 @@ async function main(argv: string[]): Promise<number> {
     writeFileSync(values.json === '-' ? 1 : values.json, `${JSON.stringify(report, null, 2)}\n`)
   }
   return rows.every((row) => row.ratio >= row.passMark) ? 0 : 1
+}
+
+async function runParts(
+  parts: readonly string[],
+  options: { rounds: number; seconds: number; cairnFlags: string[] },
+): Promise<Row[]> {
+  const log = (line: string) => console.error(line)
+  const files = new Map([...SMALL_NGINX_FILES, ...NAMES_NGINX_FILES])
+  const stage = new Stage({ files, cairnFlags: options.cairnFlags })
+  try {
+    log('preparing files')
+    const contenders = new Map<string, Contender>()
+    const made = [
+      ...(parts.includes('small-files') ? await smallFileContenders(stage) : []),
+      ...(parts.includes('names') ? await nameContenders(stage) : []),
+    ]
+    // A measure that several parts have runs once.
+    for (const contender of made) contenders.set(contender.name, contender)
+    return await takeTurns([...contenders.values()], { ...options, log })
+  } finally {
+    await stage.close()
+  }
 }
 
 function wholeNumber(name: string, text: string | number, max: number): number {

@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { seededRandom } from '../src/base/random.ts'
 import { startCairn } from './cairn-process.ts'
+import { median } from './contenders.ts'
 import { type Engine, openEngine, plainNeedle } from './engine.ts'
 import { cleanUpAtExit, temporaryDirectory } from './processes.ts'
-import { median } from './small-files.ts'
 import { runWrk, writeScript } from './wrk.ts'
 
 const COOKIE = 0x5eed5eed

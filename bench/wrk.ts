@@ -14,11 +14,19 @@ export interface WrkRun {
   latencyMs: { p50: number; p99: number }
 }
 
-/** One run of one load thread with 16 connections. Throws when wrk fails. */
-export async function runWrk(options: { url: string; script: string; seconds: number }): Promise<WrkRun> {
+export interface WrkOptions {
+  url: string
+  script: string
+  seconds: number
+  /** Default 16. */
+  connections?: number
+}
+
+/** One run of one load thread. Throws when wrk fails. */
+export async function runWrk(options: WrkOptions): Promise<WrkRun> {
   const args = [
     '-t1',
-    `-c${CONNECTIONS}`,
+    `-c${options.connections ?? CONNECTIONS}`,
     `-d${options.seconds}s`,
     '--latency',
     '-s',
@@ -98,14 +106,15 @@ export interface AssignedRange {
 }
 
 /**
- * A script that posts a form under ids that were assigned before, each once, going round the ranges, which lie in
+ * A script that posts a form, or puts the bytes as they are, under ids that were assigned before, each once, going round the ranges, which lie in
  * different volumes, in bursts as the master gives ids out. The content begins with a number that never repeats, so that no write finds its bytes there already.
  */
 export function writePostScript(
   directory: string,
   name: string,
-  options: { ranges: readonly AssignedRange[]; contentBytes: number },
+  options: { ranges: readonly AssignedRange[]; contentBytes: number; isPut?: boolean },
 ): string {
+  const { isPut = false } = options
   const boundary = 'bench-9b1c0de5f00d'
   const start = `--${boundary}\\r\\nContent-Disposition: form-data; name=\\"file\\"; filename=\\"b\\"\\r\\nContent-Type: application/octet-stream\\r\\n\\r\\n`
   const end = `\\r\\n--${boundary}--\\r\\n`
@@ -122,10 +131,10 @@ ${ranges.join('\n')}
 math.randomseed(os.time())
 local noise = {}
 for i = 1, ${options.contentBytes} - 16 do noise[i] = string.char(math.random(0, 255)) end
-local rest = table.concat(noise) .. "${end}"
-local start = "${start}"
+local rest = table.concat(noise)${isPut ? '' : ` .. "${end}"`}
+local start = "${isPut ? '' : start}"
 local length = #start + 16 + #rest
-local head = " HTTP/1.1\\r\\nHost: bench\\r\\nContent-Type: multipart/form-data; boundary=${boundary}\\r\\nContent-Length: " .. length .. "\\r\\n\\r\\n" .. start
+local head = " HTTP/1.1\\r\\nHost: bench\\r\\nContent-Type: ${isPut ? 'application/octet-stream' : `multipart/form-data; boundary=${boundary}`}\\r\\nContent-Length: " .. length .. "\\r\\n\\r\\n" .. start
 local format = string.format
 local at, sent, burst = 0, 0, 256
 request = function()
@@ -135,7 +144,30 @@ request = function()
   local key = format("%x", range.key)
   if #key % 2 == 1 then key = "0" .. key end
   range.key, range.left, sent = range.key + 1, range.left - 1, sent + 1
-  return "POST /" .. range.volume .. "," .. key .. range.cookie .. head .. format("%016d", sent) .. rest
+  return "${isPut ? 'PUT' : 'POST'} /" .. range.volume .. "," .. key .. range.cookie .. head .. format("%016d", sent) .. rest
+end
+`,
+  )
+}
+
+/** A script that puts files of new names, in so many directories below `root`, through the filer. */
+export function writeFilerPutScript(
+  directory: string,
+  name: string,
+  options: { root: string; directories: number; contentBytes: number },
+): string {
+  const { root, directories, contentBytes } = options
+  return writeScript(
+    directory,
+    name,
+    `math.randomseed(os.time())
+local noise = {}
+for i = 1, ${contentBytes} - 16 do noise[i] = string.char(math.random(0, 255)) end
+local rest, format, sent = table.concat(noise), string.format, 0
+local head = " HTTP/1.1\\r\\nHost: bench\\r\\nContent-Type: application/octet-stream\\r\\nContent-Length: ${contentBytes}\\r\\n\\r\\n"
+request = function()
+  sent = sent + 1
+  return "PUT ${root}/" .. sent % ${directories} .. "/" .. sent .. head .. format("%016d", sent) .. rest
 end
 `,
   )
