@@ -80,7 +80,7 @@ test('what has no route', () => {
   }
   assert.equal(errorOf('POST', '/'), '405 MethodNotAllowed')
   assert.equal(errorOf('PATCH', '/b'), '405 MethodNotAllowed')
-  assert.equal(errorOf('POST', '/b'), '405 MethodNotAllowed')
+  assert.equal(errorOf('POST', '/b'), '412 PreconditionFailed')
   assert.equal(errorOf('DELETE', '/b?versioning'), '405 MethodNotAllowed')
   assert.equal(errorOf('GET', '/b?acl&policy'), '400 InvalidArgument')
   assert.equal(errorOf('GET', '/b/k?policy'), '400 InvalidArgument')

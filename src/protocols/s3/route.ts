@@ -75,6 +75,11 @@ export function routeOf(request: S3Request): Route {
   const rows = table.get(`${request.method} ${level} ${sub}`)
   const route = rows?.find(({ mark }) => mark === undefined || has(request, mark))
   if (route !== undefined) return route
+  if (rows !== undefined && request.method === 'POST' && sub === '') {
+    throw new S3Error('PreconditionFailed', undefined, {
+      extra: { Condition: 'Bucket POST must be of the enclosure-type multipart/form-data' },
+    })
+  }
   throw new S3Error('MethodNotAllowed', undefined, {
     extra: { Method: request.method, ResourceType: sub === '' ? level.toUpperCase() : sub.toUpperCase() },
     headers: ['Allow', allowedMethods(level, sub)],
