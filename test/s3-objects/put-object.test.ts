@@ -162,6 +162,11 @@ test('headers that are refused', async () => {
   assert.equal(errorOf(await kit.client.get('/puts/refused')), '404 NoSuchKey')
 })
 
+test('a version is not written to', async () => {
+  const reply = await kit.client.put('/puts/k', 'x', { query: { versionId: 'null' } })
+  assert.equal(errorOf(reply), '400 InvalidArgument')
+})
+
 test('conditions', async () => {
   assert.equal(errorOf(await put('new', 'x', { 'If-Match': '*' })), '404 NoSuchKey')
   assert.equal((await put('new', '1', { 'If-None-Match': '*' })).status, 200)

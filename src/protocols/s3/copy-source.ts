@@ -58,6 +58,8 @@ function decodeSource(part: string, whole: string): string {
 export async function findCopySource(context: S3Context): Promise<CopySource> {
   const { bucketName, key, versionId } = parseCopySource(context.request.header(HEADER)!)
   const bucket = bucketName === context.bucket.name ? context.bucket : await context.findBucket(bucketName)
+  const expected = context.request.header('x-amz-source-expected-bucket-owner')
+  if (expected !== undefined && expected !== bucket.owner) throw new S3Error('AccessDenied')
   const found = await find(context, { bucket, key, versionId })
   const action = versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion'
   const object = found instanceof Error ? undefined : found.info

@@ -216,6 +216,15 @@ export function refuseEncryption(view: HeaderView): void {
 
 const ENCRYPTION_HEADER = /^x-amz-(copy-source-)?server-side-encryption/i
 
+/** Throws KeyTooLongError for a key that no object can have, InvalidArgument where a version is named. */
+export function assertWritable({ key, request }: S3Context): void {
+  if (request.params.length > 0 && request.param('versionId') !== undefined) {
+    const versionId = request.param('versionId')!
+    throw invalidArgument('This operation does not accept a version-id.', 'versionId', versionId)
+  }
+  assertKeyLength(key)
+}
+
 /** Throws KeyTooLongError. */
 export function assertKeyLength(key: string): void {
   if (key.length * 3 <= OBJECT_KEY_BYTES_MAX) return

@@ -9,7 +9,7 @@ import { sourceConditions, withCondition, writeConditions } from '../object-cond
 import {
   addOwner,
   addPlace,
-  assertKeyLength,
+  assertWritable,
   describedBy,
   lockOfHeaders,
   refuseEncryption,
@@ -26,7 +26,7 @@ const ONTO_ITSELF =
 
 export async function copyObject(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, objects } = context
-  assertKeyLength(key)
+  assertWritable(context)
   refuseEncryption(request)
   const replacesMetadata = directive(request, 'metadata') === 'REPLACE'
   const replacesTags = directive(request, 'tagging') === 'REPLACE'

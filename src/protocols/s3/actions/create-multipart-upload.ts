@@ -2,7 +2,7 @@
 import type { Outcome } from '../../../net/reply.ts'
 import type { NewUpload } from '../../../objects/object-store.ts'
 import { algorithmNamed } from '../digest-headers.ts'
-import { assertKeyLength, newObject } from '../object-headers.ts'
+import { assertWritable, newObject } from '../object-headers.ts'
 import { invalidArgument } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
 import { S3Error } from '../s3-error.ts'
@@ -12,7 +12,7 @@ import { unsupportedChecksum } from './copy-object.ts'
 
 export async function createMultipartUpload(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, objects, account } = context
-  assertKeyLength(key)
+  assertWritable(context)
   const checksum = wantedChecksum(request)
   const upload = await objects.createUpload({
     ...{ bucket, key, checksum },

@@ -4,13 +4,13 @@ import type { Outcome } from '../../../net/reply.ts'
 import type { ObjectBody, PutObject, PutResult } from '../../../objects/object-store.ts'
 import { addChecksum } from '../digest-headers.ts'
 import { withCondition, writeConditions } from '../object-conditions.ts'
-import { assertKeyLength, newObject } from '../object-headers.ts'
+import { assertWritable, newObject } from '../object-headers.ts'
 import type { S3Context } from '../s3-context.ts'
 import { S3Error } from '../s3-error.ts'
 
 export async function putObject(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, account } = context
-  assertKeyLength(key)
+  assertWritable(context)
   assertHasLength(context)
   const { attributes, tags, lock } = newObject(context, request, account?.id)
   const conditions = writeConditions(request)
