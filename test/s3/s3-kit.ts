@@ -43,7 +43,7 @@ export function canonicalId(account: 'root' | 'alice' | 'bob'): string {
   return createHash('sha256').update(account).digest('hex')
 }
 
-export interface S3KitOptions extends Partial<Omit<S3ServerOptions, 'gate' | 'objects' | 'tls'>> {
+export interface S3KitOptions extends Partial<Omit<S3ServerOptions, 'gate' | 'objects'>> {
   allowsV2?: boolean
   clock?: Clock
 }

@@ -1,0 +1,74 @@
+/** The same door with TLS: requests reach it, and policies know it. */
+import assert from 'node:assert/strict'
+import https from 'node:https'
+import { after, before, test } from 'node:test'
+import { SignerV4 } from '../../src/iam/sign.ts'
+import { TEST_TLS_CERT, TEST_TLS_KEY } from '../support/tls-files.ts'
+import { ALICE, elements, fill, type S3Kit, startS3 } from './s3-kit.ts'
+
+let kit: S3Kit
+before(async () => {
+  kit = await startS3({ tls: { cert: TEST_TLS_CERT, key: TEST_TLS_KEY } })
+})
+after(() => kit.close())
+
+interface Sent {
+  method: string
+  path: string
+  query?: [string, string][]
+  body?: string
+  isAnonymous?: boolean
+}
+
+function send({ method, path, query = [], body = '', isAnonymous = false }: Sent): Promise<[number, string]> {
+  const host = `localhost:${kit.port}`
+  const bytes = Buffer.from(body)
+  const signed = new SignerV4(ALICE).sign({ method, host, path, query, body: bytes }, Date.now())
+  const headers: Record<string, string> = { 'Content-Length': String(bytes.length) }
+  if (!isAnonymous) Object.assign(headers, Object.fromEntries(signed.headers))
+  const options = { host: 'localhost', port: kit.port, method, path: signed.target, headers, agent: false }
+  return new Promise((resolve, reject) => {
+    const request = https.request({ ...options, ca: TEST_TLS_CERT, timeout: 20_000 }, (reply) => {
+      let text = ''
+      reply.on('data', (piece) => (text += piece))
+      reply.on('end', () => resolve([reply.statusCode!, text]))
+    })
+    request.on('timeout', () => request.destroy(new Error('no answer in time')))
+    request.on('error', reject)
+    request.end(bytes)
+  })
+}
+
+test('buckets, objects and long bodies', async () => {
+  assert.equal((await send({ method: 'PUT', path: '/secure' }))[0], 200)
+  const body = 'x'.repeat(300_000)
+  assert.equal((await send({ method: 'PUT', path: '/secure/long', body }))[0], 200)
+  assert.equal((await send({ method: 'GET', path: '/secure/long' }))[1], body)
+  const [, listing] = await send({ method: 'GET', path: '/secure' })
+  assert.deepEqual(elements(listing, 'Key'), ['long'])
+})
+
+test('aws:SecureTransport is true', async () => {
+  await send({ method: 'PUT', path: '/public' })
+  await fill(kit, 'public', ['k'])
+  const policy = (value: string) =>
+    JSON.stringify({
+      Version: '2012-10-17',
+      Statement: [
+        {
+          Effect: 'Allow',
+          Principal: '*',
+          Action: 's3:GetObject',
+          Resource: 'arn:aws:s3:::public/*',
+          Condition: { Bool: { 'aws:SecureTransport': value } },
+        },
+      ],
+    })
+  for (const [value, status] of [
+    ['true', 200],
+    ['false', 403],
+  ] as const) {
+    await send({ method: 'PUT', path: '/public', query: [['policy', '']], body: policy(value) })
+    assert.equal((await send({ method: 'GET', path: '/public/k', isAnonymous: true }))[0], status)
+  }
+})
