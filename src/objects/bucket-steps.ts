@@ -2,6 +2,7 @@
 import { StoreError } from '../base/errors.ts'
 import { BUCKETS_PER_OWNER_MAX } from '../base/limits.ts'
 import { query, type Row, type Script, type Steps } from '../meta/meta-store.ts'
+import { ensureInstallationId } from './installation.ts'
 import { parseDefaultRetention } from './lock-rules.ts'
 import type { Bucket, BucketChange, BucketConfig, BucketUsage } from './object-store.ts'
 import { VERSIONING_ENABLED, VERSIONING_OFF, VERSIONING_SUSPENDED } from './put-version.ts'
@@ -40,6 +41,7 @@ export const createBucket: Script<CreateBucket, BucketRecord> = {
       ...[args.bucketId, args.name, args.owner, args.nowMs, versioning, args.objectLock ? 1 : 0],
     )
     yield* setConfigs(args.bucketId, args.configs, args.objectLock)
+    yield* ensureInstallationId(args.bucketId)
     return (yield* recordOf(args.bucketId))!
   },
 }

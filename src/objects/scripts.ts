@@ -15,7 +15,6 @@ import { leaveBlobs } from './content/garbage-scripts.ts'
 import { copyVersion } from './copy-version.ts'
 import { deleteVersion } from './delete-version.ts'
 import { findVersion } from './find-steps.ts'
-import { INSTALLATION_SCRIPTS } from './installation.ts'
 import { listObjects, listVersions } from './list-steps.ts'
 import { ORPHAN_SCRIPTS } from './orphans.ts'
 import { putObject } from './put-version.ts'
@@ -44,5 +43,4 @@ export const OBJECT_SCRIPTS: readonly AnyScript[] = [
   ...GARBAGE_SCRIPTS,
   ...ORPHAN_SCRIPTS,
   ...CHECK_SCRIPTS,
-  ...INSTALLATION_SCRIPTS,
 ]
