@@ -109,6 +109,13 @@ test('replies carry the headers too, and errors', async () => {
   const refused = await kit.as().get('/shared', { acl: '' }, { Origin: 'http://b.org' })
   assert.equal(errorOf(refused), '403 AccessDenied')
   assert.equal(refused.headers['access-control-allow-origin'], '*')
+  const unsigned = await alice.send('GET', {
+    path: '/shared',
+    headers: { Origin: 'https://a.example.com' },
+    target: '/shared?max-keys=1',
+  })
+  assert.equal(errorOf(unsigned), '403 SignatureDoesNotMatch')
+  assert.equal(unsigned.headers['access-control-allow-origin'], 'https://a.example.com')
   const announced = { Origin: 'http://b.org', 'Access-Control-Request-Method': 'PUT' }
   const unlike = await kit.as().get('/shared', {}, announced)
   assert.equal(unlike.headers['access-control-allow-origin'], undefined)

@@ -206,6 +206,7 @@ export class S3Server {
     } catch (thrown) {
       const error = toS3Error(thrown)
       exchange.errorCode = error.code
+      if (exchange.bucket === undefined) await this.#findRefused(exchange)
       if (error.status === 500) this.#logFault(exchange, error)
       const place = this.#placeOf(exchange)
       outcome = exchange.isWebsite ? errorPage(error, place) : errorOutcome(error, place)
@@ -315,6 +316,18 @@ export class S3Server {
       const key = on === 'object' ? request.key : ''
       const question: Question = { action, bucketName: request.bucket, bucket, key, request, ...object }
       if (!this.#services.gate.allows(authenticated, question)) throw new S3Error('AccessDenied')
+    }
+  }
+
+  /** The bucket of a request that was refused before it was looked up: a page of another site shall see why. */
+  async #findRefused(exchange: Exchange): Promise<void> {
+    const { request, route, input } = exchange
+    if (request === undefined || request.bucket === '' || route === PREFLIGHT) return
+    if (rawHeader(input.rawHeaders, 'origin') === undefined) return
+    try {
+      exchange.bucket = await this.#services.objects.bucket(request.bucket)
+    } catch {
+      // The reply tells of the first error.
     }
   }
 
