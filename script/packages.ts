@@ -4,7 +4,15 @@ import { accessSync, constants, globSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** Package → the program by which it is recognised. */
-export const TEST_PACKAGES = { curl: 'curl', chromium: 'chromium', postgresql: 'postgres' } as const
+export const TEST_PACKAGES = {
+  curl: 'curl',
+  chromium: 'chromium',
+  postgresql: 'postgres',
+  'python3-venv': 'python3',
+  rclone: 'rclone',
+  restic: 'restic',
+  s3fs: 's3fs',
+} as const
 export const BENCH_PACKAGES = { 'nginx-light': 'nginx', wrk: 'wrk' } as const
 
 const INSTALL_MS_MAX = 300_000

@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { check, ROOT } from './checks.ts'
+import { ensureClients } from './clients.ts'
 import { ensurePackages, TEST_PACKAGES } from './packages.ts'
 
 const TEST_MS_MAX = 120_000
@@ -39,6 +40,7 @@ async function main(): Promise<number> {
     const missing = ensurePackages(TEST_PACKAGES)
     if (missing.length > 0)
       console.log(`not installed: ${missing.join(', ')}; tests that need them are skipped`)
+    if (files.some((file) => file.startsWith('test/clients/'))) await ensureClients()
     if (patterns.length === 0) {
       if (check({ fix: false })) counts.passed++
       else counts.failed++
@@ -64,8 +66,9 @@ async function runFiles(counts: Counts): Promise<void> {
   })
   const isFile = (name: string) => existsSync(name) || files.includes(name)
   events.on('test:pass', (event) => {
-    if (event.details.type === 'suite') return
+    // Of a suite that is skipped as a whole, its tests are not reported.
     if (event.skip !== undefined || event.todo !== undefined) counts.skipped++
+    else if (event.details.type === 'suite') return
     else if (!isFile(event.name)) counts.passed++
   })
   events.on('test:fail', (event) => {
