@@ -30,20 +30,29 @@ const installationId: Script<null, string | undefined> = {
   },
 }
 
+export interface OwnedBlobs {
+  meta: MetaStore
+  blobs: BlobStore
+  /** Volumes of objects. */
+  collection: string
+}
+
 /**
  * Makes sure that the blobs of `collection` belong to these metadata, and says so where nothing says it yet. Call it before anything
  * is written or removed. Throws `conflict` when they belong to others, and `unavailable` when that cannot be known now.
  */
-export async function claimBlobs(options: {
-  meta: MetaStore
-  blobs: BlobStore
-  collection: string
-}): Promise<void> {
-  const { meta, blobs, collection } = options
+export async function claimBlobs(owned: OwnedBlobs): Promise<void> {
+  const id = await assertOwnBlobs(owned)
+  if (id === undefined) return
+  await owned.blobs.write({ data: Buffer.from(`${PREFIX}${id}\n`), collection: OWNER_COLLECTION })
+}
+
+/** As `claimBlobs`, but only looks; gives the id that should be said, if any. */
+export async function assertOwnBlobs({ meta, blobs, collection }: OwnedBlobs): Promise<string | undefined> {
   const volumes = await blobs.volumes()
   const id = await meta.read(installationId, null)
   const owners = await ownersOf(blobs, volumes)
-  if (id !== undefined && owners.has(id)) return
+  if (id !== undefined && owners.has(id)) return undefined
   const holdsBlobs = volumes.some((volume) => volume.collection === collection && volume.entries > 0)
   if (owners.size > 0 || (id === undefined && holdsBlobs)) {
     throw new StoreError(
@@ -53,7 +62,7 @@ export async function claimBlobs(options: {
     )
   }
   // Before there is something to protect, no volume is made for it.
-  if (holdsBlobs) await blobs.write({ data: Buffer.from(`${PREFIX}${id}\n`), collection: OWNER_COLLECTION })
+  return holdsBlobs ? id : undefined
 }
 
 /** Ids that the cluster's volumes name as their owners. */

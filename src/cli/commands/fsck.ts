@@ -3,6 +3,7 @@ import type { BlobStore } from '../../blobs/blob-store.ts'
 import { isPostgresUrl, openMetaStore } from '../../meta/open-meta-store.ts'
 import { rebuildFromJournal } from '../../meta/rebuild.ts'
 import { checkStore, type Damage, type StoreCheck } from '../../objects/check-store.ts'
+import { assertOwnBlobs } from '../../objects/installation.ts'
 import { BlobJournal } from '../../objects/meta-journal.ts'
 import { type Context, defineCommand } from '../command.ts'
 import type { Config } from '../config.ts'
@@ -57,6 +58,7 @@ async function check(
   const meta = await openMetaStore(url, { clock, random })
   let told = 0
   try {
+    if (config.repair) await assertOwnBlobs({ meta, blobs, collection: OBJECTS_COLLECTION })
     return await checkStore({
       ...{ meta, blobs, clock, random },
       collection: OBJECTS_COLLECTION,
