@@ -4,6 +4,7 @@ import { StoreError } from '../base/errors.ts'
 import { LIST_KEYS_MAX } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
+import { BucketMemory } from './bucket-memory.ts'
 import { checkBucketName } from './bucket-name.ts'
 import {
   type BucketRecord,
@@ -32,11 +33,16 @@ export class Buckets {
   readonly #meta: MetaStore
   readonly #clock: Clock
   readonly #random: Random
+  readonly #memory: BucketMemory | undefined
 
-  constructor(parts: { meta: MetaStore; clock: Clock; random: Random }) {
-    this.#meta = parts.meta
+  /** `changes`: memory that all threads of the process share, BUCKET_CHANGES_BYTES; without it nothing is remembered. */
+  constructor(parts: { meta: MetaStore; clock: Clock; random: Random; changes?: SharedArrayBuffer }) {
+    const { meta, changes } = parts
+    this.#meta = meta
     this.#clock = parts.clock
     this.#random = parts.random
+    const isAlone = changes !== undefined && !meta.capabilities.sharedBetweenProcesses
+    this.#memory = isAlone ? new BucketMemory(changes) : undefined
   }
 
   async create(bucket: NewBucket): Promise<Bucket> {
@@ -46,14 +52,29 @@ export class Buckets {
     const bucketId = this.#random.below(BUCKET_ID_RANDOM) * 2 ** 32 + this.#random.u32()
     const { name, owner, objectLock = false } = bucket
     const nowMs = this.#clock.nowMs()
-    return bucketOf(
-      await this.#meta.write(createBucket, { bucketId, name, owner, objectLock, configs, nowMs }),
-    )
+    const made = this.#meta.write(createBucket, { bucketId, name, owner, objectLock, configs, nowMs })
+    return bucketOf(await this.#changing(made))
+  }
+
+  /** Whatever came of a write: what is remembered may be wrong now. */
+  async #changing<R>(write: Promise<R>): Promise<R> {
+    try {
+      return await write
+    } finally {
+      this.#memory?.noteChange()
+    }
   }
 
   find(name: string): Bucket | undefined | Promise<Bucket | undefined> {
+    const memory = this.#memory
+    const known = memory?.get(name)
+    if (known !== undefined) return known
+    const at = memory?.now
     const found = this.#meta.read(findBucket, { name })
-    return found instanceof Promise ? found.then(bucketOrNone) : bucketOrNone(found)
+    if (found instanceof Promise) return found.then(bucketOrNone)
+    const bucket = bucketOrNone(found)
+    if (memory !== undefined && bucket !== undefined) memory.put(bucket, at!)
+    return bucket
   }
 
   async list(
@@ -79,11 +100,11 @@ export class Buckets {
     const { quotaBytes } = change
     if (quotaBytes !== undefined && !(Number.isSafeInteger(quotaBytes) && quotaBytes >= 0))
       throw new StoreError('bad_request', 'a quota is a number of bytes')
-    return bucketOf(await this.#meta.write(changeBucket, { bucketId: bucket.id, change }))
+    return bucketOf(await this.#changing(this.#meta.write(changeBucket, { bucketId: bucket.id, change })))
   }
 
   async delete(bucket: Bucket): Promise<void> {
-    await this.#meta.write(deleteBucket, { bucketId: bucket.id })
+    await this.#changing(this.#meta.write(deleteBucket, { bucketId: bucket.id }))
   }
 
   async usage(bucket: Bucket): Promise<BucketUsage> {

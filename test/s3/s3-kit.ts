@@ -12,6 +12,7 @@ import { SignerV4, type SigningKey } from '../../src/iam/sign.ts'
 import type { MetaStore } from '../../src/meta/meta-store.ts'
 import { openMetaStore } from '../../src/meta/open-meta-store.ts'
 import { BodyBudget } from '../../src/net/body.ts'
+import { BUCKET_CHANGES_BYTES } from '../../src/objects/bucket-memory.ts'
 import { Buckets } from '../../src/objects/buckets.ts'
 import { BlobContentReader } from '../../src/objects/content-reader.ts'
 import { BlobContentWriter } from '../../src/objects/content-writer.ts'
@@ -76,7 +77,7 @@ export async function startS3(options: S3KitOptions = {}): Promise<S3Kit> {
   const writer = new BlobContentWriter({ blobs, load, hashPool, meta, clock, random, collection })
   const reader = new BlobContentReader({ blobs, meta, hashPool })
   const objects = new IndexedStore({
-    buckets: new Buckets({ meta, clock, random }),
+    buckets: new Buckets({ meta, clock, random, changes: new SharedArrayBuffer(BUCKET_CHANGES_BYTES) }),
     names: new Names({ meta, clock, random, writer, reader }),
     uploads: new MultipartUploads({ meta, writer, reader, hashPool, clock, random }),
     tree: new ObjectTree({ meta, clock, random }),

@@ -71,7 +71,10 @@ export class ObjectLayer {
     const blobs = openBlobs(parts)
     const hashPool = new ThreadHashPool(data.hashing)
     const load = new UploadLoad(data.uploadLoad)
-    const { objects, tree, writer } = objectParts({ meta, blobs, load, hashPool, clock, random })
+    const { bucketChanges } = data
+    const { objects, tree, writer } = objectParts({
+      ...{ meta, blobs, load, hashPool, bucketChanges, clock, random },
+    })
     const writerId = `${cluster.nodeId}/${thread}`
     const presence = new WriterPresence({ meta, clock, log, writerId, writer })
     await presence.start()

@@ -71,16 +71,18 @@ export function objectParts(parts: {
   blobs: BlobStore
   load: UploadLoad
   hashPool: HashPool
+  /** Memory of the BucketMemory; for threads that serve. */
+  bucketChanges?: SharedArrayBuffer
   clock: Clock
   random: Random
 }): { objects: ObjectStore; tree: ObjectTree; writer: BlobContentWriter } {
-  const { meta, blobs, load, hashPool, clock, random } = parts
+  const { meta, blobs, load, hashPool, bucketChanges: changes, clock, random } = parts
   const collection = OBJECTS_COLLECTION
   const writer = new BlobContentWriter({ blobs, load, hashPool, meta, clock, random, collection })
   const reader = new BlobContentReader({ blobs, meta, hashPool })
   const tree = new ObjectTree({ meta, clock, random })
   const objects = new IndexedStore({
-    buckets: new Buckets({ meta, clock, random }),
+    buckets: new Buckets({ meta, clock, random, ...(changes === undefined ? {} : { changes }) }),
     names: new Names({ meta, clock, random, writer, reader }),
     uploads: new MultipartUploads({ meta, writer, reader, hashPool, clock, random }),
     tree,

@@ -10,6 +10,7 @@ import type { PortCaller } from '../../base/port-calls.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { Identities, type IdentitiesFile } from '../../iam/identities.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
+import { BUCKET_CHANGES_BYTES } from '../../objects/bucket-memory.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import type { Context } from '../command.ts'
@@ -91,7 +92,7 @@ export class ObjectThreads {
   readonly #role: ObjectsRole
   readonly #clients: MessagePort[] = []
   readonly #hashing: MessagePort[][]
-  readonly #shared: Omit<ObjectMetricsData, 'counts'>
+  readonly #shared: Omit<ObjectMetricsData, 'counts'> & Pick<ObjectLayerData, 'bucketChanges'>
   readonly #connectionsMax: number
   readonly #writer: PortCaller | undefined
   readonly #upkeep: PortCaller
@@ -104,6 +105,7 @@ export class ObjectThreads {
       s3Counters: S3Counters.share(count),
       filerCounters: VolumeCounters.share(count),
       uploadLoad: new SharedArrayBuffer(UPLOAD_LOAD_BYTES),
+      bucketChanges: new SharedArrayBuffer(BUCKET_CHANGES_BYTES),
     }
     this.#hashing = startHashing(threads, count)
     const share = Math.floor(META_CONNECTIONS_PER_PROCESS / count)

@@ -111,6 +111,8 @@ export interface ObjectLayerData {
   hashing: MessagePort[]
   /** Memory of the UploadLoad. */
   uploadLoad: SharedArrayBuffer
+  /** Memory of the BucketMemory. */
+  bucketChanges: SharedArrayBuffer
   /** Memory of the S3Counters. */
   s3Counters: SharedArrayBuffer
   /** Memory of the filer's VolumeCounters. */
