@@ -116,6 +116,19 @@ test('bytes that look like boundaries', async () => {
   assert.ok((await kit.client.get('/forms/odd')).body.equals(file))
 })
 
+test('fields that would end a header', async () => {
+  const type = signed({ key: 'split', 'Content-Type': 'a/b\r\nX-Injected: 1' })
+  assert.equal(errorOf(await post(formOf(type, 'x'))), '400 InvalidArgument')
+  const redirect = signed({ key: 'split', 'x-amz-website-redirect-location': '/a\r\nX-Injected: 1' })
+  assert.equal(errorOf(await post(formOf(redirect, 'x'))), '400 InvalidRedirectLocation')
+  const metadata = signed({ key: 'split', 'x-amz-meta-a': '1\r\nX-Injected: 1' })
+  assert.equal((await post(formOf(metadata, 'x'))).status, 204)
+  const { headers } = await kit.client.head('/forms/split')
+  assert.equal(headers['x-injected'], undefined)
+  assert.equal(headers['x-amz-meta-a'], undefined)
+  assert.equal(headers['x-amz-missing-meta'], '1')
+})
+
 test('digests among the fields', async () => {
   const wrong = { key: 'sum', 'x-amz-checksum-crc32': 'AAAAAA==' }
   assert.equal(errorOf(await post(formOf(signed(wrong), 'x'))), '400 BadDigest')

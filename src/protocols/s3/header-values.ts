@@ -10,6 +10,8 @@ const MS_PER_S = 1_000
 const PLAIN = /^[\x20-\x7e\t]*$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
 const CONTROLS = /[\u0000-\u0008\u000a-\u001f\u007f]/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the same
+const EACH_CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/g
 const ESCAPED_BYTES = /[\udc80-\udcff]/
 
 /** `raw`: latin1, one byte a character. */
@@ -22,9 +24,10 @@ export function headerText(raw: string): string {
   return text
 }
 
-/** The other way. */
-export function rawText(text: string): string {
-  if (PLAIN.test(text)) return text
+/** The other way. Control characters, which a form may have brought in, become spaces: they would end the header. */
+export function rawText(given: string): string {
+  if (PLAIN.test(given)) return given
+  const text = given.replaceAll(EACH_CONTROL, ' ')
   if (!ESCAPED_BYTES.test(text)) return Buffer.from(text, 'utf8').toString('latin1')
   let raw = ''
   for (let at = 0; at < text.length; at++) raw += String.fromCharCode(text.charCodeAt(at) & 0xff)

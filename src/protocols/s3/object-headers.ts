@@ -4,7 +4,7 @@ import { formatAcl } from '../../iam/acl.ts'
 import type { Bucket, ObjectAttributes, ObjectLock, Tag } from '../../objects/object-store.ts'
 import { aclOfHeaders, checkAclAllowed } from './acl-document.ts'
 import { ownershipOf } from './bucket-rules.ts'
-import { headerText, parseIsoMs, textBytes } from './header-values.ts'
+import { fitsHeader, headerText, parseIsoMs, textBytes } from './header-values.ts'
 import { invalidArgument } from './replies.ts'
 import type { S3Context } from './s3-context.ts'
 import { S3Error } from './s3-error.ts'
@@ -57,7 +57,9 @@ export function describedBy(view: HeaderView): ObjectAttributes {
   const attributes: ObjectAttributes = {}
   const text = (name: string) => {
     const value = view.header(name)
-    return value === undefined || value === '' ? undefined : headerText(value)
+    if (value === undefined || value === '') return undefined
+    if (!fitsHeader(value)) throw invalidArgument('Header value cannot be represented', name, value)
+    return headerText(value)
   }
   const contentType = text('content-type')
   if (contentType !== undefined) attributes.contentType = contentType
@@ -117,7 +119,8 @@ export function addPlace(attributes: ObjectAttributes, view: HeaderView): void {
   }
   const redirect = view.header('x-amz-website-redirect-location')
   if (redirect === undefined) return
-  if (!/^(\/|https?:\/\/)/.test(redirect)) throw new S3Error('InvalidRedirectLocation')
+  if (!/^(\/|https?:\/\/)/.test(redirect) || !fitsHeader(redirect))
+    throw new S3Error('InvalidRedirectLocation')
   if (redirect.length > REDIRECT_CHARS_MAX)
     throw new S3Error(
       'InvalidRedirectLocation',
