@@ -92,9 +92,17 @@ export interface CommandResult {
 
 /** Runs one command of the program to its end. */
 export function runCairn(args: string[]): Promise<CommandResult> {
+  return spawnCairn(args).ended
+}
+
+/** Starts one command of the program. */
+export function spawnCairn(
+  args: string[],
+  timeoutMs = COMMAND_MS_MAX,
+): { child: ChildProcess; ended: Promise<CommandResult> } {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: COMMAND_MS_MAX,
+    timeout: timeoutMs,
   })
   const result: CommandResult = { code: null, stdout: '', stderr: '' }
   child.stdout.on('data', (piece: Buffer) => {
@@ -103,8 +111,9 @@ export function runCairn(args: string[]): Promise<CommandResult> {
   child.stderr.on('data', (piece: Buffer) => {
     result.stderr += piece.toString()
   })
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<CommandResult>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code) => resolve({ ...result, code }))
   })
+  return { child, ended }
 }
