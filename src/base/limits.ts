@@ -328,3 +328,10 @@ export const WEBSITE_RULES_MAX = 50
 export const ACCESS_LOG_BYTES_MAX = 32 * MIB
 export const ACCESS_LOG_OBJECT_BYTES = 1 * MIB
 export const ACCESS_LOG_PERIOD_MS = 60_000
+/** Blobs by their own keys: volumes that are tried for one write. */
+export const KEYED_ASSIGN_ATTEMPTS_MAX = 16
+/** Names of hashed stores, and how often what has expired in them is removed. */
+export const HASHED_NAME_BYTES_MAX = 65_535
+export const HASHED_SWEEP_PERIOD_MS = 3_600_000
+/** The file of accounts is looked at this often. */
+export const IDENTITIES_LOOK_MS = 2_000

@@ -2,16 +2,18 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { runCairn, startServer } from '../support/cairn-process.ts'
+import { SignerV4, type SigningKey } from '../../src/iam/sign.ts'
+import { ROOT_KEY, runCairn, startServer } from '../support/cairn-process.ts'
 import { freePort, startRole } from '../support/cluster-processes.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 
 const MIB = 1024 * 1024
+const ADA: SigningKey = { accessKey: 'ada-key', secretKey: 'ada-secret-key' }
 const cleanups: (() => unknown)[] = []
 
 afterEach(async () => {
@@ -101,6 +103,32 @@ test('the root key is made once, shown once, and nobody else can read it', async
   assert.equal(statSync(path).mode & 0o777, 0o600)
   assert.equal(await started(), '')
   assert.equal(readFileSync(path, 'utf8'), kept)
+})
+
+test('accounts come and go with their file, without a restart', async () => {
+  const file = join(newDirectory(), 'accounts.json')
+  const account = { accounts: [{ name: 'ada', accessKeys: [ADA] }] }
+  writeFileSync(file, '{"accounts":[]}')
+  const server = await startServer(newDirectory(), ['--identities', file])
+  cleanups.push(() => server.kill())
+  const statusOf = async (key: SigningKey, method: string, path: string) => {
+    const signed = new SignerV4(key).sign({ method, host: server.s3, path }, Date.now())
+    const reply = await fetch(`http://${server.s3}${path}`, { method, headers: signed.headers.slice(1) })
+    await reply.arrayBuffer()
+    return reply.status
+  }
+  const root = { accessKey: ROOT_KEY.accessKeyId, secretKey: ROOT_KEY.secretAccessKey }
+  assert.deepEqual([await statusOf(root, 'PUT', '/photos'), await statusOf(ADA, 'PUT', '/hers')], [200, 403])
+  const until = async (said: RegExp) => {
+    while (!said.test(server.log())) await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  writeFileSync(file, JSON.stringify(account))
+  await until(/accounts were read again/)
+  assert.deepEqual([await statusOf(ADA, 'PUT', '/hers'), await statusOf(ADA, 'GET', '/photos')], [200, 403])
+  writeFileSync(file, '{"accounts":')
+  await until(/accounts stay as they were/)
+  assert.equal(await statusOf(ADA, 'GET', '/hers'), 200)
+  await server.stop()
 })
 
 test('wrong settings are said at once', async () => {

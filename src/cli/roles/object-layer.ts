@@ -6,7 +6,7 @@ import type { BlobStore } from '../../blobs/blob-store.ts'
 import type { LocalVolumes } from '../../blobs/local-volumes.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
-import { Identities, ROOT_ACCOUNT_ID } from '../../iam/identities.ts'
+import { Identities, type IdentitiesFile, ROOT_ACCOUNT_ID } from '../../iam/identities.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
 import type { BodyBudget } from '../../net/body.ts'
@@ -54,6 +54,7 @@ interface Layer {
   blobs: BlobStore
   meta: MetaStore
   presence: WriterPresence
+  identities: Identities
   doors: Record<ObjectDoor, Door>
 }
 
@@ -79,8 +80,17 @@ export class ObjectLayer {
     const presence = new WriterPresence({ meta, clock, log, writerId, writer })
     await presence.start()
     if (thread === 0) resumeRenames(tree, log)
-    const doors = { filer: filerServer(data, parts, objects), s3: s3Server(data, parts, objects) }
-    return new ObjectLayer({ blobs, meta, presence, doors })
+    const identities = new Identities(data.root, data.identities)
+    const doors = {
+      filer: filerServer(data, parts, objects),
+      s3: s3Server(data, parts, { objects, identities }),
+    }
+    return new ObjectLayer({ blobs, meta, presence, identities, doors })
+  }
+
+  /** Other accounts from now on. Throws `bad_request`, and then nothing has changed. */
+  setIdentities(file: IdentitiesFile): void {
+    this.#layer.identities.replace(file)
   }
 
   /** Starts to serve a door; gives its port. Throws `in_use`, `bad_request`. */
@@ -121,12 +131,16 @@ function filerServer(data: ObjectLayerData, parts: ObjectLayerParts, objects: Ob
   })
 }
 
-function s3Server(data: ObjectLayerData, parts: ObjectLayerParts, objects: ObjectStore): S3Server {
+function s3Server(
+  data: ObjectLayerData,
+  parts: ObjectLayerParts,
+  { objects, identities }: { objects: ObjectStore; identities: Identities },
+): S3Server {
   const { clock, random, log, bodyBudget, secrets, settings, logsRequests, thread } = parts
-  const { region, domains, websiteDomains, sigv2: allowsV2, root, identities } = data
+  const { region, domains, websiteDomains, sigv2: allowsV2 } = data
   return new S3Server({
     ...{ objects, clock, random, bodyBudget, settings, logsRequests, region, domains, websiteDomains },
-    gate: new IamGate({ identities: new Identities(root, identities), region, clock, allowsV2 }),
+    gate: new IamGate({ identities, region, clock, allowsV2 }),
     log: log.with({ role: 's3' }),
     version: VERSION,
     counters: new S3Counters(data.s3Counters, thread),

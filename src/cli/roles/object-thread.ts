@@ -27,6 +27,9 @@ const control: ObjectControl = {
     objects = await ObjectLayer.open(data.objects, { ...parts, log, clock, random })
   },
   listen: (door, at) => objects!.listen(door, { ...at, reusePort: true }),
+  async setIdentities(file) {
+    objects?.setIdentities(file)
+  },
   async closeObjects() {
     await objects?.close()
   },

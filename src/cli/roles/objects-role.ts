@@ -8,7 +8,7 @@ import {
 } from '../../base/limits.ts'
 import type { PortCaller } from '../../base/port-calls.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
-import { Identities, type IdentitiesFile } from '../../iam/identities.ts'
+import type { IdentitiesFile } from '../../iam/identities.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
 import { BUCKET_CHANGES_BYTES } from '../../objects/bucket-memory.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
@@ -16,9 +16,9 @@ import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import type { Context } from '../command.ts'
 import type { Config } from '../config.ts'
 import type { OBJECT_SETTINGS } from '../server-settings.ts'
-import { UsageError } from '../usage-error.ts'
 import { makeDirectory } from './directories.ts'
-import { type HostPort, readNamed } from './doors.ts'
+import type { HostPort } from './doors.ts'
+import { readIdentities, watchIdentities } from './identities-file.ts'
 import { type AccessKey, readOrMakeRootKey } from './root-credentials.ts'
 import type {
   HashThreadData,
@@ -63,18 +63,6 @@ export function readObjectsRole(
   }
   const identities = readIdentities(config.identities, root)
   return { config, metadata, root, identities, doors }
-}
-
-/** Throws `UsageError` for a file that says something impossible. */
-function readIdentities(path: string, root: AccessKey): IdentitiesFile | undefined {
-  if (path === '') return undefined
-  const file = { path, text: readNamed('--identities', path) }
-  try {
-    new Identities(root, file)
-  } catch (error) {
-    throw new UsageError(`--identities: ${(error as Error).message}`)
-  }
-  return file
 }
 
 /** Threads that compute digests: half as many as serve, within reason. */
@@ -213,10 +201,18 @@ function startHashing(threads: Threads, count: number): MessagePort[][] {
 export async function openDoors(
   servers: readonly PortCaller[],
   objects: ObjectsRole,
-  { log }: Context,
+  context: Context,
 ): Promise<Map<ObjectDoor, HostPort>> {
+  const { log, signal } = context
+  const { identities, root } = objects
   const doors = new Map<ObjectDoor, HostPort>()
   await Promise.all(servers.map((server) => server.call('openObjects')))
+  if (identities !== undefined) {
+    const onChange = (file: IdentitiesFile) =>
+      Promise.all(servers.map((server) => server.call('setIdentities', file)))
+    const stop = watchIdentities(identities, root, { context, onChange })
+    signal.addEventListener('abort', stop, { once: true })
+  }
   for (const [door, at] of objects.doors) {
     const port = await listenOnAll(servers, door, at)
     log.info({ role: door, address: `${at.host}:${port}`, threads: servers.length }, `${door} is listening`)

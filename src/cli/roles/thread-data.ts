@@ -182,6 +182,8 @@ export interface ObjectControl {
   /** Builds the object layer; the metadata are open. */
   openObjects(): Promise<void>
   listen(door: ObjectDoor, at: HostPort): Promise<number>
+  /** Other accounts from now on. */
+  setIdentities(file: IdentitiesFile): Promise<void>
   /** Closes the doors of names, finishes their requests, and lets go of the object layer. */
   closeObjects(): Promise<void>
   /** After that: lets go of the rest. */

@@ -77,6 +77,9 @@ const control: ServingControl = {
     const options = { ...at, reusePort: true }
     return door === 'volume' ? server.listen(options) : objects!.listen(door, options)
   },
+  async setIdentities(file) {
+    objects?.setIdentities(file)
+  },
   async closeObjects() {
     await objects?.close()
   },
