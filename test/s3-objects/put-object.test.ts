@@ -127,6 +127,36 @@ test('digests that do not match keep the object as it was', async () => {
   assert.equal((await kit.client.get('/puts/kept')).text, 'before')
 })
 
+test('a checksum behind the body', async () => {
+  const send = (body: Buffer, trailer: string) => {
+    const framed = Buffer.concat([
+      Buffer.from(`${body.length.toString(16)}\r\n`),
+      body,
+      Buffer.from(`\r\n0\r\n${trailer}\r\n\r\n`),
+    ])
+    const headers = {
+      'Content-Encoding': 'aws-chunked',
+      'x-amz-decoded-content-length': String(body.length),
+      'x-amz-trailer': 'x-amz-checksum-sha256',
+    }
+    const ask = { headers, payload: 'STREAMING-UNSIGNED-PAYLOAD-TRAILER' }
+    return kit.client.put('/puts/trailed', framed, ask)
+  }
+  for (const body of [Buffer.from('hello'), Buffer.alloc(300_000, 'x')]) {
+    const sum = createHash('sha256').update(body).digest('base64')
+    const right = await send(body, `x-amz-checksum-sha256:${sum}`)
+    assert.equal(right.status, 200, right.text)
+    assert.equal(right.headers['x-amz-checksum-sha256'], sum)
+    const other = Buffer.from(body).fill('y')
+    const wrong = await send(other, `x-amz-checksum-sha256:${sum}`)
+    assert.equal(errorOf(wrong), '400 BadDigest')
+    assert.equal((await send(other, 'x-amz-checksum-crc32:AAAAAA==')).status, 400)
+    const got = await kit.client.get('/puts/trailed')
+    assert.ok(got.body.equals(body))
+    assert.equal(got.headers['content-encoding'], undefined)
+  }
+})
+
 test('a checksum is verified, kept, and given back', async () => {
   const sum = base64('sha256', 'hello')
   const reply = await put('summed', 'hello', {
