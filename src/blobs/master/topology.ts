@@ -8,6 +8,7 @@ import { StoreError } from '../../base/errors.ts'
 import { DISK_FREE_BYTES_MIN, HEARTBEAT_PERIODS_MISSED_MAX, NODES_MAX } from '../../base/limits.ts'
 import type { DirectoryInfo, NewVolume, VolumeInfo } from '../../disk/volume-admin.ts'
 import type { Heartbeat } from '../cluster-wire.ts'
+import { KEYED_COLLECTION_PREFIX } from '../keyed-blobs.ts'
 import { KEY_ASSIGNED_END } from '../master-state.ts'
 import { TrafficWindow } from './traffic-window.ts'
 
@@ -181,6 +182,8 @@ export class Topology {
 
   #noteMaxima(info: VolumeInfo): void {
     if (info.id > this.#maxVolumeId) this.#maxVolumeId = info.id
+    // Keys that were hashed from names say nothing about those that were given out.
+    if (info.collection.startsWith(KEYED_COLLECTION_PREFIX)) return
     const key = maxKeyOf(info)
     if (key < KEY_ASSIGNED_END && key > this.#maxKey) this.#maxKey = key
   }

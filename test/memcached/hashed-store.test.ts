@@ -1,0 +1,159 @@
+/** Values by name on real volumes: what was acknowledged is there, also of names with one hash, full volumes and after a restart. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { afterEach, test } from 'node:test'
+import { StoreError } from '../../src/base/errors.ts'
+import { type BlobKey, KeyedBlobs } from '../../src/blobs/keyed-blobs.ts'
+import { HashedStore } from '../../src/objects/hashed-store.ts'
+import { TurnedClock } from '../filer/filer-kit.ts'
+import { RealStore, temporaryDirectory } from '../support/real-store.ts'
+
+const COLLECTION = '_keyed_test'
+const cleanups: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+interface Kit {
+  store: HashedStore
+  engine: RealStore
+  clock: TurnedClock
+  /** Volumes that the master names, in turn. */
+  named: number[]
+  /** As after the end of the process. */
+  reopen(): Promise<void>
+}
+
+async function open(hash?: (name: Buffer) => BlobKey): Promise<Kit> {
+  const directory = temporaryDirectory()
+  cleanups.push(() => directory.remove())
+  const clock = new TurnedClock()
+  const named = [1]
+  const start = async () => {
+    const engine = new RealStore(directory.path)
+    const blobs = new KeyedBlobs({
+      volumes: engine.volumes,
+      sync: 'batch',
+      collection: COLLECTION,
+      async assign({ collection }) {
+        const volumeId = named.length > 1 ? named.shift()! : named[0]!
+        if (engine.volumes.get(volumeId) === undefined) await engine.create(volumeId, 0, collection)
+        return { volumeId, keyHigh: 0, keyLow: 1, count: 1, url: '127.0.0.1:1' }
+      },
+    })
+    return { engine, store: await HashedStore.open({ blobs, clock, ...(hash && { hash }) }) }
+  }
+  const kit = { ...(await start()), clock, named } as Kit
+  kit.reopen = async () => {
+    await kit.engine.close()
+    Object.assign(kit, await start())
+  }
+  cleanups.push(() => kit.engine.close())
+  return kit
+}
+
+const set = ({ store }: Kit, name: string, value: string | Buffer, expiresMs = 0, flags = 0) =>
+  store.update(Buffer.from(name), () => ({ flags, expiresMs, value: Buffer.from(value) }))
+
+const remove = ({ store }: Kit, name: string) => store.update(Buffer.from(name), () => 'remove')
+
+async function value({ store }: Kit, name: string): Promise<string | undefined> {
+  return (await store.get(Buffer.from(name)))?.value.toString('latin1')
+}
+
+test('values are there with flags and rising versions, replaced, removed, and after a restart', async () => {
+  const kit = await open()
+  assert.equal(await value(kit, 'a'), undefined)
+  const first = await set(kit, 'a', 'one', 0, 0xffffffff)
+  assert.equal((await kit.store.get(Buffer.from('a')))!.flags, 0xffffffff)
+  const second = await set(kit, 'a', 'two')
+  assert.ok(second!.version > first!.version)
+  const large = randomBytes(3 * 1024 * 1024)
+  await set(kit, 'large', large)
+  await set(kit, 'gone', 'x')
+  assert.equal(await remove(kit, 'gone'), undefined)
+  await kit.reopen()
+  assert.equal(await value(kit, 'a'), 'two')
+  assert.equal(await value(kit, 'gone'), undefined)
+  assert.ok((await kit.store.get(Buffer.from('large')))!.value.equals(large))
+  assert.ok((await set(kit, 'a', 'three'))!.version > second!.version)
+})
+
+test('names with one hash do not see each other', async () => {
+  const kit = await open(() => ({ keyHigh: 1, keyLow: 2 }))
+  await Promise.all(['a', 'b', 'c'].map((name) => set(kit, name, `value of ${name}`)))
+  await remove(kit, 'b')
+  await kit.reopen()
+  assert.deepEqual(
+    [await value(kit, 'a'), await value(kit, 'b'), await value(kit, 'c')],
+    ['value of a', undefined, 'value of c'],
+  )
+  await remove(kit, 'a')
+  await remove(kit, 'c')
+  assert.equal(await value(kit, 'c'), undefined)
+})
+
+test('changes that depend on what is there lose nothing when many come at once', async () => {
+  const kit = await open()
+  const add = () =>
+    kit.store.update(Buffer.from('n'), (present) => ({
+      flags: 0,
+      expiresMs: 0,
+      value: Buffer.from(String(Number(present?.value ?? 0) + 1)),
+    }))
+  await Promise.all(Array.from({ length: 200 }, add))
+  assert.equal(await value(kit, 'n'), '200')
+})
+
+test('a value moves on when its volume takes no writes', async () => {
+  const kit = await open()
+  kit.named.splice(0, 1, 1, 2)
+  await set(kit, 'a', 'old')
+  await set(kit, 'b', 'stays')
+  await kit.engine.keeper.setReadOnly(1, true)
+  await set(kit, 'c', 'new')
+  assert.equal(kit.engine.volumes.get(2)!.collection, COLLECTION)
+  // The old blob cannot be removed, but the new one counts.
+  await set(kit, 'a', 'newer')
+  assert.equal(await value(kit, 'a'), 'newer')
+  await kit.reopen()
+  assert.equal(await value(kit, 'a'), 'newer')
+  await assert.rejects(remove(kit, 'a'), (error) => error instanceof StoreError && error.code === 'read_only')
+  assert.equal(await value(kit, 'a'), 'newer')
+  await kit.engine.keeper.setReadOnly(1, false)
+  await kit.reopen()
+  assert.deepEqual(
+    [await value(kit, 'a'), await value(kit, 'b'), await value(kit, 'c')],
+    ['newer', 'stays', 'new'],
+  )
+  await remove(kit, 'a')
+  await kit.reopen()
+  assert.equal(await value(kit, 'a'), undefined)
+})
+
+test('what has expired is gone, and so is what was cleared, now or later; a sweep removes the bytes', async () => {
+  const kit = await open()
+  await set(kit, 'short', 'x', kit.clock.nowMs() + 1_000)
+  await set(kit, 'long', 'y')
+  assert.equal(await value(kit, 'short'), 'x')
+  kit.clock.aheadMs += 1_000
+  assert.equal(await value(kit, 'short'), undefined)
+  assert.equal(await kit.store.sweep(), 1)
+  await kit.store.clear(kit.clock.nowMs())
+  assert.equal(await value(kit, 'long'), undefined)
+  await set(kit, 'after', 'z')
+  await kit.store.clear(kit.clock.nowMs() + 10_000)
+  assert.equal(await value(kit, 'after'), 'z')
+  await kit.reopen()
+  assert.deepEqual([await value(kit, 'long'), await value(kit, 'after')], [undefined, 'z'])
+  kit.clock.aheadMs += 10_000
+  assert.equal(await value(kit, 'after'), undefined)
+  await set(kit, 'last', '!')
+  assert.equal(await kit.store.sweep(), 2)
+  await kit.reopen()
+  assert.deepEqual(
+    [await value(kit, 'long'), await value(kit, 'after'), await value(kit, 'last')],
+    [undefined, undefined, '!'],
+  )
+})
