@@ -51,6 +51,8 @@ interface Claim {
   stringToSign: string
   /** For the error document; forms have none. */
   canonical?: string
+  /** What a client that is known to sign something else may have signed instead. */
+  orElse?: (() => string) | undefined
 }
 
 export class SigV4 {
@@ -171,18 +173,16 @@ export class SigV4 {
     const { credential, amzDate, signature, signedHeaders, names, query, payload } = claim
     const path = canonicalPath(request.rawPath)
     const { method } = request
-    const canonical = canonicalRequest({
-      method,
-      path,
-      query,
-      headers,
-      signedNames: names,
-      signedHeaders,
-      payload,
-    })
-    const stringToSign = `${ALGORITHM}\n${amzDate}\n${credential.scope}\n${sha256Hex(canonical)}`
-    const accessKey = this.#check({ credential, amzDate, signature, stringToSign, canonical })
+    const parts = { method, path, query, headers, signedNames: names, signedHeaders, payload }
+    const canonical = canonicalRequest(parts)
+    const textOf = (form: string) => `${ALGORITHM}\n${amzDate}\n${credential.scope}\n${sha256Hex(form)}`
+    const stringToSign = textOf(canonical)
     const isHeader = headers.has('authorization')
+    // s3cmd signs a host that its settings write as `http://host/` with the slash, which it does not send.
+    const orElse = isHeader
+      ? () => textOf(canonicalRequest({ ...parts, headers: withHostSlash(headers) }))
+      : undefined
+    const accessKey = this.#check({ credential, amzDate, signature, stringToSign, canonical, orElse })
     const chain = isHeader ? this.#chain(accessKey, claim) : undefined
     return { accessKey, payload: payloadOf(payload, headers, chain), signedMs: claim.ms }
   }
@@ -197,11 +197,13 @@ export class SigV4 {
   }
 
   /** An unknown key costs the same work as a known one with a wrong signature. */
-  #check({ credential, signature, stringToSign, canonical }: Claim): AccessKey {
+  #check({ credential, signature, stringToSign, canonical, orElse }: Claim): AccessKey {
     const known = this.#identities.accessKey(credential.accessKey)
     const accessKey = known ?? this.#identities.decoy
-    const expected = this.#keys.get(accessKey, credential.date, credential.region).signHex(stringToSign)
-    const isRight = isSameText(expected, signature)
+    const key = this.#keys.get(accessKey, credential.date, credential.region)
+    const isRight =
+      isSameText(key.signHex(stringToSign), signature) ||
+      (orElse !== undefined && isSameText(key.signHex(orElse()), signature))
     if (known === undefined)
       throw new S3Error('InvalidAccessKeyId', undefined, { extra: { AWSAccessKeyId: credential.accessKey } })
     if (!isRight)
@@ -213,6 +215,10 @@ export class SigV4 {
       })
     return known
   }
+}
+
+function withHostSlash(headers: Headers): Headers {
+  return new Map(headers).set('host', `${headers.get('host')}/`)
 }
 
 /** In a time that depends on nothing but the lengths. */
