@@ -99,8 +99,7 @@ export class ModelBucket {
     { conditions, nowMs }: { conditions?: Conditions; nowMs: number },
   ): (versionId: string | undefined) => void {
     const latest = this.latest(key)
-    if (conditions !== undefined && latest !== undefined && !latest.isDeleteMarker)
-      checkConditions(conditions, latest)
+    if (conditions !== undefined && latest !== undefined) checkConditions(conditions, latest)
     return (versionId) => {
       if (this.versioning === 'off') this.keys.delete(key)
       else this.#add(key, markerOf(key, versionId!, nowMs))
