@@ -29,24 +29,6 @@ const MEMORY_GROWTH_MAX = 400 * MIB
 
 const root = mkdtempSync(join(tmpdir(), 'cairn-tree-'))
 const sources = process.argv.slice(2).map((path) => resolve(path))
-try {
-  if (sources.length === 0) {
-    makeTree(join(root, 'made'), FILES_MADE)
-    sources.push(join(root, 'made'))
-  }
-  await run('SQLite', [])
-  if (noPostgres === false) {
-    const postgres = await PostgresServer.start()
-    try {
-      await run('PostgreSQL', ['--metadata', await postgres.createDatabase('tree')])
-    } finally {
-      await postgres.end()
-    }
-  } else console.log(`PostgreSQL: left out, ${noPostgres}`)
-} finally {
-  rmSync(root, { recursive: true, force: true })
-}
-
 async function run(engine: string, flags: string[]): Promise<void> {
   const [data, out] = [join(root, 'data'), join(root, 'out')]
   let server = await startServer(data, flags)
@@ -131,3 +113,21 @@ async function timed(work: () => Promise<void>): Promise<string> {
 }
 
 const lastLine = (text: string) => text.trim().split('\n').at(-1)
+
+try {
+  if (sources.length === 0) {
+    makeTree(join(root, 'made'), FILES_MADE)
+    sources.push(join(root, 'made'))
+  }
+  await run('SQLite', [])
+  if (noPostgres === false) {
+    const postgres = await PostgresServer.start()
+    try {
+      await run('PostgreSQL', ['--metadata', await postgres.createDatabase('tree')])
+    } finally {
+      await postgres.end()
+    }
+  } else console.log(`PostgreSQL: left out, ${noPostgres}`)
+} finally {
+  rmSync(root, { recursive: true, force: true })
+}

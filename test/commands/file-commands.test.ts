@@ -1,0 +1,218 @@
+/** `cairn put`, `get`, `ls`, `cp`, `mv` and `rm` against a real server: files, folders, odd names, and going on after a break. */
+import assert from 'node:assert/strict'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { assertSameTree, makeTree, ODD_NAMES } from '../names-faults/trees.ts'
+import {
+  type CommandResult,
+  runCairn,
+  type ServerProcess,
+  spawnCairn,
+  startServer,
+} from '../support/cairn-process.ts'
+import { freePort } from '../support/cluster-processes.ts'
+import { dataOf, MIB } from '../support/needles.ts'
+
+let root: string
+let server: ServerProcess
+let port: number
+const flags = () => ['--filer-port', String(port)]
+const startAgain = async () => {
+  server = await startServer(join(root, 'data'), flags())
+}
+before(async () => {
+  root = mkdtempSync(join(tmpdir(), 'cairn-files-'))
+  port = await freePort()
+  await startAgain()
+})
+after(async () => {
+  await server?.stop()
+  rmSync(root, { recursive: true, force: true })
+})
+
+const local = (name: string) => join(root, name)
+const cairn = (...args: string[]) => runCairn([...args, '--filer', server.filer])
+
+async function succeed(...args: string[]): Promise<CommandResult> {
+  const result = await cairn(...args)
+  assert.equal(result.code, 0, result.stdout + result.stderr)
+  return result
+}
+
+/** Paths below a directory of the store. */
+async function listed(path: string): Promise<string[]> {
+  const { stdout } = await succeed('ls', '-r', '--json', path)
+  const entries = stdout.split('\n').filter((line) => line !== '')
+  return entries.map((line) => JSON.parse(line).path as string).sort()
+}
+
+test('a folder with odd names, modes, times and empty directories comes back as it was', async () => {
+  const source = local('odd')
+  makeTree(source, 30)
+  for (const [at, name] of ODD_NAMES.entries()) {
+    writeFileSync(join(source, name), name)
+    mkdirSync(join(source, 'in', name.slice(0, 200)), { recursive: true })
+    writeFileSync(join(source, 'in', name.slice(0, 200), 'file'), dataOf(at, at * 100))
+  }
+  mkdirSync(join(source, 'empty', 'deeper'), { recursive: true })
+  mkdirSync(join(source, 'only links'))
+  symlinkSync('nowhere', join(source, 'only links', 'dangling'))
+  writeFileSync(join(source, 'nothing'), '')
+  utimesSync(join(source, 'nothing'), 0, 0)
+  chmodSync(join(source, 'nothing'), 0o400)
+  symlinkSync('nothing', join(source, 'link'))
+  symlinkSync('nowhere', join(source, 'dangling'))
+  symlinkSync('.', join(source, 'circle'))
+  const first = await succeed('put', '-r', source, '/trees/odd')
+  assert.match(first.stdout, /^\d+ files, \d+ bytes\n$/m)
+  const again = await succeed('cp', '-r', source, 'cairn:/trees/odd')
+  assert.match(again.stdout, /^0 files, 0 bytes, \d+ there already$/m)
+  await succeed('get', '-r', '/trees/odd', local('odd-back'))
+  assertSameTree(local('odd-back'), source)
+  assert.match((await succeed('get', '-r', '/trees/odd', local('odd-back'))).stdout, /^0 files, 0 bytes, /m)
+  // One file that changed goes again.
+  writeFileSync(join(source, '.hidden'), 'changed')
+  assert.match((await succeed('put', '-r', source, '/trees/odd')).stdout, /^1 files, 7 bytes, /m)
+  mkdirSync(local('into'))
+  await succeed('cp', '-r', 'cairn:/trees/odd', `${local('into')}/`)
+  assertSameTree(local('into/odd'), source)
+})
+
+test('files go to the path named, or into a directory; out of it likewise', async () => {
+  writeFileSync(local('one'), 'one')
+  writeFileSync(local('two'), 'two')
+  await succeed('put', local('one'), '/plain/name')
+  await succeed('put', local('one'), local('two'), '/plain')
+  await succeed('put', local('two'), '/plain/deep/')
+  assert.deepEqual(await listed('/plain'), [
+    '/plain/deep',
+    '/plain/deep/two',
+    '/plain/name',
+    '/plain/one',
+    '/plain/two',
+  ])
+  mkdirSync(local('out'))
+  await succeed('get', '/plain/name', '/plain/deep/two', local('out'))
+  assert.deepEqual(readdirSync(local('out')).sort(), ['name', 'two'])
+  await succeed('get', '/plain/name', local('out/other'))
+  assert.equal(readFileSync(local('out/other'), 'utf8'), 'one')
+  const table = await succeed('ls', '/plain')
+  assert.match(table.stdout, /^\d{3} +- .* deep\/\n644 +3 .* name\n/)
+})
+
+test('copies within the store, renames and removals', async () => {
+  makeTree(local('some'), 12)
+  await succeed('put', '-r', local('some'), '/w/some')
+  await succeed('cp', '-r', 'cairn:/w/some', 'cairn:/w/copy')
+  await succeed('mv', '/w/some', '/w/moved')
+  await succeed('get', '-r', '/w/copy', local('copy-back'))
+  assertSameTree(local('copy-back'), local('some'))
+  // What was copied does not depend on where it came from.
+  await succeed('rm', '-r', '/w/moved')
+  rmSync(local('copy-back'), { recursive: true })
+  await succeed('get', '-r', '/w/copy', local('copy-back'))
+  assertSameTree(local('copy-back'), local('some'))
+  await succeed('mv', '/w/copy/d1', '/w/copy/d2', '/w')
+  assert.equal((await listed('/w')).includes('/w/d2/e2/file-2.txt'), true)
+  await succeed('rm', '/w/d2/e2/file-2.txt')
+  assert.equal((await listed('/w')).includes('/w/d2/e2/file-2.txt'), false)
+})
+
+test('what is wrong is said, with an exit code, and does nothing', async () => {
+  const refused: [number, RegExp, ...string[]][] = [
+    [1, /no such file/, 'put', local('absent'), '/x'],
+    [1, /nothing at \/absent/, 'get', '/absent', local('x')],
+    [1, /nothing at \/absent/, 'ls', '/absent'],
+    [1, /nothing/, 'rm', '/absent'],
+    [1, /nothing at \/absent/, 'mv', '/absent', '/x'],
+    [2, /-r takes it/, 'put', root, '/x'],
+    [2, /usage/, 'put', '/x'],
+    [2, /one side is in the store/, 'cp', local('a'), local('b')],
+    [2, /sources are all local, or all/, 'cp', local('a'), 'cairn:/b', 'cairn:/c'],
+  ]
+  for (const [code, reason, ...args] of refused) {
+    const result = await cairn(...args)
+    assert.equal(result.code, code, `${args.join(' ')}: ${result.stdout}${result.stderr}`)
+    assert.match(result.stdout + result.stderr, reason)
+  }
+  assert.equal(existsSync(local('x')), false)
+  writeFileSync(local('one'), 'one')
+  await succeed('put', local('one'), '/errors/file')
+  const intoFile = await cairn('put', local('one'), '/errors/file/below')
+  assert.equal(intoFile.code, 1)
+  assert.equal((await cairn('rm', '/errors')).code, 1)
+  assert.deepEqual(await listed('/errors'), ['/errors/file'])
+  const nobody = await runCairn(['ls', '--filer', `127.0.0.1:${await freePort()}`])
+  assert.equal(nobody.code, 1)
+})
+
+test('a large file goes on where it was when the client or the server was killed', {
+  timeout: 110_000,
+}, async () => {
+  const path = local('large')
+  const large = dataOf(1, 60 * MIB + 4321)
+  writeFileSync(path, large)
+  const args = ['cp', '--max-mb', '1', path, 'cairn:/big/large']
+  const partOf = async () => {
+    const reply = await fetch(`http://${server.filer}/big/`, { headers: { accept: 'application/json' } })
+    if (reply.status === 404) return undefined
+    const { Entries } = (await reply.json()) as { Entries: { FullPath: string; FileSize: number }[] | null }
+    return (Entries ?? []).find(({ FullPath }) => FullPath.includes('.cairn-part'))
+  }
+  const partAbove = async (bytes: number) => {
+    for (let tries = 0; tries < 2000; tries++) {
+      if (((await partOf())?.FileSize ?? 0) > bytes) return
+      await sleep(5)
+    }
+    assert.fail('no part grows')
+  }
+  const client = spawnCairn([...args, '--filer', server.filer])
+  await partAbove(2 * MIB)
+  client.child.kill('SIGKILL')
+  await client.ended
+  const { FileSize, FullPath } = (await partOf())!
+  assert.ok(FileSize < large.length)
+  const second = spawnCairn([...args, '--filer', server.filer])
+  await partAbove(FileSize + 3 * MIB)
+  await server.kill()
+  const { code } = await second.ended
+  assert.equal(code, 1)
+  await startAgain()
+  const later = (await partOf())!
+  assert.equal(later.FullPath, FullPath)
+  assert.ok(later.FileSize > FileSize && later.FileSize < large.length)
+  await succeed(...args)
+  assert.deepEqual(await listed('/big'), ['/big/large'])
+  const target = local('large-back')
+  await succeed('get', '/big/large', target)
+  assert.ok(readFileSync(target).equals(large))
+  assert.equal(Math.floor(statSync(target).mtimeMs), Math.floor(statSync(path).mtimeMs))
+  // A download that was broken off goes on with what it has.
+  rmSync(target)
+  const download = spawnCairn(['get', '/big/large', target, '--filer', server.filer])
+  const partial = () => readdirSync(root).find((name) => name.startsWith('.large-back.'))
+  while (partial() === undefined && download.child.exitCode === null) await sleep(1)
+  download.child.kill('SIGKILL')
+  await download.ended
+  const left = partial()
+  if (left !== undefined) truncateSync(local(left), Math.min(statSync(local(left)).size, 5_000_000))
+  await succeed('get', '/big/large', target)
+  assert.ok(readFileSync(target).equals(large))
+  assert.equal(partial(), undefined)
+})
