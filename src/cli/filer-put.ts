@@ -25,28 +25,34 @@ export interface PutItem {
 
 const READ_BYTES = 1 << 18
 
-/** Lists a local folder: the files to be sent, without those that are there as they are, and the directories that are empty. */
+/** Lists a local folder: the files to be sent, without those that are there as they are, and the directories that nothing is stored in. */
 export async function planPut(
   filer: FilerClient,
   local: string,
   store: string,
 ): Promise<{ items: PutItem[]; emptyDirectories: string[]; present: number }> {
   const plan = { items: [] as PutItem[], emptyDirectories: [] as string[], present: 0 }
-  const pending = [{ local, store }]
+  const pending = [{ local, store, isNew: false }]
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const entries = await readdir(next.local, { withFileTypes: true })
-    const there = await entriesThere(filer, next.store)
-    if (entries.length === 0 && there === undefined) plan.emptyDirectories.push(next.store)
-    for (const { name } of entries) {
+    const there = next.isNew ? undefined : await entriesThere(filer, next.store)
+    let isEmpty = true
+    for (const entry of entries) {
+      const { name } = entry
       const [localPath, storePath] = [join(next.local, name), joinPath(next.store, name)]
       // A link is what it leads to; one that leads nowhere is left out, and one to a directory could lead in a circle.
       const info = await stat(localPath).catch(() => undefined)
-      const isLink = entries.some((entry) => entry.name === name && entry.isSymbolicLink())
-      if (info?.isDirectory() && !isLink) pending.push({ local: localPath, store: storePath })
+      if (info?.isDirectory() && !entry.isSymbolicLink()) {
+        // Below what is not there, nothing is there: that needs no question.
+        pending.push({ local: localPath, store: storePath, isNew: there?.get(name)?.isDirectory !== true })
+        isEmpty = false
+      }
       if (!info?.isFile()) continue
+      isEmpty = false
       if (isSame(there?.get(name), info)) plan.present++
       else plan.items.push({ localPath, storePath, info })
     }
+    if (isEmpty && there === undefined) plan.emptyDirectories.push(next.store)
   }
   return plan
 }
