@@ -34,6 +34,8 @@ export interface ClientKit {
   endpoint: string
   /** Where the test's files lie; clients find their settings in it. */
   home: string
+  /** What clients find in their environment. */
+  env: NodeJS.ProcessEnv
   /** Runs a program to its end; throws with all that it printed when it ends otherwise than expected. */
   run(program: string, words: string[], options?: RunOptions): Promise<ClientRun>
   /** A file of bytes that do not compress, the same for the same name. Returns its path. */
@@ -54,8 +56,10 @@ export async function startClients(bin?: string, flags: string[] = []): Promise<
   mkdirSync(data)
   const server = await startServer(data, flags)
   const endpoint = `http://${server.s3}`
+  // What the machine has set up for AWS is for AWS.
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('AWS_'))
   const env: NodeJS.ProcessEnv = {
-    ...process.env,
+    ...Object.fromEntries(inherited),
     PATH: [...(bin ? [bin] : []), process.env.PATH ?? ''].join(delimiter),
     HOME: home,
     XDG_CACHE_HOME: join(home, 'cache'),
@@ -72,6 +76,7 @@ export async function startClients(bin?: string, flags: string[] = []): Promise<
     server,
     endpoint,
     home,
+    env,
     run: (program, words, options = {}) =>
       runProgram(program, words, { cwd: home, ...options, env: { ...env, ...options.env } }),
     file: (name, sizeBytes) => {
