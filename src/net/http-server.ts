@@ -56,8 +56,8 @@ export interface ErrorBody {
 export interface HttpServerOptions {
   clock: Clock
   handler: HttpHandler
-  /** Makes the body of the server's own errors: 400, 408, 417, 431, 500. */
-  errorBody?: (status: number, reason: string) => ErrorBody
+  /** Makes the body of the server's own errors: 400, 408, 417, 431, 500. `isCutOff`: a request's body never came whole. */
+  errorBody?: (status: number, reason: string, isCutOff: boolean) => ErrorBody
   /** PEM texts; with them the server speaks HTTPS only. */
   tls?: { cert: string | Buffer; key: string | Buffer }
   settings?: Partial<HttpServerSettings>
@@ -67,7 +67,7 @@ export interface HttpServerOptions {
    */
   answerUnknownMethod?: (head: string) => Promise<Outcome> | undefined
   /** Answers simple requests before the handler is asked; see `fast-lane.ts`. Not used with TLS. */
-  fastLane?: Pick<FastLaneOptions, 'answer' | 'commonHead' | 'bodyBudget'>
+  fastLane?: Pick<FastLaneOptions, 'answer' | 'answerCutOff' | 'commonHead' | 'bodyBudget'>
   /** Told about handlers that threw: a bug, already answered with 500. */
   onHandlerError?: (error: unknown) => void
 }
@@ -270,8 +270,13 @@ export class HttpServer {
   /** What the parser refused: there is no request to answer through, so the reply is written by hand. */
   readonly #onClientError = (error: NodeJS.ErrnoException, duplex: Duplex): void => {
     const socket = duplex as Socket
-    const response = this.#connections.get(socket)?.response
+    const { request, response } = this.#connections.get(socket) ?? {}
     const midReply = response?.headersSent === true && !response.writableEnded
+    if (response?.writableEnded === true && request?.complete === false) {
+      // Answered before its body came, which never will: a second answer would belong to no request.
+      socket.end()
+      return
+    }
     if (!socket.writable || midReply || error.code === 'ECONNRESET') {
       socket.destroy()
       return
@@ -293,8 +298,10 @@ export class HttpServer {
   }
 
   #endWithError(socket: Socket, error: NodeJS.ErrnoException): void {
-    const [status, reason] = clientErrorStatus(error)
-    const { contentType, body } = this.#errorBody(status, reason)
+    const isCutOff =
+      error.code === 'HPE_INVALID_EOF_STATE' && this.#connections.get(socket)?.request?.complete === false
+    const [status, reason] = isCutOff ? BODY_CUT_OFF : clientErrorStatus(error)
+    const { contentType, body } = this.#errorBody(status, reason, isCutOff)
     const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${contentType}\r\n`
     socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
   }
@@ -307,9 +314,9 @@ export class HttpServer {
     return this.#options.answerUnknownMethod?.(rawPacket.toString('latin1', 0, headEnd))?.then(closingReply)
   }
 
-  #errorBody(status: number, reason: string): ErrorBody {
+  #errorBody(status: number, reason: string, isCutOff = false): ErrorBody {
     const make = this.#options.errorBody
-    if (make !== undefined) return make(status, reason)
+    if (make !== undefined) return make(status, reason, isCutOff)
     return { contentType: 'text/plain; charset=utf-8', body: `${reason}\n` }
   }
 
@@ -359,6 +366,8 @@ function closingReply(outcome: Outcome): Buffer {
 function slowError(): NodeJS.ErrnoException {
   return Object.assign(new Error('the body arrives too slowly'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
 }
+
+const BODY_CUT_OFF: [number, string] = [400, 'the body was cut off']
 
 function clientErrorStatus(error: NodeJS.ErrnoException): [number, string] {
   switch (error.code) {

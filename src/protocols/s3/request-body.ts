@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StoreError } from '../../base/errors.ts'
 import { announcedLength } from '../../net/body.ts'
+import { rawHeader } from '../../net/reply.ts'
 
 export interface RequestBody {
   /** What Content-Length says; undefined: it comes in chunks. */
@@ -22,6 +23,18 @@ export function wholeBody(bytes: Buffer): RequestBody {
     whole: bytes,
     async *pieces() {
       if (bytes.length > 0) yield bytes
+    },
+  }
+}
+
+/** A body that never came whole: whoever asks for it learns that. */
+export function cutOffBody(rawHeaders: readonly string[]): RequestBody {
+  return {
+    wireBytes: Number(rawHeader(rawHeaders, 'content-length') ?? 0),
+    whole: undefined,
+    // biome-ignore lint/correctness/useYield: there is nothing to give.
+    async *pieces(): AsyncGenerator<Buffer> {
+      throw new StoreError('incomplete_body', 'the body was cut off')
     },
   }
 }

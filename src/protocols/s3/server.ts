@@ -25,7 +25,7 @@ import type { Authenticated, Gate, Question } from './gate.ts'
 import { HANDLERS } from './handlers.ts'
 import { deletedError, readOptionsOf } from './read-options.ts'
 import { ReplyIds } from './reply-ids.ts'
-import { arrivingBody, type RequestBody, wholeBody } from './request-body.ts'
+import { arrivingBody, cutOffBody, type RequestBody, wholeBody } from './request-body.ts'
 import { factsOf, type Route, routeOf } from './route.ts'
 import { PREFLIGHT, WEBSITE } from './routes.ts'
 import { S3Context, type S3Services } from './s3-context.ts'
@@ -129,9 +129,10 @@ export class S3Server {
     this.#server = new HttpServer({
       clock,
       handler: (request, response) => this.#handle(request, response),
-      errorBody: (status, reason) => this.#httpErrorBody(status, reason),
+      errorBody: (status, reason, isCutOff) => this.#httpErrorBody(status, reason, isCutOff),
       fastLane: {
-        answer: (request) => this.#answerFast(request),
+        answer: (request) => this.#answerFast(request, wholeBody(request.body)),
+        answerCutOff: (request) => this.#answerFast(request, cutOffBody(request.rawHeaders)),
         commonHead: () => this.#ids.lines(),
         bodyBudget: options.bodyBudget,
       },
@@ -159,13 +160,14 @@ export class S3Server {
   }
 
   /** Small requests over plain connections: nearly all of the traffic. */
-  #answerFast(asked: FastRequest): FastReply | undefined {
-    const { method, target, rawHeaders, body, remoteAddress } = asked
+  #answerFast(asked: Omit<FastRequest, 'body'>, body: RequestBody): FastReply {
+    const { method, target, rawHeaders, remoteAddress } = asked
     const input = { method, target, rawHeaders, remoteAddress, isTls: false }
-    const exchange = this.#begin(input, wholeBody(body))
+    const exchange = this.#begin(input, body)
+    const received = body.whole?.length ?? 0
     return {
       outcome: this.#run(exchange),
-      onSent: ({ status }, sent) => this.#note(exchange, status, { received: body.length, sent }),
+      onSent: ({ status }, sent) => this.#note(exchange, status, { received, sent }),
     }
   }
 
@@ -383,8 +385,10 @@ export class S3Server {
     this.#options.log.debug(fields, 'request')
   }
 
-  #httpErrorBody(status: number, reason: string): { contentType: string; body: string } {
-    const error = new S3Error(HTTP_ERROR_CODES[status] ?? 'BadRequest', reason)
+  #httpErrorBody(status: number, reason: string, isCutOff: boolean): { contentType: string; body: string } {
+    const error = isCutOff
+      ? new S3Error('IncompleteBody')
+      : new S3Error(HTTP_ERROR_CODES[status] ?? 'BadRequest', reason)
     const place = { resource: '', bucket: '', key: '', isHead: false, hostId: this.#ids.hostId }
     return {
       contentType: XML_HEADERS[1]!,
