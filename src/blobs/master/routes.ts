@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts'
 import { type ErrorCode, StoreError } from '../../base/errors.ts'
 import { formatFid, parseFid, parseVolumeId } from '../../base/fid.ts'
 import { JWT_READ_S, JWT_WRITE_S } from '../../base/limits.ts'
+import { USUAL_STATUS } from '../../net/error-status.ts'
 import { signFidToken } from '../../net/jwt.ts'
 import { errorOutcome, jsonOutcome, type Outcome } from '../../net/reply.ts'
 import type { Master } from './master.ts'
@@ -61,46 +62,12 @@ const EMPTY_OK: Outcome = { status: 200, headers: [], body: undefined }
 
 /** HTTP status of each error code at a master's door. 406 is what its clients know for "not with these parameters". */
 export const MASTER_STATUS = {
-  bad_request: 400,
-  unauthorized: 401,
-  forbidden: 403,
-  not_found: 404,
-  cookie_mismatch: 409,
-  volume_not_found: 404,
-  volume_exists: 409,
+  ...USUAL_STATUS,
   collection_not_found: 400,
-  read_only: 409,
   volume_full: 507,
   no_writable_volume: 406,
-  disk_full: 507,
-  index_full: 507,
-  too_large: 413,
-  too_many_requests: 429,
-  bucket_not_found: 404,
-  bucket_exists: 409,
-  bucket_not_empty: 409,
-  version_not_found: 404,
-  upload_not_found: 404,
-  invalid_part: 400,
-  invalid_part_order: 400,
-  part_too_small: 400,
-  precondition_failed: 412,
-  method_not_allowed: 405,
-  object_locked: 403,
-  quota_exceeded: 507,
-  key_too_long: 400,
-  digest_mismatch: 400,
-  incomplete_body: 400,
-  directory_exists: 409,
-  directory_not_empty: 409,
-  corrupt: 500,
-  io_error: 500,
   in_use: 500,
   unsupported: 406,
-  conflict: 409,
-  unavailable: 503,
-  timeout: 504,
-  internal: 500,
 } as const satisfies Record<ErrorCode, number>
 
 export function hasRoute(path: string): boolean {

@@ -1,50 +1,13 @@
 /** The store's errors as a volume server's replies. */
 import { type ErrorCode, type StoreError, toStoreError } from '../../base/errors.ts'
+import { USUAL_STATUS } from '../../net/error-status.ts'
 import { errorOutcome, type Outcome } from '../../net/reply.ts'
 import { ERROR_CODE_HEADER } from '../cluster-wire.ts'
 
 /** HTTP status of each error. 409 asks the client for another volume, 5xx for another try. */
 export const VOLUME_STATUS = {
-  bad_request: 400,
-  unauthorized: 401,
-  forbidden: 403,
-  not_found: 404,
+  ...USUAL_STATUS,
   cookie_mismatch: 500, // what SeaweedFS's clients know
-  volume_not_found: 404,
-  volume_exists: 409,
-  collection_not_found: 404,
-  read_only: 409,
-  volume_full: 409,
-  no_writable_volume: 409,
-  disk_full: 507,
-  index_full: 507,
-  too_large: 413,
-  too_many_requests: 429,
-  bucket_not_found: 404,
-  bucket_exists: 409,
-  bucket_not_empty: 409,
-  version_not_found: 404,
-  upload_not_found: 404,
-  invalid_part: 400,
-  invalid_part_order: 400,
-  part_too_small: 400,
-  precondition_failed: 412,
-  method_not_allowed: 405,
-  object_locked: 403,
-  quota_exceeded: 507,
-  key_too_long: 400,
-  digest_mismatch: 400,
-  incomplete_body: 400,
-  directory_exists: 409,
-  directory_not_empty: 409,
-  corrupt: 500,
-  io_error: 500,
-  in_use: 409,
-  unsupported: 501,
-  conflict: 409,
-  unavailable: 503,
-  timeout: 504,
-  internal: 500,
 } as const satisfies Record<ErrorCode, number>
 
 /** The reply to an expected failure; undefined for what is a bug. */
