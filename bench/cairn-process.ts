@@ -44,6 +44,8 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     String(filerPort),
     '--s3-port',
     String(s3Port),
+    '--sfss-port',
+    '0',
     '--root-access-key',
     BENCH_KEY.accessKeyId,
     '--root-secret-key',

@@ -335,3 +335,5 @@ export const HASHED_NAME_BYTES_MAX = 65_535
 export const HASHED_SWEEP_PERIOD_MS = 3_600_000
 /** The file of accounts is looked at this often. */
 export const IDENTITIES_LOOK_MS = 2_000
+/** sfss: largest file, unless a setting says otherwise. */
+export const SFSS_FILE_BYTES_MAX_DEFAULT = 2 * MIB

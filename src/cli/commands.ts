@@ -16,6 +16,8 @@ import { restore } from './commands/restore.ts'
 import { rm } from './commands/rm.ts'
 import { s3 } from './commands/s3.ts'
 import { server } from './commands/server.ts'
+import { sfss } from './commands/sfss.ts'
+import { sfssClient } from './commands/sfss-client.ts'
 import { status } from './commands/status.ts'
 import { upload } from './commands/upload.ts'
 import { volume } from './commands/volume.ts'
@@ -26,6 +28,7 @@ export const COMMANDS: readonly Command<never>[] = [
   volume,
   filer,
   s3,
+  sfss,
   status,
   put,
   get,
@@ -36,6 +39,7 @@ export const COMMANDS: readonly Command<never>[] = [
   upload,
   download,
   deleteFiles,
+  sfssClient,
   benchmark,
   backup,
   restore,

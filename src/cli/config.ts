@@ -40,9 +40,9 @@ export const SETTINGS = {
   }),
   port: integer({
     ...PORT,
-    doc: 'Port to listen on. 0 lets the system choose one.',
+    doc: 'Port to listen on, or of the server that is asked. To listen, 0 lets the system choose one.',
     fallback: 9333,
-    fallbackOf: { volume: 8080, filer: 8888, s3: 9000 },
+    fallbackOf: { volume: 8080, filer: 8888, s3: 9000, sfss: 8255, 'sfss-client': 8255 },
   }),
   masterPort: integer({ ...PORT, doc: 'Port of the master.', fallback: 9333 }),
   volumePort: integer({ ...PORT, doc: 'Port of the volume server.', fallback: 8080 }),
@@ -52,8 +52,18 @@ export const SETTINGS = {
     fallback: 8888,
   }),
   s3Port: integer({ ...PORT, doc: 'Port of S3.', fallback: 9000 }),
+  sfssPort: integer({
+    ...PORT,
+    doc: 'Port of sfss. It asks nobody for a password, so it listens on 127.0.0.1 unless `--listen` names it.',
+    fallback: 8255,
+  }),
+  host: text({
+    doc: 'Address to listen on, or of the server that is asked.',
+    fallback: '127.0.0.1',
+    placeholder: 'ADDRESS',
+  }),
   listen: list({
-    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
+    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`, `sfss`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
     fallback: [],
     placeholder: 'DOOR=HOST:PORT,…',
     pattern: /^[a-z0-9]+=(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/,
@@ -264,6 +274,13 @@ export const SETTINGS = {
     fallback: false,
   }),
 
+  sfssFileLimitBytes: bytes({
+    doc: 'Largest file of sfss. Files over it get 413.',
+    fallback: limits.SFSS_FILE_BYTES_MAX_DEFAULT,
+    min: KIB,
+    max: 256 * MIB,
+  }),
+
   // The cluster.
   dataCenter: text({
     doc: 'Data center of this server.',
@@ -437,6 +454,21 @@ export const SETTINGS = {
   }),
   force: flag({ doc: 'Delete volumes that hold files.', fallback: false }),
 
+  path: text({
+    doc: 'Path under which sfss keeps the file. For a folder: the path above its files.',
+    fallback: '',
+    placeholder: 'PATH',
+  }),
+  filepath: text({
+    doc: 'Local file or folder to send.',
+    fallback: '',
+    placeholder: 'FILE',
+  }),
+  benchmark: flag({
+    doc: 'Measure: store and read files of `--size` below `--path`, or copies of `--filepath`.',
+    fallback: false,
+  }),
+
   // `cairn benchmark`.
   server: list({
     ...HOST_PORT,
@@ -447,6 +479,7 @@ export const SETTINGS = {
   requests: integer({
     doc: 'Files to write, and reads of random ones.',
     fallback: 1_048_576,
+    fallbackOf: { 'sfss-client': 10_000 },
     min: 1,
     max: 1_000_000_000,
     short: 'n',
@@ -516,7 +549,7 @@ export function checkTogether(values: Partial<Settings>): void {
 
 function checkPortsDiffer(values: Partial<Settings>): void {
   const seen = new Map<number, SettingKey>()
-  for (const key of ['masterPort', 'volumePort', 'filerPort', 's3Port'] as const) {
+  for (const key of ['masterPort', 'volumePort', 'filerPort', 's3Port', 'sfssPort'] as const) {
     const port = values[key]
     if (port === undefined || port === 0) continue
     const other = seen.get(port)

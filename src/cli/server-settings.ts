@@ -35,6 +35,7 @@ export const OBJECT_SETTINGS = [
   'rootSecretKey',
   'identities',
   'filerBuckets',
+  'sfssFileLimitBytes',
 ] as const satisfies readonly SettingKey[]
 
 /** The threads that serve. */

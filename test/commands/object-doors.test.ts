@@ -78,7 +78,8 @@ test('the filer stays on this machine unless it is named, S3 goes where the serv
 
 test('the root key is made once, shown once, and nobody else can read it', async () => {
   const data = newDirectory()
-  const ports = ['--master-port', '--volume-port', '--filer-port', '--s3-port'].flatMap((flag) => [flag, '0'])
+  const doors = ['master', 'volume', 'filer', 's3', 'sfss']
+  const ports = doors.flatMap((door) => [`--${door}-port`, '0'])
   const started = async () => {
     const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
     const words = [program, 'server', '--data', data, ...ports, '--ballast', '0', '--log-format', 'json']

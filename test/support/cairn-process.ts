@@ -9,7 +9,7 @@ const START_MS_MAX = 30_000
 const STOP_MS_MAX = 15_000
 const COMMAND_MS_MAX = 60_000
 
-type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3'>
+type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3' | 'sfss'>
 
 export interface ServerProcess {
   /** `host:port`. */
@@ -17,6 +17,7 @@ export interface ServerProcess {
   volume: string
   filer: string
   s3: string
+  sfss: string
   child: ChildProcess
   /** Everything it logged so far. */
   log(): string
@@ -39,6 +40,8 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     '--filer-port',
     '0',
     '--s3-port',
+    '0',
+    '--sfss-port',
     '0',
     '--ballast',
     '0',
@@ -75,8 +78,8 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     clearTimeout(timer)
   }
   try {
-    const { master, volume, filer, s3 } = await ready
-    const addresses = { master, volume, filer, s3 }
+    const { master, volume, filer, s3, sfss } = await ready
+    const addresses = { master, volume, filer, s3, sfss }
     return { ...addresses, child, log: () => log, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
   } catch (error) {
     await end('SIGKILL')

@@ -9,13 +9,13 @@ import type { ObjectDoor } from '../roles/thread-data.ts'
 import { type RunningVolumes, startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, MASTER_SETTINGS, OBJECT_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 
-const DOORS = ['master', 'volume', 'filer', 's3']
+const DOORS = ['master', 'volume', 'filer', 's3', 'sfss']
 /** Doors that ask nobody who they are open beyond this machine only when they are named. */
 const LOOPBACK = '127.0.0.1'
 
 export const server = defineCommand({
   name: 'server',
-  summary: 'Run everything in one process: a master, a volume server, a filer and S3',
+  summary: 'Run everything in one process: a master, a volume server, a filer, S3 and sfss',
   settings: [
     'data',
     'ip',
@@ -23,6 +23,7 @@ export const server = defineCommand({
     'volumePort',
     'filerPort',
     's3Port',
+    'sfssPort',
     'listen',
     'publicUrl',
     ...VOLUME_SETTINGS,
@@ -39,6 +40,7 @@ export const server = defineCommand({
       const doors = new Map<ObjectDoor, HostPort>([
         ['filer', named.get('filer') ?? { host: LOOPBACK, port: config.filerPort }],
         ['s3', named.get('s3') ?? { host: config.ip, port: config.s3Port }],
+        ['sfss', named.get('sfss') ?? { host: LOOPBACK, port: config.sfssPort }],
       ])
       const objects = readObjectsRole(config, { directory: first, doors }, context)
       const master = await startMaster(

@@ -19,6 +19,8 @@ import { FilerServer } from '../../protocols/filer/server.ts'
 import { IamGate } from '../../protocols/s3/iam-gate.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { S3Server } from '../../protocols/s3/server.ts'
+import { SfssServer } from '../../protocols/sfss/server.ts'
+import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { ClusterParts } from './cluster-parts.ts'
 import type { DoorSecrets } from './doors.ts'
 import { ThreadHashPool } from './hash-pool.ts'
@@ -84,6 +86,7 @@ export class ObjectLayer {
     const doors = {
       filer: filerServer(data, parts, objects),
       s3: s3Server(data, parts, { objects, identities }),
+      sfss: sfssServer(data, parts, { objects, blobs }),
     }
     return new ObjectLayer({ blobs, meta, presence, identities, doors })
   }
@@ -145,5 +148,24 @@ function s3Server(
     version: VERSION,
     counters: new S3Counters(data.s3Counters, thread),
     ...(secrets.tls === undefined ? {} : { tls: secrets.tls }),
+  })
+}
+
+function sfssServer(
+  data: ObjectLayerData,
+  parts: ObjectLayerParts,
+  { objects, blobs }: { objects: ObjectStore; blobs: BlobStore },
+): SfssServer {
+  const { clock, random, log, bodyBudget, secrets, settings, logsRequests, thread, cluster } = parts
+  return new SfssServer({
+    ...{ objects, clock, random, bodyBudget, settings, logsRequests },
+    storage: { address: cluster.masters[0]!, check: () => blobs.volumes() },
+    counters: new SfssCounters(data.sfssCounters, thread),
+    log: log.with({ role: 'sfss' }),
+    version: VERSION,
+    owner: ROOT_ACCOUNT_ID,
+    fileSizeBytesMax: data.sfssFileLimitBytes,
+    basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
+    tls: secrets.tls,
   })
 }

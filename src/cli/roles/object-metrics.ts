@@ -4,12 +4,14 @@ import { PortCaller } from '../../base/port-calls.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { UploadLoad } from '../../objects/upload-load.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
+import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { ObjectMetricsData } from './thread-data.ts'
 import type { UpkeepCounts } from './upkeep.ts'
 
 export class ObjectMetrics {
   readonly #s3: S3Counters
   readonly #filer: VolumeCounters
+  readonly #sfss: SfssCounters
   readonly #load: UploadLoad
   readonly #upkeep: PortCaller
   readonly #requests: Counter<'door' | 'action'>
@@ -24,6 +26,7 @@ export class ObjectMetrics {
   constructor(registry: Registry, data: ObjectMetricsData) {
     this.#s3 = new S3Counters(data.s3Counters, 0)
     this.#filer = new VolumeCounters(data.filerCounters, 0)
+    this.#sfss = new SfssCounters(data.sfssCounters, 0)
     this.#load = new UploadLoad(data.uploadLoad)
     this.#upkeep = new PortCaller(data.counts)
     const registers = [registry]
@@ -75,6 +78,7 @@ export class ObjectMetrics {
     for (const counter of [this.#requests, this.#errors, this.#bytes, this.#collected]) counter.reset()
     this.#fillS3()
     this.#fillFiler()
+    this.#fillSfss()
     this.#uploads.set(this.#load.uploads)
     this.#uploadBytes.set(this.#load.bytesInFlight)
     await this.#fillUpkeep()
@@ -102,6 +106,16 @@ export class ObjectMetrics {
     this.#errors.inc({ door, action: 'any', class: '5xx' }, totals.status5xx)
     this.#bytes.inc({ door, direction: 'received' }, totals.bytesReceived)
     this.#bytes.inc({ door, direction: 'sent' }, totals.bytesSent)
+  }
+
+  #fillSfss(): void {
+    const door = 'sfss'
+    const totals = this.#sfss.totals()
+    this.#requests.inc({ door, action: 'read' }, totals.cmd_get)
+    this.#requests.inc({ door, action: 'write' }, totals.cmd_set)
+    this.#requests.inc({ door, action: 'delete' }, totals.cmd_delete)
+    this.#bytes.inc({ door, direction: 'received' }, totals.bytes_read)
+    this.#bytes.inc({ door, direction: 'sent' }, totals.bytes_written)
   }
 
   async #fillUpkeep(): Promise<void> {

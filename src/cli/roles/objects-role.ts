@@ -13,6 +13,7 @@ import { isPostgresUrl } from '../../meta/open-meta-store.ts'
 import { BUCKET_CHANGES_BYTES } from '../../objects/bucket-memory.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
+import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { Context } from '../command.ts'
 import type { Config } from '../config.ts'
 import type { OBJECT_SETTINGS } from '../server-settings.ts'
@@ -92,6 +93,7 @@ export class ObjectThreads {
     this.#shared = {
       s3Counters: S3Counters.share(count),
       filerCounters: VolumeCounters.share(count),
+      sfssCounters: SfssCounters.share(count),
       uploadLoad: new SharedArrayBuffer(UPLOAD_LOAD_BYTES),
       bucketChanges: new SharedArrayBuffer(BUCKET_CHANGES_BYTES),
     }
@@ -144,6 +146,7 @@ export class ObjectThreads {
       websiteDomains: config.s3WebsiteDomain,
       sigv2: config.sigv2,
       filerBuckets: config.filerBuckets,
+      sfssFileLimitBytes: config.sfssFileLimitBytes,
     }
     return { data, ports: [...hashing, ...ports] }
   }

@@ -45,6 +45,7 @@ export interface KeeperThreadData extends SharedThreadData {
 export interface ObjectMetricsData {
   s3Counters: SharedArrayBuffer
   filerCounters: SharedArrayBuffer
+  sfssCounters: SharedArrayBuffer
   uploadLoad: SharedArrayBuffer
   /** Of the upkeep thread. */
   counts: MessagePort
@@ -92,7 +93,7 @@ export interface KeeperControl {
 }
 
 /** Doors of names, which threads open beside that of the volumes. */
-export type ObjectDoor = 'filer' | 's3'
+export type ObjectDoor = 'filer' | 's3' | 'sfss'
 
 /** How a thread comes to the metadata. */
 export interface MetadataAccess {
@@ -125,6 +126,9 @@ export interface ObjectLayerData {
   websiteDomains: readonly string[]
   sigv2: boolean
   filerBuckets: boolean
+  /** Memory of the SfssCounters. */
+  sfssCounters: SharedArrayBuffer
+  sfssFileLimitBytes: number
 }
 
 export interface HashThreadData {

@@ -1,0 +1,65 @@
+/** `cairn sfss-client`: sends a file or folder to sfss, or measures it. */
+import { readFileSync, statSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { formatReport, reportToJson } from '../../bench/report.ts'
+import { SfssBenchmark } from '../../bench/sfss-benchmark.ts'
+import { SfssClient } from '../../client/sfss-client.ts'
+import { HttpClient } from '../../net/http-client.ts'
+import { type Context, defineCommand } from '../command.ts'
+import { UsageError } from '../usage-error.ts'
+
+const NOISE_BYTES_MAX = 1024 * 1024
+
+export const sfssClient = defineCommand({
+  name: 'sfss-client',
+  summary: 'Send a file or folder to sfss, or measure it with --benchmark',
+  settings: [
+    ...(['host', 'port', 'path', 'filepath', 'benchmark'] as const),
+    ...(['requests', 'sizeBytes', 'concurrency', 'timeoutMs', 'json'] as const),
+  ],
+  async run(config, context) {
+    const { host, port, path, filepath, benchmark, concurrency, timeoutMs } = config
+    if (path === '') throw new UsageError('--path is missing: where sfss shall keep the file')
+    if (filepath === '' && !benchmark) throw new UsageError('--filepath is missing: the file to send')
+    const http = new HttpClient({ timeoutMs, connectionsPerHostMax: concurrency })
+    const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+    const client = new SfssClient({ http, url: `http://${authority}` })
+    try {
+      if (!benchmark) return await sendAll(client, { path, filepath }, context)
+      const { clock, random, signal } = context
+      const size = Math.min(config.sizeBytes, NOISE_BYTES_MAX)
+      const content =
+        filepath === '' ? Buffer.alloc(config.sizeBytes, random.bytes(size)) : readFileSync(filepath)
+      const bench = new SfssBenchmark({ ...config, client, content, clock, random, signal })
+      const phases = [await bench.write(), await bench.read()]
+      if (config.json) context.stdout.write(`${JSON.stringify({ phases: phases.map(reportToJson) })}\n`)
+      else for (const phase of phases) context.stdout.write(`\n${formatReport(phase)}`)
+      return phases.some(({ failed }) => failed > 0) ? 1 : 0
+    } finally {
+      http.close()
+    }
+  },
+})
+
+/** One line for each file that was stored. The first failure ends it. */
+async function sendAll(
+  client: SfssClient,
+  { path, filepath }: { path: string; filepath: string },
+  context: Context,
+): Promise<number> {
+  if (!statSync(filepath).isDirectory()) {
+    await client.post(path, readFileSync(filepath))
+    context.stdout.write(`${path}\n`)
+    return 0
+  }
+  const entries = await readdir(filepath, { recursive: true, withFileTypes: true })
+  for (const entry of entries.filter((each) => each.isFile())) {
+    const local = join(entry.parentPath, entry.name)
+    const inside = relative(filepath, local)
+    const target = path.endsWith('/') ? `${path}${inside}` : `${path}/${inside}`
+    await client.post(target, readFileSync(local))
+    context.stdout.write(`${target}\n`)
+  }
+  return 0
+}

@@ -1,0 +1,83 @@
+/** GET and HEAD of a file: whole, in ranges, or only if it has changed. */
+import type { Random } from '../../base/random.ts'
+import { type ByteSource, rangeOutcome, rangesOutcome, wholeOutcome } from '../../net/byte-source.ts'
+import { evaluateConditions, formatHttpDate, ifRangeHolds } from '../../net/conditional.ts'
+import { mimeTypeOfName } from '../../net/mime-types.ts'
+import { parseRanges } from '../../net/ranges.ts'
+import { isStream, type Outcome, primeStream, rawHeader } from '../../net/reply.ts'
+import { MARK, marksOf } from '../../net/request-marks.ts'
+import type { FoundObject } from '../../objects/object-store.ts'
+
+export interface ReadRequest {
+  method: string
+  path: string
+  rawHeaders: readonly string[]
+}
+
+/** Read as a whole before the reply begins. */
+const WHOLE_BYTES_MAX = 1024 * 1024
+
+/** Throws what reading throws before the reply begins. */
+export async function readFile(request: ReadRequest, found: FoundObject, random: Random): Promise<Outcome> {
+  const { rawHeaders, path } = request
+  const { info } = found
+  const validators = { etag: `"${info.etag}"`, lastModifiedS: Math.floor(info.modifiedMs / 1_000) }
+  const marks = marksOf(rawHeaders)
+  const headers = ['ETag', validators.etag, 'Last-Modified', formatHttpDate(validators.lastModifiedS)]
+  if ((marks & MARK.conditional) !== 0) {
+    const status = evaluateConditions(conditionsOf(rawHeaders), validators)
+    if (status !== undefined) return { status, headers, body: undefined }
+  }
+  headers.push('Accept-Ranges', 'bytes')
+  // Of the path alone, without a character set that nobody knows.
+  const contentType = mimeTypeOfName(path).split(';')[0]!
+  if (request.method === 'HEAD') {
+    headers.push('Content-Type', contentType)
+    return { status: 200, headers, body: undefined, sizeBytes: info.sizeBytes }
+  }
+  const source = await sourceOf(found)
+  const wantsRange = (marks & MARK.range) !== 0 && ifRangeHolds(rawHeader(rawHeaders, 'if-range'), validators)
+  const ranges = wantsRange ? parseRanges(rawHeader(rawHeaders, 'range'), source.sizeBytes) : undefined
+  if (ranges === 'invalid') {
+    headers.push('Content-Range', `bytes */${source.sizeBytes}`, 'Content-Type', 'text/plain')
+    return { status: 416, headers, body: 'invalid range\n' }
+  }
+  if (ranges !== undefined && ranges.length > 1) {
+    const boundary = random.bytes(16).toString('hex')
+    return await primed(rangesOutcome(source, headers, { ranges, boundary, contentType }))
+  }
+  headers.push('Content-Type', contentType)
+  return await primed(
+    ranges === undefined ? wholeOutcome(source, headers) : rangeOutcome(source, headers, ranges[0]!),
+  )
+}
+
+async function primed(outcome: Outcome): Promise<Outcome> {
+  return isStream(outcome.body) ? { ...outcome, body: await primeStream(outcome.body) } : outcome
+}
+
+async function sourceOf(found: FoundObject): Promise<ByteSource> {
+  const { sizeBytes } = found.info
+  let whole: Buffer | undefined
+  if (sizeBytes === 0) whole = Buffer.alloc(0)
+  else if (sizeBytes <= WHOLE_BYTES_MAX) {
+    const bytes = await found.read(0, sizeBytes)
+    if (Buffer.isBuffer(bytes)) whole = bytes
+  }
+  return { sizeBytes, whole, read: (start, end) => readPieces(found, start, end), close() {} }
+}
+
+async function* readPieces(found: FoundObject, start: number, end: number): AsyncGenerator<Buffer> {
+  const bytes = await found.read(start, end)
+  if (Buffer.isBuffer(bytes)) yield bytes
+  else yield* bytes.pieces()
+}
+
+function conditionsOf(rawHeaders: readonly string[]) {
+  return {
+    ifMatch: rawHeader(rawHeaders, 'if-match'),
+    ifNoneMatch: rawHeader(rawHeaders, 'if-none-match'),
+    ifModifiedSince: rawHeader(rawHeaders, 'if-modified-since'),
+    ifUnmodifiedSince: rawHeader(rawHeaders, 'if-unmodified-since'),
+  }
+}

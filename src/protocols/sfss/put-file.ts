@@ -1,0 +1,45 @@
+/** The file that a POST or PUT brings: the body, or the field of a form. And on what condition. */
+import { StoreError } from '../../base/errors.ts'
+import { type FormPart, fileOfForm, formBoundary, parseForm } from '../../net/multipart.ts'
+import { rawHeader } from '../../net/reply.ts'
+import type { Conditions } from '../../objects/object-store.ts'
+
+/** Of a form, where it has several. */
+const FILE_FIELD = 'upload_file'
+/** What a form may have beside its file. */
+export const FORM_BYTES_MAX = 64 * 1024
+
+/** Throws `bad_request` for a form without a file, `too_large`. */
+export function uploadedFile(
+  body: Buffer,
+  rawHeaders: readonly string[],
+  options: { bytesMax: number },
+): Buffer {
+  const boundary = formBoundary(rawHeader(rawHeaders, 'content-type') ?? '')
+  const bytes = boundary === undefined ? body : fileOf(body, boundary).data
+  if (bytes.length > options.bytesMax)
+    throw new StoreError('too_large', `file over the limit of ${options.bytesMax} bytes`)
+  return bytes
+}
+
+function fileOf(body: Buffer, boundary: string): FormPart {
+  const named = parseForm(body, boundary).filter(({ name }) => name === FILE_FIELD)
+  if (named.length > 1) throw new StoreError('bad_request', `the form has more than one ${FILE_FIELD}`)
+  return named[0] ?? fileOfForm(body, boundary)
+}
+
+/** If-Match and If-None-Match of a write. Throws `bad_request`. */
+export function writeConditions(rawHeaders: readonly string[]): Conditions | undefined {
+  const ifMatch = etagsOf(rawHeader(rawHeaders, 'if-match'))
+  const ifNoneMatch = etagsOf(rawHeader(rawHeaders, 'if-none-match'))
+  if (ifMatch === undefined && ifNoneMatch === undefined) return undefined
+  return { ...(ifMatch && { ifMatch }), ...(ifNoneMatch && { ifNoneMatch }) }
+}
+
+function etagsOf(list: string | undefined): string[] | '*' | undefined {
+  if (list === undefined) return undefined
+  if (list.trim() === '*') return '*'
+  const tags = [...list.matchAll(/"([^"]*)"/g)].map(([, tag]) => tag!)
+  if (tags.length === 0) throw new StoreError('bad_request', 'malformed list of entity tags in a condition')
+  return tags
+}

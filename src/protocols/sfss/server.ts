@@ -1,0 +1,231 @@
+/**
+ * sfss, a small-file service over HTTP: `/file`, `/files` and `/status`. Its files are objects of the bucket `sfss`. One
+ * instance a thread; all of them listen on one port. `docs/sfss.md` says what it answers.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
+import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../../net/basic-auth.ts'
+import { type BodyBudget, drain, readBody } from '../../net/body.ts'
+import type { FastReply, FastRequest } from '../../net/fast-lane.ts'
+import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../net/http-server.ts'
+import {
+  CommonHeaders,
+  errorOutcome,
+  jsonOutcome,
+  type Outcome,
+  rawHeader,
+  sendOutcome,
+} from '../../net/reply.ts'
+import type { ObjectStore } from '../../objects/object-store.ts'
+import { failureOutcome } from './errors.ts'
+import { pathOfQuery } from './file-path.ts'
+import { SfssFiles } from './files.ts'
+import { readFile } from './get-file.ts'
+import { FORM_BYTES_MAX, uploadedFile, writeConditions } from './put-file.ts'
+import type { SfssCounters } from './sfss-counters.ts'
+import { type SfssStorage, statusOf } from './status.ts'
+
+export interface SfssServerOptions {
+  objects: ObjectStore
+  storage: SfssStorage
+  counters: SfssCounters
+  clock: Clock
+  random: Random
+  log: Log
+  /** The program's. */
+  version: string
+  /** Account that owns the bucket. */
+  owner: string
+  fileSizeBytesMax: number
+  bodyBudget: BodyBudget
+  /** Asked for on everything but `/healthz`. */
+  basicAuth?: BasicAuth | undefined
+  tls?: { cert: string | Buffer; key: string | Buffer } | undefined
+  settings?: Partial<HttpServerSettings> | undefined
+  /** Logs every request at level debug. */
+  logsRequests?: boolean
+}
+
+/** A request as both ways of serving have it. */
+interface Asked {
+  method: string
+  target: string
+  rawHeaders: readonly string[]
+  /** The body, and what is to be called when it is used no more. Throws `too_large`, `too_many_requests`, `bad_request`. */
+  body(): Promise<{ bytes: Buffer; release(): void }>
+}
+
+const FILE_METHODS = 'GET, HEAD, PUT, DELETE'
+
+export class SfssServer {
+  readonly #options: SfssServerOptions
+  readonly #files: SfssFiles
+  readonly #server: HttpServer
+  readonly #common: CommonHeaders
+  readonly #startedMs: number
+
+  constructor(options: SfssServerOptions) {
+    this.#options = options
+    const { clock, random, log, version } = options
+    this.#startedMs = clock.monotonicMs()
+    this.#files = new SfssFiles(options)
+    this.#common = new CommonHeaders({ clock, random, server: `Cairn/${version}` })
+    this.#server = new HttpServer({
+      clock,
+      handler: (request, response) => this.#handle(request, response),
+      errorBody: (_status, reason) => ({
+        contentType: 'application/json',
+        body: JSON.stringify({ error: reason }),
+      }),
+      fastLane: {
+        answer: (request) => this.#answerFast(request),
+        commonHead: () => this.#common.lines(),
+        bodyBudget: options.bodyBudget,
+      },
+      ...(options.tls && { tls: options.tls }),
+      ...(options.settings && { settings: options.settings }),
+      onHandlerError: (error) => log.error({ error }, 'a request to sfss failed by a bug'),
+    })
+  }
+
+  /** Starts to serve; gives the port. Throws `in_use`, `bad_request`. */
+  listen(options: ListenOptions): Promise<number> {
+    return this.#server.listen(options)
+  }
+
+  /** Stops accepting and lets the requests in flight finish, for a bounded time. */
+  close(): Promise<void> {
+    return this.#server.close()
+  }
+
+  /** Small files, read or written whole. Everything else takes the ordinary way. */
+  #answerFast({ method, target, rawHeaders, body }: FastRequest): FastReply | undefined {
+    if (this.#options.basicAuth !== undefined || this.#options.logsRequests || method === 'HEAD')
+      return undefined
+    const outcome = this.#settled({
+      ...{ method, target, rawHeaders },
+      body: async () => ({ bytes: body, release() {} }),
+    })
+    return {
+      outcome,
+      onSent: (_outcome, sentBytes) => this.#options.counters.add('bytes_written', sentBytes),
+    }
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { rawHeaders } = request
+    const [method, target] = [request.method!, request.url!]
+    const { bodyBudget, fileSizeBytesMax, counters, clock, log } = this.#options
+    const outcome = (await this.#isKnown(target, rawHeaders))
+      ? await this.#settled({
+          ...{ method, target, rawHeaders },
+          body: () =>
+            readBody(request, response, { bytesMax: fileSizeBytesMax + FORM_BYTES_MAX, budget: bodyBudget }),
+        })
+      : wrongPassword()
+    counters.add('bytes_written', sendOutcome(response, outcome, this.#common.begin()))
+    if (!request.complete) {
+      const { drainBytesMax, drainMsMax } = this.#server.settings
+      drain(request, { clock, bytesMax: drainBytesMax, msMax: drainMsMax })
+    }
+    if (this.#options.logsRequests)
+      log.debug({ door: 'sfss', method, path: target, status: outcome.status }, 'request')
+  }
+
+  async #isKnown(target: string, rawHeaders: readonly string[]): Promise<boolean> {
+    const { basicAuth } = this.#options
+    if (basicAuth === undefined || target === '/healthz') return true
+    return (await basicAuth.user(rawHeader(rawHeaders, 'authorization'))) !== undefined
+  }
+
+  async #settled(asked: Asked): Promise<Outcome> {
+    try {
+      return await this.#outcomeOf(asked)
+    } catch (error) {
+      const outcome = failureOutcome(error)
+      if (outcome !== undefined) return outcome
+      this.#options.log.error({ error }, 'a request to sfss failed by a bug')
+      return errorOutcome(500, 'internal error')
+    }
+  }
+
+  async #outcomeOf(asked: Asked): Promise<Outcome> {
+    const { method, target } = asked
+    const question = target.indexOf('?')
+    const query = question < 0 ? '' : target.slice(question + 1)
+    switch (question < 0 ? target : target.slice(0, question)) {
+      case '/file':
+        if (method === 'GET' || method === 'HEAD') return await this.#read(asked, pathOfQuery(query))
+        if (method === 'PUT') return await this.#store(asked, pathOfQuery(query), 200)
+        if (method === 'DELETE') return await this.#remove(pathOfQuery(query))
+        return notAllowed(method, FILE_METHODS)
+      case '/files':
+        if (method === 'POST') return await this.#store(asked, pathOfQuery(query), 201)
+        return notAllowed(method, 'POST')
+      case '/status':
+        if (method === 'GET' || method === 'HEAD') return await this.#status()
+        return notAllowed(method, 'GET, HEAD')
+      case '/healthz':
+        return { status: 200, headers: [], body: undefined }
+      default:
+        return errorOutcome(404, 'there are /file, /files and /status')
+    }
+  }
+
+  async #read({ method, rawHeaders }: Asked, path: string): Promise<Outcome> {
+    const { counters, random } = this.#options
+    counters.add('cmd_get')
+    try {
+      const found = await this.#files.find(path)
+      const outcome = await readFile({ method, path, rawHeaders }, found, random)
+      counters.add('get_hits')
+      return outcome
+    } catch (error) {
+      counters.add('get_misses')
+      throw error
+    }
+  }
+
+  async #store(asked: Asked, path: string, status: number): Promise<Outcome> {
+    const { counters, fileSizeBytesMax: bytesMax } = this.#options
+    const { rawHeaders } = asked
+    const conditions = writeConditions(rawHeaders)
+    const body = await asked.body()
+    try {
+      counters.add('bytes_read', body.bytes.length)
+      const file = uploadedFile(body.bytes, rawHeaders, { bytesMax })
+      await this.#files.put(path, file, conditions)
+    } finally {
+      body.release()
+    }
+    counters.add('cmd_set')
+    return { status, headers: [], body: undefined }
+  }
+
+  async #remove(path: string): Promise<Outcome> {
+    this.#options.counters.add('cmd_delete')
+    await this.#files.remove(path)
+    return { status: 204, headers: [], body: undefined }
+  }
+
+  async #status(): Promise<Outcome> {
+    const { storage } = this.#options
+    await storage.check()
+    const usage = await this.#files.count()
+    return jsonOutcome(200, statusOf({ ...this.#options, startedMs: this.#startedMs, usage }))
+  }
+}
+
+function notAllowed(method: string, allowed: string): Outcome {
+  const outcome = errorOutcome(405, `method ${method} is not allowed`)
+  outcome.headers.push('Allow', allowed)
+  return outcome
+}
+
+function wrongPassword(): Outcome {
+  const outcome = errorOutcome(401, 'wrong user or password')
+  outcome.headers.push('WWW-Authenticate', BASIC_AUTH_CHALLENGE)
+  return outcome
+}

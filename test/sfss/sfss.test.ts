@@ -1,0 +1,219 @@
+/** sfss as `cairn server` serves it, asked with curl as its document has it, and by its client. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { StoreError } from '../../src/base/errors.ts'
+import { silentLog } from '../../src/base/log.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import { BodyBudget } from '../../src/net/body.ts'
+import { SfssServer } from '../../src/protocols/sfss/server.ts'
+import { SfssCounters } from '../../src/protocols/sfss/sfss-counters.ts'
+import { startFiler } from '../filer/filer-kit.ts'
+import { runCairn, type ServerProcess, startServer } from '../support/cairn-process.ts'
+
+const MIB = 1024 * 1024
+const directory = mkdtempSync(join(tmpdir(), 'cairn-sfss-'))
+let server: ServerProcess
+
+before(async () => {
+  server = await startServer(join(directory, 'data'))
+})
+
+after(async () => {
+  await server.kill()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const url = (target: string) => `http://${server.sfss}${target}`
+const local = (name: string) => join(directory, name)
+
+/** Runs curl; gives the body and what `--write-out` says. */
+function curl(target: string, ...args: string[]): Promise<{ status: number; type: string; body: Buffer }> {
+  const child = spawn('curl', [
+    '-sS',
+    '-m',
+    '20',
+    ...args,
+    '-w',
+    '\n%{http_code} %{content_type}',
+    url(target),
+  ])
+  const pieces: Buffer[] = []
+  child.stdout.on('data', (piece: Buffer) => pieces.push(piece))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', () => {
+      const all = Buffer.concat(pieces)
+      const end = all.lastIndexOf('\n')
+      const [status, type = ''] = all.toString('latin1', end + 1).split(' ')
+      resolve({ status: Number(status), type, body: all.subarray(0, end) })
+    })
+  })
+}
+
+test('the lines of its document: create, update, get, status', async () => {
+  const [one, two] = [randomBytes(5_000), Buffer.from('two')]
+  writeFileSync(local('one.gif'), one)
+  writeFileSync(local('two.gif'), two)
+  const target = '?path=file/path/to/save.gif'
+  const posted = await curl(`/files${target}`, '-F', `upload_file=@${local('one.gif')}`, '-X', 'POST')
+  assert.equal(posted.status, 201)
+  const got = await curl(`/file${target}`)
+  assert.deepEqual([got.status, got.type], [200, 'image/gif'])
+  assert.ok(got.body.equals(one))
+  const put = await curl(`/file${target}`, '-F', `upload_file=@${local('two.gif')}`, '-X', 'PUT')
+  assert.equal(put.status, 200)
+  assert.ok((await curl(`/file${target}`)).body.equals(two))
+  const made = await curl('/file?path=new', '-F', `upload_file=@${local('two.gif')}`, '-X', 'PUT')
+  assert.equal(made.status, 200)
+  const status = await curl('/status')
+  assert.deepEqual([status.status, status.type], [200, 'application/json'])
+  const stats = JSON.parse(status.body.toString())
+  assert.equal(stats[server.master].cmd_set, '3')
+  assert.equal(stats[server.master].curr_items, '2')
+  assert.equal(stats[server.master].get_hits, '2')
+  assert.deepEqual(stats.storages[server.master], stats[server.master])
+  for (const value of Object.values({ ...stats[server.master], ...stats.webserver }))
+    assert.equal(typeof value, 'string')
+})
+
+test('a raw body is the file as well, of any size up to the limit', async () => {
+  for (const size of [0, 1, 70_000, 2 * MIB]) {
+    const bytes = randomBytes(size)
+    writeFileSync(local('raw'), bytes)
+    const posted = await curl(`/files?path=raw/${size}`, '-H', 'Expect:', '--data-binary', `@${local('raw')}`)
+    assert.equal(posted.status, 201)
+    const got = await fetch(url(`/file?path=raw/${size}`))
+    assert.equal(got.headers.get('content-length'), String(size))
+    assert.equal(got.headers.get('content-type'), 'application/octet-stream')
+    assert.ok(Buffer.from(await got.arrayBuffer()).equals(bytes))
+  }
+})
+
+test('paths are UTF-8, quoted, with spaces and dots', async () => {
+  const path = 'ordner/grüße 文件 +&.txt'
+  assert.equal(
+    (await fetch(url(`/files?path=${encodeURIComponent(path)}`), { method: 'POST', body: 'a' })).status,
+    201,
+  )
+  const spaced = encodeURIComponent(path).replaceAll('%20', '+')
+  const got = await fetch(url(`/file?x=1&path=${spaced}`))
+  assert.deepEqual([got.status, got.headers.get('content-type')], [200, 'text/plain'])
+  assert.equal((await curl('/file?path=grüße')).status, 400)
+  assert.equal((await curl('/files?path=../../etc/x', '-d', 'dots')).status, 201)
+  assert.equal((await curl('/file?path=..%2F..%2Fetc%2Fx')).body.toString(), 'dots')
+})
+
+test('what is wrong is said: 400, 404, 405, 413', async () => {
+  const wrong = [
+    '',
+    '?path=',
+    '?other=1',
+    '?path=%ff',
+    '?path=%zz',
+    '?path=a%00b',
+    `?path=${'x'.repeat(1_025)}`,
+  ]
+  for (const query of wrong) {
+    assert.equal((await curl(`/file${query}`)).status, 400, query)
+    assert.equal((await curl(`/files${query}`, '-d', 'x')).status, 400, query)
+    assert.equal((await curl(`/file${query}`, '-d', 'x', '-X', 'PUT')).status, 400, query)
+  }
+  assert.equal((await curl('/files?path=a', '-F', 'a=b', '-F', 'c=d')).status, 400)
+  assert.equal((await curl('/file?path=nothing')).status, 404)
+  assert.equal((await curl('/else')).status, 404)
+  assert.equal((await curl('/files?path=a')).status, 405)
+  writeFileSync(local('large'), randomBytes(2 * MIB + 1))
+  for (const method of ['POST', 'PUT']) {
+    const target = method === 'POST' ? '/files?path=large' : '/file?path=large'
+    for (const body of [
+      ['--data-binary', `@${local('large')}`],
+      ['-F', `upload_file=@${local('large')}`],
+    ]) {
+      assert.equal((await curl(target, '-X', method, ...body)).status, 413)
+      assert.equal((await curl(target, '-X', method, '-H', 'Expect:', ...body)).status, 413)
+    }
+  }
+  writeFileSync(local('huge'), Buffer.alloc(40 * MIB))
+  const huge = await curl('/files?path=large', '-H', 'Expect:', '-F', `upload_file=@${local('huge')}`)
+  assert.equal(huge.status, 413)
+  assert.equal((await curl('/file?path=large')).status, 404)
+})
+
+test('heads, ranges, conditions, and removal', async () => {
+  const target = url('/file?path=letters.txt')
+  await fetch(target, { method: 'PUT', body: 'abcdefghij' })
+  const head = await fetch(target, { method: 'HEAD' })
+  assert.deepEqual([head.status, head.headers.get('content-length'), await head.text()], [200, '10', ''])
+  const range = await fetch(target, { headers: { range: 'bytes=2-4' } })
+  assert.deepEqual([range.status, await range.text()], [206, 'cde'])
+  const two = await fetch(target, { headers: { range: 'bytes=0-0,9-9' } })
+  assert.match(two.headers.get('content-type')!, /^multipart\/byteranges/)
+  assert.equal((await fetch(target, { headers: { range: 'bytes=10-' } })).status, 416)
+  const etag = head.headers.get('etag')!
+  assert.equal((await fetch(target, { headers: { 'if-none-match': etag } })).status, 304)
+  const first = { 'if-none-match': '*' }
+  assert.equal((await fetch(target, { method: 'PUT', body: 'x', headers: first })).status, 412)
+  assert.equal((await fetch(target, { method: 'PUT', body: 'x', headers: { 'if-match': etag } })).status, 200)
+  assert.equal((await fetch(target, { method: 'DELETE' })).status, 204)
+  assert.equal((await fetch(target)).status, 404)
+  assert.equal((await fetch(target, { method: 'DELETE' })).status, 404)
+})
+
+test('its client sends files and folders, and measures', async () => {
+  const [host, port] = server.sfss.split(':') as [string, string]
+  const client = (...args: string[]) => runCairn(['sfss-client', '--host', host, '--port', port, ...args])
+  writeFileSync(local('sent.txt'), 'sent')
+  const sent = await client('--path', 'folder/subfolder/filename.ext', '--filepath', local('sent.txt'))
+  assert.equal(sent.code, 0, sent.stderr)
+  assert.equal((await curl('/file?path=folder/subfolder/filename.ext')).body.toString(), 'sent')
+  mkdirSync(local('tree/below'), { recursive: true })
+  writeFileSync(local('tree/a'), 'a')
+  writeFileSync(local('tree/below/ü b'), 'b')
+  assert.equal((await client('--path', 'tree', '--filepath', local('tree'))).code, 0)
+  assert.equal((await curl('/file?path=tree/below/%C3%BC%20b')).body.toString(), 'b')
+  const measured = await client('--path', 'bench', '--benchmark', '--requests', '40', '--json')
+  assert.equal(measured.code, 0, measured.stderr)
+  const { phases } = JSON.parse(measured.stdout)
+  assert.deepEqual(
+    phases.map(({ completedRequests: done, failedRequests: failed }: Record<string, number>) => [
+      done,
+      failed,
+    ]),
+    [
+      [40, 0],
+      [40, 0],
+    ],
+  )
+  const large = await client('--path', 'large', '--filepath', local('large'))
+  assert.equal(large.code, 1)
+  assert.equal((await client('--filepath', local('sent.txt'))).code, 2)
+})
+
+test('504 where no storage answers, for files and for the status', async () => {
+  const kit = await startFiler()
+  const down = () => Promise.reject(new StoreError('unavailable', 'no volume server answers'))
+  const broken = new SfssServer({
+    objects: Object.assign(Object.create(kit.objects), { bucket: down }),
+    storage: { address: '127.0.0.1:1', check: down },
+    counters: new SfssCounters(SfssCounters.share(1), 0),
+    ...{ clock: systemClock, random: systemRandom, log: silentLog, version: '0.0.0', owner: 'root' },
+    fileSizeBytesMax: MIB,
+    bodyBudget: new BodyBudget(new SharedArrayBuffer(4), 64 * MIB),
+  })
+  try {
+    const at = `http://127.0.0.1:${await broken.listen({ host: '127.0.0.1', port: 0 })}`
+    assert.equal((await fetch(`${at}/status`)).status, 504)
+    assert.equal((await fetch(`${at}/file?path=a`)).status, 504)
+    assert.equal((await fetch(`${at}/files?path=a`, { method: 'POST', body: 'x' })).status, 504)
+    assert.equal((await fetch(`${at}/file?path=a`, { method: 'PUT', body: 'x' })).status, 504)
+  } finally {
+    await broken.close()
+    await kit.close()
+  }
+})
