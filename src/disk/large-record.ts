@@ -5,6 +5,7 @@
 import { crc32c } from '../base/checksum.ts'
 import { StoreError } from '../base/errors.ts'
 import { CHECKSUM_BLOCK_BYTES, SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import type { PieceBuffers } from '../base/piece-buffers.ts'
 import type { Disk } from './disk.ts'
 import type { LargeData, Needle } from './needle.ts'
 import * as codec from './needle.ts'
@@ -16,6 +17,8 @@ export interface LargePlace {
   offsetUnits: number
   lengthBytes: number
   seed: number
+  /** Memory for pieces; absent: each gets its own. */
+  pieces?: PieceBuffers
   onClose: () => void
   onDamage: () => void
 }
@@ -72,13 +75,16 @@ export class LargeRecord implements LargeData {
     let at = start - (start % CHECKSUM_BLOCK_BYTES)
     while (at < end) {
       const lengthBytes = Math.min(PIECE_BYTES, roundUp(end) - at, dataBytes - at)
-      const piece = await this.#readPiece(at, lengthBytes)
+      const pieces = lengthBytes > PIECE_BYTES / 2 ? this.#place.pieces : undefined
+      const memory = pieces?.take()
+      const piece = await this.#readPiece(at, lengthBytes, memory)
       for (let block = 0; block < lengthBytes; block += CHECKSUM_BLOCK_BYTES) {
         const crc = crc32c(piece.subarray(block, block + CHECKSUM_BLOCK_BYTES))
         const expected = codec.blockChecksum(this.#frame, this.fields, (at + block) / CHECKSUM_BLOCK_BYTES)
         if (crc !== expected) throw this.#damage()
       }
-      yield piece.subarray(Math.max(0, start - at), Math.min(lengthBytes, end - at))
+      const [from, to] = [Math.max(0, start - at), Math.min(lengthBytes, end - at)]
+      yield memory === undefined ? piece.subarray(from, to) : pieces!.lend(memory, from, to)
       at += lengthBytes
     }
   }
@@ -103,8 +109,8 @@ export class LargeRecord implements LargeData {
     if (held !== undefined) yield held
   }
 
-  async #readPiece(at: number, lengthBytes: number): Promise<Buffer> {
-    const piece = Buffer.allocUnsafeSlow(lengthBytes)
+  async #readPiece(at: number, lengthBytes: number, memory?: Buffer): Promise<Buffer> {
+    const piece = memory?.subarray(0, lengthBytes) ?? Buffer.allocUnsafeSlow(lengthBytes)
     const position = this.#place.offsetUnits * 8 + codec.DATA_OFFSET + at
     await readExactly(this.#disk, this.#place.handle, piece, position)
     return piece

@@ -100,7 +100,7 @@ export interface Needle {
 }
 
 export interface LargeData {
-  /** The bytes from `start` up to `end` in pieces of at most 1 MiB, each verified, each the caller's to keep. */
+  /** The bytes from `start` up to `end` in pieces of at most 1 MiB, each verified, each the caller's to keep, or to give back (`LentPiece`). */
   read(start: number, end: number): AsyncIterable<Buffer>
   /** Call it once, always. */
   close(): void

@@ -1,6 +1,7 @@
 /** What one thread needs to work on volumes. */
 import type { Clock } from '../base/clock.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import { PieceBuffers } from '../base/piece-buffers.ts'
 import type { Disk } from './disk.ts'
 import { IndexArena } from './index-arena.ts'
 import { VolumeTable } from './volume-table.ts'
@@ -13,6 +14,9 @@ export interface SharedVolumes {
   directories: string[]
 }
 
+/** Pieces of large records that are kept for the next ones: what a few readers need. */
+const FREE_PIECES_MAX = 8
+
 export interface ThreadContext {
   disk: Disk
   clock: Clock
@@ -23,6 +27,8 @@ export interface ThreadContext {
   scratch: Buffer
   /** Holds an earlier record of a key that is being written again. */
   scratchExisting: Buffer
+  /** For pieces of large records, of SMALL_RECORD_BYTES_MAX. */
+  pieces: PieceBuffers
 }
 
 export function createSharedVolumes(options: {
@@ -46,5 +52,6 @@ export function createThreadContext(shared: SharedVolumes, disk: Disk, clock: Cl
     directories: shared.directories,
     scratch: Buffer.allocUnsafeSlow(SMALL_RECORD_BYTES_MAX),
     scratchExisting: Buffer.allocUnsafeSlow(SMALL_RECORD_BYTES_MAX),
+    pieces: new PieceBuffers(SMALL_RECORD_BYTES_MAX, FREE_PIECES_MAX),
   }
 }

@@ -218,6 +218,7 @@ export class Volume {
     try {
       const large = await LargeRecord.open(this.context.disk, {
         ...place,
+        pieces: this.context.pieces,
         onClose: () => this.slot.unpin(place.pin),
         onDamage: () => this.slot.add(WORD.damageFound, 1),
       })

@@ -6,6 +6,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
+import { givingBack } from '../base/piece-buffers.ts'
 import type { Random } from '../base/random.ts'
 
 /** A body too large to hold. `pieces` may be asked for once; `close` is called once, always. */
@@ -131,7 +132,8 @@ export async function streamTo(writable: Writable, body: BodyStream): Promise<vo
   try {
     for await (const piece of body.pieces()) {
       if (writable.destroyed) return
-      const goesOn = typeof piece === 'string' ? writable.write(piece, 'latin1') : writable.write(piece)
+      const goesOn =
+        typeof piece === 'string' ? writable.write(piece, 'latin1') : writable.write(piece, givingBack(piece))
       if (!goesOn) await drained(writable)
     }
   } finally {
