@@ -122,7 +122,7 @@ test('an answer that came before its cut body is the only one', async () => {
 
 test('a POST that is no form', async () => {
   for (const type of [undefined, 'text/plain', 'application/x-www-form-urlencoded']) {
-    const headers = type === undefined ? {} : { 'Content-Type': type }
+    const headers: Record<string, string> = type === undefined ? {} : { 'Content-Type': type }
     const reply = await kit.client.send('POST', { path: '/forms', body: 'key=a', headers })
     assert.equal(reply.status, 412)
     assert.equal(element(reply.text, 'Code'), 'PreconditionFailed')
