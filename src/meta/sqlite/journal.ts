@@ -69,14 +69,15 @@ export class Journal {
   }
 
   /**
-   * Begins to ship; until then changes are kept. Throws `conflict` when the sink has copies of another database and none
-   * of this one: it would be the loss of those; and what the sink throws.
+   * Begins to ship; until then changes are kept. Throws `conflict` when the sink has copies of another database, none of this
+   * one, and this one is empty: those may be all that is left of the names; and what the sink throws. Beside metadata that were
+   * restored from a backup, the copies of those before stay as they are.
    */
   async ship(sink: JournalSink): Promise<void> {
     const { state, schema, clock } = this.#parts
     const entries = await sink.list()
     const own = entries.filter(({ databaseId }) => databaseId === state.databaseId)
-    if (own.length === 0 && entries.length > 0) {
+    if (own.length === 0 && entries.length > 0 && this.#parts.empty) {
       const text = 'there are safety copies of other metadata: rebuild from them, or remove their collection'
       throw new StoreError('conflict', text)
     }
