@@ -40,6 +40,7 @@ export interface ClientKit {
   run(program: string, words: string[], options?: RunOptions): Promise<ClientRun>
   /** A file of bytes that do not compress, the same for the same name. Returns its path. */
   file(name: string, sizeBytes: number): string
+  /** Throws when the server has logged a warning or an error: nothing that clients do here deserves one. */
   close(): Promise<void>
 }
 
@@ -88,6 +89,8 @@ export async function startClients(bin?: string, flags: string[] = []): Promise<
     close: async () => {
       await server.stop()
       rmSync(home, { recursive: true, force: true })
+      const complaints = server.log().split('\n').filter(isComplaint)
+      if (complaints.length > 0) throw new Error(`the server logged:\n${complaints.join('\n')}`)
     },
   }
 }
@@ -98,6 +101,8 @@ export async function digestOf(path: string): Promise<string> {
   await pipeline(createReadStream(path), hash)
   return hash.digest('hex')
 }
+
+const isComplaint = (line: string) => /"level":"(warn|error|fatal)"/.test(line)
 
 function noise(seed: string, sizeBytes: number): Buffer {
   const key = createHash('sha256').update(seed).digest()
