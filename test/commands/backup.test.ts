@@ -111,6 +111,7 @@ test('a backup of a running server is restored beside its volumes; what is no wh
     const { code, stderr } = await runCairn(['restore', '--data', data, ...other, broken])
     assert.equal(code, 1)
     assert.match(stderr, /^cairn: /)
+    await assert.rejects(start(data, other), /cairn: .*(restore|backup|metadata)/)
     rmSync(join(data, 'other'), { recursive: true, force: true })
   }
   assert.equal((await runCairn(['restore', '--data', data, join(data, 'absent')])).code, 2)
