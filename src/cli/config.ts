@@ -476,6 +476,10 @@ export const SETTINGS = {
     fallback: ['127.0.0.1:9333'],
     placeholder: 'HOST:PORT,…',
   }),
+  s3Server: text({ ...HOST_PORT, doc: 'S3 server to measure.', fallback: '127.0.0.1:9000' }),
+  accessKey: text({ doc: 'Access key that S3 requests are signed with.', fallback: '', placeholder: 'KEY' }),
+  secretKey: text({ doc: 'Secret of `--access-key`: better as a variable.', fallback: '', secret: true }),
+  bucket: text({ doc: 'Bucket of the benchmark, made if need be.', fallback: 'cairn-benchmark' }),
   requests: integer({
     doc: 'Files to write, and reads of random ones.',
     fallback: 1_048_576,

@@ -1,4 +1,7 @@
-/** `cairn benchmark volume`: measures a store of small files, this one or any other with the same HTTP API. */
+/**
+ * `cairn benchmark volume`: measures a store of small files, this one or any other with the same HTTP API.
+ * `cairn benchmark s3` is a command of its own.
+ */
 import { appendFileSync, readFileSync } from 'node:fs'
 import { runLoad } from '../../bench/load.ts'
 import { formatReport, reportToJson } from '../../bench/report.ts'
@@ -7,11 +10,13 @@ import { progressOutput } from '../client-settings.ts'
 import { type Context, defineCommand } from '../command.ts'
 import { LoadWorker } from '../load-worker.ts'
 import { UsageError } from '../usage-error.ts'
+import { benchmarkS3 } from './benchmark-s3.ts'
 
 export const benchmark = defineCommand({
   name: 'benchmark',
   summary: 'Measure a store: write files, then read them in random order',
   usage: '<volume>',
+  actions: [benchmarkS3],
   settings: [
     'server',
     'requests',
@@ -32,7 +37,7 @@ export const benchmark = defineCommand({
   ],
   async run(config, context) {
     if (context.args[0] !== 'volume') {
-      throw new UsageError(`there is no benchmark ${context.args[0]}; there is: volume`)
+      throw new UsageError(`there is no benchmark ${context.args[0]}; there are: volume, s3`)
     }
     if (!config.write && !config.read) throw new UsageError('--no-write and --no-read leave nothing to do')
     const fids = config.write || config.list === '' ? undefined : readList(config.list)
