@@ -15,7 +15,14 @@ const ASK_MS_MAX = 30_000
 const CLIENT_SETS = {
   python: {
     kind: 'python',
-    packages: ['awscli==1.46.2', 'boto3==1.44.5', 'botocore[crt]==1.44.5', 's3cmd==2.4.0', 'minio==7.2.20'],
+    packages: [
+      'awscli==1.46.2',
+      'boto3==1.44.5',
+      'botocore[crt]==1.44.5',
+      's3cmd==2.4.0',
+      'minio==7.2.20',
+      'obstore==0.12.1',
+    ],
     newestMinor: 99,
   },
   /** What older applications still carry; boto 2 does not start on Python 3.12. */
@@ -31,6 +38,11 @@ const CLIENT_SETS = {
       '@aws-sdk/lib-storage@3.1169.0',
       '@aws-sdk/s3-request-presigner@3.1162.0',
     ],
+    newestMinor: 0,
+  },
+  'other-javascript': {
+    kind: 'javascript',
+    packages: ['aws-sdk@2.1693.0', 'minio@8.0.7'],
     newestMinor: 0,
   },
 } as const

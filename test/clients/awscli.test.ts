@@ -43,6 +43,17 @@ describe('awscli', { skip: noClients('python') }, () => {
     assert.equal(await digestOf(join(kit.home, 'large.back')), await digestOf(path))
   })
 
+  test("the transfer client of AWS's C library", async () => {
+    kit.file('crt', 20 * MIB)
+    const env = { AWS_CONFIG_FILE: join(kit.home, 'crt-config') }
+    writeFileSync(env.AWS_CONFIG_FILE, '[default]\ns3 =\n  preferred_transfer_client = crt\n')
+    const copy = (...words: string[]) =>
+      kit.run('aws', ['--endpoint-url', kit.endpoint, 's3', 'cp', '--only-show-errors', ...words], { env })
+    await copy('crt', 's3://mybucket/crt')
+    await copy('s3://mybucket/crt', 'crt.back')
+    assert.equal(await digestOf(join(kit.home, 'crt.back')), await digestOf(join(kit.home, 'crt')))
+  })
+
   test('sync up, again, with --delete, and down', async () => {
     const names = ['a.txt', 'b/c d.txt', 'b/ü+%25&.txt', 'b/d/e.txt']
     for (const name of names) kit.file(`up/${name}`, 1000 + name.length)
@@ -70,8 +81,9 @@ describe('awscli', { skip: noClients('python') }, () => {
 
   test('every checksum that it can send is verified, kept and checked again by it', async () => {
     kit.file('sums', 20_000)
-    for (const algorithm of ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']) {
-      const place = ['--bucket', 'mybucket', '--key', `sums-${algorithm}`]
+    const algorithms = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256']
+    for (const algorithm of algorithms) {
+      const place = ['--bucket', 'mybucket', '--key', `sums/${algorithm}`]
       const put = await aws(
         's3api',
         'put-object',
@@ -81,12 +93,20 @@ describe('awscli', { skip: noClients('python') }, () => {
         '--checksum-algorithm',
         algorithm,
       )
-      const sum = JSON.parse(put)[`Checksum${algorithm}`]
-      const get = await aws('s3api', 'get-object', ...place, '--checksum-mode', 'ENABLED', 'sums.back')
-      assert.ok(sum)
-      assert.equal(JSON.parse(get)[`Checksum${algorithm}`], sum)
-      assert.equal(await digestOf(join(kit.home, 'sums.back')), await digestOf(join(kit.home, 'sums')))
+      assert.ok(JSON.parse(put)[`Checksum${algorithm}`])
     }
+    const list = await aws('s3api', 'list-objects-v2', '--bucket', 'mybucket', '--prefix', 'sums/')
+    const kept = JSON.parse(list).Contents.map(
+      (each: { ChecksumAlgorithm: string[] }) => each.ChecksumAlgorithm,
+    )
+    assert.deepEqual(kept.flat(), algorithms)
+    // A download asks for the checksum, and fails where it is wrong.
+    await aws('s3', 'cp', '--recursive', '--only-show-errors', 's3://mybucket/sums/', 'sums.back')
+    for (const algorithm of algorithms)
+      assert.equal(
+        await digestOf(join(kit.home, 'sums.back', algorithm)),
+        await digestOf(join(kit.home, 'sums')),
+      )
     const parts = ['--only-show-errors', '--checksum-algorithm', 'SHA256']
     kit.file('sums-parts', 9 * MIB)
     await aws('s3', 'cp', 'sums-parts', 's3://mybucket/sums-parts', ...parts)
@@ -100,7 +120,7 @@ describe('awscli', { skip: noClients('python') }, () => {
 
   test('a bucket that holds something is removed by force only', async () => {
     await aws('s3', 'mb', 's3://another')
-    await aws('s3', 'cp', 's3://mybucket/sums-SHA1', 's3://another/copy')
+    await aws('s3', 'cp', 's3://mybucket/sums/SHA1', 's3://another/copy')
     await assert.rejects(aws('s3', 'rb', 's3://another'), /BucketNotEmpty/)
     await aws('s3', 'rb', '--force', 's3://another')
     await assert.rejects(aws('s3', 'ls', 's3://another'), /NoSuchBucket/)
