@@ -1,0 +1,178 @@
+/**
+ * Races and kills of the real program, whose threads share nothing but the store: each outcome is one that could have come
+ * one request after the other, and after `kill -9` an object is the old or the new one.
+ */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { S3Door } from '../names-faults/s3-door.ts'
+import { element, elements, errorOf, type S3Client, type S3Reply } from '../s3/s3-kit.ts'
+import { type ServerProcess, startServer } from '../support/cairn-process.ts'
+
+const MIB = 1024 * 1024
+const PART = Buffer.alloc(5 * MIB, 'p')
+const CLIENTS = 64
+
+let data: string
+let server: ServerProcess
+let client: S3Client
+before(async () => {
+  data = mkdtempSync(join(tmpdir(), 'cairn-s3-races-'))
+  await start()
+  assert.equal((await client.put('/races')).status, 200)
+})
+after(async () => {
+  await server?.stop()
+  rmSync(data, { recursive: true, force: true })
+})
+
+async function start(): Promise<void> {
+  server = await startServer(data, ['--workers', '3'])
+  client = new S3Door(server).client
+}
+
+function many<T>(count: number, run: (at: number) => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: count }, (_, at) => run(at)))
+}
+
+/** An upload whose parts are there. */
+async function uploaded(
+  key: string,
+  first = PART,
+): Promise<{ uploadId: string; complete(): Promise<S3Reply> }> {
+  const path = `/races/${key}`
+  const begun = await client.send('POST', { path, query: { uploads: '' } })
+  const uploadId = element(begun.text, 'UploadId')!
+  let parts = ''
+  for (const [at, body] of [first, Buffer.from('end')].entries()) {
+    const { headers } = await client.put(path, body, { query: { partNumber: String(at + 1), uploadId } })
+    parts += `<Part><PartNumber>${at + 1}</PartNumber><ETag>${headers.etag}</ETag></Part>`
+  }
+  const body = `<CompleteMultipartUpload>${parts}</CompleteMultipartUpload>`
+  return { uploadId, complete: () => client.send('POST', { path, query: { uploadId }, body }) }
+}
+
+test('If-None-Match: * from many clients has one winner, and its bytes stay', async () => {
+  for (let round = 0; round < 2; round++) {
+    const path = `/races/first-${round}`
+    const size = round % 2 === 0 ? 100 : 100_000
+    const bodyOf = (at: number) => Buffer.alloc(size, `client ${at} `)
+    const headers = { 'If-None-Match': '*' }
+    const replies = await many(CLIENTS, (at) => client.put(path, bodyOf(at), { headers }))
+    const winners = [...replies.entries()].filter(([, { status }]) => status === 200)
+    assert.equal(winners.length, 1, replies.map(errorOf).join(', '))
+    for (const reply of replies) {
+      if (reply.status !== 200) assert.match(errorOf(reply), /^412 PreconditionFailed$|^409 Conditional/)
+    }
+    assert.ok((await client.get(path)).body.equals(bodyOf(winners[0]![0])))
+  }
+})
+
+test('If-Match from many clients: one replaces what all have seen', async () => {
+  const { headers } = await client.put('/races/seen', 'old')
+  const replies = await many(CLIENTS, (at) =>
+    client.put('/races/seen', `new ${at}`, { headers: { 'If-Match': headers.etag! } }),
+  )
+  assert.equal(replies.filter(({ status }) => status === 200).length, 1)
+})
+
+test('an upload completed by many clients is one object, told to all', async () => {
+  const { complete } = await uploaded('complete-often')
+  const replies = await many(8, complete)
+  for (const reply of replies) assert.equal(reply.status, 200, reply.text)
+  assert.equal(new Set(replies.map(({ text }) => element(text, 'ETag'))).size, 1)
+  const { body } = await client.get('/races/complete-often')
+  assert.equal(body.length, PART.length + 3)
+})
+
+test('complete against abort, against a part that is sent again', async () => {
+  for (let round = 0; round < 4; round++) {
+    const path = `/races/ended-${round}`
+    const { uploadId, complete } = await uploaded(path.slice('/races/'.length))
+    const again = client.put(path, Buffer.alloc(6 * MIB, 'q'), { query: { partNumber: '1', uploadId } })
+    const [done, gone] = await Promise.all([complete(), client.delete(path, { uploadId })])
+    const { status } = await again
+    assert.ok(status === 200 || status === 404, String(status))
+    const got = await client.get(path)
+    if (done.status === 200) {
+      assert.equal(errorOf(gone), '404 NoSuchUpload')
+      assert.equal(got.body.length, PART.length + 3)
+      assert.ok(got.body.subarray(0, PART.length).equals(PART))
+    } else {
+      // The part may have been replaced before it was asked for by its old ETag.
+      assert.match(errorOf(done), /^404 NoSuchUpload$|^400 InvalidPart$/)
+      assert.equal(gone.status, 204)
+      assert.equal(got.status, 404)
+    }
+    assert.equal(errorOf(await client.get(path, { uploadId })), '404 NoSuchUpload')
+  }
+})
+
+test('readers see the old object or the new one, whole, whatever is written and deleted', async () => {
+  const bodies = ['a', 'b', 'c'].map((letter, at) => Buffer.alloc([900, 90_000, 3_000_000][at]!, letter))
+  let isOver = false
+  const write = async (from: number) => {
+    for (let i = from; i < from + 8; i++) {
+      if (i % 4 === 3) await client.delete('/races/read')
+      else assert.equal((await client.put('/races/read', bodies[i % 3]!)).status, 200)
+    }
+  }
+  const read = async () => {
+    while (!isOver) {
+      const { status, body, headers } = await client.get('/races/read')
+      assert.ok(status === 404 || bodies.some((each) => each.equals(body)), `${status} ${body.length}`)
+      if (status === 200) assert.equal(Number(headers['content-length']), body.length)
+    }
+  }
+  const reading = many(4, read)
+  await many(3, write).finally(() => {
+    isOver = true
+  })
+  await reading
+})
+
+test('killed in overwrites and in completions, an object is the old or the new one', async () => {
+  for (let round = 0; round < 1; round++) {
+    const bodies = [Buffer.alloc(2_000 + round, 'o'), Buffer.alloc(4_500_000 + round, 'n')]
+    const keys = Array.from({ length: 6 }, (_, at) => `/races/killed-${round}-${at}`)
+    for (const path of keys) assert.equal((await client.put(path, bodies[0]!)).status, 200)
+    const uploads = await many(3, (at) => uploaded(`whole-${round}-${at}`))
+    const acknowledged = new Map<string, boolean>()
+    const all = Promise.allSettled([
+      ...keys.map(async (path) =>
+        acknowledged.set(path, (await client.put(path, bodies[1]!)).status === 200),
+      ),
+      ...uploads.map(async ({ complete }, at) => {
+        acknowledged.set(`/races/whole-${round}-${at}`, (await complete()).status === 200)
+      }),
+    ])
+    await sleep(20)
+    await server.kill()
+    await all
+    await start()
+    for (const path of keys) {
+      const { body } = await client.get(path)
+      if (acknowledged.get(path)) assert.ok(body.equals(bodies[1]!), `${path}: acknowledged and lost`)
+      else
+        assert.ok(
+          bodies.some((each) => each.equals(body)),
+          `${path}: ${body.length} bytes`,
+        )
+    }
+    for (const [at, { uploadId, complete }] of uploads.entries()) {
+      const path = `/races/whole-${round}-${at}`
+      const got = await client.get(path)
+      if (got.status === 200) assert.equal(got.body.length, PART.length + 3)
+      else {
+        assert.equal(acknowledged.get(path) ?? false, false, `${path}: acknowledged and lost`)
+        const parts = await client.get(path, { uploadId })
+        assert.deepEqual(elements(parts.text, 'PartNumber'), ['1', '2'], 'all parts or the whole')
+      }
+      assert.equal((await complete()).status, 200, 'what was not told is told now')
+      assert.equal((await client.get(path)).body.length, PART.length + 3)
+    }
+  }
+})
