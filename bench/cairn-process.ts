@@ -46,6 +46,8 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     String(s3Port),
     '--sfss-port',
     '0',
+    '--memcached-port',
+    '0',
     '--root-access-key',
     BENCH_KEY.accessKeyId,
     '--root-secret-key',

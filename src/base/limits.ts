@@ -337,3 +337,8 @@ export const HASHED_SWEEP_PERIOD_MS = 3_600_000
 export const IDENTITIES_LOOK_MS = 2_000
 /** sfss: largest file, unless a setting says otherwise. */
 export const SFSS_FILE_BYTES_MAX_DEFAULT = 2 * MIB
+/** memcached's protocol: a command line; commands of one connection that are under way, and answers that it has not read. */
+export const MEMCACHED_LINE_BYTES_MAX = 64 * KIB
+export const MEMCACHED_COMMANDS_IN_FLIGHT_MAX = 256
+export const MEMCACHED_UNREAD_BYTES_MAX = 1 * MIB
+export const MEMCACHED_VALUE_BYTES_MAX_DEFAULT = 1 * MIB

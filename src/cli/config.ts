@@ -57,13 +57,18 @@ export const SETTINGS = {
     doc: 'Port of sfss. It asks nobody for a password, so it listens on 127.0.0.1 unless `--listen` names it.',
     fallback: 8255,
   }),
+  memcachedPort: integer({
+    ...PORT,
+    doc: "Port of memcached's protocol. It asks nobody for a password, so it listens on 127.0.0.1 unless `--listen` names it.",
+    fallback: 7900,
+  }),
   host: text({
     doc: 'Address to listen on, or of the server that is asked.',
     fallback: '127.0.0.1',
     placeholder: 'ADDRESS',
   }),
   listen: list({
-    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`, `sfss`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
+    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`, `sfss`, `memcached`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
     fallback: [],
     placeholder: 'DOOR=HOST:PORT,…',
     pattern: /^[a-z0-9]+=(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/,
@@ -279,6 +284,17 @@ export const SETTINGS = {
     fallback: limits.SFSS_FILE_BYTES_MAX_DEFAULT,
     min: KIB,
     max: 256 * MIB,
+  }),
+
+  maxValueBytes: bytes({
+    doc: "Largest value of memcached's protocol.",
+    fallback: limits.MEMCACHED_VALUE_BYTES_MAX_DEFAULT,
+    min: KIB,
+    max: 32 * MIB,
+  }),
+  flushAll: flag({
+    doc: 'Take the command `flush_all` of memcached. `--no-flush-all` refuses it.',
+    fallback: true,
   }),
 
   // The cluster.
@@ -551,9 +567,11 @@ export function checkTogether(values: Partial<Settings>): void {
   }
 }
 
+const DOOR_PORTS = ['masterPort', 'volumePort', 'filerPort', 's3Port', 'sfssPort', 'memcachedPort'] as const
+
 function checkPortsDiffer(values: Partial<Settings>): void {
   const seen = new Map<number, SettingKey>()
-  for (const key of ['masterPort', 'volumePort', 'filerPort', 's3Port', 'sfssPort'] as const) {
+  for (const key of DOOR_PORTS) {
     const port = values[key]
     if (port === undefined || port === 0) continue
     const other = seen.get(port)

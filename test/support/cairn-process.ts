@@ -9,7 +9,7 @@ const START_MS_MAX = 30_000
 const STOP_MS_MAX = 15_000
 const COMMAND_MS_MAX = 60_000
 
-type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3' | 'sfss'>
+type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached'>
 
 export interface ServerProcess {
   /** `host:port`. */
@@ -18,6 +18,7 @@ export interface ServerProcess {
   filer: string
   s3: string
   sfss: string
+  memcached: string
   child: ChildProcess
   /** Everything it logged so far. */
   log(): string
@@ -42,6 +43,8 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     '--s3-port',
     '0',
     '--sfss-port',
+    '0',
+    '--memcached-port',
     '0',
     '--ballast',
     '0',
@@ -78,8 +81,8 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     clearTimeout(timer)
   }
   try {
-    const { master, volume, filer, s3, sfss } = await ready
-    const addresses = { master, volume, filer, s3, sfss }
+    const { master, volume, filer, s3, sfss, memcached } = await ready
+    const addresses = { master, volume, filer, s3, sfss, memcached }
     return { ...addresses, child, log: () => log, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
   } catch (error) {
     await end('SIGKILL')

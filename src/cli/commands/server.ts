@@ -9,13 +9,13 @@ import type { ObjectDoor } from '../roles/thread-data.ts'
 import { type RunningVolumes, startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, MASTER_SETTINGS, OBJECT_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 
-const DOORS = ['master', 'volume', 'filer', 's3', 'sfss']
+const DOORS = ['master', 'volume', 'filer', 's3', 'sfss', 'memcached']
 /** Doors that ask nobody who they are open beyond this machine only when they are named. */
 const LOOPBACK = '127.0.0.1'
 
 export const server = defineCommand({
   name: 'server',
-  summary: 'Run everything in one process: a master, a volume server, a filer, S3 and sfss',
+  summary: 'Run everything in one process: a master, a volume server, a filer, S3, sfss and memcached',
   settings: [
     'data',
     'ip',
@@ -24,6 +24,9 @@ export const server = defineCommand({
     'filerPort',
     's3Port',
     'sfssPort',
+    'memcachedPort',
+    'maxValueBytes',
+    'flushAll',
     'listen',
     'publicUrl',
     ...VOLUME_SETTINGS,
@@ -63,6 +66,14 @@ export const server = defineCommand({
             publicUrl: config.publicUrl,
             masters: [reachableAt(master.address)],
             objects,
+            memcached: {
+              listen: named.get('memcached') ?? { host: LOOPBACK, port: config.memcachedPort },
+              data: {
+                valueBytesMax: config.maxValueBytes,
+                allowsFlush: config.flushAll,
+                idleTimeoutMs: config.idleTimeoutMs,
+              },
+            },
           },
           context,
         )

@@ -194,7 +194,16 @@ export interface ObjectControl {
   stop(): Promise<void>
 }
 
+/** How memcached's protocol is spoken. */
+export interface MemcachedData {
+  valueBytesMax: number
+  allowsFlush: boolean
+  idleTimeoutMs: number
+}
+
 /** As that, of a thread with volumes. */
 export interface ServingControl extends Omit<ObjectControl, 'listen'> {
   listen(door: 'volume' | ObjectDoor, at: HostPort): Promise<number>
+  /** On one thread only. */
+  listenMemcached(data: MemcachedData, at: HostPort): Promise<number>
 }

@@ -15,7 +15,13 @@ import type { VOLUME_SETTINGS } from '../server-settings.ts'
 import { type DoorConfig, type DoorSecrets, type HostPort, httpSettings, reachableAt } from './doors.ts'
 import type { Running } from './master-role.ts'
 import { type ObjectsRole, ObjectThreads, openDoors } from './objects-role.ts'
-import type { KeeperThreadData, ObjectDoor, SharedThreadData, VolumeThreadData } from './thread-data.ts'
+import type {
+  KeeperThreadData,
+  MemcachedData,
+  ObjectDoor,
+  SharedThreadData,
+  VolumeThreadData,
+} from './thread-data.ts'
 import { listenOnAll, Threads } from './threads.ts'
 
 export interface VolumeRole {
@@ -28,16 +34,18 @@ export interface VolumeRole {
   masters: string[]
   /** Undefined: volumes alone. */
   objects?: ObjectsRole
+  memcached?: { listen: HostPort; data: MemcachedData }
 }
 
 export interface RunningVolumes extends Running {
   /** Where the doors of names listen. */
-  doors: ReadonlyMap<ObjectDoor, HostPort>
+  doors: ReadonlyMap<ObjectDoor | 'memcached', HostPort>
 }
 
 export async function startVolumeServer(role: VolumeRole, context: Context): Promise<RunningVolumes> {
-  const { config, listen, objects } = role
-  for (const { host, port } of [listen, ...(objects?.doors.values() ?? [])]) await assertPortFree(host, port)
+  const { config, listen, objects, memcached } = role
+  const addresses = [listen, ...(objects?.doors.values() ?? []), ...(memcached ? [memcached.listen] : [])]
+  for (const { host, port } of addresses) await assertPortFree(host, port)
   const threads = new VolumeThreads(role, context)
   try {
     await threads.keeper.call('open')
@@ -50,13 +58,27 @@ export async function startVolumeServer(role: VolumeRole, context: Context): Pro
     )
     await threads.keeper.call('announce', { url, publicUrl: role.publicUrl || url })
     await threads.objects?.prepare()
-    const doors = objects === undefined ? new Map() : await openDoors(threads.servers, objects, context)
+    const doors: Map<ObjectDoor | 'memcached', HostPort> =
+      objects === undefined ? new Map() : await openDoors(threads.servers, objects, context)
+    if (memcached !== undefined) doors.set('memcached', await openMemcached(threads, memcached, context))
     await threads.objects?.start()
     return { address: { host: listen.host, port }, doors, stop: () => threads.stop() }
   } catch (error) {
     await threads.end()
     throw error
   }
+}
+
+/** On the first thread alone, which puts changes in order. */
+async function openMemcached(
+  { servers }: VolumeThreads,
+  { listen, data }: NonNullable<VolumeRole['memcached']>,
+  { log }: Context,
+): Promise<HostPort> {
+  const port = await servers[0]!.call<number>('listenMemcached', data, listen)
+  const address = `${listen.host}:${port}`
+  log.info({ role: 'memcached', address, threads: 1 }, 'memcached is listening')
+  return { host: listen.host, port }
 }
 
 class VolumeThreads {

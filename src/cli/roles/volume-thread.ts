@@ -17,8 +17,10 @@ import { VolumeAdminPort } from '../../disk/volume-admin-port.ts'
 import { VolumeSet } from '../../disk/volume-set.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
 import { BodyBudget } from '../../net/body.ts'
+import type { MemcachedServer } from '../../protocols/memcached/server.ts'
 import { descriptorWriter } from '../log-writer.ts'
 import { clusterParts } from './cluster-parts.ts'
+import { openMemcached } from './memcached-door.ts'
 import type { MetricsPage } from './metrics.ts'
 import { ObjectLayer } from './object-layer.ts'
 import type { ServingControl, VolumeThreadData } from './thread-data.ts'
@@ -65,6 +67,7 @@ const server = new VolumeServer({
   settings: data.settings,
 })
 let objects: ObjectLayer | undefined
+let memcached: MemcachedServer | undefined
 
 const control: ServingControl = {
   async openObjects() {
@@ -80,8 +83,13 @@ const control: ServingControl = {
   async setIdentities(file) {
     objects?.setIdentities(file)
   },
+  async listenMemcached(memcachedData, at) {
+    const parts = { cluster, volumes, sync: data.sync, bodyBudget, clock, log }
+    memcached = await openMemcached(memcachedData, parts)
+    return await memcached.listen(at)
+  },
   async closeObjects() {
-    await objects?.close()
+    await Promise.all([objects?.close(), memcached?.close()])
   },
   async stop() {
     await server.close()

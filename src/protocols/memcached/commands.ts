@@ -1,0 +1,335 @@
+/** What each command of the text protocol does to the store, and what is answered. */
+import type { Clock } from '../../base/clock.ts'
+import { toStoreError } from '../../base/errors.ts'
+import type { HashedItem } from '../../objects/hashed-record.ts'
+import type { HashedChange, HashedStore, HashedValue } from '../../objects/hashed-store.ts'
+import type { Command } from './parser.ts'
+
+export interface CommandsOptions {
+  store: HashedStore
+  clock: Clock
+  version: string
+  valueBytesMax: number
+  allowsFlush: boolean
+  connections: () => number
+}
+
+type Answer = Buffer | Promise<Buffer>
+
+const KEY_BYTES_MAX = 250
+/** Longer ones are times. */
+const RELATIVE_SECONDS_MAX = 60 * 60 * 24 * 30
+const COUNTER_LIMIT = 2n ** 64n
+export const STORAGE: ReadonlySet<string> = new Set(['set', 'add', 'replace', 'append', 'prepend', 'cas'])
+
+/** Others answer whatever is said. */
+const MAY_BE_SILENT: ReadonlySet<string> = new Set([
+  ...STORAGE,
+  ...['incr', 'decr', 'delete', 'touch', 'flush_all', 'verbosity'],
+])
+
+const NOTHING = Buffer.alloc(0)
+const END = Buffer.from('END\r\n')
+const CRLF = Buffer.from('\r\n')
+const BAD_LINE = 'CLIENT_ERROR bad command line format'
+
+/** What memcached tells of its memory, which is not used here. */
+const OTHER_STATS: ReadonlySet<string> = new Set(['items', 'slabs', 'sizes', 'settings', 'conns', 'detail'])
+
+/** What memcached's `stats` counts. */
+const COUNTED = [
+  ...(['cmd_get', 'cmd_set', 'cmd_flush', 'cmd_touch', 'get_hits', 'get_misses', 'delete_hits'] as const),
+  ...(['delete_misses', 'incr_hits', 'incr_misses', 'decr_hits', 'decr_misses', 'cas_hits'] as const),
+  ...(['cas_misses', 'cas_badval', 'touch_hits', 'touch_misses', 'bytes_read', 'bytes_written'] as const),
+  'total_connections',
+] as const
+type Counted = (typeof COUNTED)[number]
+
+export class Commands {
+  readonly #options: CommandsOptions
+  readonly #store: HashedStore
+  readonly #counts = new Map<Counted, number>(COUNTED.map((name) => [name, 0]))
+  readonly #startedMs: number
+
+  constructor(options: CommandsOptions) {
+    this.#options = options
+    this.#store = options.store
+    this.#startedMs = options.clock.monotonicMs()
+  }
+
+  count(name: Counted, by = 1): void {
+    this.#counts.set(name, this.#counts.get(name)! + by)
+  }
+
+  /** Never throws. An empty answer is none. */
+  run(command: Command): Answer {
+    const { words } = command
+    const isSilent = words.at(-1) === 'noreply' && MAY_BE_SILENT.has(words[0]!)
+    if (isSilent) words.pop()
+    try {
+      const answer = this.#answer(command)
+      const sent = typeof answer === 'string' ? Buffer.from(`${answer}\r\n`, 'latin1') : answer
+      if (!(sent instanceof Promise)) return isSilent ? NOTHING : sent
+      return sent.then(
+        (bytes) => (isSilent ? NOTHING : bytes),
+        (error: unknown) => (isSilent ? NOTHING : failed(error)),
+      )
+    } catch (error) {
+      return isSilent ? NOTHING : failed(error)
+    }
+  }
+
+  #answer(command: Command): string | Answer {
+    const { words } = command
+    const [name = '', ...args] = words
+    if (STORAGE.has(name)) return this.#storage(name, args, command.data)
+    switch (name) {
+      case 'get':
+      case 'gets':
+        return this.#get(args, name === 'gets')
+      case 'gat':
+      case 'gats':
+        return this.#getAndTouch(args, name === 'gats')
+      case 'incr':
+      case 'decr':
+        return this.#arithmetic(name, args)
+      case 'delete':
+        return this.#delete(args)
+      case 'touch':
+        return this.#touch(args)
+      case 'flush_all':
+        return this.#flush(args)
+      case 'stats':
+        return this.#stats(args)
+      case 'version':
+        return `VERSION ${this.#options.version}`
+      case 'verbosity':
+        if (args.length === 0) return 'ERROR'
+        return args.length === 1 && signed(args[0]!) !== undefined ? 'OK' : BAD_LINE
+      default:
+        return 'ERROR'
+    }
+  }
+
+  // Reading
+
+  #get(keys: string[], withVersion: boolean): string | Answer {
+    if (keys.length === 0) return 'ERROR'
+    if (!keys.every(isKey)) return BAD_LINE
+    this.count('cmd_get', keys.length)
+    const found: (HashedItem | undefined | Promise<HashedItem | undefined>)[] = []
+    let isNear = true
+    for (const key of keys) {
+      const item = this.#store.get(Buffer.from(key, 'latin1'))
+      if (item instanceof Promise) isNear = false
+      found.push(item)
+    }
+    if (isNear) return this.#values(found as (HashedItem | undefined)[], withVersion)
+    return Promise.all(found).then((items) => this.#values(items, withVersion))
+  }
+
+  #values(items: readonly (HashedItem | undefined)[], withVersion: boolean): Buffer {
+    const pieces: Buffer[] = []
+    for (const item of items) {
+      this.count(item === undefined ? 'get_misses' : 'get_hits')
+      if (item === undefined) continue
+      const { name, flags, value, version } = item
+      const end = withVersion ? ` ${version}` : ''
+      pieces.push(
+        Buffer.from(`VALUE ${name.toString('latin1')} ${flags} ${value.length}${end}\r\n`, 'latin1'),
+      )
+      pieces.push(value, CRLF)
+    }
+    pieces.push(END)
+    return Buffer.concat(pieces)
+  }
+
+  #getAndTouch([time = '', ...keys]: string[], withVersion: boolean): string | Answer {
+    if (keys.length === 0) return 'ERROR'
+    const expiresMs = this.#expiry(time)
+    if (!keys.every(isKey)) return BAD_LINE
+    if (expiresMs === undefined) return 'CLIENT_ERROR invalid exptime argument'
+    this.count('cmd_touch', keys.length)
+    const touched = keys.map((key) => this.#update(key, (present) => present && { ...present, expiresMs }))
+    return Promise.all(touched).then((items) => this.#values(items, withVersion))
+  }
+
+  // Writing
+
+  #storage(name: string, args: string[], data: Command['data']): string | Answer {
+    const [key = '', flagsText = '', time = '', , unique] = args
+    if (args.length !== (name === 'cas' ? 5 : 4)) return 'ERROR'
+    const flags = unsigned(flagsText, 0xffffffff)
+    const expiresMs = this.#expiry(time)
+    const version = unique === undefined ? 0 : unsigned(unique, Number.MAX_SAFE_INTEGER)
+    if (!isKey(key) || flags === undefined || expiresMs === undefined || version === undefined)
+      return BAD_LINE
+    if (data === 'bad' || data === undefined) return 'CLIENT_ERROR bad data chunk'
+    if (data === 'refused') return 'SERVER_ERROR object too large for cache'
+    this.count('cmd_set')
+    return this.#put(key, { name, wanted: { flags, expiresMs, value: data }, version })
+  }
+
+  async #put(
+    key: string,
+    { name, wanted, version }: { name: string; wanted: HashedValue; version: number },
+  ): Promise<Buffer> {
+    let answer = 'STORED'
+    const no = (why: string) => {
+      answer = why
+      return undefined
+    }
+    await this.#update(key, (present) => {
+      if (name === 'cas') return this.#isSame(present, version, no) ? wanted : undefined
+      if (name === 'set') return wanted
+      if (name === 'add') return present === undefined ? wanted : no('NOT_STORED')
+      if (present === undefined) return no('NOT_STORED')
+      if (name === 'replace') return wanted
+      const parts = name === 'append' ? [present.value, wanted.value] : [wanted.value, present.value]
+      const value = Buffer.concat(parts)
+      if (value.length > this.#options.valueBytesMax) return no('SERVER_ERROR object too large for cache')
+      return { ...present, value }
+    })
+    return Buffer.from(`${answer}\r\n`)
+  }
+
+  #isSame(present: HashedItem | undefined, version: number, no: (why: string) => undefined): boolean {
+    const isSame = present?.version === version
+    this.count(present === undefined ? 'cas_misses' : isSame ? 'cas_hits' : 'cas_badval')
+    if (!isSame) no(present === undefined ? 'NOT_FOUND' : 'EXISTS')
+    return isSame
+  }
+
+  async #arithmetic(name: 'incr' | 'decr', args: string[]): Promise<Buffer> {
+    const [key = '', by = ''] = args
+    if (args.length !== 2) return line('ERROR')
+    if (!isKey(key)) return line(BAD_LINE)
+    const delta = counterOf(by)
+    if (delta === undefined) return line('CLIENT_ERROR invalid numeric delta argument')
+    let answer = 'NOT_FOUND'
+    await this.#update(key, (present) => {
+      this.count(`${name}_${present === undefined ? 'misses' : 'hits'}`)
+      if (present === undefined) return undefined
+      const value = counterOf(present.value.toString('latin1').trimEnd())
+      if (value === undefined) {
+        answer = 'CLIENT_ERROR cannot increment or decrement non-numeric value'
+        return undefined
+      }
+      const next = name === 'incr' ? (value + delta) % COUNTER_LIMIT : value > delta ? value - delta : 0n
+      answer = String(next)
+      return { ...present, value: Buffer.from(answer) }
+    })
+    return line(answer)
+  }
+
+  async #delete(args: string[]): Promise<Buffer> {
+    const [key = '', time] = args
+    if (args.length === 0) return line('ERROR')
+    if (args.length > 2 || !isKey(key) || (time !== undefined && time !== '0'))
+      return line(`${BAD_LINE}.  Usage: delete <key> [noreply]`)
+    let isThere = false
+    await this.#update(key, (present) => {
+      isThere = present !== undefined
+      return isThere ? 'remove' : undefined
+    })
+    this.count(isThere ? 'delete_hits' : 'delete_misses')
+    return line(isThere ? 'DELETED' : 'NOT_FOUND')
+  }
+
+  async #touch(args: string[]): Promise<Buffer> {
+    const [key = '', time = ''] = args
+    if (args.length !== 2) return line('ERROR')
+    const expiresMs = this.#expiry(time)
+    if (!isKey(key)) return line(BAD_LINE)
+    if (expiresMs === undefined) return line('CLIENT_ERROR invalid exptime argument')
+    let isThere = false
+    await this.#update(key, (present) => {
+      isThere = present !== undefined
+      return present && { ...present, expiresMs }
+    })
+    this.count('cmd_touch')
+    this.count(isThere ? 'touch_hits' : 'touch_misses')
+    return line(isThere ? 'TOUCHED' : 'NOT_FOUND')
+  }
+
+  #update(key: string, change: HashedChange): Promise<HashedItem | undefined> {
+    return this.#store.update(Buffer.from(key, 'latin1'), change)
+  }
+
+  // The whole node
+
+  async #flush(args: string[]): Promise<Buffer> {
+    if (!this.#options.allowsFlush) return line('CLIENT_ERROR flush_all not allowed')
+    const delay = args[0] === undefined ? 0 : signed(args[0])
+    if (args.length > 1 || delay === undefined) return line(BAD_LINE)
+    this.count('cmd_flush')
+    const fromMs = delay <= 0 ? 0 : this.#expiry(String(delay))!
+    await this.#store.clear(fromMs)
+    return line('OK')
+  }
+
+  #stats([what]: string[]): string | Buffer {
+    if (what === 'reset') {
+      for (const name of COUNTED) this.#counts.set(name, 0)
+      return 'RESET'
+    }
+    if (what !== undefined) return OTHER_STATS.has(what) ? END : BAD_LINE
+    const { clock, version, valueBytesMax, connections } = this.#options
+    const { userCPUTime, systemCPUTime } = process.resourceUsage()
+    const { blobs, bytes } = this.#store.usage()
+    const stats = {
+      pid: process.pid,
+      uptime: Math.floor((clock.monotonicMs() - this.#startedMs) / 1_000),
+      time: Math.floor(clock.nowMs() / 1_000),
+      version,
+      pointer_size: 64,
+      rusage_user: (userCPUTime / 1e6).toFixed(6),
+      rusage_system: (systemCPUTime / 1e6).toFixed(6),
+      curr_connections: connections(),
+      threads: 1,
+      item_size_max: valueBytesMax,
+      ...Object.fromEntries(this.#counts),
+      curr_items: blobs,
+      bytes,
+    }
+    const lines = Object.entries(stats).map(([name, value]) => `STAT ${name} ${value}\r\n`)
+    return Buffer.from(`${lines.join('')}END\r\n`)
+  }
+
+  /** When a value of that exptime is gone; undefined for no number. */
+  #expiry(text: string): number | undefined {
+    const seconds = signed(text)
+    if (seconds === undefined || seconds === 0) return seconds
+    const now = this.#options.clock.nowMs()
+    if (seconds < 0) return 1
+    return seconds <= RELATIVE_SECONDS_MAX ? now + seconds * 1_000 : seconds * 1_000
+  }
+}
+
+const line = (text: string) => Buffer.from(`${text}\r\n`, 'latin1')
+
+function failed(error: unknown): Buffer {
+  const { code, message } = toStoreError(error)
+  return line(`SERVER_ERROR ${code === 'internal' ? 'internal error' : message.replace(/[\r\n]+/g, ' ')}`)
+}
+
+function isKey(key: string): boolean {
+  return key.length > 0 && key.length <= KEY_BYTES_MAX && !/[\p{Cc} ]/u.test(key.replace(/[\x80-\xff]/g, ''))
+}
+
+/** A whole number from 0 to `max`; undefined for anything else. */
+export function unsigned(text: string, max: number): number | undefined {
+  if (!/^[0-9]{1,20}$/.test(text)) return undefined
+  const value = Number(text)
+  return value <= max ? value : undefined
+}
+
+function signed(text: string): number | undefined {
+  return /^-?[0-9]{1,11}$/.test(text) ? Number(text) : undefined
+}
+
+function counterOf(text: string): bigint | undefined {
+  if (!/^[0-9]{1,20}$/.test(text)) return undefined
+  const value = BigInt(text)
+  return value < COUNTER_LIMIT ? value : undefined
+}

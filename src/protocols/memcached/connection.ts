@@ -1,0 +1,167 @@
+/**
+ * One connection: commands are begun as they come, many at a time, and answered in their order. The store keeps changes of
+ * one key in order; what concerns all keys waits for what was begun before, and lets nothing begin meanwhile.
+ */
+import type { Socket } from 'node:net'
+import { MEMCACHED_COMMANDS_IN_FLIGHT_MAX, MEMCACHED_UNREAD_BYTES_MAX } from '../../base/limits.ts'
+import { type Commands, STORAGE, unsigned } from './commands.ts'
+import { Parser } from './parser.ts'
+
+export interface ConnectionOptions {
+  socket: Socket
+  commands: Commands
+  valueBytesMax: number
+  /** Room for a value that comes in; false: there is none. */
+  reserve: (bytes: number) => boolean
+  release: (bytes: number) => void
+}
+
+/** An answer in its turn; undefined: not there yet. */
+interface Slot {
+  bytes: Buffer | undefined
+}
+
+export class MemcachedConnection {
+  readonly #options: ConnectionOptions
+  readonly #parser: Parser
+  readonly #slots: Slot[] = []
+  #reserved = 0
+  #isAlone = false
+  /** The client sends no more; what it sent is answered. */
+  #hasEnded = false
+  /** Nothing more is begun. */
+  #isEnding = false
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#parser = new Parser((words) => this.#dataOf(words))
+    const { socket, commands } = options
+    commands.count('total_connections')
+    socket.on('data', (bytes: Buffer) => {
+      commands.count('bytes_read', bytes.length)
+      this.#parser.add(bytes)
+      this.#pump()
+    })
+    socket.on('drain', () => this.#pump())
+    socket.on('end', () => {
+      this.#hasEnded = true
+      this.#pump()
+    })
+    socket.once('close', () => {
+      this.#isEnding = true
+      options.release(this.#reserved)
+      this.#reserved = 0
+    })
+  }
+
+  /** Answers what was begun, and closes. */
+  end(): void {
+    this.#isEnding = true
+    this.#flush()
+  }
+
+  /** The block behind a line of a storage command, whatever else is wrong with that line. */
+  #dataOf(words: readonly string[]): { sizeBytes: number; keep: boolean } | undefined {
+    if (!STORAGE.has(words[0] ?? '')) return undefined
+    const sizeBytes = unsigned(words[4] ?? '', Number.MAX_SAFE_INTEGER - 2)
+    if (sizeBytes === undefined) return undefined
+    const fits = sizeBytes <= this.#options.valueBytesMax
+    const keep = fits && this.#options.reserve(roomFor(sizeBytes))
+    if (keep) this.#reserved += roomFor(sizeBytes)
+    return { sizeBytes, keep }
+  }
+
+  #pump(): void {
+    const { socket } = this.#options
+    while (!this.#isEnding && !this.#isFull()) {
+      const command = this.#parser.next()
+      if (command === undefined) break
+      if (command === 'line' || command === 'binary') {
+        const why = command === 'line' ? 'line too long' : 'only the text protocol is spoken here'
+        this.#slots.push({ bytes: Buffer.from(`CLIENT_ERROR ${why}\r\n`) })
+        this.#isEnding = true
+      } else if (command.words[0] === 'quit') this.#isEnding = true
+      else if (command.words[0] === 'flush_all') {
+        if (this.#slots.some(({ bytes }) => bytes === undefined)) void this.#runAlone(command)
+        else this.#begin(command, true)
+      } else this.#begin(command, false)
+    }
+    if (this.#isFull()) socket.pause()
+    else {
+      if (this.#hasEnded) this.#isEnding = true
+      socket.resume()
+    }
+    this.#flush()
+  }
+
+  /** Waits for all before it. */
+  async #runAlone(command: Parameters<Commands['run']>[0]): Promise<void> {
+    this.#isAlone = true
+    await Promise.all(this.#slots.map((slot) => this.#waits.get(slot)))
+    this.#begin(command, true)
+    this.#pump()
+  }
+
+  readonly #waits = new Map<Slot, Promise<void>>()
+
+  #begin(command: Parameters<Commands['run']>[0], isAlone: boolean): void {
+    const { commands, release } = this.#options
+    const { words, data } = command
+    const isKept = data !== undefined && data !== 'refused'
+    const kept = isKept ? roomFor(unsigned(words[4]!, Number.MAX_SAFE_INTEGER)!) : 0
+    const done = () => {
+      const freed = Math.min(kept, this.#reserved)
+      this.#reserved -= freed
+      release(freed)
+    }
+    const answer = commands.run(command)
+    if (!(answer instanceof Promise)) {
+      done()
+      this.#isAlone = false
+      if (answer.length > 0 || this.#slots.length > 0) this.#slots.push({ bytes: answer })
+      return
+    }
+    this.#isAlone = isAlone
+    const slot: Slot = { bytes: undefined }
+    this.#slots.push(slot)
+    const wait = answer.then((bytes) => {
+      slot.bytes = bytes
+      this.#waits.delete(slot)
+      if (isAlone) this.#isAlone = false
+      done()
+      this.#pump()
+    })
+    this.#waits.set(slot, wait)
+  }
+
+  #isFull(): boolean {
+    return (
+      this.#isAlone ||
+      this.#slots.length >= MEMCACHED_COMMANDS_IN_FLIGHT_MAX ||
+      this.#options.socket.writableLength > MEMCACHED_UNREAD_BYTES_MAX
+    )
+  }
+
+  /** Sends the answers whose turn it is, in one write. */
+  #flush(): void {
+    const { socket, commands } = this.#options
+    let ready = 0
+    while (ready < this.#slots.length && this.#slots[ready]!.bytes !== undefined) ready++
+    const answers = this.#slots.splice(0, ready).map(({ bytes }) => bytes!)
+    const bytes = answers.length === 1 ? answers[0]! : Buffer.concat(answers)
+    if (bytes.length > 0 && socket.writable) {
+      commands.count('bytes_written', bytes.length)
+      socket.write(bytes)
+    }
+    if (!this.#isEnding || this.#slots.length > 0 || socket.writableEnded) return
+    socket.end()
+    // What still comes is dropped, so that the close does not reset the connection under the answers.
+    socket.removeAllListeners('data')
+    socket.resume()
+  }
+}
+
+/** The budget counts in KiB: what is taken in one piece is given back in another. */
+function roomFor(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / 1024) * 1024
+}

@@ -1,0 +1,92 @@
+/**
+ * A storage node that speaks memcached's text protocol and keeps what it is given. One instance a process: changes that depend
+ * on what is there are put in order by its thread.
+ */
+import type { Socket } from 'node:net'
+import type { Clock } from '../../base/clock.ts'
+import { toStoreError } from '../../base/errors.ts'
+import { HASHED_SWEEP_PERIOD_MS } from '../../base/limits.ts'
+import type { Log } from '../../base/log.ts'
+import type { BodyBudget } from '../../net/body.ts'
+import { SocketServer } from '../../net/socket-server.ts'
+import type { HashedStore } from '../../objects/hashed-store.ts'
+import { Commands } from './commands.ts'
+import { MemcachedConnection } from './connection.ts'
+
+export interface MemcachedServerOptions {
+  store: HashedStore
+  clock: Clock
+  log: Log
+  /** The program's. */
+  version: string
+  valueBytesMax: number
+  /** Take `flush_all`. */
+  allowsFlush: boolean
+  bodyBudget: BodyBudget
+  idleTimeoutMs?: number | undefined
+}
+
+/** The protocol's version, by which clients tell what they may ask. */
+const SPOKEN_VERSION = '1.6.0'
+
+export class MemcachedServer {
+  readonly #options: MemcachedServerOptions
+  readonly #server: SocketServer
+  readonly #connections = new Map<Socket, MemcachedConnection>()
+  readonly #commands: Commands
+  #stopSweeps: (() => void) | undefined
+
+  constructor(options: MemcachedServerOptions) {
+    this.#options = options
+    const { clock, version, idleTimeoutMs } = options
+    this.#server = new SocketServer({
+      clock,
+      idleTimeoutMs,
+      onConnection: (socket) => this.#add(socket),
+      onClosing: (socket) => this.#connections.get(socket)?.end(),
+    })
+    this.#commands = new Commands({
+      ...options,
+      version: `${SPOKEN_VERSION}-cairn-${version}`,
+      connections: () => this.#server.connectionCount,
+    })
+  }
+
+  /** Starts to serve; gives the port. Throws `in_use`, `bad_request`. */
+  async listen(at: { host: string; port: number }): Promise<number> {
+    const port = await this.#server.listen(at)
+    this.#stopSweeps = this.#options.clock.every(HASHED_SWEEP_PERIOD_MS, () => void this.#sweep())
+    return port
+  }
+
+  /** Stops accepting and answers what was begun, for a bounded time. */
+  async close(): Promise<void> {
+    this.#stopSweeps?.()
+    await this.#server.close()
+  }
+
+  #add(socket: Socket): void {
+    const { valueBytesMax, bodyBudget } = this.#options
+    const connection = new MemcachedConnection({
+      socket,
+      commands: this.#commands,
+      valueBytesMax,
+      reserve: (bytes) => bodyBudget.reserve(bytes),
+      release: (bytes) => bodyBudget.release(bytes),
+    })
+    this.#connections.set(socket, connection)
+    socket.once('close', () => this.#connections.delete(socket))
+  }
+
+  /** Gives back the bytes of what has expired or was flushed. */
+  async #sweep(): Promise<void> {
+    const { store, log } = this.#options
+    try {
+      const removed = await store.sweep()
+      if (removed > 0) log.info({ removed }, 'removed what had expired or was flushed')
+    } catch (error) {
+      const { code, message } = toStoreError(error)
+      log.warn({ code, reason: message }, 'what has expired is removed another time')
+    }
+  }
+}

@@ -1,0 +1,169 @@
+/** The memcached-protocol node as `cairn server` serves it, byte by byte, with real clients where they are installed, and killed. */
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { type ServerProcess, startServer } from '../support/cairn-process.ts'
+
+const MIB = 1024 * 1024
+const directory = mkdtempSync(join(tmpdir(), 'cairn-memcached-'))
+const WAIT_MS_MAX = 20_000
+let server: ServerProcess
+
+before(async () => {
+  server = await startServer(join(directory, 'data'))
+})
+
+after(async () => {
+  await server.kill()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+/** Sends all at once and gives what comes back until the server has closed, as it does behind the end of what is sent. */
+function ask(...sent: (string | Buffer)[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = dial()
+    socket.setTimeout(WAIT_MS_MAX, () => socket.destroy(new Error(`no answer behind ${answer}`)))
+    socket.on('data', (bytes) => {
+      answer += bytes.toString('latin1')
+    })
+    socket.once('end', () => resolve(answer))
+    socket.once('error', reject)
+    for (const each of sent) socket.write(each)
+    socket.end()
+  })
+}
+
+function dial(): Socket {
+  const [host, port] = server.memcached.split(':') as [string, string]
+  return connect(Number(port), host)
+}
+
+test('values are stored under conditions and read, in one packet', async () => {
+  assert.equal(
+    await ask(
+      'set a 7 0 3\r\nabc\r\nget a missing\r\nadd a 0 0 1\r\nx\r\nadd b 0 0 1\r\ny\r\nreplace c 0 0 1\r\nz\r\n',
+      'append a 0 0 2\r\nde\r\nprepend a 0 0 1\r\n_\r\nget a b\r\ndelete b\r\ndelete b\r\nget b\r\nquit\r\n',
+    ),
+    'STORED\r\nVALUE a 7 3\r\nabc\r\nEND\r\nNOT_STORED\r\nSTORED\r\nNOT_STORED\r\n' +
+      'STORED\r\nSTORED\r\nVALUE a 7 6\r\n_abcde\r\nVALUE b 0 1\r\ny\r\nEND\r\nDELETED\r\nNOT_FOUND\r\nEND\r\n',
+  )
+  const [, unique] = / (\d+)\r\n_abcde/.exec(await ask('gets a\r\n'))!
+  assert.equal(
+    await ask(
+      `cas a 0 0 1 ${unique}\r\n1\r\ncas a 0 0 1 ${unique}\r\n2\r\ncas none 0 0 1 1\r\n3\r\nget a\r\n`,
+    ),
+    'STORED\r\nEXISTS\r\nNOT_FOUND\r\nVALUE a 0 1\r\n1\r\nEND\r\n',
+  )
+})
+
+test('numbers count, times pass, and noreply is silent', async () => {
+  assert.equal(
+    await ask(
+      'set n 0 0 2\r\n10\r\nincr n 5\r\ndecr n 100\r\nincr none 1\r\nincr n x\r\nset n 0 0 1\r\nq\r\nincr n 1\r\n',
+    ),
+    'STORED\r\n15\r\n0\r\nNOT_FOUND\r\nCLIENT_ERROR invalid numeric delta argument\r\nSTORED\r\n' +
+      'CLIENT_ERROR cannot increment or decrement non-numeric value\r\n',
+  )
+  const max = '18446744073709551615'
+  assert.equal(await ask(`set m 0 0 20\r\n${max}\r\nincr m 1\r\n`), 'STORED\r\n0\r\n')
+  assert.equal(
+    await ask('set t 0 -1 1\r\nx\r\nget t\r\nset t 0 100 1\r\nx\r\ntouch t -1\r\nget t\r\ntouch t 0\r\n'),
+    'STORED\r\nEND\r\nSTORED\r\nTOUCHED\r\nEND\r\nNOT_FOUND\r\n',
+  )
+  assert.equal(
+    await ask('set s 0 0 1 noreply\r\n1\r\nincr s 1 noreply\r\nget s\r\ndelete s noreply\r\nget s\r\n'),
+    'VALUE s 0 1\r\n2\r\nEND\r\nEND\r\n',
+  )
+})
+
+test('bad input gets an error, and what follows is understood', async () => {
+  const long = 'k'.repeat(251)
+  assert.equal(
+    await ask(
+      `get ${long}\r\nset ${long} 0 0 1\r\nx\r\nset a 0 0 -1\r\nset a 0 0 3\r\nabcdef\r\nbogus\r\nget\r\nset x y 0 1\r\nz\r\n`,
+      'verbosity 1\r\nversion\r\n',
+    ).then((answer) => answer.replace(/VERSION .*/, 'VERSION')),
+    'CLIENT_ERROR bad command line format\r\nCLIENT_ERROR bad command line format\r\nCLIENT_ERROR bad data chunk\r\n' +
+      'CLIENT_ERROR bad data chunk\r\nERROR\r\nERROR\r\nERROR\r\nCLIENT_ERROR bad command line format\r\nOK\r\nVERSION\r\n',
+  )
+  const large = Buffer.alloc(MIB + 1, 'v')
+  assert.equal(
+    await ask(`set l 0 0 ${large.length}\r\n`, large, '\r\nget l\r\n'),
+    'SERVER_ERROR object too large for cache\r\nEND\r\n',
+  )
+  assert.equal(await ask('x'.repeat(100_000)), 'CLIENT_ERROR line too long\r\n')
+  assert.match(await ask(Buffer.from([0x80, 0, 0, 0])), /^CLIENT_ERROR only the text protocol/)
+})
+
+test('values of all sizes up to the limit, pipelined by the hundred', async () => {
+  const bytes = Buffer.alloc(MIB, 'abc\r\n')
+  assert.equal(await ask(`set big 1 0 ${MIB}\r\n`, bytes, '\r\n'), 'STORED\r\n')
+  const answer = await ask('get big\r\n')
+  assert.ok(
+    Buffer.from(answer, 'latin1').equals(
+      Buffer.concat([Buffer.from(`VALUE big 1 ${MIB}\r\n`), bytes, Buffer.from('\r\nEND\r\n')]),
+    ),
+  )
+  const keys = Array.from({ length: 500 }, (_, at) => `p${at}`)
+  const stored = await ask(
+    keys.map((key, at) => `set ${key} 0 0 3\r\n${String(at).padStart(3)}\r\n`).join(''),
+  )
+  assert.equal(stored, 'STORED\r\n'.repeat(500))
+  const got = await ask(`get ${keys.join(' ')}\r\n`)
+  assert.equal(
+    got,
+    `${keys.map((key, at) => `VALUE ${key} 0 3\r\n${String(at).padStart(3)}\r\n`).join('')}END\r\n`,
+  )
+})
+
+test('a flush takes what came before it, and nothing behind it', async () => {
+  assert.equal(
+    await ask(
+      'set f 0 0 1\r\n1\r\nset g 0 0 1\r\n1\r\nflush_all\r\nset g 0 0 1\r\n2\r\nget f g\r\nflush_all x\r\n',
+    ),
+    'STORED\r\nSTORED\r\nOK\r\nSTORED\r\nVALUE g 0 1\r\n2\r\nEND\r\nCLIENT_ERROR bad command line format\r\n',
+  )
+  assert.match(await ask('stats\r\n'), /^STAT pid \d+\r\n(STAT \w+ \S+\r\n)+END\r\n$/)
+})
+
+test('memccapable passes', { skip: spawnSync('memccapable', ['-V']).error !== undefined }, async () => {
+  const [host, port] = server.memcached.split(':') as [string, string]
+  const child = spawn('memccapable', ['-h', host, '-p', port, '-a'], { timeout: 4 * WAIT_MS_MAX })
+  let out = ''
+  child.stdout.on('data', (piece: Buffer) => {
+    out += piece.toString()
+  })
+  const code = await new Promise((resolve) => child.once('close', resolve))
+  assert.equal(code, 0, out)
+})
+
+test('what was answered outlives a kill', async () => {
+  const lanes = Array.from({ length: 8 }, (_, lane) => {
+    const socket = dial()
+    let answers = ''
+    socket.on('data', (bytes) => {
+      answers += bytes.toString()
+    })
+    socket.on('error', () => {})
+    for (let at = 0; at < 300; at++) socket.write(`set k${lane}.${at} 0 0 6\r\n${String(at).padEnd(6)}\r\n`)
+    return { lane, stored: () => answers.split('STORED\r\n').length - 1 }
+  })
+  const deadlineMs = performance.now() + WAIT_MS_MAX
+  while (lanes.some(({ stored }) => stored() < 50) && performance.now() < deadlineMs)
+    await new Promise((resolve) => setImmediate(resolve))
+  await server.kill()
+  const stored = lanes.map((each) => ({ lane: each.lane, count: each.stored() }))
+  server = await startServer(join(directory, 'data'))
+  for (const { lane, count } of stored) {
+    assert.ok(count >= 50)
+    const keys = Array.from({ length: count }, (_, at) => `k${lane}.${at}`)
+    const values = keys.map((key, at) => `VALUE ${key} 0 6\r\n${String(at).padEnd(6)}\r\n`)
+    assert.equal(await ask(`get ${keys.join(' ')}\r\n`), `${values.join('')}END\r\n`)
+  }
+  assert.equal(await ask('get f\r\n'), 'END\r\n')
+})
