@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { createWriteStream, type Stats, statSync } from 'node:fs'
 import { chmod, mkdir, rename, rm, utimes } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { StoreError } from '../base/errors.ts'
@@ -60,10 +60,8 @@ export async function getFile(
   const { storePath, localPath, entry } = item
   const first = await filer.get(storePath, undefined)
   const identity = createHash('sha256').update(`${storePath}\n${first.etag}`).digest('hex')
-  const partial = join(
-    dirname(localPath),
-    `.${basename(localPath).slice(0, 100)}.${identity.slice(0, 16)}.part`,
-  )
+  // Short, since a name may be as long as the disk allows.
+  const partial = join(dirname(localPath), `.${identity.slice(0, 32)}.cairn-part`)
   const startBytes = statSync(partial, { throwIfNoEntry: false })?.size ?? 0
   let download = first
   if (startBytes > 0 && startBytes < first.sizeBytes) {

@@ -1,4 +1,5 @@
 /** The names and blobs of a store that is not running, opened by a command that owns its directories: for `cairn fsck`. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 import { ClusterAuth } from '../blobs/cluster-auth.ts'
@@ -25,7 +26,7 @@ export const metadataUrl = (config: { metadata: string; data: readonly string[] 
 
 /**
  * All blobs of the volumes in the data directories. They can be read, listed and removed; nothing new is written, since
- * no master gives out ids. Throws `in_use` when a server runs on them.
+ * no master gives out ids. Throws `in_use` when a server runs on them, `not_found` where there is no such directory.
  */
 export function openOfflineBlobs(
   directories: readonly string[],
@@ -33,6 +34,9 @@ export function openOfflineBlobs(
   context: Context,
 ): OfflineBlobs {
   const { clock, random, log } = context
+  for (const directory of directories) {
+    if (!existsSync(directory)) throw new StoreError('not_found', `there is no directory ${directory}`)
+  }
   const owned = ownDirectories(directories)
   const shared = createSharedVolumes({ directories: owned.paths, indexBytesMax: options.indexMemoryBytes })
   const keeper = new VolumeKeeper(createThreadContext(shared, realDisk, clock), {

@@ -159,10 +159,8 @@ export async function downloadFile(
 ): Promise<{ path: string; sizeBytes: number }> {
   const download = await client.download(fid)
   const path = 'path' in target ? target.path : join(target.directory, safeName(download.name) ?? fid)
-  const partial = join(
-    dirname(path),
-    `.${basename(path).slice(0, 100)}.${systemRandom.bytes(6).toString('hex')}.part`,
-  )
+  // Short, since a name may be as long as the disk allows.
+  const partial = join(dirname(path), `.${systemRandom.bytes(16).toString('hex')}.part`)
   let sizeBytes = 0
   const counted = async function* () {
     for await (const piece of download.body) {

@@ -120,6 +120,8 @@ test('a backup of a running server is restored beside its volumes; what is no wh
   const nothing = await runCairn(['backup', '--data', join(data, 'nothing'), join(data, 'b')])
   assert.equal(nothing.code, 1)
   assert.equal(existsSync(join(data, 'b')), false)
+  assert.equal((await runCairn(['fsck', '--data', join(data, 'nothing')])).code, 1)
+  assert.equal(existsSync(join(data, 'nothing')), false)
 })
 
 describe('into PostgreSQL', { skip: noPostgres }, () => {

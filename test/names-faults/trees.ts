@@ -19,6 +19,8 @@ export const ODD_NAMES = [
   'constructor',
   'new\nline\ttab',
   'x'.repeat(255),
+  '日'.repeat(85),
+  '🙂'.repeat(63),
 ]
 
 /** Writes `count` files of up to 20 KiB into nested directories. */

@@ -55,8 +55,11 @@ const COLUMNS = [
     text: ({ entry }: Shown) => (entry.isDirectory ? '-' : String(entry.sizeBytes)),
   },
   { title: 'MODIFIED', text: ({ entry }: Shown) => timeText(entry) },
-  { title: 'NAME', text: ({ path, entry }: Shown) => (entry.isDirectory ? `${path}/` : path) },
+  { title: 'NAME', text: ({ path, entry }: Shown) => printable(entry.isDirectory ? `${path}/` : path) },
 ]
+
+/** A name may hold what would move the cursor, or look like another line; `--json` has it as it is. */
+const printable = (name: string) => name.replace(/\p{Cc}/gu, '?')
 
 function timeText({ sourceModifiedMs, modifiedMs }: RemoteEntry): string {
   const ms = sourceModifiedMs ?? modifiedMs
