@@ -12,6 +12,12 @@ const ENGINE_TABLES = [
   'create index if not exists commit_mark_made on commit_mark (made_ms)',
 ]
 
+/**
+ * `if not exists` looks before it makes: two that make a table at once can both find none, and the second then meets the
+ * first one's row, its type (42710) or its table (42P07).
+ */
+const MADE_MEANWHILE = [UNIQUE_VIOLATION, '42710', '42P07']
+
 export async function migratePostgres(
   client: PoolClient,
   migrations: readonly Migration[],
@@ -19,7 +25,7 @@ export async function migratePostgres(
 ): Promise<void> {
   const encoding = (await client.query('show server_encoding')).rows[0].server_encoding
   if (encoding !== 'UTF8') throw new StoreError('unsupported', `the database is in ${encoding}, not in UTF8`)
-  for (const table of ENGINE_TABLES) await unlessBeaten(client, [table])
+  for (const table of ENGINE_TABLES) await unlessBeaten(client, [table], MADE_MEANWHILE)
   const applied = async () =>
     (await client.query('select max(version) as version from schema_migration')).rows[0].version ?? 0
   for (;;) {
@@ -28,18 +34,23 @@ export async function migratePostgres(
     const { version, name, statements } = migration
     // The row is first: whoever comes second waits for it, and then finds the work done.
     const row = `insert into schema_migration (version, name, applied_ms) values (${version}, '${name}', ${nowMs})`
-    await unlessBeaten(client, [row, ...statements.map((each) => schemaText(each, POSTGRES_WORDS))])
+    const texts = statements.map((each) => schemaText(each, POSTGRES_WORDS))
+    await unlessBeaten(client, [row, ...texts], [UNIQUE_VIOLATION])
   }
 }
 
-/** Runs statements in one transaction; a violated uniqueness means that another process has just done the same. */
-async function unlessBeaten(client: PoolClient, statements: readonly string[]): Promise<void> {
+/** Runs statements in one transaction; an error of `beaten` means that another process has just done the same. */
+async function unlessBeaten(
+  client: PoolClient,
+  statements: readonly string[],
+  beaten: readonly string[],
+): Promise<void> {
   await client.query('begin')
   try {
     for (const statement of statements) await client.query(statement)
     await client.query('commit')
   } catch (error) {
     await client.query('rollback')
-    if (!(error instanceof DatabaseError) || error.code !== UNIQUE_VIOLATION) throw error
+    if (!(error instanceof DatabaseError) || !beaten.includes(error.code ?? '')) throw error
   }
 }
