@@ -9,5 +9,6 @@ await killRounds(randomOf(seed), {
   rounds,
   afterMsMin: 0,
   afterMsMax: 2000,
+  firstWriteMsMax: 1000,
   report: (line) => console.log(line),
 })

@@ -173,6 +173,16 @@ describe('the journal of SQLite metadata', () => {
     assert.deepEqual((await rebuilt(sink)).items, model.sorted())
   })
 
+  test('what is stopped before the first period has passed has a copy', async () => {
+    const [sink, model] = [new MemorySink(), new Model(10)]
+    const { store, writer } = start(place())
+    await writer.ship(sink)
+    await model.change(store, 20)
+    await store.close()
+    await writer.close()
+    assert.deepEqual((await rebuilt(sink)).items, model.sorted())
+  })
+
   test('a commit during the snapshot is in the changes after it', async () => {
     const [sink, model] = [new MemorySink(), new Model(2)]
     const { store, writer, clock } = start(place())

@@ -105,12 +105,11 @@ export class Journal {
     }
   }
 
-  /** Stores what is left, and notes that the journal is whole when it is. Nothing is committed any more. */
+  /** Stores what is left, by a snapshot where one is due, and notes whether the journal is whole. Nothing is committed any more. */
   async stop(): Promise<void> {
     this.#stopTicking()
     if (this.#sink !== undefined) {
-      this.#cut()
-      this.#pump()
+      this.#tick()
       const { clock } = this.#parts
       let cancel = () => {}
       const late = new Promise<void>((resolve) => {
