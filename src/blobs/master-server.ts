@@ -23,7 +23,6 @@ import { formBoundary, parseForm } from '../net/multipart.ts'
 import {
   CommonHeaders,
   errorOutcome,
-  jsonBytes,
   jsonOutcome,
   type Outcome,
   sendOutcome,
@@ -135,10 +134,6 @@ export class MasterServer {
     this.#server = new HttpServer({
       clock,
       handler: (request, response) => this.#handle(request, response),
-      errorBody: (_status, reason) => ({
-        contentType: 'application/json',
-        body: jsonBytes({ error: reason }, false).toString(),
-      }),
       tls: options.tls,
       settings: options.settings,
       answerUnknownMethod: (head) => this.#answerLowerCaseGet(head),

@@ -56,7 +56,7 @@ export interface ErrorBody {
 export interface HttpServerOptions {
   clock: Clock
   handler: HttpHandler
-  /** Makes the body of the server's own errors: 400, 408, 417, 431, 500. `isCutOff`: a request's body never came whole. */
+  /** Makes the body of the server's own errors: 400, 408, 417, 431, 500; else `{"error": …}`. `isCutOff`: a request's body never came whole. */
   errorBody?: (status: number, reason: string, isCutOff: boolean) => ErrorBody
   /** PEM texts; with them the server speaks HTTPS only. */
   tls?: { cert: string | Buffer; key: string | Buffer }
@@ -317,7 +317,7 @@ export class HttpServer {
   #errorBody(status: number, reason: string, isCutOff = false): ErrorBody {
     const make = this.#options.errorBody
     if (make !== undefined) return make(status, reason, isCutOff)
-    return { contentType: 'text/plain; charset=utf-8', body: `${reason}\n` }
+    return { contentType: 'application/json', body: JSON.stringify({ error: reason }) }
   }
 
   /** Cuts requests whose body arrives, or whose reply is taken, at less than the smallest rate. */

@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_BATCH_SCRIPTS_MAX, META_WRITES_WAITING_MAX } from '../../base/limits.ts'
 import type { MetaSnapshot, MetaStore, Script } from '../meta-store.ts'
-import type { AnyScript } from '../run-steps.ts'
+import { type AnyScript, ping } from '../run-steps.ts'
 import type { SqliteConnection } from './connection.ts'
 import type { SqliteReader } from './reader.ts'
 import { SqliteSnapshot } from './snapshot.ts'
@@ -62,7 +62,7 @@ export class SqliteLocalStore implements MetaStore {
   }
 
   async check(): Promise<void> {
-    this.read(oneRow, null)
+    this.read(ping, null)
   }
 
   async close(): Promise<void> {
@@ -86,11 +86,3 @@ export class SqliteLocalStore implements MetaStore {
 
 export const closedError = () => new StoreError('unavailable', 'the metadata is closed')
 export const queueError = () => new StoreError('too_many_requests', 'too many metadata writes wait')
-
-const oneRow: Script<null, null> = {
-  name: 'meta.one',
-  *steps() {
-    yield { sql: 'select max(version) as version from schema_migration', params: [] }
-    return null
-  },
-}

@@ -76,10 +76,6 @@ export class FilerServer {
     this.#server = new HttpServer({
       clock,
       handler: (request, response) => this.#handle(request, response),
-      errorBody: (_status, reason) => ({
-        contentType: 'application/json',
-        body: JSON.stringify({ error: reason }),
-      }),
       fastLane: {
         answer: (request) => this.#answerFast(request),
         commonHead: () => this.#common.lines(),
