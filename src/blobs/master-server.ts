@@ -20,13 +20,7 @@ import { announcedLength, type BodyBudget, drain, readBody } from '../net/body.t
 import type { HttpClient } from '../net/http-client.ts'
 import { HttpServer, type HttpServerSettings } from '../net/http-server.ts'
 import { formBoundary, parseForm } from '../net/multipart.ts'
-import {
-  CommonHeaders,
-  errorOutcome,
-  jsonOutcome,
-  type Outcome,
-  sendOutcome,
-} from '../net/reply.ts'
+import { CommonHeaders, errorOutcome, jsonOutcome, type Outcome, sendOutcome } from '../net/reply.ts'
 import type { ClusterAuth } from './cluster-auth.ts'
 import { ClusterClient } from './cluster-client.ts'
 import { CLUSTER_STATUS } from './cluster-status.ts'
