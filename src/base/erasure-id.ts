@@ -3,8 +3,8 @@
  * of each says so: `1 << 30 | layout << 28 | group << 4 | shard`. So whoever has an id knows how its blob is stored, and no
  * row or file has to say it. Plain volumes have numbers below 2^30.
  */
-import { assert } from '../../base/assert.ts'
-import type { Redundancy } from '../../base/redundancy.ts'
+import { assert } from './assert.ts'
+import type { Redundancy } from './redundancy.ts'
 
 export type ErasureName = Exclude<Redundancy, 'none'>
 
