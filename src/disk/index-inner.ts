@@ -47,6 +47,11 @@ export class InnerPages {
     return from - 1
   }
 
+  /** For readers: asserts nothing. */
+  hasSlot(page: number, slot: number): boolean {
+    return slot < Math.min(CAPACITY, (this.words[page * PAGE_WORDS] as number) & 0xffffff)
+  }
+
   pageAt(page: number, slot: number): number {
     return this.words[page * PAGE_WORDS + PAGES_AT + slot] as number
   }

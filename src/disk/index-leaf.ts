@@ -29,6 +29,8 @@ const HEADER_WORDS = 4
 const WINDOW = 8
 /** Entries of a page by format: distances of 2, 4, 6, 8 bytes, then the same with wide lengths. */
 const CAPACITIES: readonly number[] = [254, 203, 169, 145, 203, 169, 145, 127]
+/** Of a page of any format. */
+export const LEAF_ENTRIES_MAX = 254
 const WIDE = 4
 const NARROW_LENGTH_MAX = 0xffff
 

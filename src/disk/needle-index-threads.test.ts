@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { seededRandom } from '../base/random.ts'
 import { IndexArena, PAGE_BYTES } from './index-arena.ts'
-import { INDEX_STATE_WORDS, NeedleIndex } from './needle-index.ts'
+import { INDEX_STATE_WORDS, type IndexEntries, indexEntries, NeedleIndex } from './needle-index.ts'
 
 /** Stable keys are multiples of 4, changing ones have remainder 1, those that come and go 2; nobody writes remainder 3. */
 const KEYS = 40_000
@@ -74,12 +74,31 @@ function write({ arena: shared, states, seed }: Task): void {
   }
 }
 
+/** A walk beside a writer meets all that stays. */
+function walkStable(index: NeedleIndex): void {
+  const entries = indexEntries()
+  let [met, last] = [0, -1n]
+  for (let at: IndexEntries['next'] = { keyHigh: 0, keyLow: 0 }; at !== undefined; at = entries.next) {
+    index.readFrom(at.keyHigh, at.keyLow, entries)
+    for (let i = 0; i < entries.count; i++) {
+      const key = (BigInt(entries.keyHighs[i]!) << 32n) | BigInt(entries.keyLows[i]!)
+      assert.ok(key > last)
+      last = key
+      if (entries.keyLows[i]! % 4 !== 0) continue
+      assert.equal(entries.offsetUnits[i], stableOffset(entries.keyLows[i]!))
+      met++
+    }
+  }
+  assert.equal(met, KEYS / 4)
+}
+
 function read({ arena: shared, states, seed }: Task): void {
   const arena = new IndexArena(shared)
   const index = new NeedleIndex(arena, stateOf(states, 0))
   const random = seededRandom(seed)
   meet(arena, 3)
   for (let i = 0; i < GETS; i++) {
+    if (i % 100_000 === 0) walkStable(index)
     const key = random.below(KEYS)
     const found = index.get(highFor(key), key)
     const { offsetUnits, lengthUnits, deleted } = index

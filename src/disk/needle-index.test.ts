@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { AssertionFailure } from '../base/assert.ts'
 import { type Random, seededRandom, systemRandom } from '../base/random.ts'
 import { IndexArena, PAGE_BYTES, PAGE_WORDS } from './index-arena.ts'
-import { INDEX_STATE_WORDS, NeedleIndex } from './needle-index.ts'
+import { INDEX_STATE_WORDS, type IndexEntries, indexEntries, NeedleIndex } from './needle-index.ts'
 
 type Model = Map<bigint, { offset: number; length: number; deleted: boolean }>
 
@@ -63,6 +63,24 @@ function checkGet(index: NeedleIndex, model: Model, key: bigint): void {
 }
 
 /** The whole index is the model: look-ups, order, counts, and the neighbours of each key. */
+/** Every key from one on, page by page. */
+function walk(index: NeedleIndex, from: bigint): bigint[] {
+  const entries = indexEntries()
+  const keys: bigint[] = []
+  for (let at: bigint | undefined = from; at !== undefined; ) {
+    index.readFrom(highOf(at), lowOf(at), entries)
+    for (let i = 0; i < entries.count; i++) {
+      keys.push((BigInt(entries.keyHighs[i]!) << 32n) | BigInt(entries.keyLows[i]!))
+      assert.ok(index.get(entries.keyHighs[i]!, entries.keyLows[i]!))
+      assert.equal(entries.offsetUnits[i], index.offsetUnits)
+      assert.equal(entries.deleted[i] === 1, index.deleted)
+    }
+    const { next }: IndexEntries = entries
+    at = next && (BigInt(next.keyHigh) << 32n) | BigInt(next.keyLow)
+  }
+  return keys
+}
+
 function checkAll(index: NeedleIndex, model: Model): void {
   const sorted = [...model.keys()].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
   let at = 0
@@ -73,6 +91,12 @@ function checkAll(index: NeedleIndex, model: Model): void {
   })
   assert.equal(at, sorted.length)
   assert.equal(index.entryCount, sorted.length)
+  const middle = sorted[sorted.length >> 1] ?? 0n
+  for (const from of [0n, middle, middle + 1n])
+    assert.deepEqual(
+      walk(index, from),
+      sorted.filter((key) => key >= from),
+    )
   const last = sorted.at(-1)
   assert.deepEqual(
     index.maxKey(),

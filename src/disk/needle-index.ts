@@ -20,7 +20,7 @@ import { assert } from '../base/assert.ts'
 import { StoreError } from '../base/errors.ts'
 import type { IndexArena } from './index-arena.ts'
 import { InnerPages, type InnerSlot, NO_INNER } from './index-inner.ts'
-import { type LeafEntry, LeafPages, NO_LEAF } from './index-leaf.ts'
+import { LEAF_ENTRIES_MAX, type LeafEntry, LeafPages, NO_LEAF } from './index-leaf.ts'
 import { SEQLOCK_WORDS, Seqlock } from './index-seqlock.ts'
 
 /** Words of shared memory that hold the state of one index: a cache line. Zeros are an empty one. */
@@ -181,6 +181,48 @@ export class NeedleIndex {
   /** All entries in the order of their keys. The caller holds the volume's lock; the callback changes nothing here. */
   forEach(callback: EntryCallback): void {
     if (this.word(ROOT) !== EMPTY) this.visit(this.word(ROOT), this.word(HEIGHT), callback)
+  }
+
+  /**
+   * The entries of one page from a key on, that key included, in their order; there may be none. Needs no lock: what
+   * changes between two calls is seen or not. Going on at `next` until there is none meets every key that is there all
+   * the time.
+   */
+  readFrom(keyHigh: number, keyLow: number, into: IndexEntries): void {
+    const read = () => this.tryReadFrom(keyHigh >>> 0, keyLow >>> 0, into)
+    assert(this.lock.readPatiently(read), 'an index that nobody changes makes sense')
+  }
+
+  /** False when the pages made no sense. */
+  private tryReadFrom(keyHigh: number, keyLow: number, into: IndexEntries): boolean {
+    const { inners, leaves } = this
+    into.count = 0
+    into.next = undefined
+    let page = this.word(ROOT)
+    if (page === EMPTY) return true
+    const pageCount = this.arena.pageCount
+    for (let level = this.word(HEIGHT); level > 1; level--) {
+      if (page <= 0 || page >= pageCount) return false
+      const slot = inners.slotFor(page, keyHigh, keyLow)
+      if (slot === NO_INNER) return false
+      if (inners.hasSlot(page, slot + 1))
+        into.next = { keyHigh: inners.keyHighAt(page, slot + 1), keyLow: inners.keyLowAt(page, slot + 1) }
+      page = inners.pageAt(page, slot)
+    }
+    if (page <= 0 || page >= pageCount) return false
+    const header = leaves.header(page)
+    const found = leaves.search(page, header, keyHigh, keyLow)
+    if (found === NO_LEAF) return false
+    const count = header & 0xffff
+    for (let i = found < 0 ? ~found : found; i < count; i++) {
+      const at = into.count++
+      const length = leaves.lengthAt(page, header, i)
+      into.keyHighs[at] = leaves.keyHighAt(page, i)
+      into.keyLows[at] = leaves.keyLowAt(page, i)
+      into.offsetUnits[at] = leaves.offsetAt(page, i)
+      into.deleted[at] = length & 1
+    }
+    return true
   }
 
   private visit(page: number, level: number, callback: EntryCallback): void {
@@ -466,3 +508,22 @@ export type EntryCallback = (
   lengthUnits: number,
   deleted: boolean,
 ) => void
+
+/** What `readFrom` finds. */
+export interface IndexEntries {
+  count: number
+  readonly keyHighs: Uint32Array
+  readonly keyLows: Uint32Array
+  readonly offsetUnits: Uint32Array
+  /** 1 where the record was deleted. */
+  readonly deleted: Uint8Array
+  /** A key at or below the first one of the next page; undefined at the end. */
+  next: { keyHigh: number; keyLow: number } | undefined
+}
+
+/** Room for the entries of any page. */
+export function indexEntries(): IndexEntries {
+  const array = () => new Uint32Array(LEAF_ENTRIES_MAX)
+  const deleted = new Uint8Array(LEAF_ENTRIES_MAX)
+  return { count: 0, keyHighs: array(), keyLows: array(), offsetUnits: array(), deleted, next: undefined }
+}
