@@ -1,0 +1,242 @@
+/**
+ * Packed shards: what the needles of an erasure volume hold. A head of 16 bytes says which shard of what it is, so that any
+ * k of them give the blob back and know that it is right: `docs/formats/packed-shard.md`.
+ */
+import { assert } from '../../base/assert.ts'
+import { StoreError } from '../../base/errors.ts'
+import { ReedSolomon } from './reed-solomon.ts'
+import type { RowProduct } from './row-product.ts'
+import { type BlobHash, PlainBlobHash } from './xxhash.ts'
+
+/** Before the bytes of each shard. */
+export const SHARD_HEAD_BYTES = 16
+/** The upper half marks a packed shard, the lower is the version. */
+const FORMAT = 0xe1
+const VERSION_MASK = 0x0f
+const BLOB_BYTES_END = 2 ** 32
+
+export interface ShardHead {
+  index: number
+  /** Of the whole blob. */
+  blobBytes: number
+  /** XXH64 of the whole blob. */
+  blobHash: bigint
+}
+
+export interface Shard extends ShardHead {
+  /** Without the head; a view of what was unpacked. */
+  bytes: Buffer
+}
+
+export interface JoinedBlob {
+  blob: Buffer
+  /** Indexes of shards that were given, but do not belong to this blob; they are to be replaced, like missing ones. */
+  wrong: number[]
+}
+
+/** Part of a shard. */
+export interface ShardRange {
+  index: number
+  /** In the shard's bytes, without the head. */
+  start: number
+  end: number
+}
+
+export interface ShardCodecOptions {
+  k: number
+  m: number
+  /** Who multiplies and hashes; the kernel unless a test wants otherwise. */
+  product?: RowProduct
+  hash?: BlobHash
+}
+
+/** Packs and unpacks the shards of one layout, synchronously; one for each thread. */
+export class ShardCodec {
+  readonly k: number
+  readonly m: number
+  readonly #code: ReedSolomon
+  readonly #hash: BlobHash
+
+  constructor(options: ShardCodecOptions) {
+    this.k = options.k
+    this.m = options.m
+    this.#code = new ReedSolomon(options)
+    this.#hash = options.hash ?? new PlainBlobHash()
+  }
+
+  /** Bytes of a packed shard, head included. Shards of data do not store the zeros that fill them. */
+  packedBytes(blobBytes: number, index: number): number {
+    return SHARD_HEAD_BYTES + this.#storedBytes(blobBytes, index)
+  }
+
+  /** What needles 0 to k+m-1 hold, or those of `indexes`. Below 4 GiB. */
+  pack(blob: Buffer, indexes: readonly number[] = this.#allIndexes()): Buffer[] {
+    assert(blob.length < BLOB_BYTES_END, 'the length of a blob has 32 bits')
+    const blobHash = this.#hash.hash(blob)
+    const sizes = indexes.map((index) => this.packedBytes(blob.length, index))
+    const all = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + size, 0))
+    const data = this.#dataOf(blob)
+    const [parityIndexes, parity]: [number[], Buffer[]] = [[], []]
+    let at = 0
+    const packed = indexes.map((index, i) => {
+      const shard = all.subarray(at, at + sizes[i]!)
+      at += sizes[i]!
+      this.#writeHead(shard, { index, blobBytes: blob.length, blobHash })
+      if (index < this.k) data[index]!.copy(shard, SHARD_HEAD_BYTES)
+      else {
+        parityIndexes.push(index)
+        parity.push(shard.subarray(SHARD_HEAD_BYTES))
+      }
+      return shard
+    })
+    if (parity.length > 0) this.#code.makeParity(data, parityIndexes, parity)
+    return packed
+  }
+
+  /** Checks a head, the first 16 bytes of a packed shard. Throws `corrupt`. */
+  readHead(head: Buffer, index: number): ShardHead {
+    if (head.length < SHARD_HEAD_BYTES) throw corrupt(index, `has ${head.length} bytes`)
+    const format = head[0]!
+    if (format !== FORMAT) {
+      const known = (format & ~VERSION_MASK) === (FORMAT & ~VERSION_MASK)
+      throw corrupt(index, known ? `is of version ${format & VERSION_MASK}` : 'does not begin as a shard')
+    }
+    const [k, m, storedIndex] = [head[1]!, head[2]!, head[3]!]
+    if (k !== this.k || m !== this.m) throw corrupt(index, `says that it is one of ${k}+${m}`)
+    if (storedIndex !== index) throw corrupt(index, `says that it is shard ${storedIndex}`)
+    return { index, blobBytes: head.readUInt32BE(4), blobHash: head.readBigUInt64BE(8) }
+  }
+
+  /** Checks the data of needle `index`. Throws `corrupt`. The bytes are a view of what is given. */
+  unpack(packed: Buffer, index: number): Shard {
+    const head = this.readHead(packed, index)
+    const expected = this.packedBytes(head.blobBytes, index)
+    if (packed.length !== expected) throw corrupt(index, `has ${packed.length} bytes instead of ${expected}`)
+    return { ...head, bytes: packed.subarray(SHARD_HEAD_BYTES) }
+  }
+
+  /**
+   * The blob, checked by its hash. Shards are at their index, as `unpack` gave them; k of one blob are enough. A shard that
+   * is wrong by its content is found where more than k are given. Throws `unavailable` when fewer than k are given,
+   * `corrupt` when no k of them make a blob with its hash.
+   */
+  join(shards: readonly (Shard | undefined)[]): JoinedBlob {
+    const given = shards.filter((shard) => shard !== undefined)
+    if (given.length < this.k) {
+      throw new StoreError('unavailable', `${given.length} shards are there, and ${this.k} are needed`)
+    }
+    const agreeing = this.#agreeing(given)
+    if (agreeing.length >= this.k) {
+      for (const chosen of choices(agreeing, this.k)) {
+        const blob = this.#joinChosen(chosen)
+        if (blob === undefined) continue
+        // Any k that make the right blob are right themselves; the rest has to be compared only when others were not.
+        const doubted = chosen.every((shard, i) => shard === agreeing[i]) ? [] : agreeing
+        return { blob, wrong: this.#wrongOf(given, agreeing, doubted, blob) }
+      }
+    }
+    throw new StoreError('corrupt', `no ${this.k} of ${given.length} shards make a blob with its hash`)
+  }
+
+  /** The parts of shards that hold bytes `start` to `end` (exclusive) of a blob, in order. */
+  rangesOf(blobBytes: number, start: number, end: number): ShardRange[] {
+    const shardBytes = this.#code.shardBytes(blobBytes)
+    const ranges: ShardRange[] = []
+    for (let at = start; at < end; ) {
+      const index = Math.floor(at / shardBytes)
+      const base = index * shardBytes
+      const stop = Math.min(end, base + shardBytes)
+      ranges.push({ index, start: at - base, end: stop - base })
+      at = stop
+    }
+    return ranges
+  }
+
+  /**
+   * Bytes of a shard of a blob, from bytes at the same place of k others (at their index): so a range of a lost shard needs only that
+   * range of others. Shards of data that end before `lengthBytes` of it go on with zeros. Not checked by the blob's hash.
+   */
+  rebuildRange(pieces: readonly (Buffer | undefined)[], index: number, lengthBytes: number): Buffer {
+    const output = Buffer.allocUnsafe(lengthBytes)
+    this.#code.rebuild(pieces, [index], [output])
+    return output
+  }
+
+  #allIndexes(): number[] {
+    return Array.from({ length: this.k + this.m }, (_, i) => i)
+  }
+
+  #storedBytes(blobBytes: number, index: number): number {
+    const shardBytes = this.#code.shardBytes(blobBytes)
+    if (index >= this.k) return shardBytes
+    return Math.max(0, Math.min(shardBytes, blobBytes - index * shardBytes))
+  }
+
+  /** Views of a blob, one for each shard of data. */
+  #dataOf(blob: Buffer): Buffer[] {
+    const shardBytes = this.#code.shardBytes(blob.length)
+    return Array.from({ length: this.k }, (_, i) => blob.subarray(i * shardBytes, (i + 1) * shardBytes))
+  }
+
+  #writeHead(packed: Buffer, head: ShardHead): void {
+    packed[0] = FORMAT
+    packed[1] = this.k
+    packed[2] = this.m
+    packed[3] = head.index
+    packed.writeUInt32BE(head.blobBytes, 4)
+    packed.writeBigUInt64BE(head.blobHash, 8)
+  }
+
+  /** The most of them that are of one blob, by their heads. */
+  #agreeing(shards: readonly Shard[]): Shard[] {
+    const groups = Map.groupBy(shards, (shard) => `${shard.blobBytes} ${shard.blobHash}`)
+    return [...groups.values()].reduce((most, group) => (group.length > most.length ? group : most))
+  }
+
+  #joinChosen(chosen: readonly Shard[]): Buffer | undefined {
+    const { blobBytes, blobHash } = chosen[0]!
+    const blob = Buffer.allocUnsafe(blobBytes)
+    const data = this.#dataOf(blob)
+    const byIndex: (Buffer | undefined)[] = new Array(this.k + this.m).fill(undefined)
+    for (const shard of chosen) {
+      byIndex[shard.index] = shard.bytes
+      if (shard.index < this.k) shard.bytes.copy(data[shard.index]!)
+    }
+    const missing = [...data.keys()].filter((index) => byIndex[index] === undefined)
+    if (missing.length > 0) {
+      this.#code.rebuild(
+        byIndex,
+        missing,
+        missing.map((index) => data[index]!),
+      )
+    }
+    return this.#hash.hash(blob) === blobHash ? blob : undefined
+  }
+
+  #wrongOf(
+    given: readonly Shard[],
+    agreeing: readonly Shard[],
+    doubted: readonly Shard[],
+    blob: Buffer,
+  ): number[] {
+    const right = this.pack(
+      blob,
+      doubted.map((shard) => shard.index),
+    )
+    const different = doubted.filter((shard, i) => !shard.bytes.equals(right[i]!.subarray(SHARD_HEAD_BYTES)))
+    return [...given.filter((shard) => !agreeing.includes(shard)), ...different].map((shard) => shard.index)
+  }
+}
+
+/** All choices of `count` items, the first of them first. */
+function* choices<Item>(items: readonly Item[], count: number): Generator<Item[]> {
+  if (count === 0) yield []
+  else if (items.length >= count) {
+    for (const rest of choices(items.slice(1), count - 1)) yield [items[0]!, ...rest]
+    yield* choices(items.slice(1), count)
+  }
+}
+
+function corrupt(index: number, what: string): StoreError {
+  return new StoreError('corrupt', `shard ${index} ${what}`)
+}
