@@ -12,11 +12,10 @@ import {
   BLOB_LEASE_MS_MAX,
   BLOB_LEASES_MAX,
   BLOB_VOLUME_REFUSED_MS,
-  CLUSTER_CALL_MS_MAX,
 } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
-import type { ClusterClient } from './cluster-client.ts'
-import { CLUSTER_ASSIGN_PATH, EPOCH, PROTOCOL_VERSION } from './cluster-wire.ts'
+import { CLUSTER_ASSIGN_PATH } from './cluster-wire.ts'
+import type { MasterCalls } from './master-calls.ts'
 
 /** Keys in a row that nobody else has. */
 export interface AssignedKeys {
@@ -185,36 +184,15 @@ export class IdLeases {
   }
 }
 
-/** Asks the masters, one after the other, by calls signed with the cluster's secret. */
-export function assignFromMasters(options: {
-  client: ClusterClient
-  /** `host:port`. */
-  masters: readonly string[]
-  /** Of this process. */
-  nodeId: string
-}): AssignKeys {
-  const { client, masters, nodeId } = options
+export function assignFromMasters({ masterCalls }: { masterCalls: MasterCalls }): AssignKeys {
   return async (request) => {
-    let failure: unknown = new StoreError('unavailable', 'no master is named')
-    for (const hostPort of masters) {
-      try {
-        const reply = await client.post({
-          hostPort,
-          path: CLUSTER_ASSIGN_PATH,
-          message: { protocolVersion: PROTOCOL_VERSION, nodeId, epoch: EPOCH, ...request },
-          timeoutMs: CLUSTER_CALL_MS_MAX,
-        })
-        return {
-          volumeId: reply.number('volumeId', 0xffffffff),
-          keyHigh: reply.number('keyHigh', 0xffffffff),
-          keyLow: reply.number('keyLow', 0xffffffff),
-          count: reply.number('count', request.count),
-          url: reply.hostPort('url'),
-        }
-      } catch (error) {
-        failure = error
-      }
+    const reply = await masterCalls.post(CLUSTER_ASSIGN_PATH, request)
+    return {
+      volumeId: reply.number('volumeId', 0xffffffff),
+      keyHigh: reply.number('keyHigh', 0xffffffff),
+      keyLow: reply.number('keyLow', 0xffffffff),
+      count: reply.number('count', request.count),
+      url: reply.hostPort('url'),
     }
-    throw failure
   }
 }

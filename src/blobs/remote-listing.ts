@@ -16,14 +16,14 @@ import {
   VOLUME_ADMIN_PATH,
   type VolumeAdminRequests,
 } from './cluster-wire.ts'
+import type { MasterCalls } from './master-calls.ts'
 
 /** More than an index file can have. */
 const ENTRIES_MAX = 0xffffffff
 
 export interface RemoteListingOptions {
   client: ClusterClient
-  /** `host:port`. */
-  masters: readonly string[]
+  masterCalls: MasterCalls
   /** Of this process: its own volumes are not asked for. */
   nodeId: string
 }
@@ -81,26 +81,13 @@ export class RemoteListing {
 
   /** Volume servers that the master knows, without this process. */
   async #servers(): Promise<Server[]> {
-    const { client, masters, nodeId } = this.#options
-    let failure: unknown = new StoreError('unavailable', 'no master is named')
-    for (const hostPort of masters) {
-      try {
-        const reply = await client.post({
-          hostPort,
-          path: `${CLUSTER_ADMIN_PATH}status`,
-          message: this.#envelope(),
-          timeoutMs: CLUSTER_CALL_MS_MAX,
-        })
-        if (reply.has('unknowing')) throw new StoreError('unavailable', reply.text('unknowing'))
-        return reply
-          .list('nodes', NODES_MAX)
-          .map((node) => ({ nodeId: node.uuid('nodeId'), url: node.hostPort('url') }))
-          .filter((server) => server.nodeId !== nodeId)
-      } catch (error) {
-        failure = error
-      }
-    }
-    throw failure
+    const { masterCalls, nodeId } = this.#options
+    const reply = await masterCalls.post(`${CLUSTER_ADMIN_PATH}status`, {})
+    if (reply.has('unknowing')) throw new StoreError('unavailable', reply.text('unknowing'))
+    return reply
+      .list('nodes', NODES_MAX)
+      .map((node) => ({ nodeId: node.uuid('nodeId'), url: node.hostPort('url') }))
+      .filter((server) => server.nodeId !== nodeId)
   }
 
   #ask<O extends 'list' | 'needles'>(
@@ -111,13 +98,15 @@ export class RemoteListing {
     return this.#options.client.post({
       hostPort: server.url,
       path: VOLUME_ADMIN_PATH + operation,
-      message: { ...this.#envelope(), toNodeId: server.nodeId, ...request },
+      message: {
+        protocolVersion: PROTOCOL_VERSION,
+        nodeId: this.#options.nodeId,
+        epoch: EPOCH,
+        toNodeId: server.nodeId,
+        ...request,
+      },
       timeoutMs: CLUSTER_CALL_MS_MAX,
     })
-  }
-
-  #envelope(): object {
-    return { protocolVersion: PROTOCOL_VERSION, nodeId: this.#options.nodeId, epoch: EPOCH }
   }
 }
 

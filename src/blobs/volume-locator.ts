@@ -3,10 +3,9 @@
  * volume is nowhere is remembered, shortly, so that requests for nonsense do not all become requests to a master.
  */
 import type { Clock } from '../base/clock.ts'
-import { StoreError } from '../base/errors.ts'
-import { CLIENT_LOCATION_TTL_MS, CLIENT_LOCATIONS_MAX, CLUSTER_CALL_MS_MAX } from '../base/limits.ts'
-import type { ClusterClient } from './cluster-client.ts'
-import { CLUSTER_LOOKUP_PATH, EPOCH, PROTOCOL_VERSION } from './cluster-wire.ts'
+import { CLIENT_LOCATION_TTL_MS, CLIENT_LOCATIONS_MAX } from '../base/limits.ts'
+import { CLUSTER_LOOKUP_PATH } from './cluster-wire.ts'
+import type { MasterCalls } from './master-calls.ts'
 
 export interface VolumeLocation {
   /** `host:port` for other servers. */
@@ -19,11 +18,7 @@ export interface VolumeLocation {
 export type FindVolume = (volumeId: number, again?: boolean) => Promise<readonly VolumeLocation[]>
 
 export interface VolumeLocatorOptions {
-  client: ClusterClient
-  /** `host:port`. */
-  masters: readonly string[]
-  /** Of this server. */
-  nodeId: string
+  masterCalls: MasterCalls
   clock: Clock
 }
 
@@ -47,7 +42,7 @@ export class VolumeLocator {
     this.#options = options
   }
 
-  /** Throws `unavailable`, `timeout`, and what else the last master says. */
+  /** Throws `unavailable`, `timeout`, and what else the master says. */
   find: FindVolume = (volumeId, again = false) => {
     const now = this.#options.clock.monotonicMs()
     const known = this.#known.get(volumeId)
@@ -79,24 +74,10 @@ export class VolumeLocator {
   }
 
   async #ask(id: number): Promise<readonly VolumeLocation[]> {
-    const { client, masters, nodeId } = this.#options
-    let failure: unknown = new StoreError('unavailable', 'no master is named')
-    for (const hostPort of masters) {
-      try {
-        const reply = await client.post({
-          hostPort,
-          path: CLUSTER_LOOKUP_PATH,
-          message: { protocolVersion: PROTOCOL_VERSION, nodeId, epoch: EPOCH, id },
-          timeoutMs: CLUSTER_CALL_MS_MAX,
-        })
-        return reply.list('locations', COPIES_MAX).map((each) => ({
-          url: each.hostPort('url'),
-          publicUrl: each.hostPort('publicUrl'),
-        }))
-      } catch (error) {
-        failure = error
-      }
-    }
-    throw failure
+    const reply = await this.#options.masterCalls.post(CLUSTER_LOOKUP_PATH, { id })
+    return reply.list('locations', COPIES_MAX).map((each) => ({
+      url: each.hostPort('url'),
+      publicUrl: each.hostPort('publicUrl'),
+    }))
   }
 }

@@ -12,6 +12,7 @@ import { ClusterAuth } from '../../src/blobs/cluster-auth.ts'
 import { ClusterClient } from '../../src/blobs/cluster-client.ts'
 import { assignFromMasters } from '../../src/blobs/id-lease.ts'
 import { LocalBlobStore } from '../../src/blobs/local-blob-store.ts'
+import { MasterCalls, namedMasters } from '../../src/blobs/master-calls.ts'
 import { RemoteBlobs } from '../../src/blobs/remote-blobs.ts'
 import { RemoteListing } from '../../src/blobs/remote-listing.ts'
 import { VolumeLocator } from '../../src/blobs/volume-locator.ts'
@@ -49,13 +50,14 @@ before(async () => {
   }
   const auth = new ClusterAuth({ secret: Buffer.from(secret), clock: systemClock, random: systemRandom })
   const client = new ClusterClient({ http, auth, scheme: 'http' })
-  const cluster = { client, masters: [master.address], nodeId: randomUUID() }
-  const locator = new VolumeLocator({ ...cluster, clock: systemClock })
+  const nodeId = randomUUID()
+  const masterCalls = new MasterCalls({ client, addresses: namedMasters([master.address]), nodeId })
+  const locator = new VolumeLocator({ masterCalls, clock: systemClock })
   blobs = new LocalBlobStore({
     volumes: none.volumes,
     remote: new RemoteBlobs({ http, auth, scheme: 'http', find: locator.find }),
-    listing: new RemoteListing(cluster),
-    assign: assignFromMasters(cluster),
+    listing: new RemoteListing({ client, masterCalls, nodeId }),
+    assign: assignFromMasters({ masterCalls }),
     sync: 'batch',
     clock: systemClock,
     random: systemRandom,

@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
 import { ClusterAuth } from '../../blobs/cluster-auth.ts'
 import { ClusterClient } from '../../blobs/cluster-client.ts'
+import { MasterCalls, namedMasters } from '../../blobs/master-calls.ts'
 import { type FindVolume, VolumeLocator } from '../../blobs/volume-locator.ts'
 import { HttpClient } from '../../net/http-client.ts'
 import type { DoorSecrets } from './doors.ts'
@@ -15,8 +16,7 @@ export interface ClusterParts {
   scheme: 'http' | 'https'
   /** Where volumes are that this process does not have. */
   find: FindVolume
-  /** `host:port`. */
-  masters: readonly string[]
+  masterCalls: MasterCalls
   /** Of this process. */
   nodeId: string
 }
@@ -39,6 +39,7 @@ export function clusterParts(options: {
   const scheme = secrets.tls === undefined ? 'http' : 'https'
   const auth = new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random })
   const client = new ClusterClient({ http, auth, scheme })
-  const { find } = new VolumeLocator({ client, masters, nodeId, clock })
-  return { http, auth, client, scheme, find, masters, nodeId }
+  const masterCalls = new MasterCalls({ client, addresses: namedMasters(masters), nodeId })
+  const { find } = new VolumeLocator({ masterCalls, clock })
+  return { http, auth, client, scheme, find, masterCalls, nodeId }
 }

@@ -159,7 +159,7 @@ function sfssServer(
   const { clock, random, log, bodyBudget, secrets, settings, logsRequests, thread, cluster } = parts
   return new SfssServer({
     ...{ objects, clock, random, bodyBudget, settings, logsRequests },
-    storage: { address: cluster.masters[0]!, check: () => blobs.volumes() },
+    storage: { address: cluster.masterCalls.first, check: () => blobs.volumes() },
     counters: new SfssCounters(data.sfssCounters, thread),
     log: log.with({ role: 'sfss' }),
     version: VERSION,
