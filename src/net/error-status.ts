@@ -28,6 +28,8 @@ export const USUAL_STATUS = {
   precondition_failed: 412,
   method_not_allowed: 405,
   object_locked: 403,
+  key_required: 403,
+  wrong_key: 403,
   quota_exceeded: 507,
   key_too_long: 400,
   digest_mismatch: 400,

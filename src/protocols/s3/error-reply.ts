@@ -32,6 +32,8 @@ const CODES = {
   precondition_failed: 'PreconditionFailed',
   method_not_allowed: 'MethodNotAllowed',
   object_locked: 'AccessDenied',
+  key_required: 'InvalidRequest',
+  wrong_key: 'AccessDenied',
   quota_exceeded: 'QuotaExceeded',
   key_too_long: 'KeyTooLongError',
   digest_mismatch: 'BadDigest',
