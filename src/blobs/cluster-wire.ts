@@ -239,6 +239,7 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
           collection: volume.text('collection'),
           replicaPlacement: volume.number('replicaPlacement', 255),
           ttl: volume.number('ttl', 0xffff),
+          ...(volume.has('directory') ? { directory: volume.text('directory') } : {}),
         },
       }
     },

@@ -5,6 +5,7 @@
  */
 import { assert } from '../base/assert.ts'
 import { crc32c } from '../base/checksum.ts'
+import { ERASURE_GROUPS_MAX, PLAIN_VOLUME_IDS_END } from '../base/erasure-id.ts'
 import { StoreError } from '../base/errors.ts'
 import { NODES_MAX } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
@@ -13,7 +14,7 @@ import { randomUuid } from './heartbeat.ts'
 
 /** Keys at and above this are never assigned, so the sequence cannot run over. */
 export const KEY_ASSIGNED_END = 2n ** 64n - 2n ** 40n
-const VOLUME_ID_MAX = 0xffffffff
+const VOLUME_ID_MAX = PLAIN_VOLUME_IDS_END - 1
 
 export interface KeyLease {
   /** First key of the block. */
@@ -40,14 +41,18 @@ export interface MasterState {
   noteVolumeId(id: number): Promise<void>
   /** Remembers who is a member. Durable when it resolves. */
   noteNodes(nodeIds: string[]): Promise<void>
-  /** The largest volume id known. */
+  /** The largest id of a plain volume that is known. */
   readonly volumeIdMax: number
+  /** The number of an erasure group that no one was or will be given again, not below `from`. Durable when it resolves. */
+  allocateErasureGroup(from: number): Promise<number>
 }
 
 interface StateFields {
   clusterId: string
   nextKey: bigint
   volumeIdMax: number
+  /** One past the largest that was given. */
+  erasureGroupsEnd: number
   nodeIds: string[]
 }
 
@@ -75,7 +80,13 @@ export class FileMasterState implements MasterState {
     if (bytes !== undefined) {
       return new FileMasterState({ disk, directory, fields: decode(bytes), fresh: false })
     }
-    const fields = { clusterId: randomUuid(random), nextKey: 1n, volumeIdMax: 0, nodeIds: [] }
+    const fields = {
+      clusterId: randomUuid(random),
+      nextKey: 1n,
+      volumeIdMax: 0,
+      erasureGroupsEnd: 0,
+      nodeIds: [],
+    }
     const state = new FileMasterState({ disk, directory, fields, fresh: true })
     state.#save(fields)
     return state
@@ -113,6 +124,13 @@ export class FileMasterState implements MasterState {
     if (id > this.#fields.volumeIdMax) this.#save({ ...this.#fields, volumeIdMax: id })
   }
 
+  async allocateErasureGroup(from: number): Promise<number> {
+    const group = Math.max(this.#fields.erasureGroupsEnd, from)
+    if (group >= ERASURE_GROUPS_MAX) throw new StoreError('unavailable', 'no erasure groups are left')
+    this.#save({ ...this.#fields, erasureGroupsEnd: group + 1 })
+    return group
+  }
+
   async noteNodes(nodeIds: string[]): Promise<void> {
     assert(nodeIds.length <= NODES_MAX, 'nodes are bounded')
     const sorted = nodeIds.toSorted()
@@ -130,8 +148,7 @@ export class FileMasterState implements MasterState {
 
 /** Line 1: format and checksum of line 2. Line 2: JSON, the key in decimal because it passes 2^53. */
 function encode(fields: StateFields): Buffer {
-  const { clusterId, nextKey, volumeIdMax, nodeIds } = fields
-  const json = JSON.stringify({ clusterId, nextKey: String(nextKey), volumeIdMax, nodeIds })
+  const json = JSON.stringify({ ...fields, nextKey: String(fields.nextKey) })
   return Buffer.from(`cairn-master-state ${FORMAT_VERSION} ${checksumOf(json)}\n${json}\n`)
 }
 
@@ -149,8 +166,9 @@ function decode(bytes: Buffer): StateFields {
   if (checksum !== checksumOf(json)) {
     throw new StoreError('corrupt', `${FILE_NAME} does not match its checksum; restore it from a copy`)
   }
-  const { clusterId, nextKey, volumeIdMax, nodeIds } = JSON.parse(json)
-  return { clusterId, nextKey: BigInt(nextKey), volumeIdMax, nodeIds }
+  // Absent from what was written before there were erasure groups.
+  const { clusterId, nextKey, volumeIdMax, erasureGroupsEnd = 0, nodeIds } = JSON.parse(json)
+  return { clusterId, nextKey: BigInt(nextKey), volumeIdMax, erasureGroupsEnd, nodeIds }
 }
 
 function checksumOf(json: string): string {

@@ -45,6 +45,8 @@ export interface NewVolume {
   collection: string
   replicaPlacement: number
   ttl: number
+  /** One of the server's data directories; absent: that with the fewest volumes. */
+  directory?: string
 }
 
 export interface StoreStatus {
@@ -53,7 +55,7 @@ export interface StoreStatus {
 }
 
 export interface VolumeAdmin {
-  /** Throws `volume_exists`, `disk_full`, `no_writable_volume` (no free place), `bad_request`, `io_error`. */
+  /** Throws `volume_exists`, `disk_full`, `no_writable_volume` (no free place, or not in that directory), `bad_request`, `io_error`. */
   createVolume(volume: NewVolume): Promise<void>
   /** Throws `volume_not_found`. */
   deleteVolume(id: number): Promise<void>

@@ -217,7 +217,7 @@ export class VolumeKeeper implements VolumeAdmin {
     const { id, collection, replicaPlacement, ttl } = volume
     checkCollection(collection)
     this.#assertUnknown(id)
-    const number = this.#pickDirectory()
+    const number = this.#pickDirectory(volume.directory)
     const directory = (this.#directories[number] as DataDirectory).path
     try {
       const files = { directory, collection, volumeId: id, replicaPlacement, ttl }
@@ -244,10 +244,12 @@ export class VolumeKeeper implements VolumeAdmin {
     if (known) throw new StoreError('volume_exists', `volume ${id} is here already`)
   }
 
-  /** The working directory with the fewest volumes, so that several disks share the load. */
-  #pickDirectory(): number {
-    const usable = this.#directories.filter((directory) => !directory.failed)
-    if (usable.length === 0) throw new StoreError('no_writable_volume', 'no data directory works')
+  /** The directory that is named, or the working one with the fewest volumes, so that several disks share the load. */
+  #pickDirectory(named: string | undefined): number {
+    const usable = this.#directories.filter(
+      ({ failed, path }) => !failed && (named === undefined || path === named),
+    )
+    if (usable.length === 0) throw new StoreError('no_writable_volume', 'no such data directory works')
     const withRoom = usable.filter((directory) => !directory.diskFull)
     if (withRoom.length === 0) throw new StoreError('disk_full', 'no space left in any data directory')
     const counted = withRoom.map(({ number }) => ({ number, count: this.#volumesIn(number) }))

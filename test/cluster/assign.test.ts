@@ -6,6 +6,7 @@ import { ASSIGN_WAIT_MS_MAX } from '../../src/base/limits.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { Assigner, type AssignRequest } from '../../src/blobs/master/assign.ts'
+import { ErasureGrowth } from '../../src/blobs/master/erasure-growth.ts'
 import { VolumeGrowth } from '../../src/blobs/master/growth.ts'
 import { KeySequence } from '../../src/blobs/master/key-sequence.ts'
 import { Topology } from '../../src/blobs/master/topology.ts'
@@ -17,6 +18,7 @@ const PLAIN: AssignRequest = {
   count: 1,
   growCount: 0,
   layout: { collection: '', replicaPlacement: 0, ttl: 0 },
+  redundancy: 'none',
   place: { dataCenter: '', rack: '', dataNode: '' },
 }
 
@@ -38,7 +40,9 @@ function newCluster(warmingUp: () => string | undefined = () => undefined): Clus
   const creates: Cluster['creates'] = []
   const onCreate = { run: async (_node: string) => {} }
   let [volumeId, key] = [100, 1n]
+  let erasureGroups = 0
   const state = {
+    allocateErasureGroup: async () => erasureGroups++,
     allocateVolumeId: async (above: number) => {
       volumeId = Math.max(volumeId, above) + 1
       return volumeId
@@ -54,13 +58,16 @@ function newCluster(warmingUp: () => string | undefined = () => undefined): Clus
       creates.push({ node: url, volume })
       await onCreate.run(url)
     },
+    delete: async () => {},
   }
   const random = seededRandom(5)
   const growth = new VolumeGrowth({ topology, state, calls, random, log: silentLog })
+  const erasureGrowth = new ErasureGrowth({ topology, state, calls, random, log: silentLog })
   const keys = new KeySequence(state, 1000)
   const assigner = new Assigner({
     topology,
     growth,
+    erasureGrowth,
     keys,
     clock,
     random,

@@ -1,6 +1,7 @@
 /** What an administrator asks of a master, and what servers ask it for: calls signed with the cluster's secret. */
 import { StoreError } from '../../base/errors.ts'
 import { ASSIGN_COUNT_MAX } from '../../base/limits.ts'
+import { isRedundancy, type Redundancy } from '../../base/redundancy.ts'
 import { CLUSTER_ADMIN_PATH, CLUSTER_ASSIGN_PATH, CLUSTER_LOOKUP_PATH, type Fields } from '../cluster-wire.ts'
 import type { Master } from './master.ts'
 import { clusterOverview, type OverviewContext } from './overview.ts'
@@ -47,14 +48,25 @@ async function assign(master: Master, fields: Fields): Promise<object> {
   const collection = fields.text('collection')
   checkCollection(collection)
   const count = Math.max(1, fields.number('count', ASSIGN_COUNT_MAX))
-  const { fid, node } = await master.assigner.assign({
+  const { fid, node, members } = await master.assigner.assign({
     count,
     layout: { collection, replicaPlacement: 0, ttl: fields.number('ttl', 0xffff) },
+    redundancy: fields.has('redundancy') ? redundancyOf(fields) : 'none',
     place: { dataCenter: '', rack: '', dataNode: '' },
     growCount: 0,
   })
   const { volumeId, keyHigh, keyLow } = fid
-  return { volumeId, keyHigh, keyLow, count, url: node.url }
+  return {
+    ...{ volumeId, keyHigh, keyLow, count, url: node.url },
+    members: members?.map((member) => ({ url: member?.url ?? '' })),
+  }
+}
+
+function redundancyOf(fields: Fields): Redundancy {
+  const text = fields.text('redundancy')
+  if (!isRedundancy(text))
+    throw new StoreError('unsupported', `this version has no redundancy ${text.slice(0, 64)}`)
+  return text
 }
 
 async function vacuum(master: Master, fields: Fields): Promise<object> {

@@ -4,12 +4,15 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
+import { layoutNamed } from '../../base/erasure-id.ts'
 import { StoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
 import { ASSIGN_WAIT_MS_MAX, ASSIGNS_WAITING_MAX, GROW_COUNT_DEFAULT } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
+import type { Redundancy } from '../../base/redundancy.ts'
 import { formatReplication } from '../../base/replication.ts'
 import { formatTtl } from '../../base/ttl.ts'
+import type { ErasureGrowth } from './erasure-growth.ts'
 import type { VolumeGrowth } from './growth.ts'
 import type { KeySequence } from './key-sequence.ts'
 import {
@@ -24,6 +27,8 @@ import {
 export interface AssignRequest {
   count: number
   layout: Layout
+  /** For erasure groups `place` says nothing: they are spread over all of the cluster. */
+  redundancy: Redundancy
   place: Place
   /** Volumes to make when none is writable; 0 means the default. */
   growCount: number
@@ -34,11 +39,14 @@ export interface Assignment {
   fid: Fid
   count: number
   node: TopologyNode
+  /** Of an erasure group: the server of each shard that can be written. */
+  members: Candidate['members']
 }
 
 export interface AssignerOptions {
   topology: Topology
   growth: VolumeGrowth
+  erasureGrowth: ErasureGrowth
   keys: KeySequence
   clock: Clock
   random: Random
@@ -95,13 +103,14 @@ export class Assigner {
       },
       count: request.count,
       node: candidate.node,
+      members: candidate.members,
     }
   }
 
   #pick(request: AssignRequest): Candidate | undefined {
     const { topology, clock } = this.#options
     const { dataCenter, rack, dataNode } = request.place
-    const key = `${layoutKey(request.layout)}\0${dataCenter}\0${rack}\0${dataNode}`
+    const key = `${request.redundancy}\0${layoutKey(request.layout)}\0${dataCenter}\0${rack}\0${dataNode}`
     let burst = this.#bursts.get(key)
     if (burst === undefined || burst.generation !== topology.generation) {
       burst = this.#newBurst(request, burst)
@@ -120,19 +129,26 @@ export class Assigner {
   }
 
   #newBurst(request: AssignRequest, old: Burst | undefined): Burst | undefined {
-    const { topology, clock, random } = this.#options
-    const candidates = topology.writable(request.layout, request.place)
+    const { clock, random } = this.#options
+    const candidates = this.#candidates(request)
     if (candidates.length === 0) return undefined
     // A change elsewhere in the cluster does not cut a burst short.
     const current = old?.candidates[old.index]
     const same = candidates.findIndex(({ volumeId }) => volumeId === current?.volumeId)
     return {
       candidates,
-      generation: topology.generation,
+      generation: this.#options.topology.generation,
       index: same >= 0 ? same : random.below(candidates.length),
       used: same >= 0 ? old!.used : 0,
       endsMs: same >= 0 ? old!.endsMs : clock.monotonicMs() + this.#burstMs,
     }
+  }
+
+  #candidates({ layout, place, redundancy }: AssignRequest): Candidate[] {
+    const { topology } = this.#options
+    return redundancy === 'none'
+      ? topology.writable(layout, place)
+      : topology.writableGroups(layout, redundancy)
   }
 
   #keepBurst(key: string, burst: Burst): void {
@@ -166,11 +182,20 @@ export class Assigner {
   }
 
   #checkCanGrow(request: AssignRequest): void {
-    const { topology, growth, warmingUp } = this.#options
+    const { topology, growth, erasureGrowth, warmingUp } = this.#options
+    const { layout, place, redundancy } = request
     const reason = warmingUp()
     if (reason !== undefined) throw new StoreError('unavailable', reason)
-    topology.checkPlace(request.place)
-    if (!growth.canGrow(request.layout, request.place)) {
+    if (redundancy !== 'none') {
+      if (erasureGrowth.canGrow(layout, redundancy)) return
+      const { k, m } = layoutNamed(redundancy)
+      throw new StoreError(
+        'no_writable_volume',
+        `No writable ${redundancy} volumes, and not the ${k + m} servers or directories with room to make some`,
+      )
+    }
+    topology.checkPlace(place)
+    if (!growth.canGrow(layout, place)) {
       throw new StoreError(
         'no_writable_volume',
         `No writable volumes and no free volumes left for ${describe(request)}`,
@@ -180,15 +205,10 @@ export class Assigner {
 
   /** False when the time is over. */
   async #growUntil(request: AssignRequest, deadlineMs: number): Promise<boolean> {
-    const { growth, clock } = this.#options
+    const { clock } = this.#options
     const leftMs = deadlineMs - clock.monotonicMs()
     if (leftMs <= 0) return false
-    const { layout, place, growCount } = request
-    const growing = growth.growShared({
-      layout,
-      place,
-      count: growCount > 0 ? growCount : GROW_COUNT_DEFAULT,
-    })
+    const growing = this.#grow(request)
     const timer: { cancel?: () => void } = {}
     const timeUp = new Promise<false>((resolve) => {
       timer.cancel = clock.after(leftMs, () => resolve(false))
@@ -203,6 +223,12 @@ export class Assigner {
     } finally {
       timer.cancel?.()
     }
+  }
+
+  #grow({ layout, place, redundancy, growCount }: AssignRequest): Promise<number> {
+    const { growth, erasureGrowth } = this.#options
+    if (redundancy !== 'none') return erasureGrowth.growShared(layout, redundancy)
+    return growth.growShared({ layout, place, count: growCount > 0 ? growCount : GROW_COUNT_DEFAULT })
   }
 }
 

@@ -8,6 +8,7 @@ import type { ClusterClient } from '../cluster-client.ts'
 import type { Heartbeat } from '../cluster-wire.ts'
 import type { MasterState } from '../master-state.ts'
 import { Assigner } from './assign.ts'
+import { ErasureGrowth } from './erasure-growth.ts'
 import { VolumeGrowth } from './growth.ts'
 import { KeySequence } from './key-sequence.ts'
 import { Topology } from './topology.ts'
@@ -37,6 +38,7 @@ const DELETES_AT_ONCE = 8
 export class Master {
   readonly topology: Topology
   readonly growth: VolumeGrowth
+  readonly erasureGrowth: ErasureGrowth
   readonly assigner: Assigner
   readonly vacuum: Vacuum
   readonly mover: VolumeMover
@@ -54,6 +56,7 @@ export class Master {
     this.calls = new VolumeCalls(client, options.nodeId)
     const { topology, calls } = this
     this.growth = new VolumeGrowth({ topology, state, calls, random, log })
+    this.erasureGrowth = new ErasureGrowth({ topology, state, calls, random, log })
     this.vacuum = new Vacuum({ topology, calls, log })
     const { knownNodeIds, fresh } = state
     this.#warmUp = new WarmUp({ clock, knownNodeIds, fresh, periodMs: heartbeatPeriodMs })
@@ -62,6 +65,7 @@ export class Master {
     this.assigner = new Assigner({
       topology,
       growth: this.growth,
+      erasureGrowth: this.erasureGrowth,
       keys: this.#keys,
       clock,
       random,

@@ -1,4 +1,5 @@
 /** The whole of what a master knows, for people. */
+import { groupOf, isErasure, layoutOf, shardIndexOf } from '../../base/erasure-id.ts'
 import { formatReplication } from '../../base/replication.ts'
 import { formatTtl } from '../../base/ttl.ts'
 import type { VolumeInfo } from '../../disk/volume-admin.ts'
@@ -59,15 +60,35 @@ function layoutOverviews(topology: Topology): LayoutOverview[] {
   const counts = new Map<string, number>()
   for (const node of topology.nodes()) {
     for (const info of node.volumes.values())
-      counts.set(layoutKey(info), (counts.get(layoutKey(info)) ?? 0) + 1)
+      if (!isErasure(info.id)) counts.set(layoutKey(info), (counts.get(layoutKey(info)) ?? 0) + 1)
   }
-  return topology.layouts().map(({ layout, writables }) => ({
+  const plain = topology.layouts().map(({ layout, writables }) => ({
     collection: layout.collection,
     replication: formatReplication(layout.replicaPlacement),
     ttl: formatTtl(layout.ttl),
     volumeCount: counts.get(layoutKey(layout)) ?? 0,
     writableCount: writables.length,
   }))
+  return [...plain, ...groupOverviews(topology)]
+}
+
+/** A group counts as one volume. */
+function groupOverviews(topology: Topology): LayoutOverview[] {
+  const groups = Map.groupBy(topology.erasureGroups(), (each) => `${each.layout.name} ${layoutKey(each)}`)
+  return [...groups.values()].map((members) => ({
+    collection: members[0]!.collection,
+    replication: members[0]!.layout.name,
+    ttl: formatTtl(members[0]!.ttl),
+    volumeCount: members.length,
+    writableCount: members.filter((group) => group.isWritable).length,
+  }))
+}
+
+/** Of an erasure volume: the layout, its group, and which shard it holds. */
+function redundancyText(info: VolumeInfo): string {
+  if (!isErasure(info.id)) return formatReplication(info.replicaPlacement)
+  const { name, k, m } = layoutOf(info.id)
+  return `${name} ${groupOf(info.id)}: ${shardIndexOf(info.id) + 1}/${k + m}`
 }
 
 function volumeOverview(topology: Topology, node: TopologyNode, info: VolumeInfo): VolumeOverview {
@@ -77,7 +98,7 @@ function volumeOverview(topology: Topology, node: TopologyNode, info: VolumeInfo
     id: info.id,
     node: node.url,
     collection: info.collection,
-    replication: formatReplication(info.replicaPlacement),
+    replication: redundancyText(info),
     ttl: formatTtl(info.ttl),
     // Where copies are not wanted, a second one takes both out of use until somebody decides.
     state: copies > 1 && state !== 'moving' && state !== 'failed' ? 'second copy' : state,

@@ -80,7 +80,7 @@ export function assignRequest(params: Params, defaults: { replication: string })
   const count = params.number('count', { min: 1, max: ASSIGN_COUNT_MAX, fallback: 1 })
   params.number('dataSize', { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 })
   const growCount = params.number('writableVolumeCount', { min: 0, max: VOLUMES_PER_SERVER_MAX, fallback: 0 })
-  return { count, growCount, ...layoutAndPlace(params, defaults) }
+  return { count, growCount, redundancy: 'none', ...layoutAndPlace(params, defaults) }
 }
 
 /** A collection's name becomes part of file names: what could leave the directory, or not be a name, is refused: `bad_request`. */

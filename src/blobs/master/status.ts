@@ -1,4 +1,5 @@
 /** The topology as JSON, in the keys of SeaweedFS's `/dir/status` and `/vol/status`. */
+import { isErasure } from '../../base/erasure-id.ts'
 import { formatReplication } from '../../base/replication.ts'
 import { formatTtl } from '../../base/ttl.ts'
 import { volumeInfoJson } from '../volume-info-json.ts'
@@ -38,14 +39,16 @@ export function dirStatus({ topology, clusterId, version }: StatusContext): obje
   }
 }
 
+/** Volumes of erasure groups are counted as SeaweedFS counts shards: its clients must not take them for volumes to write to. */
 function dataNodeJson(node: TopologyNode): object {
+  const plain = [...node.volumes.keys()].filter((id) => !isErasure(id))
   return {
     Url: node.url,
     PublicUrl: node.publicUrl,
-    Volumes: node.volumes.size,
-    EcShards: 0,
+    Volumes: plain.length,
+    EcShards: node.volumes.size - plain.length,
     Max: slotCount(node),
-    VolumeIds: idRanges([...node.volumes.keys()]),
+    VolumeIds: idRanges(plain),
   }
 }
 

@@ -4,12 +4,14 @@
  */
 import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
+import { type ErasureName, groupOf, isErasure, PLAIN_VOLUME_IDS_END } from '../../base/erasure-id.ts'
 import { StoreError } from '../../base/errors.ts'
 import { DISK_FREE_BYTES_MIN, HEARTBEAT_PERIODS_MISSED_MAX, NODES_MAX } from '../../base/limits.ts'
 import type { DirectoryInfo, NewVolume, VolumeInfo } from '../../disk/volume-admin.ts'
 import type { Heartbeat } from '../cluster-wire.ts'
 import { KEYED_COLLECTION_PREFIX } from '../keyed-blobs.ts'
 import { KEY_ASSIGNED_END } from '../master-state.ts'
+import { type ErasureGroup, erasureGroups } from './erasure-groups.ts'
 import { TrafficWindow } from './traffic-window.ts'
 
 /** A class of volumes that may stand in for each other. */
@@ -30,8 +32,12 @@ export interface Place {
 }
 
 export interface Candidate {
+  /** Of an erasure group, that of its first shard. */
   volumeId: number
+  /** That of the first shard that can be written. */
   node: TopologyNode
+  /** Of an erasure group: the server of each shard that can be written. */
+  members?: readonly (TopologyNode | undefined)[]
 }
 
 /** One volume server. */
@@ -77,9 +83,13 @@ export class Topology {
   /** Volumes that nodes have deleted for the master, by `goneKey`; until when a heartbeat that still has them is not believed, monotonic. */
   readonly #gone = new Map<string, number>()
   #candidates: Map<string, Candidate[]> | undefined
+  #groups: readonly ErasureGroup[] | undefined
   #lastExpireMs: number
   #generation = 0
   #maxVolumeId = 0
+  #erasureGroupsEnd = 0
+  /** Erasure groups that are not whole yet. */
+  readonly #growing = new Set<number>()
   #maxKey = 0n
 
   constructor(clock: Clock) {
@@ -92,9 +102,14 @@ export class Topology {
     return this.#generation
   }
 
-  /** Largest volume id ever reported. */
+  /** Largest id of a plain volume ever reported. */
   get maxVolumeId(): number {
     return this.#maxVolumeId
+  }
+
+  /** One past the largest number of an erasure group ever reported. */
+  get erasureGroupsEnd(): number {
+    return this.#erasureGroupsEnd
   }
 
   /** Largest key ever reported that does not lie in the part that is never assigned. */
@@ -181,11 +196,16 @@ export class Topology {
   }
 
   #noteMaxima(info: VolumeInfo): void {
-    if (info.id > this.#maxVolumeId) this.#maxVolumeId = info.id
+    this.#noteId(info.id)
     // Keys that were hashed from names say nothing about those that were given out.
     if (info.collection.startsWith(KEYED_COLLECTION_PREFIX)) return
     const key = maxKeyOf(info)
     if (key < KEY_ASSIGNED_END && key > this.#maxKey) this.#maxKey = key
+  }
+
+  #noteId(id: number): void {
+    if (id < PLAIN_VOLUME_IDS_END) this.#maxVolumeId = Math.max(this.#maxVolumeId, id)
+    else if (isErasure(id)) this.#erasureGroupsEnd = Math.max(this.#erasureGroupsEnd, groupOf(id) + 1)
   }
 
   /** Takes out the nodes that were not heard of for too long, and returns them. Call it often. */
@@ -219,17 +239,48 @@ export class Topology {
     return nodes.filter((node) => node.volumes.get(volumeId)?.collection === collection)
   }
 
-  /** Volumes that may be written, of a layout, within a place. */
+  /** All erasure groups that have volumes. */
+  erasureGroups(): readonly ErasureGroup[] {
+    this.#groups ??= erasureGroups(this.nodes(), (id) => this.#locations.get(id)?.length === 1)
+    return this.#groups
+  }
+
+  /** Erasure groups that may be written: those that are whole, or where there is none those that do without some shards. */
+  writableGroups(layout: Layout, name: ErasureName): Candidate[] {
+    const groups = this.erasureGroups().filter(
+      (group) =>
+        group.isWritable &&
+        group.layout.name === name &&
+        layoutKey(group) === layoutKey(layout) &&
+        !this.#growing.has(group.volumeId),
+    )
+    const whole = groups.filter((group) => group.isWhole)
+    return (whole.length > 0 ? whole : groups).map(({ volumeId, writable }) => ({
+      volumeId,
+      node: writable.find((node) => node !== undefined)!,
+      members: writable,
+    }))
+  }
+
+  /** Nobody is sent to an erasure group while it is being made, as far as it may have come. */
+  setGrowing(groupVolumeId: number, isGrowing: boolean): void {
+    if (isGrowing) this.#growing.add(groupVolumeId)
+    else this.#growing.delete(groupVolumeId)
+    this.#changed()
+  }
+
+  /** Plain volumes that may be written, of a layout, within a place. */
   writable(layout: Layout, place: Place): Candidate[] {
     const candidates = this.#allCandidates().get(layoutKey(layout)) ?? []
     return isAnywhere(place) ? candidates : candidates.filter(({ node }) => isWithin(node, place))
   }
 
-  /** Every layout that has volumes, with the ids of those that may be written. */
+  /** Every layout that has plain volumes, with the ids of those that may be written. */
   layouts(): { layout: Layout; writables: number[] }[] {
     const layouts = new Map<string, { layout: Layout; writables: number[] }>()
     for (const node of this.nodes()) {
       for (const info of node.volumes.values()) {
+        if (isErasure(info.id)) continue
         const { collection, replicaPlacement, ttl } = info
         const key = layoutKey(info)
         if (!layouts.has(key))
@@ -249,6 +300,7 @@ export class Topology {
     const candidates = new Map<string, Candidate[]>()
     for (const node of this.nodes()) {
       for (const info of node.volumes.values()) {
+        if (isErasure(info.id)) continue
         // Two nodes with one volume of a single copy hold files that were copied by hand: a write would part them.
         if (this.#locations.get(info.id)?.length !== 1 || !isWritable(info, node)) continue
         const key = layoutKey(info)
@@ -295,7 +347,7 @@ export class Topology {
     if (this.#nodes.get(node.nodeId) !== node || node.volumes.has(volume.id)) return
     node.made.set(volume.id, this.#clock.monotonicMs() + STALE_PERIODS * node.periodMs)
     node.volumes.set(volume.id, emptyVolume(volume))
-    this.#maxVolumeId = Math.max(this.#maxVolumeId, volume.id)
+    this.#noteId(volume.id)
     this.#addLocation(volume.id, node)
     this.#changed()
   }
@@ -345,6 +397,7 @@ export class Topology {
   #changed(): void {
     this.#generation += 1
     this.#candidates = undefined
+    this.#groups = undefined
   }
 }
 
@@ -358,9 +411,7 @@ export function layoutKey(layout: Layout): string {
 
 /** Volumes that a node can still take: free slots, less those being filled, on directories with room. */
 export function freeSlots(node: TopologyNode): number {
-  const slots = node.directories
-    .filter((directory) => !directory.failed && directory.freeBytes >= reserveBytes(directory))
-    .reduce((sum, { volumeCount, volumeCountMax }) => sum + Math.max(0, volumeCountMax - volumeCount), 0)
+  const slots = node.directories.reduce((sum, directory) => sum + slotsIn(directory), 0)
   return Math.max(0, Math.min(slots, slotCount(node) - node.volumes.size) - node.creating)
 }
 
@@ -373,10 +424,16 @@ export function maxKeyOf(info: VolumeInfo): bigint {
   return (BigInt(info.maxKeyHigh) << 32n) | BigInt(info.maxKeyLow)
 }
 
-function isWritable(info: VolumeInfo, node: TopologyNode): boolean {
+export function isWritable(info: VolumeInfo, node: TopologyNode): boolean {
   if (info.readOnly || info.full || info.failed || info.diskFull) return false
   if (maxKeyOf(info) >= KEY_ASSIGNED_END) return false
   return node.directories.find((each) => each.path === info.directory)?.failed !== true
+}
+
+/** Volumes that a directory can still take. */
+export function slotsIn(directory: DirectoryInfo): number {
+  if (directory.failed || directory.freeBytes < reserveBytes(directory)) return 0
+  return Math.max(0, directory.volumeCountMax - directory.volumeCount)
 }
 
 /** A disk with less free gets no new volumes. */
@@ -441,8 +498,8 @@ function pickNodeFields(heartbeat: Omit<Heartbeat, 'nodeId' | 'volumes'>): Parti
 
 function emptyVolume(volume: NewVolume): VolumeInfo {
   return {
-    ...volume,
     directory: '',
+    ...volume,
     sizeBytes: 8,
     fileCount: 0,
     deleteCount: 0,
