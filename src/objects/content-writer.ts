@@ -141,7 +141,7 @@ export class BlobContentWriter implements ContentWriter {
     return {
       content: this.#contentOf(entries, isDeduplicated(options) ? digests.sha256 : undefined),
       sizeBytes,
-      md5: digests.md5!,
+      md5: digests.md5 ?? newContentId(this.#options.random),
       digests,
       checksum: verified?.checksum,
       encryption: undefined,
@@ -194,7 +194,8 @@ function isDeduplicated({ bucket, placement }: StoreContent): boolean {
 }
 
 function digestNames(options: StoreContent): DigestName[] {
-  const names: DigestName[] = ['md5', ...(options.check?.digests ?? [])]
+  const names: DigestName[] = [...(options.check?.digests ?? [])]
+  if (!options.hasOpaqueEtag) names.push('md5')
   if (isDeduplicated(options)) names.push('sha256')
   return names
 }

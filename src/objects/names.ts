@@ -74,13 +74,15 @@ export class Names {
   async put(request: PutObject): Promise<PutResult> {
     const context = writeContext(this.#parts, request.bucket, request.key)
     const { writer } = this.#parts
-    const { bucket, check, encryption, placement } = request
+    const { bucket, check, encryption, placement, hasOpaqueEtag } = request
     const sizeBytesMax = OBJECT_BYTES_MAX
-    const written = await writer.store(request.body, { bucket, check, encryption, placement, sizeBytesMax })
+    const how = { bucket, check, encryption, placement, hasOpaqueEtag, sizeBytesMax }
+    const written = await writer.store(request.body, how)
     const checksum = written.checksum ?? request.attributes.checksum
     const attributes = { ...request.attributes, checksum, encryption: written.encryption }
     const { sizeBytes } = written
-    const etag = written.md5.toString('hex')
+    // As that of an object in parts, which is no MD5 either.
+    const etag = `${written.md5.toString('hex')}${hasOpaqueEtag ? '-1' : ''}`
     try {
       const put = await this.#writes.run(putObject, {
         ...context,

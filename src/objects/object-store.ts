@@ -190,6 +190,8 @@ export interface PutObject {
   lock?: ObjectLock
   conditions?: Conditions
   check?: BodyCheck
+  /** No MD5 is computed: the ETag is an id of this write. For doors with checksums of their own. */
+  hasOpaqueEtag?: boolean
   /** SSE-C: 32 bytes; SSE-S3: true. */
   encryption?: { customerKey: Buffer } | { managed: true }
   /** Volumes of another collection than the store's own; TTL as volumes store it. For the filer. */

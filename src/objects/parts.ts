@@ -89,6 +89,8 @@ export interface StoreContent {
   check?: BodyCheck | undefined
   encryption?: PutObject['encryption'] | undefined
   placement?: PutObject['placement'] | undefined
+  /** No MD5 is computed, and 16 random bytes take its place. */
+  hasOpaqueEtag?: boolean | undefined
   /** Throws `too_large` above it. */
   sizeBytesMax: number
 }
