@@ -51,20 +51,26 @@ export function* insertContent(args: InsertContent): Steps<ContentPlace> {
   if (content.kind === 'inline') return { blobs: content.blobs, contentId: null }
   if (content.kind === 'taken') return { blobs: content.blobs, contentId: content.contentId }
   if (content.sha256 !== undefined) {
-    const known = yield query(
-      'update content set refs = refs + 1 where bucket_id = ? and sha256 = ? returning content_id',
-      bucketId,
-      content.sha256,
-    )
-    if (known[0] !== undefined) {
+    const known = yield* shareByHash(bucketId, content.sha256)
+    if (known !== undefined) {
       // The bytes that were written now are not needed. A content without references is what the collector expects.
       yield* insertPages(args, content, 0)
       yield garbage(args.nowMs, content.contentId, { blobs: null, contentId: content.contentId })
-      return { blobs: null, contentId: known[0].content_id as Buffer }
+      return { blobs: null, contentId: known }
     }
   }
   yield* insertPages(args, content, 1)
   return { blobs: null, contentId: content.contentId }
+}
+
+/** One more reference to the content with this hash; undefined: there is none. */
+export function* shareByHash(bucketId: number, sha256: Uint8Array): Steps<Buffer | undefined> {
+  const [content] = yield query(
+    'update content set refs = refs + 1 where bucket_id = ? and sha256 = ? returning content_id',
+    bucketId,
+    sha256,
+  )
+  return content?.content_id as Buffer | undefined
 }
 
 type Pages = Extract<NewContent, { kind: 'pages' }>

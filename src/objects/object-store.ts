@@ -30,6 +30,7 @@ export const BUCKET_CONFIGS = [
   'tagging',
   'website',
   'dedupe',
+  'version_numbers',
 ] as const
 export type BucketConfig = (typeof BUCKET_CONFIGS)[number]
 
@@ -329,6 +330,8 @@ export interface PutPart extends UploadRef {
   body: ObjectBody
   check?: BodyCheck
   customerKey?: Buffer
+  /** Throws `conflict` where the upload has a part of this number. */
+  onlyNew?: boolean
 }
 
 export interface CopyPart extends UploadRef {
@@ -358,6 +361,8 @@ export interface CompleteUpload extends UploadRef {
   /** What the whole must have, where the client says. */
   sizeBytes?: number
   checksum?: Checksum
+  /** What the bytes of all parts must have: they are read to see that. Parts may then be of any size. */
+  sha256?: Buffer
 }
 
 export interface ListUploadsRequest {

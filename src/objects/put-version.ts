@@ -63,12 +63,15 @@ export interface WriteFacts extends Row {
   /** JSON of the default retention. */
   retention: string | null
   notification: string | null
+  /** Not null: versions are counted (`version-numbers.ts`). */
+  numbers: string | null
   rank: number | null
 }
 
 const FACTS = `select b.versioning, b.object_lock, b.quota_bytes, b.moves,
     (select value from bucket_config c where c.bucket_id = b.bucket_id and c.kind = 'object_lock') as retention,
     (select value from bucket_config c where c.bucket_id = b.bucket_id and c.kind = 'notification') as notification,
+    (select value from bucket_config c where c.bucket_id = b.bucket_id and c.kind = 'version_numbers') as numbers,
     o.rank, o.flags, o.size, o.modified_ms, o.etag, o.content_id, o.blobs, o.lock_until_ms
   from bucket b left join object o on o.bucket_id = b.bucket_id and o.key = ?
   where b.bucket_id = ?`
@@ -168,7 +171,8 @@ export function* makeRoom(args: WriteContext, facts: WriteFacts): Steps<Room> {
   if (facts.versioning === VERSIONING_OFF)
     return { rank: rankAt(args.nowMs, present?.rank), replaced: present }
   const before = present?.rank ?? (yield* lowestRank(args))
-  const rank = rankAt(args.nowMs, before)
+  // Counted from the beginning of time, the ranks of a key go down by one.
+  const rank = rankAt(facts.numbers === null ? args.nowMs : 0, before)
   const presentIsNull = present !== undefined && (present.flags & FLAG_NULL) !== 0
   if (facts.versioning === VERSIONING_SUSPENDED && presentIsNull) {
     checkRemovable(present, args.nowMs, false)

@@ -65,6 +65,10 @@ export function rankAt(nowMs: number, before: number | null | undefined): number
   return Math.min(RANK_MAX - nowMs * RANKS_PER_MS, (before ?? RANK_MAX) - 1)
 }
 
+/** Where versions are counted: which one it is of its key, from 1. */
+export const numberOfRank = (rank: number) => RANK_MAX - rank
+export const rankOfNumber = (number: number) => RANK_MAX - number
+
 /** 32 hex digits. The last 18 repeat the rank in disguise, so that few guesses are well-formed. */
 export function versionIdOf(rank: number): string {
   const high = Math.floor(rank / 2 ** 32)

@@ -12,6 +12,7 @@ import { setAttributes, setLock, setTags } from './change-version.ts'
 import { CHECK_SCRIPTS } from './check-store.ts'
 import { GARBAGE_SCRIPTS } from './collector.ts'
 import { leaveBlobs } from './content/garbage-scripts.ts'
+import { CONTENTS_SCRIPTS } from './contents.ts'
 import { copyVersion } from './copy-version.ts'
 import { deleteVersion } from './delete-version.ts'
 import { findVersion } from './find-steps.ts'
@@ -39,6 +40,7 @@ export const OBJECT_SCRIPTS: readonly AnyScript[] = [
   listVersions,
   ...TREE_SCRIPTS,
   ...UPLOAD_SCRIPTS,
+  ...CONTENTS_SCRIPTS,
   leaveBlobs,
   ...GARBAGE_SCRIPTS,
   ...ORPHAN_SCRIPTS,

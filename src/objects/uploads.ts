@@ -142,19 +142,19 @@ export class MultipartUploads implements Uploads {
   }
 
   async #putPartRow(
-    part: UploadRef & { number: number },
+    part: UploadRef & { number: number; onlyNew?: boolean },
     written: WrittenContent,
     sums: { etag: string; checksum: Checksum | undefined },
   ): Promise<PartInfo> {
     const { writer } = this.#options
-    const { number } = part
+    const { number, onlyNew } = part
     const at = this.#contextOf(part)
     const { sizeBytes } = written
     const content = this.#asPages(written.content)
     try {
       await this.#writes.run(putPart, {
         ...at,
-        ...{ number, content, sizeBytes },
+        ...{ number, content, sizeBytes, onlyNew },
         etag: sums.etag,
         checksums: checksumText(sums.checksum),
       })
@@ -279,22 +279,48 @@ export class MultipartUploads implements Uploads {
   }
 
   async completeUpload(request: CompleteUpload): Promise<PutResult> {
-    const { random, partBytesMin = PART_BYTES_MIN } = this.#options
+    const { random } = this.#options
     checkOrder(request.parts)
     const at = this.#contextOf(request)
+    const { sha256 } = request
+    if (sha256 !== undefined) await this.#checkSha256(at, request.parts, sha256)
+    const { partBytesMin = PART_BYTES_MIN } = this.#options
     const completed = await this.#writes.run(completeUpload, {
       ...at,
       parts: request.parts.map(({ number, etag, checksum }) => ({ number, etag, checksum })),
       conditions: request.conditions,
       sizeBytes: request.sizeBytes,
       checksum: request.checksum,
-      partBytesMin,
+      sha256,
+      partBytesMin: sha256 === undefined ? partBytesMin : 0,
       contentId: newContentId(random),
     })
     const { isDone, ...result } = completed
     // The object is there: what is left of the upload goes now, or after the next start.
     if (!isDone) await clearParts(this.#writes, at).catch(() => {})
     return result
+  }
+
+  /** Reads the parts. Throws `digest_mismatch`, `invalid_part`, `upload_not_found`. */
+  async #checkSha256(at: UploadAt, wanted: CompleteUpload['parts'], sha256: Buffer): Promise<void> {
+    const { meta, reader, hashPool } = this.#options
+    const { parts } = await meta.read(listParts, { ...at, after: 0, limit: MULTIPART_PARTS_MAX })
+    const byNumber = new Map(parts.map((part) => [part.number, part]))
+    const hashing = hashPool.start(['sha256'])
+    try {
+      for (const { number, etag } of wanted) {
+        const part = byNumber.get(number)
+        if (part?.etag !== etag)
+          throw new StoreError('invalid_part', `there is no part ${number} of this ETag`)
+        const stored = { blobs: undefined, contentId: part.content_id, sizeBytes: part.size }
+        const body = bodyOfRange(reader, { ...stored, encryption: undefined }, { start: 0, end: part.size })
+        for await (const piece of body.pieces()) await hashing.update(piece)
+      }
+      const found = (await hashing.finish()).sha256!
+      if (!found.equals(sha256)) throw new StoreError('digest_mismatch', 'the bytes have another SHA-256')
+    } finally {
+      hashing.abandon()
+    }
   }
 
   async abortUpload(upload: UploadRef): Promise<void> {

@@ -22,6 +22,7 @@ import type {
   PutObject,
   PutResult,
 } from '../../src/objects/object-store.ts'
+import type { ContentReader } from '../../src/objects/parts.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
@@ -44,6 +45,7 @@ export class SetClock implements Clock {
 export interface ObjectsKit {
   store: ObjectStore
   meta: MetaStore
+  reader: ContentReader
   clock: SetClock
   close(): Promise<void>
 }
@@ -78,7 +80,7 @@ export async function startObjects(
     tree: new ObjectTree({ meta, clock, random }),
   })
   return {
-    ...{ store, meta, clock },
+    ...{ store, meta, reader, clock },
     async close() {
       await meta.close()
       await volumes.close()

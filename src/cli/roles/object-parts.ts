@@ -16,6 +16,7 @@ import { openMetaClient, openMetaStore } from '../../meta/open-meta-store.ts'
 import { Buckets } from '../../objects/buckets.ts'
 import { BlobContentReader } from '../../objects/content-reader.ts'
 import { BlobContentWriter } from '../../objects/content-writer.ts'
+import { Contents } from '../../objects/contents.ts'
 import type { HashPool } from '../../objects/digests.ts'
 import { IndexedStore } from '../../objects/indexed-store.ts'
 import { Names } from '../../objects/names.ts'
@@ -75,7 +76,7 @@ export function objectParts(parts: {
   bucketChanges?: SharedArrayBuffer
   clock: Clock
   random: Random
-}): { objects: ObjectStore; tree: ObjectTree; writer: BlobContentWriter } {
+}): { objects: ObjectStore; contents: Contents; tree: ObjectTree; writer: BlobContentWriter } {
   const { meta, blobs, load, hashPool, bucketChanges: changes, clock, random } = parts
   const collection = OBJECTS_COLLECTION
   const writer = new BlobContentWriter({ blobs, load, hashPool, meta, clock, random, collection })
@@ -87,5 +88,6 @@ export function objectParts(parts: {
     uploads: new MultipartUploads({ meta, writer, reader, hashPool, clock, random }),
     tree,
   })
-  return { objects, tree, writer }
+  const contents = new Contents({ meta, reader, clock, random })
+  return { objects, contents, tree, writer }
 }

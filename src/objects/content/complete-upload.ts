@@ -2,7 +2,7 @@
 import { StoreError } from '../../base/errors.ts'
 import { CONTENT_PAGE_ENTRIES, OBJECT_BYTES_MAX, OBJECT_SEGMENTS_MAX } from '../../base/limits.ts'
 import { query, type Script, type Steps } from '../../meta/meta-store.ts'
-import { releaseContent } from '../content-steps.ts'
+import { releaseContent, shareByHash } from '../content-steps.ts'
 import { versionAt } from '../find-steps.ts'
 import type { Checksum, CompleteUpload, Conditions, ObjectAttributes, ObjectLock } from '../object-store.ts'
 import { type NewContent, VERSION_COLUMNS, type VersionRow } from '../parts.ts'
@@ -34,6 +34,8 @@ export interface CompleteArgs {
   conditions: Conditions | undefined
   sizeBytes: number | undefined
   checksum: Checksum | undefined
+  /** Of the bytes of all parts, as the caller has found. */
+  sha256: Buffer | undefined
   /** Every part but the last has at least so many. */
   partBytesMin: number
   /** For the object's content: 16 random bytes. */
@@ -69,10 +71,11 @@ export const completeUpload: Script<CompleteArgs, Completed> = {
     const checksum = wholeChecksum(args, notes, sums)
     checkWhole(args, sizeBytes, checksum)
     const etag = etagOfParts(sums)
-    yield* takeParts(args, all, parts)
+    const known = yield* knownContent(args)
+    if (known === undefined) yield* takeParts(args, all, parts)
     const put = yield* putVersion({
       ...args,
-      content: yield* contentOfParts(args, parts),
+      content: known ?? (yield* contentOfParts(args, parts)),
       sizeBytes,
       etag,
       attributes: attributesText(attributesOfParts(args, notes, { sums, checksum })),
@@ -80,7 +83,8 @@ export const completeUpload: Script<CompleteArgs, Completed> = {
       lock: lockOfUpload(upload),
       event: 'ObjectCreated:CompleteMultipartUpload',
     })
-    const { isDone } = parts.length === all.length ? yield* allTaken(args) : yield* endUpload(args)
+    const isAllTaken = known === undefined && parts.length === all.length
+    const { isDone } = isAllTaken ? yield* allTaken(args) : yield* endUpload(args)
     return { ...put, etag, sizeBytes, checksum, isDone }
   },
 }
@@ -175,7 +179,11 @@ function* takeParts(
 
 function* contentOfParts(args: CompleteArgs, parts: readonly PartWithKind[]): Steps<NewContent> {
   const [only] = parts
-  if (parts.length === 1) return { kind: 'taken', blobs: null, contentId: only!.content_id }
+  if (parts.length === 1) {
+    if (args.sha256 !== undefined)
+      yield query('update content set sha256 = ? where content_id = ?', args.sha256, only!.content_id)
+    return { kind: 'taken', blobs: null, contentId: only!.content_id }
+  }
   const segments: SegmentEntry[] = []
   for (const { content_id, kind, size } of parts) {
     if (kind === KIND_SEGMENTS) segments.push(...(yield* dissolve(content_id, args.nowMs)))
@@ -184,7 +192,16 @@ function* contentOfParts(args: CompleteArgs, parts: readonly PartWithKind[]): St
     if (segments.length > OBJECT_SEGMENTS_MAX)
       throw new StoreError('too_large', `an object has at most ${OBJECT_SEGMENTS_MAX} segments`)
   }
-  return { kind: 'pages', contentId: args.contentId, entries: 'segments', pages: segmentPages(segments) }
+  const pages = segmentPages(segments)
+  const { contentId, sha256 } = args
+  return { kind: 'pages', contentId, entries: 'segments', pages, ...(sha256 && { sha256 }) }
+}
+
+/** Bytes that the bucket has already: one reference more, and the parts are not needed. */
+function* knownContent({ bucketId, sha256 }: CompleteArgs): Steps<NewContent | undefined> {
+  if (sha256 === undefined) return undefined
+  const contentId = yield* shareByHash(bucketId, sha256)
+  return contentId === undefined ? undefined : { kind: 'taken', blobs: null, contentId }
 }
 
 export function segmentPages(segments: readonly SegmentEntry[]): Buffer[] {

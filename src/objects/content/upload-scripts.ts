@@ -106,9 +106,11 @@ export interface PutPartRow extends UploadAt {
   checksums: string
   nowMs: number
   usagePart: number
+  /** Nothing is replaced. */
+  onlyNew?: boolean | undefined
 }
 
-/** Throws `upload_not_found`, `quota_exceeded`. */
+/** Throws `upload_not_found`, `quota_exceeded`, `conflict`. */
 export const putPart: Script<PutPartRow, null> = {
   name: 'uploads.putPart',
   *steps(args) {
@@ -124,6 +126,8 @@ export function* putPartSteps(args: PutPartRow): Steps<null> {
     uploadId,
     number,
   )
+  if (replaced !== undefined && args.onlyNew)
+    throw new StoreError('conflict', `the upload has a part ${number} already`)
   const { contentId } = yield* insertContent(args)
   assert(contentId !== null, 'the bytes of a part are a content')
   yield query(
