@@ -230,6 +230,12 @@ export const BLOB_VOLUME_REFUSED_MS = 2_000
 export const BLOB_LEASES_MAX = 256
 /** Blobs on other servers that one call removes at a time. */
 export const BLOB_REMOVES_AT_ONCE_MAX = 8
+/** A read of an erasure volume asks for one more shard when it has waited so long for those that it asked for. */
+export const ERASURE_HEDGE_MS = 50
+/** A write to an erasure volume that k + 1 shards have waits so long for the others; repair brings those later. */
+export const ERASURE_SLOW_SHARD_MS = 1_000
+/** A shard's volume that failed is asked last, and not written to, for so long. */
+export const ERASURE_SHARD_REFUSED_MS = 2_000
 /** PostgreSQL: connections of one thread, opening one, and one statement. */
 export const META_CONNECTIONS_DEFAULT = 8
 export const META_CONNECT_MS_MAX = 5_000
@@ -342,3 +348,53 @@ export const MEMCACHED_LINE_BYTES_MAX = 64 * KIB
 export const MEMCACHED_COMMANDS_IN_FLIGHT_MAX = 256
 export const MEMCACHED_UNREAD_BYTES_MAX = 1 * MIB
 export const MEMCACHED_VALUE_BYTES_MAX_DEFAULT = 1 * MIB
+/** The bus (RabbitMQ): making a connection; pauses between tries, the first and the longest; closing. */
+export const BUS_CONNECT_MS_MAX = 5_000
+export const BUS_RECONNECT_MS = 200
+export const BUS_RECONNECT_MS_MAX = 5_000
+export const BUS_CLOSE_MS_MAX = 1_000
+/** The bus: a connection on which nothing came for twice this is dead. */
+export const BUS_HEARTBEAT_S = 5
+/** The bus: how long answers are waited for, and how many are taken of one question. */
+export const BUS_ANSWER_MS_MAX = 1_000
+export const BUS_ANSWERS_MAX = 1_000
+/** The bus: periods of its heartbeats after which a server of which nothing was heard is out. */
+export const BUS_PERIODS_MISSED_MAX = 2
+export const BUS_HEARTBEAT_PERIOD_MS_DEFAULT = 5_000
+/** Encryption: a key, and how long a key of the installation is known everywhere before it is used. */
+export const ENCRYPTION_KEY_BYTES = 32
+export const INSTALLATION_KEY_WAIT_MS = 60_000
+/** Hash store: the head of an extended request or reply; files that are given to the store in one step. */
+export const HASHSTORE_HEAD_BYTES_MAX = 64 * KIB
+export const HASHSTORE_WHOLE_BYTES_MAX = 64 * KIB
+/** Hash store: of a body that was refused, so much is read and dropped; a connection with a longer rest is closed. */
+export const HASHSTORE_DROPPED_BYTES_MAX = 1 * MIB
+/** Hash store: bytes that came and were not looked at yet; above it, a connection is read no further. */
+export const HASHSTORE_UNREAD_BYTES_MAX = 1 * MIB
+/** Hash store: points of each server on the ring. All clients must use the same. */
+export const HASHSTORE_RING_POINTS = 128
+/** Hash store: longer files go in chunks of this, and those that no manifest names are removed after so long. */
+export const HASHSTORE_CHUNK_BYTES_DEFAULT = 64 * MIB
+export const HASHSTORE_CHUNK_AGE_MS = 24 * 3_600_000
+/** A client of that protocol: requests under way and their bytes; waits before a server that is gone is tried again; one request. */
+export const MEMCACHED_CLIENT_REQUESTS_MAX = 4_096
+export const MEMCACHED_CLIENT_BYTES_MAX = 128 * MIB
+export const MEMCACHED_RETRY_MS = 50
+export const MEMCACHED_RETRY_MS_MAX = 2_000
+export const MEMCACHED_TIMEOUT_MS = 1_000
+/** sfss on such servers: repairs under way in one thread; removals are remembered so long, for servers that were away. */
+export const SFSS_REPAIRS_MAX = 64
+export const SFSS_REMOVED_S = 30 * 24 * 3_600
+/** Repair of erasure groups: keys of a member that are compared in one step. */
+export const SHARD_KEYS_COMPARED = 4_096
+/** Repair: entries, states and needles of one call to another member. */
+export const SHARD_ENTRIES_MAX = 16_384
+export const SHARD_STATES_MAX = 1_024
+export const SHARD_DATA_MAX = 512
+/** Repair: needles of one call, but for a single larger one. */
+export const SHARD_DATA_BYTES_MAX = 4 * MIB
+/** Repair: keys that one group's repair remembers between two visits. */
+export const SHARDS_WAITING_MAX = 100_000
+/** Uploads in steps: how long a token is good, and the least that is kept of one at a time. */
+export const STEP_UPLOAD_MS_MAX = 24 * 3_600_000
+export const STEP_PART_BYTES_MIN = 8 * MIB
