@@ -4,9 +4,9 @@
  */
 import { assert } from '../../base/assert.ts'
 import { StoreError } from '../../base/errors.ts'
+import { Kernel } from './kernel.ts'
 import { ReedSolomon } from './reed-solomon.ts'
-import type { RowProduct } from './row-product.ts'
-import { type BlobHash, PlainBlobHash } from './xxhash.ts'
+import type { BlobHash } from './xxhash.ts'
 
 /** Before the bytes of each shard. */
 export const SHARD_HEAD_BYTES = 16
@@ -42,14 +42,6 @@ export interface ShardRange {
   end: number
 }
 
-export interface ShardCodecOptions {
-  k: number
-  m: number
-  /** Who multiplies and hashes; the kernel unless a test wants otherwise. */
-  product?: RowProduct
-  hash?: BlobHash
-}
-
 /** Packs and unpacks the shards of one layout, synchronously; one for each thread. */
 export class ShardCodec {
   readonly k: number
@@ -57,11 +49,12 @@ export class ShardCodec {
   readonly #code: ReedSolomon
   readonly #hash: BlobHash
 
-  constructor(options: ShardCodecOptions) {
+  constructor(options: { k: number; m: number }) {
     this.k = options.k
     this.m = options.m
-    this.#code = new ReedSolomon(options)
-    this.#hash = options.hash ?? new PlainBlobHash()
+    const kernel = new Kernel()
+    this.#code = new ReedSolomon({ ...options, product: kernel })
+    this.#hash = kernel
   }
 
   /** Bytes of a packed shard, head included. Shards of data do not store the zeros that fill them. */

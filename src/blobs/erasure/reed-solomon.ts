@@ -4,7 +4,8 @@
  */
 import { assert } from '../../base/assert.ts'
 import { codingMatrix, invertMatrix, type Matrix, multiplyMatrices } from './galois.ts'
-import { PlainRowProduct, type RowProduct } from './row-product.ts'
+import { Kernel } from './kernel.ts'
+import type { RowProduct } from './row-product.ts'
 
 /** Elements of the field, so the most rows that can differ. */
 const SHARDS_MAX = 256
@@ -34,7 +35,7 @@ export class ReedSolomon {
     this.k = k
     this.m = m
     this.#matrix = codingMatrix(k, m)
-    this.#product = options.product ?? new PlainRowProduct()
+    this.#product = options.product ?? new Kernel()
   }
 
   /** Bytes of each shard of a blob. */

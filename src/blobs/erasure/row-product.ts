@@ -6,7 +6,7 @@ export interface RowProduct {
    * `outputs[r]` becomes the sum of `matrix[r][c] * inputs[c]`, byte by byte. An input that is shorter than an output goes
    * on with zeros; what it has beyond the longest output is not looked at. Inputs and outputs do not overlap.
    */
-  multiply(matrix: Matrix, inputs: readonly Uint8Array[], outputs: readonly Uint8Array[]): void
+  multiply(matrix: Matrix, inputs: readonly Buffer[], outputs: readonly Buffer[]): void
 }
 
 /** Outputs that one look-up serves: a byte each of a 32-bit number. */
@@ -18,7 +18,7 @@ export class PlainRowProduct implements RowProduct {
   readonly #sums = new Int32Array(BLOCK_BYTES)
   readonly #tables = new Map<string, Int32Array>()
 
-  multiply(matrix: Matrix, inputs: readonly Uint8Array[], outputs: readonly Uint8Array[]): void {
+  multiply(matrix: Matrix, inputs: readonly Buffer[], outputs: readonly Buffer[]): void {
     for (let row = 0; row < outputs.length; row += OUTPUTS_AT_ONCE) {
       const targets = outputs.slice(row, row + OUTPUTS_AT_ONCE)
       const rows = matrix.slice(row, row + targets.length)
@@ -49,10 +49,10 @@ export class PlainRowProduct implements RowProduct {
   }
 }
 
-function addProducts(sums: Int32Array, table: Int32Array, input: Uint8Array): void {
+function addProducts(sums: Int32Array, table: Int32Array, input: Buffer): void {
   for (let i = 0; i < input.length; i++) sums[i]! ^= table[input[i]!]!
 }
 
-function takeByte(sums: Int32Array, shift: number, output: Uint8Array): void {
+function takeByte(sums: Int32Array, shift: number, output: Buffer): void {
   for (let i = 0; i < output.length; i++) output[i] = sums[i]! >>> shift
 }
