@@ -203,6 +203,7 @@ function parseVolume(fields: Fields): VolumeInfo {
     deletedBytes: fields.number('deletedBytes', Number.MAX_SAFE_INTEGER),
     readOnly: fields.flag('readOnly'),
     moving: fields.has('moving') && fields.flag('moving'),
+    filling: fields.has('filling') && fields.flag('filling'),
     full: fields.flag('full'),
     failed: fields.flag('failed'),
     diskFull: fields.flag('diskFull'),
@@ -240,6 +241,7 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
           replicaPlacement: volume.number('replicaPlacement', 255),
           ttl: volume.number('ttl', 0xffff),
           ...(volume.has('directory') ? { directory: volume.text('directory') } : {}),
+          ...(volume.has('filling') ? { filling: volume.flag('filling') } : {}),
         },
       }
     },

@@ -33,12 +33,13 @@ export function volumeInfoJson(info: VolumeInfo, diskId: number): object {
 }
 
 /** Whether a volume takes files, in one word for people. */
-export type VolumeState = 'writable' | 'full' | 'read only' | 'moving' | 'disk full' | 'failed'
+export type VolumeState = 'writable' | 'filling' | 'full' | 'read only' | 'moving' | 'disk full' | 'failed'
 
 export function volumeState(info: VolumeInfo): VolumeState {
   if (info.failed) return 'failed'
   if (info.moving) return 'moving'
   if (info.readOnly) return 'read only'
   if (info.full) return 'full'
+  if (info.filling) return 'filling'
   return info.diskFull ? 'disk full' : 'writable'
 }

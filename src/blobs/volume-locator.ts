@@ -12,6 +12,8 @@ export interface VolumeLocation {
   url: string
   /** `host:port` for clients. */
   publicUrl: string
+  /** Undefined where it is not known. */
+  nodeId?: string | undefined
 }
 
 /** Where a volume is; empty: nowhere. `again`: what was said before turned out to be wrong. */
@@ -19,6 +21,8 @@ export type FindVolume = (volumeId: number, again?: boolean) => Promise<readonly
 
 export interface VolumeLocatorOptions {
   masterCalls: MasterCalls
+  /** Asks the volume servers themselves; the master only when that throws. */
+  locate?: ((volumeId: number) => Promise<readonly VolumeLocation[]>) | undefined
   clock: Clock
 }
 
@@ -74,10 +78,14 @@ export class VolumeLocator {
   }
 
   async #ask(id: number): Promise<readonly VolumeLocation[]> {
-    const reply = await this.#options.masterCalls.post(CLUSTER_LOOKUP_PATH, { id })
+    const { masterCalls, locate } = this.#options
+    const located = await locate?.(id).catch(() => undefined)
+    if (located !== undefined) return located
+    const reply = await masterCalls.post(CLUSTER_LOOKUP_PATH, { id })
     return reply.list('locations', COPIES_MAX).map((each) => ({
       url: each.hostPort('url'),
       publicUrl: each.hostPort('publicUrl'),
+      nodeId: each.has('nodeId') ? each.uuid('nodeId') : undefined,
     }))
   }
 }

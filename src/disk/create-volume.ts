@@ -12,6 +12,7 @@ export interface NewVolumeFiles {
   volumeId: number
   replicaPlacement: number
   ttl: number
+  filling?: boolean | undefined
 }
 
 export function createVolumeFiles(disk: Disk, volume: NewVolumeFiles, random: Random): void {
@@ -25,6 +26,7 @@ export function createVolumeFiles(disk: Disk, volume: NewVolumeFiles, random: Ra
     compactionRevision: 0,
     foreignUnits: 0,
     suspect: false,
+    ...(volume.filling ? { filling: true } : {}),
   }
   const tailUnits = SUPER_BLOCK_BYTES / 8
   const sums = {

@@ -164,6 +164,7 @@ export class KeptVolume {
       deletedBytes: this.garbageBytes,
       readOnly: slot.hasFlag(FLAG.readOnly),
       moving: info.moving === true,
+      filling: info.filling === true,
       full: this.isFull,
       failed: this.failed,
       diskFull: slot.hasFlag(FLAG.diskFull),

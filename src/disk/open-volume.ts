@@ -136,6 +136,7 @@ class VolumeOpening {
     this.#loader.store(this.#slot)
     this.#report.suspect = info.suspect
     if (isClosedForWrites(info)) this.#slot.setFlag(FLAG.readOnly)
+    if (info.filling) this.#slot.setFlag(FLAG.filling)
     const kept = this.#keepInfo(info)
     const sums = this.#checkpoint(superBlock)
     this.#slot.set(WORD.state, STATE.active)
@@ -192,6 +193,7 @@ class VolumeOpening {
       suspect: read?.suspect ?? false,
       ...(read?.readOnly ? { readOnly: true } : {}),
       ...(read?.moving ? { moving: true } : {}),
+      ...(read?.filling ? { filling: true } : {}),
     }
   }
 

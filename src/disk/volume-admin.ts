@@ -17,6 +17,8 @@ export interface VolumeInfo {
   readOnly: boolean
   /** Being moved to or from another server. */
   moving?: boolean
+  /** A member of an erasure group that was made anew and has not got all of its shards yet. */
+  filling?: boolean
   full: boolean
   /** A write or sync failed. */
   failed: boolean
@@ -47,6 +49,8 @@ export interface NewVolume {
   ttl: number
   /** One of the server's data directories; absent: that with the fewest volumes. */
   directory?: string
+  /** It takes the place of a lost member of an erasure group, and is to be filled. */
+  filling?: boolean
 }
 
 export interface StoreStatus {

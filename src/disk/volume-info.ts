@@ -23,6 +23,8 @@ export interface VolumeInfoFile {
   readOnly?: boolean
   /** The volume is being moved to or from another server: no writes until that is done or given up. */
   moving?: boolean
+  /** It was made in the place of a lost member of an erasure group, and has not got all of its shards yet. */
+  filling?: boolean
 }
 
 /** Whether a volume with this file is opened read only. */

@@ -214,13 +214,13 @@ export class VolumeKeeper implements VolumeAdmin {
   // VolumeAdmin
 
   async createVolume(volume: NewVolume): Promise<void> {
-    const { id, collection, replicaPlacement, ttl } = volume
+    const { id, collection, replicaPlacement, ttl, filling } = volume
     checkCollection(collection)
     this.#assertUnknown(id)
     const number = this.#pickDirectory(volume.directory)
     const directory = (this.#directories[number] as DataDirectory).path
     try {
-      const files = { directory, collection, volumeId: id, replicaPlacement, ttl }
+      const files = { directory, collection, volumeId: id, replicaPlacement, ttl, filling }
       createVolumeFiles(this.#context.disk, files, this.#options.random)
       this.#openVolume(number, { collection, volumeId: id })
     } catch (error) {
@@ -298,6 +298,13 @@ export class VolumeKeeper implements VolumeAdmin {
       )
     }
     this.#changeInfo(kept, { readOnly })
+  }
+
+  /** A member of an erasure group has got all of its shards. Throws `volume_not_found`, `io_error`. */
+  noteFilled(id: number): void {
+    const kept = this.#kept(id)
+    this.#changeInfo(kept, { filling: false })
+    kept.slot.clearFlag(FLAG.filling)
   }
 
   /** What `.cairn` then says decides whether the volume takes writes. Closing comes before the disk, opening after. */

@@ -74,6 +74,8 @@ export const FLAG = {
   diskFull: 4,
   /** A compaction is about to swap files: large writes wait for it. */
   draining: 8,
+  /** A member of an erasure group that has not got all of its shards yet. It takes writes. */
+  filling: 16,
 } as const
 
 assert(INDEX_STATE_WORDS <= 24, 'the index state fits in its place of the slot')

@@ -40,7 +40,7 @@ function lookup(master: Master, fields: Fields): object {
   const nodes = master.topology.lookup(fields.number('id', VOLUME_ID_MAX))
   const reason = nodes.length === 0 ? master.unknowing() : undefined
   if (reason !== undefined) throw new StoreError('unavailable', reason)
-  return { locations: nodes.map(({ url, publicUrl }) => ({ url, publicUrl })) }
+  return { locations: nodes.map(({ nodeId, url, publicUrl }) => ({ nodeId, url, publicUrl })) }
 }
 
 /** Keys in a row, of one volume. Cookies are the asker's to choose. */
