@@ -48,6 +48,8 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     '0',
     '--memcached-port',
     '0',
+    '--hashstore-port',
+    '0',
     '--root-access-key',
     BENCH_KEY.accessKeyId,
     '--root-secret-key',

@@ -8,6 +8,7 @@ import * as limits from '../base/limits.ts'
 import { CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../base/log.ts'
 import { READ_MODES } from '../base/read-mode.ts'
+import { HASHSTORE_PORTS, HASHSTORE_SETTINGS } from './config-hashstore.ts'
 import { bytes, choice, decimal, duration, flag, integer, list, type Setting, text } from './setting.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -42,7 +43,7 @@ export const SETTINGS = {
     ...PORT,
     doc: 'Port to listen on, or of the server that is asked. To listen, 0 lets the system choose one.',
     fallback: 9333,
-    fallbackOf: { volume: 8080, filer: 8888, s3: 9000, sfss: 8255, 'sfss-client': 8255 },
+    fallbackOf: { volume: 8080, filer: 8888, s3: 9000, sfss: 8255, 'sfss-client': 8255, ...HASHSTORE_PORTS },
   }),
   masterPort: integer({ ...PORT, doc: 'Port of the master.', fallback: 9333 }),
   volumePort: integer({ ...PORT, doc: 'Port of the volume server.', fallback: 8080 }),
@@ -68,7 +69,7 @@ export const SETTINGS = {
     placeholder: 'ADDRESS',
   }),
   listen: list({
-    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`, `sfss`, `memcached`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
+    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`, `sfss`, `memcached`, `hashstore`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
     fallback: [],
     placeholder: 'DOOR=HOST:PORT,…',
     pattern: /^[a-z0-9]+=(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/,
@@ -296,6 +297,8 @@ export const SETTINGS = {
     doc: 'Take the command `flush_all` of memcached. `--no-flush-all` refuses it.',
     fallback: true,
   }),
+
+  ...HASHSTORE_SETTINGS,
 
   // The cluster.
   dataCenter: text({
@@ -558,9 +561,7 @@ export function checkTogether(values: Partial<Settings>): void {
     throw new UsageError('--tls-cert and --tls-key go together')
   }
   checkPortsDiffer(values)
-  if ((rootAccessKey ?? '') !== '' && rootSecretKey === '')
-    throw new UsageError('--root-access-key and --root-secret-key go together')
-  if ((rootSecretKey ?? '') !== '' && rootAccessKey === '')
+  if (((rootAccessKey ?? '') !== '' || (rootSecretKey ?? '') !== '') && (rootAccessKey === '' || rootSecretKey === ''))
     throw new UsageError('--root-access-key and --root-secret-key go together')
   if (clusterSecret && Buffer.byteLength(clusterSecret) < CLUSTER_SECRET_BYTES_MIN) {
     throw new UsageError(`the cluster secret must have at least ${CLUSTER_SECRET_BYTES_MIN} bytes`)
@@ -571,7 +572,7 @@ const DOOR_PORTS = ['masterPort', 'volumePort', 'filerPort', 's3Port', 'sfssPort
 
 function checkPortsDiffer(values: Partial<Settings>): void {
   const seen = new Map<number, SettingKey>()
-  for (const key of DOOR_PORTS) {
+  for (const key of [...DOOR_PORTS, 'hashstorePort'] as const) {
     const port = values[key]
     if (port === undefined || port === 0) continue
     const other = seen.get(port)

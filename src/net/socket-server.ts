@@ -32,15 +32,16 @@ export class SocketServer {
     return this.#sockets.size
   }
 
-  /** Starts to serve; gives the port. Throws `in_use`, `bad_request`. */
-  async listen({ host, port }: { host: string; port: number }): Promise<number> {
+  /** Starts to serve; gives the port. `reusePort`: with other threads of this process. Throws `in_use`, `bad_request`. */
+  async listen(at: { host: string; port: number; reusePort?: boolean }): Promise<number> {
+    const { host, port } = at
     await new Promise<void>((resolve, reject) => {
       const onError = (error: NodeJS.ErrnoException) => {
         const code = error.code === 'EADDRINUSE' ? 'in_use' : 'bad_request'
         reject(new StoreError(code, `cannot listen on ${host}:${port}: ${error.message}`, { cause: error }))
       }
       this.#server.once('error', onError)
-      this.#server.listen({ host, port }, () => {
+      this.#server.listen(at, () => {
         this.#server.off('error', onError)
         resolve()
       })

@@ -9,7 +9,7 @@ const START_MS_MAX = 30_000
 const STOP_MS_MAX = 15_000
 const COMMAND_MS_MAX = 60_000
 
-type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached'>
+type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached' | 'hashstore'>
 
 export interface ServerProcess {
   /** `host:port`. */
@@ -19,6 +19,7 @@ export interface ServerProcess {
   s3: string
   sfss: string
   memcached: string
+  hashstore: string
   child: ChildProcess
   /** Everything it logged so far. */
   log(): string
@@ -45,6 +46,8 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     '--sfss-port',
     '0',
     '--memcached-port',
+    '0',
+    '--hashstore-port',
     '0',
     '--ballast',
     '0',
@@ -81,8 +84,8 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     clearTimeout(timer)
   }
   try {
-    const { master, volume, filer, s3, sfss, memcached } = await ready
-    const addresses = { master, volume, filer, s3, sfss, memcached }
+    const { master, volume, filer, s3, sfss, memcached, hashstore } = await ready
+    const addresses = { master, volume, filer, s3, sfss, memcached, hashstore }
     return { ...addresses, child, log: () => log, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
   } catch (error) {
     await end('SIGKILL')

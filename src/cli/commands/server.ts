@@ -9,13 +9,13 @@ import type { ObjectDoor } from '../roles/thread-data.ts'
 import { type RunningVolumes, startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, MASTER_SETTINGS, OBJECT_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 
-const DOORS = ['master', 'volume', 'filer', 's3', 'sfss', 'memcached']
+const DOORS = ['master', 'volume', 'filer', 's3', 'sfss', 'memcached', 'hashstore']
 /** Doors that ask nobody who they are open beyond this machine only when they are named. */
 const LOOPBACK = '127.0.0.1'
 
 export const server = defineCommand({
   name: 'server',
-  summary: 'Run everything in one process: a master, a volume server, a filer, S3, sfss and memcached',
+  summary: 'Run everything in one process: a master, a volume server, a filer, S3, sfss, memcached and a hash store',
   settings: [
     'data',
     'ip',
@@ -25,6 +25,7 @@ export const server = defineCommand({
     's3Port',
     'sfssPort',
     'memcachedPort',
+    'hashstorePort',
     'maxValueBytes',
     'flushAll',
     'listen',
@@ -44,6 +45,7 @@ export const server = defineCommand({
         ['filer', named.get('filer') ?? { host: LOOPBACK, port: config.filerPort }],
         ['s3', named.get('s3') ?? { host: config.ip, port: config.s3Port }],
         ['sfss', named.get('sfss') ?? { host: LOOPBACK, port: config.sfssPort }],
+        ['hashstore', named.get('hashstore') ?? { host: LOOPBACK, port: config.hashstorePort }],
       ])
       const objects = readObjectsRole(config, { directory: first, doors }, context)
       const master = await startMaster(

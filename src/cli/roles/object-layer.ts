@@ -16,6 +16,8 @@ import type { ObjectTree } from '../../objects/tree.ts'
 import { UploadLoad } from '../../objects/upload-load.ts'
 import { WriterPresence } from '../../objects/writer-presence.ts'
 import { FilerServer } from '../../protocols/filer/server.ts'
+import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
+import { HashstoreServer } from '../../protocols/hashstore/server.ts'
 import { IamGate } from '../../protocols/s3/iam-gate.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { S3Server } from '../../protocols/s3/server.ts'
@@ -87,6 +89,7 @@ export class ObjectLayer {
       filer: filerServer(data, parts, objects),
       s3: s3Server(data, parts, { objects, identities }),
       sfss: sfssServer(data, parts, { objects, blobs }),
+      hashstore: hashstoreServer(data, parts, objects),
     }
     return new ObjectLayer({ blobs, meta, presence, identities, doors })
   }
@@ -148,6 +151,20 @@ function s3Server(
     version: VERSION,
     counters: new S3Counters(data.s3Counters, thread),
     ...(secrets.tls === undefined ? {} : { tls: secrets.tls }),
+  })
+}
+
+function hashstoreServer(
+  { hashstoreCounters }: ObjectLayerData,
+  { clock, log, thread, settings }: ObjectLayerParts,
+  objects: ObjectStore,
+): HashstoreServer {
+  return new HashstoreServer({
+    ...{ objects, clock, ...settings },
+    namesOnly: false,
+    counters: new HashstoreCounters(hashstoreCounters, thread),
+    log: log.with({ role: 'hashstore' }),
+    owner: ROOT_ACCOUNT_ID,
   })
 }
 

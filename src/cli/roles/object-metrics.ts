@@ -3,6 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import { PortCaller } from '../../base/port-calls.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { UploadLoad } from '../../objects/upload-load.ts'
+import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { ObjectMetricsData } from './thread-data.ts'
@@ -12,6 +13,7 @@ export class ObjectMetrics {
   readonly #s3: S3Counters
   readonly #filer: VolumeCounters
   readonly #sfss: SfssCounters
+  readonly #hashstore: HashstoreCounters
   readonly #load: UploadLoad
   readonly #upkeep: PortCaller
   readonly #requests: Counter<'door' | 'action'>
@@ -27,6 +29,7 @@ export class ObjectMetrics {
     this.#s3 = new S3Counters(data.s3Counters, 0)
     this.#filer = new VolumeCounters(data.filerCounters, 0)
     this.#sfss = new SfssCounters(data.sfssCounters, 0)
+    this.#hashstore = new HashstoreCounters(data.hashstoreCounters, 0)
     this.#load = new UploadLoad(data.uploadLoad)
     this.#upkeep = new PortCaller(data.counts)
     const registers = [registry]
@@ -79,6 +82,7 @@ export class ObjectMetrics {
     this.#fillS3()
     this.#fillFiler()
     this.#fillSfss()
+    this.#fillHashstore()
     this.#uploads.set(this.#load.uploads)
     this.#uploadBytes.set(this.#load.bytesInFlight)
     await this.#fillUpkeep()
@@ -116,6 +120,19 @@ export class ObjectMetrics {
     this.#requests.inc({ door, action: 'delete' }, totals.cmd_delete)
     this.#bytes.inc({ door, direction: 'received' }, totals.bytes_read)
     this.#bytes.inc({ door, direction: 'sent' }, totals.bytes_written)
+  }
+
+  #fillHashstore(): void {
+    const door = 'hashstore'
+    const totals = this.#hashstore.totals()
+    this.#requests.inc({ door, action: 'read' }, totals.reads)
+    this.#requests.inc({ door, action: 'write' }, totals.writes)
+    this.#requests.inc({ door, action: 'delete' }, totals.deletes)
+    this.#requests.inc({ door, action: 'other' }, totals.others)
+    this.#errors.inc({ door, action: 'any', class: 'refused' }, totals.refused)
+    this.#errors.inc({ door, action: 'any', class: 'cut' }, totals.cut)
+    this.#bytes.inc({ door, direction: 'received' }, totals.bytesReceived)
+    this.#bytes.inc({ door, direction: 'sent' }, totals.bytesSent)
   }
 
   async #fillUpkeep(): Promise<void> {

@@ -12,6 +12,7 @@ import type { IdentitiesFile } from '../../iam/identities.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
 import { BUCKET_CHANGES_BYTES } from '../../objects/bucket-memory.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
+import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { Context } from '../command.ts'
@@ -94,6 +95,7 @@ export class ObjectThreads {
       s3Counters: S3Counters.share(count),
       filerCounters: VolumeCounters.share(count),
       sfssCounters: SfssCounters.share(count),
+      hashstoreCounters: HashstoreCounters.share(count),
       uploadLoad: new SharedArrayBuffer(UPLOAD_LOAD_BYTES),
       bucketChanges: new SharedArrayBuffer(BUCKET_CHANGES_BYTES),
     }

@@ -46,6 +46,7 @@ export interface ObjectMetricsData {
   s3Counters: SharedArrayBuffer
   filerCounters: SharedArrayBuffer
   sfssCounters: SharedArrayBuffer
+  hashstoreCounters: SharedArrayBuffer
   uploadLoad: SharedArrayBuffer
   /** Of the upkeep thread. */
   counts: MessagePort
@@ -93,7 +94,7 @@ export interface KeeperControl {
 }
 
 /** Doors of names, which threads open beside that of the volumes. */
-export type ObjectDoor = 'filer' | 's3' | 'sfss'
+export type ObjectDoor = 'filer' | 's3' | 'sfss' | 'hashstore'
 
 /** How a thread comes to the metadata. */
 export interface MetadataAccess {
@@ -129,6 +130,8 @@ export interface ObjectLayerData {
   /** Memory of the SfssCounters. */
   sfssCounters: SharedArrayBuffer
   sfssFileLimitBytes: number
+  /** Memory of the HashstoreCounters. */
+  hashstoreCounters: SharedArrayBuffer
 }
 
 export interface HashThreadData {

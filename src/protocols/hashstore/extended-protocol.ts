@@ -1,0 +1,193 @@
+/** The extended protocol: requests with heads, one after the other on one connection, each with a reply. */
+import { crc32c } from '../../base/checksum.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
+import { HASHSTORE_DROPPED_BYTES_MAX } from '../../base/limits.ts'
+import { type ByteStream, inTime } from '../../net/byte-stream.ts'
+import type { HashstoreFiles } from './files.ts'
+import { IncomingBody } from './incoming.ts'
+import { pathOfText } from './paths.ts'
+import type { SessionParts } from './session.ts'
+import {
+  CRC_BYTES,
+  encodeCrc,
+  encodeHead,
+  type FileEntry,
+  headLength,
+  OK,
+  parseRequest,
+  type Request,
+} from './wire.ts'
+
+const LENGTH_BYTES = 4
+
+export class ExtendedSession {
+  readonly #stream: ByteStream
+  readonly #parts: SessionParts
+  /** The request of this moment has a body, so much of which has not come yet. */
+  #bodyLeft = 0
+  #isIdle = true
+  #isEnding = false
+
+  constructor(stream: ByteStream, parts: SessionParts) {
+    this.#stream = stream
+    this.#parts = parts
+  }
+
+  /** Answers what was begun, and then ends the connection. */
+  end(): void {
+    this.#isEnding = true
+    if (this.#isIdle) this.#stream.end()
+  }
+
+  /** Resolves at the end of the connection. Throws where it cannot go on and is to be reset. */
+  async serve(): Promise<void> {
+    await this.#stream.write(OK)
+    while (!this.#isEnding) {
+      this.#isIdle = true
+      const first = await this.#stream.some(LENGTH_BYTES)
+      this.#isIdle = false
+      if (first === undefined || !(await this.#serveOne(first))) break
+    }
+    this.#stream.end()
+  }
+
+  /** False: the connection cannot be used any more. */
+  async #serveOne(first: Buffer): Promise<boolean> {
+    const { clock, headerTimeoutMs: timeoutMs, counters, log } = this.#parts
+    let request: Request | undefined
+    try {
+      request = await inTime(this.#readHead(first), { stream: this.#stream, clock, timeoutMs })
+      this.#bodyLeft = request.op === 'put' ? request.size + CRC_BYTES : 0
+      await this.#answer(request)
+      return true
+    } catch (error) {
+      if (this.#stream.socket.destroyed) throw error
+      const { code, message } = toStoreError(error)
+      counters.add('refused')
+      if (code === 'internal') log.error({ error }, 'a request of the hash store failed by a bug')
+      await this.#stream.write(encodeHead({ error: code, message }))
+      return request !== undefined && (await this.#dropBody())
+    }
+  }
+
+  async #readHead(first: Buffer): Promise<Request> {
+    const rest = await this.#stream.take(LENGTH_BYTES - first.length)
+    const length = headLength(Buffer.concat([first, rest]))
+    return parseRequest(await this.#stream.take(length))
+  }
+
+  /** After a refusal the rest of a body is of no use; only a short one is waited for. */
+  async #dropBody(): Promise<boolean> {
+    if (this.#bodyLeft > HASHSTORE_DROPPED_BYTES_MAX) return false
+    while (this.#bodyLeft > 0) {
+      const piece = await this.#stream.some(this.#bodyLeft)
+      if (piece === undefined) return false
+      this.#bodyLeft -= piece.length
+    }
+    return true
+  }
+
+  async #answer(request: Request): Promise<void> {
+    const { counters, tree, files, clock } = this.#parts
+    const path = pathOfText(request.path)
+    switch (request.op) {
+      case 'enter':
+        counters.add('others')
+        await tree.enter(path, { size: request.size, timeMs: request.time ?? clock.nowMs() })
+        return await this.#reply(undefined)
+      case 'leave':
+        counters.add('others')
+        await tree.leave(path)
+        return await this.#reply(undefined)
+      case 'browse':
+        counters.add('others')
+        return await this.#replyJson(await tree.browse(path, request))
+    }
+    if (files === undefined) throw new StoreError('unsupported', 'this server has names only')
+    await this.#answerFile(request, path, files)
+  }
+
+  async #answerFile(request: Request, path: Buffer, files: HashstoreFiles): Promise<void> {
+    const { counters } = this.#parts
+    switch (request.op) {
+      case 'put':
+        counters.add('writes')
+        return await this.#put(request, path, files)
+      case 'get':
+        counters.add('reads')
+        return await this.#get(request, path, files)
+      case 'stat':
+        counters.add('others')
+        return await this.#reply((await findFile(files, path)).entry)
+      case 'delete':
+        counters.add('deletes')
+        await files.remove(path, request.tag)
+        return await this.#reply(undefined)
+      case 'list':
+        counters.add('others')
+        return await this.#replyJson(await files.list(request.after ?? ''))
+    }
+  }
+
+  async #put({ size, ...how }: Request, path: Buffer, files: HashstoreFiles): Promise<void> {
+    const { clock, counters } = this.#parts
+    const incoming = new IncomingBody({ stream: this.#stream, clock, sizeBytes: size })
+    const { manifest, unlessNewer, time: timeMs } = how
+    let entry: FileEntry
+    try {
+      const body = await incoming.body()
+      entry = await files.put(path, {
+        kind: 'path',
+        body,
+        check: incoming.check,
+        timeMs,
+        manifest,
+        unlessNewer,
+      })
+    } finally {
+      this.#bodyLeft = incoming.isComplete ? 0 : size + CRC_BYTES - incoming.receivedBytes
+      counters.add('bytesReceived', incoming.receivedBytes)
+    }
+    await this.#reply(entry)
+  }
+
+  async #get({ manifestOnly }: Request, path: Buffer, files: HashstoreFiles): Promise<void> {
+    const { entry, found } = await findFile(files, path)
+    if (manifestOnly && entry.manifest === undefined) return await this.#reply(entry)
+    const { counters } = this.#parts
+    const bytes = await found.read(0, entry.size)
+    const head = encodeHead({ ok: true, size: entry.size, entry })
+    counters.add('bytesSent', entry.size)
+    if (Buffer.isBuffer(bytes))
+      return await this.#stream.write(Buffer.concat([head, bytes, encodeCrc(crc32c(bytes))]))
+    await this.#stream.write(head)
+    let crc = 0
+    try {
+      for await (const piece of bytes.pieces()) {
+        crc = crc32c(piece, crc)
+        await this.#stream.write(piece)
+      }
+    } catch (error) {
+      // The head is gone already: only a reset can still say that this is not the file.
+      this.#stream.reset()
+      throw error
+    }
+    await this.#stream.write(encodeCrc(crc))
+  }
+
+  async #reply(entry: FileEntry | undefined): Promise<void> {
+    await this.#stream.write(encodeHead({ ok: true, size: 0, ...(entry && { entry }) }))
+  }
+
+  async #replyJson(value: unknown): Promise<void> {
+    const body = Buffer.from(JSON.stringify(value))
+    const head = encodeHead({ ok: true, size: body.length })
+    await this.#stream.write(Buffer.concat([head, body, encodeCrc(crc32c(body))]))
+  }
+}
+
+async function findFile(files: HashstoreFiles, path: Buffer) {
+  const file = await files.find(path)
+  if (file === undefined) throw new StoreError('not_found', 'there is no such file')
+  return file
+}

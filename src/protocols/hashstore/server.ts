@@ -1,0 +1,101 @@
+/**
+ * Hash-placed data servers: files over plain connections, by WRITFILE and FETCFILE and by an extended protocol. Clients choose the
+ * server by the hash of a file's path; a server knows nothing of the others. One instance a thread; all of them listen on one
+ * port. `docs/hashstore.md` says what it does.
+ */
+import type { Socket } from 'node:net'
+import type { Clock } from '../../base/clock.ts'
+import { toStoreError } from '../../base/errors.ts'
+import { HASHSTORE_UNREAD_BYTES_MAX, HEADER_TIMEOUT_MS } from '../../base/limits.ts'
+import type { Log } from '../../base/log.ts'
+import { ByteStream, inTime } from '../../net/byte-stream.ts'
+import { SocketServer } from '../../net/socket-server.ts'
+import type { ObjectStore } from '../../objects/object-store.ts'
+import { ExtendedSession } from './extended-protocol.ts'
+import { HashstoreFiles } from './files.ts'
+import type { HashstoreCounters } from './hashstore-counters.ts'
+import { serveOldClient } from './old-protocol.ts'
+import type { SessionParts } from './session.ts'
+import { HashstoreTree } from './tree.ts'
+import { OPENING_BYTES, parseOpening } from './wire.ts'
+
+export interface HashstoreServerOptions {
+  objects: ObjectStore
+  /** A name server: the directory tree, and no files. */
+  namesOnly: boolean
+  counters: HashstoreCounters
+  clock: Clock
+  log: Log
+  /** Account that owns the buckets. */
+  owner: string
+  headerTimeoutMs?: number | undefined
+  idleTimeoutMs?: number | undefined
+}
+
+export class HashstoreServer {
+  readonly #parts: SessionParts
+  readonly #server: SocketServer
+  /** What ends a connection, once nothing is under way. */
+  readonly #ends = new Map<Socket, () => void>()
+
+  constructor(options: HashstoreServerOptions) {
+    const { clock, log, counters, namesOnly, headerTimeoutMs = HEADER_TIMEOUT_MS, idleTimeoutMs } = options
+    this.#parts = {
+      ...{ counters, clock, log, headerTimeoutMs },
+      files: namesOnly ? undefined : new HashstoreFiles(options),
+      tree: new HashstoreTree(options),
+    }
+    this.#server = new SocketServer({
+      clock,
+      idleTimeoutMs,
+      onConnection: (socket) => void this.#serve(socket),
+      onClosing: (socket) => this.#ends.get(socket)?.(),
+    })
+  }
+
+  /** Starts to serve; gives the port. Throws `in_use`, `bad_request`. */
+  listen(at: { host: string; port: number; reusePort?: boolean }): Promise<number> {
+    return this.#server.listen(at)
+  }
+
+  /** Stops accepting and lets the transfers under way finish, for a bounded time. */
+  close(): Promise<void> {
+    return this.#server.close()
+  }
+
+  async #serve(socket: Socket): Promise<void> {
+    const stream = new ByteStream(socket, { unreadBytesMax: HASHSTORE_UNREAD_BYTES_MAX })
+    socket.once('close', () => this.#ends.delete(socket))
+    this.#ends.set(socket, () => stream.end())
+    try {
+      await this.#serveStream(stream)
+    } catch (error) {
+      stream.reset()
+      const { code, message } = toStoreError(error)
+      if (code === 'internal')
+        this.#parts.log.error({ error }, 'a connection of the hash store failed by a bug')
+      else this.#parts.log.debug({ code, reason: message }, 'a connection of the hash store was cut')
+      this.#parts.counters.add('cut')
+    }
+  }
+
+  async #serveStream(stream: ByteStream): Promise<void> {
+    const { clock, counters, headerTimeoutMs: timeoutMs } = this.#parts
+    const opening = parseOpening(await inTime(stream.take(OPENING_BYTES), { stream, clock, timeoutMs }))
+    if (opening === undefined) {
+      // As the first servers do: not a word.
+      counters.add('refused')
+      stream.end()
+      return
+    }
+    if (opening.kind === 'extended') {
+      const session = new ExtendedSession(stream, this.#parts)
+      this.#ends.set(stream.socket, () => session.end())
+      await session.serve()
+      return
+    }
+    // It has one request, which may finish.
+    this.#ends.delete(stream.socket)
+    await serveOldClient(stream, opening, this.#parts)
+  }
+}

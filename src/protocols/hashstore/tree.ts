@@ -1,0 +1,88 @@
+/** The directory tree: names of files with their size and time, as clients tell them. Nothing of the files themselves. */
+import { StoreError } from '../../base/errors.ts'
+import { LIST_KEYS_MAX } from '../../base/limits.ts'
+import type { ObjectStore } from '../../objects/object-store.ts'
+import { OwnBucket } from './own-bucket.ts'
+import { checkedText, textOfPath } from './paths.ts'
+import type { Page, TreeEntry } from './wire.ts'
+
+export const TREE_BUCKET = 'hashstore-tree'
+const SEPARATOR = '/'
+const NOTHING = Buffer.alloc(0)
+
+export class HashstoreTree {
+  readonly #objects: ObjectStore
+  readonly #bucket: OwnBucket
+
+  constructor({ objects, owner }: { objects: ObjectStore; owner: string }) {
+    this.#objects = objects
+    this.#bucket = new OwnBucket({ objects, name: TREE_BUCKET, owner })
+  }
+
+  /** Notes a name, unless it is known with a later time. Throws `bad_request`, `key_too_long`. */
+  async enter(path: Buffer, { size, timeMs }: { size: number; timeMs: number }): Promise<void> {
+    const bucket = await this.#bucket.findOrMake()
+    const key = keyOf(textOfPath(path))
+    const present = await this.#find(key)
+    if (present !== undefined && present.time > timeMs) return
+    await this.#objects.put({
+      ...{ bucket, key, hasOpaqueEtag: true },
+      body: { sizeBytes: 0, whole: NOTHING, async *pieces() {} },
+      attributes: {
+        userMetadata: [
+          ['size', String(size)],
+          ['time', String(timeMs)],
+        ],
+      },
+    })
+  }
+
+  /** Forgets a name, if it is known. */
+  async leave(path: Buffer): Promise<void> {
+    const bucket = await this.#bucket.find()
+    if (bucket !== undefined) await this.#objects.delete({ bucket, key: keyOf(textOfPath(path)) })
+  }
+
+  /** What begins with a prefix, up to the next separator, `/` or `\`; or all of it. */
+  async browse(prefix: Buffer, { after = '', all = false }): Promise<Page<TreeEntry>> {
+    const bucket = await this.#bucket.find()
+    if (bucket === undefined) return { entries: [] }
+    const { objects, prefixes, next } = await this.#objects.list({
+      bucket,
+      prefix: keyText(textOfPath(prefix)),
+      ...(all ? {} : { delimiter: SEPARATOR }),
+      after,
+      limit: LIST_KEYS_MAX,
+    })
+    const entries: TreeEntry[] = [
+      ...prefixes.map((key) => ({ directory: textOfKey(key) })),
+      ...objects.map(({ key, attributes }) => ({
+        path: textOfKey(key),
+        ...factsOf(attributes.userMetadata),
+      })),
+    ]
+    return next === undefined ? { entries } : { entries, next }
+  }
+
+  async #find(key: string): Promise<{ size: number; time: number } | undefined> {
+    const bucket = await this.#bucket.find()
+    if (bucket === undefined) return undefined
+    try {
+      const { info } = await this.#objects.find(bucket, key)
+      return factsOf(info.attributes.userMetadata)
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'not_found') return undefined
+      throw error
+    }
+  }
+}
+
+function factsOf(metadata: readonly (readonly [string, string])[] = []): { size: number; time: number } {
+  const facts = new Map(metadata)
+  return { size: Number(facts.get('size') ?? 0), time: Number(facts.get('time') ?? 0) }
+}
+
+/** Both separators end with a slash, so that one delimiter finds them. */
+const keyText = (text: string) => text.replaceAll('\\', '\\/')
+const keyOf = (text: string) => checkedText(keyText(text))
+const textOfKey = (key: string) => key.replaceAll('\\/', '\\')
