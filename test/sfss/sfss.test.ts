@@ -11,6 +11,7 @@ import { StoreError } from '../../src/base/errors.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { BodyBudget } from '../../src/net/body.ts'
+import { ObjectFiles } from '../../src/protocols/sfss/object-files.ts'
 import { SfssServer } from '../../src/protocols/sfss/server.ts'
 import { SfssCounters } from '../../src/protocols/sfss/sfss-counters.ts'
 import { startFiler } from '../filer/filer-kit.ts'
@@ -77,7 +78,7 @@ test('the lines of its document: create, update, get, status', async () => {
   assert.equal(stats[server.master].cmd_set, '3')
   assert.equal(stats[server.master].curr_items, '2')
   assert.equal(stats[server.master].get_hits, '2')
-  assert.deepEqual(stats.storages[server.master], stats[server.master])
+  assert.deepEqual(stats.storages[server.master], { state: 'up', ...stats[server.master] })
   for (const value of Object.values({ ...stats[server.master], ...stats.webserver }))
     assert.equal(typeof value, 'string')
 })
@@ -198,11 +199,13 @@ test('its client sends files and folders, and measures', async () => {
 test('504 where no storage answers, for files and for the status', async () => {
   const kit = await startFiler()
   const down = () => Promise.reject(new StoreError('unavailable', 'no volume server answers'))
+  const counters = new SfssCounters(SfssCounters.share(1), 0)
+  const [clock, version] = [systemClock, '0.0.0']
+  const objects = Object.assign(Object.create(kit.objects), { bucket: down })
+  const storage = { address: '127.0.0.1:1', check: down }
   const broken = new SfssServer({
-    objects: Object.assign(Object.create(kit.objects), { bucket: down }),
-    storage: { address: '127.0.0.1:1', check: down },
-    counters: new SfssCounters(SfssCounters.share(1), 0),
-    ...{ clock: systemClock, random: systemRandom, log: silentLog, version: '0.0.0', owner: 'root' },
+    files: new ObjectFiles({ objects, storage, clock, counters, version, owner: 'root' }),
+    ...{ clock, counters, version, random: systemRandom, log: silentLog },
     fileSizeBytesMax: MIB,
     bodyBudget: new BodyBudget(new SharedArrayBuffer(4), 64 * MIB),
   })

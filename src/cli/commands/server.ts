@@ -1,4 +1,5 @@
 /** `cairn server`: everything in one process: master, volumes, and the doors of names. */
+import { MemcachedCounters } from '../../protocols/memcached/memcached-counters.ts'
 import type { Context } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { ownDirectories, untilAborted } from '../roles/directories.ts'
@@ -74,6 +75,7 @@ export const server = defineCommand({
                 valueBytesMax: config.maxValueBytes,
                 allowsFlush: config.flushAll,
                 idleTimeoutMs: config.idleTimeoutMs,
+                counters: MemcachedCounters.share(),
               },
             },
           },

@@ -35,7 +35,7 @@ const keeper = new VolumeKeeper(context, {
   ballastBytes: data.ballastBytes,
 })
 const counters = new VolumeCounters(data.counters, 0)
-const metrics = new VolumeMetrics(counters, data.objects)
+const metrics = new VolumeMetrics(counters, data)
 const { secrets, nodeId } = data
 const auth = new ClusterAuth({ secret: Buffer.from(secrets.clusterSecret), clock, random })
 const client = new ClusterClient({
@@ -86,6 +86,7 @@ const control: KeeperControl = {
     await Promise.all([scrubber.stop(), keeper.adoption.stop()])
     await keeper.stop()
   },
+  metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed, scrubber.status),
 }
 
 offerCalls(data.control, { ...control })
@@ -93,6 +94,6 @@ const offer = {
   ...offerVolumeAdmin(keeper),
   ...offerClusterDoor(door),
   scrubbed: async () => scrubber.status,
-  metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed, scrubber.status),
+  metrics: control.metrics,
 }
 for (const port of data.callers) offerCalls(port, offer)

@@ -3,8 +3,9 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { VolumeCounters } from '../../blobs/volume-counters.ts'
 import type { ScrubStatus } from '../../disk/scrub.ts'
 import type { StoreStatus } from '../../disk/volume-admin.ts'
+import { MemcachedMetrics } from './memcached-metrics.ts'
 import { ObjectMetrics } from './object-metrics.ts'
-import type { ObjectMetricsData } from './thread-data.ts'
+import type { KeeperThreadData } from './thread-data.ts'
 
 export interface MetricsPage {
   contentType: string
@@ -50,13 +51,16 @@ export class VolumeMetrics {
   readonly #scrubPosition: Gauge
 
   readonly #objects: ObjectMetrics | undefined
+  readonly #memcached: MemcachedMetrics | undefined
 
-  /** `objects`: where object layers run beside the volumes. */
-  constructor(counters: VolumeCounters, objects: ObjectMetricsData | undefined) {
+  /** `beside`: what else runs on the volumes. */
+  constructor(counters: VolumeCounters, beside: Pick<KeeperThreadData, 'objects' | 'memcached'>) {
+    const { objects, memcached } = beside
     this.#counters = counters
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.#objects = objects && new ObjectMetrics(this.#registry, objects)
+    this.#memcached = memcached && new MemcachedMetrics(this.#registry, memcached)
     this.#requests = new Counter({
       name: 'cairn_volume_requests_total',
       help: 'Requests, by kind.',
@@ -116,6 +120,7 @@ export class VolumeMetrics {
 
   async page(status: StoreStatus, indexBytes: number, scrub: ScrubStatus): Promise<MetricsPage> {
     await this.#objects?.fill()
+    this.#memcached?.fill()
     this.#fillCounters()
     this.#fillVolumes(status)
     this.#fillScrub(scrub)

@@ -21,12 +21,14 @@ import { HashstoreServer } from '../../protocols/hashstore/server.ts'
 import { IamGate } from '../../protocols/s3/iam-gate.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { S3Server } from '../../protocols/s3/server.ts'
+import { ObjectFiles } from '../../protocols/sfss/object-files.ts'
 import { SfssServer } from '../../protocols/sfss/server.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { ClusterParts } from './cluster-parts.ts'
 import type { DoorSecrets } from './doors.ts'
 import { ThreadHashPool } from './hash-pool.ts'
 import { objectParts, openBlobs, openMetadata } from './object-parts.ts'
+import { objectsDoor } from './objects-door.ts'
 import type { ObjectDoor, ObjectLayerData } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
@@ -77,7 +79,7 @@ export class ObjectLayer {
     const hashPool = new ThreadHashPool(data.hashing)
     const load = new UploadLoad(data.uploadLoad)
     const { bucketChanges } = data
-    const { objects, tree, writer } = objectParts({
+    const { objects, contents, tree, writer } = objectParts({
       ...{ meta, blobs, load, hashPool, bucketChanges, clock, random },
     })
     const writerId = `${cluster.nodeId}/${thread}`
@@ -90,6 +92,7 @@ export class ObjectLayer {
       s3: s3Server(data, parts, { objects, identities }),
       sfss: sfssServer(data, parts, { objects, blobs }),
       hashstore: hashstoreServer(data, parts, objects),
+      objects: objectsDoor(data, parts, { objects, contents, meta, blobs }),
     }
     return new ObjectLayer({ blobs, meta, presence, identities, doors })
   }
@@ -174,13 +177,13 @@ function sfssServer(
   { objects, blobs }: { objects: ObjectStore; blobs: BlobStore },
 ): SfssServer {
   const { clock, random, log, bodyBudget, secrets, settings, logsRequests, thread, cluster } = parts
+  const counters = new SfssCounters(data.sfssCounters, thread)
+  const storage = { address: cluster.masterCalls.first, check: () => blobs.volumes() }
+  const version = VERSION
   return new SfssServer({
-    ...{ objects, clock, random, bodyBudget, settings, logsRequests },
-    storage: { address: cluster.masterCalls.first, check: () => blobs.volumes() },
-    counters: new SfssCounters(data.sfssCounters, thread),
+    ...{ clock, random, bodyBudget, settings, logsRequests, counters, version },
+    files: new ObjectFiles({ objects, clock, owner: ROOT_ACCOUNT_ID, storage, counters, version }),
     log: log.with({ role: 'sfss' }),
-    version: VERSION,
-    owner: ROOT_ACCOUNT_ID,
     fileSizeBytesMax: data.sfssFileLimitBytes,
     basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
     tls: secrets.tls,

@@ -7,6 +7,7 @@ import type { SharedVolumes } from '../../disk/thread-context.ts'
 import type { IdentitiesFile } from '../../iam/identities.ts'
 import type { HttpServerSettings } from '../../net/http-server.ts'
 import type { DoorSecrets, HostPort } from './doors.ts'
+import type { MetricsPage } from './metrics.ts'
 import type { AccessKey } from './root-credentials.ts'
 
 export interface CommonThreadData {
@@ -43,6 +44,8 @@ export interface KeeperThreadData extends SharedThreadData {
 
 /** Where to learn what object layers count. */
 export interface ObjectMetricsData {
+  /** Memory of the MemcachedCounters, where that door is. */
+  memcached: SharedArrayBuffer | undefined
   s3Counters: SharedArrayBuffer
   filerCounters: SharedArrayBuffer
   sfssCounters: SharedArrayBuffer
@@ -92,6 +95,7 @@ export interface KeeperControl {
   /** Writes the last checkpoints and closes the files. */
   stop(): Promise<void>
 }
+  metrics(): Promise<MetricsPage>
 
 /** Doors of names, which threads open beside that of the volumes. */
 export type ObjectDoor = 'filer' | 's3' | 'sfss' | 'hashstore'
@@ -208,5 +212,7 @@ export interface MemcachedData {
 export interface ServingControl extends Omit<ObjectControl, 'listen'> {
   listen(door: 'volume' | ObjectDoor, at: HostPort): Promise<number>
   /** On one thread only. */
+  /** Memory of the MemcachedCounters. */
+  counters: SharedArrayBuffer
   listenMemcached(data: MemcachedData, at: HostPort): Promise<number>
 }

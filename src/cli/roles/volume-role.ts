@@ -152,6 +152,7 @@ class VolumeThreads {
         objects,
         volumeSizeLimitBytes: config.volumeSizeLimitBytes,
         volumesPerDirectoryMax: config.maxVolumes,
+        memcached: role.memcached?.data.counters,
         garbageThreshold: config.garbageThreshold,
         ballastBytes: config.ballastBytes,
         scrubRateBytes: config.scrubRateBytes,

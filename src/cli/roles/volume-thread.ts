@@ -7,6 +7,7 @@ import { systemClock } from '../../base/clock.ts'
 import { createLog } from '../../base/log.ts'
 import { offerCalls } from '../../base/port-calls.ts'
 import { systemRandom } from '../../base/random.ts'
+import { assignFromMasters } from '../../blobs/id-lease.ts'
 import { ClusterDoorPort } from '../../blobs/volume-admin-door.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { VolumeServer } from '../../blobs/volume-server.ts'
@@ -84,7 +85,8 @@ const control: ServingControl = {
     objects?.setIdentities(file)
   },
   async listenMemcached(memcachedData, at) {
-    const parts = { cluster, volumes, sync: data.sync, bodyBudget, clock, log }
+    const assign = assignFromMasters(cluster)
+    const parts = { assign, volumes, sync: data.sync, bodyBudget, clock, log }
     memcached = await openMemcached(memcachedData, parts)
     return await memcached.listen(at)
   },

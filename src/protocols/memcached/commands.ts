@@ -3,11 +3,13 @@ import type { Clock } from '../../base/clock.ts'
 import { toStoreError } from '../../base/errors.ts'
 import type { HashedItem } from '../../objects/hashed-record.ts'
 import type { HashedChange, HashedStore, HashedValue } from '../../objects/hashed-store.ts'
+import type { MemcachedCounter, MemcachedCounters } from './memcached-counters.ts'
 import type { Command } from './parser.ts'
 
 export interface CommandsOptions {
   store: HashedStore
   clock: Clock
+  counters: MemcachedCounters
   version: string
   valueBytesMax: number
   allowsFlush: boolean
@@ -34,21 +36,11 @@ const CRLF = Buffer.from('\r\n')
 const BAD_LINE = 'CLIENT_ERROR bad command line format'
 
 /** What memcached tells of its memory, which is not used here. */
-const OTHER_STATS: ReadonlySet<string> = new Set(['items', 'slabs', 'sizes', 'settings', 'conns', 'detail'])
-
-/** What memcached's `stats` counts. */
-const COUNTED = [
-  ...(['cmd_get', 'cmd_set', 'cmd_flush', 'cmd_touch', 'get_hits', 'get_misses', 'delete_hits'] as const),
-  ...(['delete_misses', 'incr_hits', 'incr_misses', 'decr_hits', 'decr_misses', 'cas_hits'] as const),
-  ...(['cas_misses', 'cas_badval', 'touch_hits', 'touch_misses', 'bytes_read', 'bytes_written'] as const),
-  'total_connections',
-] as const
-type Counted = (typeof COUNTED)[number]
+const OTHER_STATS: ReadonlySet<string> = new Set(['items', 'slabs', 'sizes', 'conns', 'detail'])
 
 export class Commands {
   readonly #options: CommandsOptions
   readonly #store: HashedStore
-  readonly #counts = new Map<Counted, number>(COUNTED.map((name) => [name, 0]))
   readonly #startedMs: number
 
   constructor(options: CommandsOptions) {
@@ -57,8 +49,8 @@ export class Commands {
     this.#startedMs = options.clock.monotonicMs()
   }
 
-  count(name: Counted, by = 1): void {
-    this.#counts.set(name, this.#counts.get(name)! + by)
+  count(name: MemcachedCounter, by = 1): void {
+    this.#options.counters.add(name, by)
   }
 
   /** Never throws. An empty answer is none. */
@@ -190,6 +182,7 @@ export class Commands {
       if (value.length > this.#options.valueBytesMax) return no('SERVER_ERROR object too large for cache')
       return { ...present, value }
     })
+    if (answer === 'STORED') this.count('total_items')
     return Buffer.from(`${answer}\r\n`)
   }
 
@@ -232,6 +225,7 @@ export class Commands {
       isThere = present !== undefined
       return isThere ? 'remove' : undefined
     })
+    this.count('cmd_delete')
     this.count(isThere ? 'delete_hits' : 'delete_misses')
     return line(isThere ? 'DELETED' : 'NOT_FOUND')
   }
@@ -270,14 +264,15 @@ export class Commands {
 
   #stats([what]: string[]): string | Buffer {
     if (what === 'reset') {
-      for (const name of COUNTED) this.#counts.set(name, 0)
+      this.#options.counters.reset()
       return 'RESET'
     }
+    const { clock, version, valueBytesMax, connections, counters } = this.#options
+    if (what === 'settings') return statLines({ item_size_max: valueBytesMax })
     if (what !== undefined) return OTHER_STATS.has(what) ? END : BAD_LINE
-    const { clock, version, valueBytesMax, connections } = this.#options
-    const { userCPUTime, systemCPUTime } = process.resourceUsage()
+    const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage()
     const { blobs, bytes } = this.#store.usage()
-    const stats = {
+    return statLines({
       pid: process.pid,
       uptime: Math.floor((clock.monotonicMs() - this.#startedMs) / 1_000),
       time: Math.floor(clock.nowMs() / 1_000),
@@ -285,15 +280,14 @@ export class Commands {
       pointer_size: 64,
       rusage_user: (userCPUTime / 1e6).toFixed(6),
       rusage_system: (systemCPUTime / 1e6).toFixed(6),
+      rusage_maxrss: maxRSS,
       curr_connections: connections(),
       threads: 1,
       item_size_max: valueBytesMax,
-      ...Object.fromEntries(this.#counts),
+      ...counters.own(),
       curr_items: blobs,
       bytes,
-    }
-    const lines = Object.entries(stats).map(([name, value]) => `STAT ${name} ${value}\r\n`)
-    return Buffer.from(`${lines.join('')}END\r\n`)
+    })
   }
 
   /** When a value of that exptime is gone; undefined for no number. */
@@ -306,6 +300,11 @@ export class Commands {
   }
 }
 
+function statLines(stats: Record<string, string | number>): Buffer {
+  const lines = Object.entries(stats).map(([name, value]) => `STAT ${name} ${value}\r\n`)
+  return Buffer.from(`${lines.join('')}END\r\n`)
+}
+
 const line = (text: string) => Buffer.from(`${text}\r\n`, 'latin1')
 
 function failed(error: unknown): Buffer {
@@ -313,8 +312,9 @@ function failed(error: unknown): Buffer {
   return line(`SERVER_ERROR ${code === 'internal' ? 'internal error' : message.replace(/[\r\n]+/g, ' ')}`)
 }
 
+/** Any bytes but those that end words and lines, as memcached takes them. */
 function isKey(key: string): boolean {
-  return key.length > 0 && key.length <= KEY_BYTES_MAX && !/[\p{Cc} ]/u.test(key.replace(/[\x80-\xff]/g, ''))
+  return key.length > 0 && key.length <= KEY_BYTES_MAX
 }
 
 /** A whole number from 0 to `max`; undefined for anything else. */

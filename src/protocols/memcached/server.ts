@@ -12,11 +12,13 @@ import { SocketServer } from '../../net/socket-server.ts'
 import type { HashedStore } from '../../objects/hashed-store.ts'
 import { Commands } from './commands.ts'
 import { MemcachedConnection } from './connection.ts'
+import type { MemcachedCounters } from './memcached-counters.ts'
 
 export interface MemcachedServerOptions {
   store: HashedStore
   clock: Clock
   log: Log
+  counters: MemcachedCounters
   /** The program's. */
   version: string
   valueBytesMax: number

@@ -2,15 +2,13 @@
 import type { Random } from '../../base/random.ts'
 import { type ByteSource, rangeOutcome, rangesOutcome, wholeOutcome } from '../../net/byte-source.ts'
 import { evaluateConditions, formatHttpDate, ifRangeHolds } from '../../net/conditional.ts'
-import { mimeTypeOfName } from '../../net/mime-types.ts'
 import { parseRanges } from '../../net/ranges.ts'
 import { isStream, type Outcome, primeStream, rawHeader } from '../../net/reply.ts'
 import { MARK, marksOf } from '../../net/request-marks.ts'
-import type { FoundObject } from '../../objects/object-store.ts'
+import type { StoredFile } from './file-store.ts'
 
 export interface ReadRequest {
   method: string
-  path: string
   rawHeaders: readonly string[]
 }
 
@@ -18,10 +16,10 @@ export interface ReadRequest {
 const WHOLE_BYTES_MAX = 1024 * 1024
 
 /** Throws what reading throws before the reply begins. */
-export async function readFile(request: ReadRequest, found: FoundObject, random: Random): Promise<Outcome> {
-  const { rawHeaders, path } = request
-  const { info } = found
-  const validators = { etag: `"${info.etag}"`, lastModifiedS: Math.floor(info.modifiedMs / 1_000) }
+export async function readFile(request: ReadRequest, file: StoredFile, random: Random): Promise<Outcome> {
+  const { rawHeaders } = request
+  const { contentType } = file
+  const validators = { etag: `"${file.etag}"`, lastModifiedS: Math.floor(file.modifiedMs / 1_000) }
   const marks = marksOf(rawHeaders)
   const headers = ['ETag', validators.etag, 'Last-Modified', formatHttpDate(validators.lastModifiedS)]
   if ((marks & MARK.conditional) !== 0) {
@@ -29,13 +27,11 @@ export async function readFile(request: ReadRequest, found: FoundObject, random:
     if (status !== undefined) return { status, headers, body: undefined }
   }
   headers.push('Accept-Ranges', 'bytes')
-  // Of the path alone, without a character set that nobody knows.
-  const contentType = mimeTypeOfName(path).split(';')[0]!
   if (request.method === 'HEAD') {
     headers.push('Content-Type', contentType)
-    return { status: 200, headers, body: undefined, sizeBytes: info.sizeBytes }
+    return { status: 200, headers, body: undefined, sizeBytes: file.sizeBytes }
   }
-  const source = await sourceOf(found)
+  const source = await sourceOf(file)
   const wantsRange = (marks & MARK.range) !== 0 && ifRangeHolds(rawHeader(rawHeaders, 'if-range'), validators)
   const ranges = wantsRange ? parseRanges(rawHeader(rawHeaders, 'range'), source.sizeBytes) : undefined
   if (ranges === 'invalid') {
@@ -56,19 +52,19 @@ async function primed(outcome: Outcome): Promise<Outcome> {
   return isStream(outcome.body) ? { ...outcome, body: await primeStream(outcome.body) } : outcome
 }
 
-async function sourceOf(found: FoundObject): Promise<ByteSource> {
-  const { sizeBytes } = found.info
+async function sourceOf(file: StoredFile): Promise<ByteSource> {
+  const { sizeBytes } = file
   let whole: Buffer | undefined
   if (sizeBytes === 0) whole = Buffer.alloc(0)
   else if (sizeBytes <= WHOLE_BYTES_MAX) {
-    const bytes = await found.read(0, sizeBytes)
+    const bytes = await file.read(0, sizeBytes)
     if (Buffer.isBuffer(bytes)) whole = bytes
   }
-  return { sizeBytes, whole, read: (start, end) => readPieces(found, start, end), close() {} }
+  return { sizeBytes, whole, read: (start, end) => readPieces(file, start, end), close() {} }
 }
 
-async function* readPieces(found: FoundObject, start: number, end: number): AsyncGenerator<Buffer> {
-  const bytes = await found.read(start, end)
+async function* readPieces(file: StoredFile, start: number, end: number): AsyncGenerator<Buffer> {
+  const bytes = await file.read(start, end)
   if (Buffer.isBuffer(bytes)) yield bytes
   else yield* bytes.pieces()
 }

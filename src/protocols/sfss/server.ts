@@ -1,6 +1,6 @@
 /**
- * sfss, a small-file service over HTTP: `/file`, `/files` and `/status`. Its files are objects of the bucket `sfss`. One
- * instance a thread; all of them listen on one port. `docs/sfss.md` says what it answers.
+ * sfss, a small-file service over HTTP: `/file`, `/files` and `/status`. One instance a thread; all of them listen on one
+ * port. `docs/sfss.md` says what it answers.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
@@ -18,26 +18,22 @@ import {
   rawHeader,
   sendOutcome,
 } from '../../net/reply.ts'
-import type { ObjectStore } from '../../objects/object-store.ts'
 import { failureOutcome } from './errors.ts'
 import { pathOfQuery } from './file-path.ts'
-import { SfssFiles } from './files.ts'
+import type { FileStore } from './file-store.ts'
 import { readFile } from './get-file.ts'
 import { FORM_BYTES_MAX, uploadedFile, writeConditions } from './put-file.ts'
 import type { SfssCounters } from './sfss-counters.ts'
-import { type SfssStorage, statusOf } from './status.ts'
+import { counterTexts, processTexts, statusOf } from './status.ts'
 
 export interface SfssServerOptions {
-  objects: ObjectStore
-  storage: SfssStorage
+  files: FileStore
   counters: SfssCounters
   clock: Clock
   random: Random
   log: Log
   /** The program's. */
   version: string
-  /** Account that owns the bucket. */
-  owner: string
   fileSizeBytesMax: number
   bodyBudget: BodyBudget
   /** Asked for on everything but `/healthz`. */
@@ -61,7 +57,7 @@ const FILE_METHODS = 'GET, HEAD, PUT, DELETE'
 
 export class SfssServer {
   readonly #options: SfssServerOptions
-  readonly #files: SfssFiles
+  readonly #files: FileStore
   readonly #server: HttpServer
   readonly #common: CommonHeaders
   readonly #startedMs: number
@@ -70,7 +66,7 @@ export class SfssServer {
     this.#options = options
     const { clock, random, log, version } = options
     this.#startedMs = clock.monotonicMs()
-    this.#files = new SfssFiles(options)
+    this.#files = options.files
     this.#common = new CommonHeaders({ clock, random, server: `Cairn/${version}` })
     this.#server = new HttpServer({
       clock,
@@ -175,7 +171,7 @@ export class SfssServer {
     counters.add('cmd_get')
     try {
       const found = await this.#files.find(path)
-      const outcome = await readFile({ method, path, rawHeaders }, found, random)
+      const outcome = await readFile({ method, rawHeaders }, found, random)
       counters.add('get_hits')
       return outcome
     } catch (error) {
@@ -207,10 +203,13 @@ export class SfssServer {
   }
 
   async #status(): Promise<Outcome> {
-    const { storage } = this.#options
-    await storage.check()
-    const usage = await this.#files.count()
-    return jsonOutcome(200, statusOf({ ...this.#options, startedMs: this.#startedMs, usage }))
+    const { counters, clock, version } = this.#options
+    const states = await this.#files.states()
+    const webserver = {
+      ...processTexts({ clock, version, startedMs: this.#startedMs, threads: counters.places }),
+      ...counterTexts(counters.totals()),
+    }
+    return jsonOutcome(200, statusOf(states, webserver))
   }
 }
 

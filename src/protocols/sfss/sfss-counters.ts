@@ -1,7 +1,6 @@
-/** What the threads of this door count, each in its own place of memory that all of them see. Names as memcached has them. */
-import { assert } from '../../base/assert.ts'
+/** What the threads of this door count. Names as memcached has them. */
+import { SharedCounters } from '../../base/shared-counters.ts'
 
-/** In the order in which they lie in memory. */
 const NAMES = [
   'cmd_get',
   'cmd_set',
@@ -12,38 +11,14 @@ const NAMES = [
   'bytes_written',
 ] as const
 
-export type SfssCounter = (typeof NAMES)[number]
-const COUNT = NAMES.length
-
-export class SfssCounters {
-  readonly #own: Float64Array
-  readonly #all: Float64Array
-
+export class SfssCounters extends SharedCounters<(typeof NAMES)[number]> {
   /** Memory for `threads` threads, to be posted to each of them. */
   static share(threads: number): SharedArrayBuffer {
-    return new SharedArrayBuffer(threads * COUNT * Float64Array.BYTES_PER_ELEMENT)
+    return SharedCounters.memory(NAMES, threads)
   }
 
   /** `thread`: the place of the calling thread, from 0. */
   constructor(shared: SharedArrayBuffer, thread: number) {
-    this.#all = new Float64Array(shared)
-    assert((thread + 1) * COUNT <= this.#all.length, 'no place for this thread')
-    this.#own = this.#all.subarray(thread * COUNT, (thread + 1) * COUNT)
-  }
-
-  add(name: SfssCounter, count = 1): void {
-    this.#own[NAMES.indexOf(name)]! += count
-  }
-
-  /** Threads that count. */
-  get threads(): number {
-    return this.#all.length / COUNT
-  }
-
-  /** Sums over all threads. */
-  totals(): Record<SfssCounter, number> {
-    const totals = Object.fromEntries(NAMES.map((name) => [name, 0])) as Record<SfssCounter, number>
-    for (let i = 0; i < this.#all.length; i++) totals[NAMES[i % COUNT]!] += this.#all[i]!
-    return totals
+    super(NAMES, shared, thread)
   }
 }

@@ -1,29 +1,61 @@
-/** The files of this door: objects of one bucket, which is made with the first of them. */
+/** Files as objects of one bucket, which is made with the first of them. */
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { FILER_BUCKET_KNOWN_MS } from '../../base/limits.ts'
+import { mimeTypeOfName } from '../../net/mime-types.ts'
 import type { Bucket, Conditions, FoundObject, ObjectStore } from '../../objects/object-store.ts'
+import type { FileStore, StorageState, StoredFile } from './file-store.ts'
+import type { SfssCounters } from './sfss-counters.ts'
+import { counterTexts, processTexts } from './status.ts'
 
 export const SFSS_BUCKET = 'sfss'
 /** Given to the store as a whole. */
 const WHOLE_BYTES_MAX = 64 * 1024
 
-export class SfssFiles {
+export interface ObjectFilesOptions {
+  objects: ObjectStore
+  clock: Clock
+  /** Account that the bucket belongs to. */
+  owner: string
+  storage: {
+    /** `host:port`, by which the storage is named. */
+    address: string
+    /** Throws `unavailable` or `timeout` when the storage does not answer. */
+    check(): Promise<unknown>
+  }
+  /** Of the door: the storage is asked by nobody else. */
+  counters: SfssCounters
+  /** The program's. */
+  version: string
+}
+
+export class ObjectFiles implements FileStore {
+  readonly #options: ObjectFilesOptions
   readonly #objects: ObjectStore
   readonly #clock: Clock
-  readonly #owner: string
+  readonly #startedMs: number
   #known: Bucket | undefined
   #knownMs = 0
 
-  /** `owner`: account that the bucket belongs to. */
-  constructor({ objects, clock, owner }: { objects: ObjectStore; clock: Clock; owner: string }) {
-    this.#objects = objects
-    this.#clock = clock
-    this.#owner = owner
+  constructor(options: ObjectFilesOptions) {
+    this.#options = options
+    this.#objects = options.objects
+    this.#clock = options.clock
+    this.#startedMs = options.clock.monotonicMs()
   }
 
-  /** Throws `not_found`. */
-  async find(path: string): Promise<FoundObject> {
+  async find(path: string): Promise<StoredFile> {
+    const found = await this.#find(path)
+    const { etag, modifiedMs, sizeBytes } = found.info
+    return {
+      ...{ etag, modifiedMs, sizeBytes },
+      // Of the path alone, without a character set that nobody knows.
+      contentType: mimeTypeOfName(path).split(';')[0]!,
+      read: (start, end) => found.read(start, end),
+    }
+  }
+
+  async #find(path: string): Promise<FoundObject> {
     const bucket = await this.#bucket()
     if (bucket === undefined) throw notFound(path)
     const found = await this.#inBucket(() => this.#objects.find(bucket, path))
@@ -31,7 +63,6 @@ export class SfssFiles {
     return found
   }
 
-  /** Throws what `ObjectStore.put` throws. */
   async put(path: string, bytes: Buffer, conditions: Conditions | undefined): Promise<void> {
     const body = {
       sizeBytes: bytes.length,
@@ -54,17 +85,25 @@ export class SfssFiles {
     }
   }
 
-  /** Throws `not_found`. */
   async remove(path: string): Promise<void> {
-    const { info } = await this.find(path)
+    const { info } = await this.#find(path)
     const bucket = await this.#bucket()
     if (bucket !== undefined) await this.#inBucket(() => this.#objects.delete({ bucket, key: info.key }))
   }
 
-  async count(): Promise<{ objects: number; bytes: number }> {
+  async states(): Promise<StorageState[]> {
+    const { storage, counters, clock, version } = this.#options
+    await storage.check()
     const bucket = await this.#bucket()
-    if (bucket === undefined) return { objects: 0, bytes: 0 }
-    return await this.#inBucket(() => this.#objects.usage(bucket))
+    const usage = bucket && (await this.#inBucket(() => this.#objects.usage(bucket)))
+    const stats = {
+      ...processTexts({ clock, version, startedMs: this.#startedMs, threads: counters.places }),
+      ...counterTexts(counters.totals()),
+      curr_items: String(usage?.objects ?? 0),
+      total_items: String(counters.totals().cmd_set),
+      bytes: String(usage?.bytes ?? 0),
+    }
+    return [{ address: storage.address, failure: undefined, stats }]
   }
 
   async #inBucket<T>(use: () => T | Promise<T>): Promise<T> {
@@ -86,7 +125,7 @@ export class SfssFiles {
 
   async #makeBucket(): Promise<Bucket> {
     try {
-      return await this.#objects.createBucket({ name: SFSS_BUCKET, owner: this.#owner })
+      return await this.#objects.createBucket({ name: SFSS_BUCKET, owner: this.#options.owner })
     } catch (error) {
       // Another request was first.
       if (!(error instanceof StoreError) || error.code !== 'bucket_exists') throw error
