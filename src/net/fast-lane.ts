@@ -10,6 +10,7 @@ import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import type { BodyBudget } from './body.ts'
 import { bodyLength, errorOutcome, isStream, type Outcome, streamTo } from './reply.ts'
+import { READ_BUFFER_BYTES, readInto } from './shared-read-buffer.ts'
 
 /** One request with its whole body. */
 export interface FastRequest {
@@ -91,15 +92,19 @@ interface ArrivingBody {
 export class FastLane {
   readonly options: FastLaneOptions
   readonly connections = new Set<FastConnection>()
+  /** All connections are read into it, one after another. */
+  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   isClosing = false
 
   constructor(options: FastLaneOptions) {
     this.options = options
   }
 
-  /** Serves a new connection for as long as its requests are simple. */
-  add(socket: Socket): void {
-    this.connections.add(new FastConnection(this, socket))
+  /** Serves a new connection for as long as its requests are simple. Gives the socket that stands for it from now on. */
+  add(accepted: Socket): Socket {
+    const connection = new FastConnection(this, accepted)
+    this.connections.add(connection)
+    return connection.socket
   }
 
   /** From now on replies close their connections; idle ones close now. */
@@ -116,8 +121,8 @@ export class FastLane {
 }
 
 export class FastConnection {
+  readonly socket: Socket
   readonly #lane: FastLane
-  readonly #socket: Socket
   /** What was received behind the request that is being answered. */
   #pending: Buffer[] = []
   #pendingBytes = 0
@@ -130,6 +135,7 @@ export class FastConnection {
   #hasEnded = false
   /** Destroyed, handed over, or told to close: nothing more is read from it. */
   #isGone = false
+  #isHandedOver = false
   #waitsForReader = false
   /** What the last sweep saw, to tell a connection that rests from one that moves. */
   #sweptReadBytes = -1
@@ -138,22 +144,24 @@ export class FastConnection {
   #workSinceMs = 0
   #workBytesBefore = 0
 
-  constructor(lane: FastLane, socket: Socket) {
+  constructor(lane: FastLane, accepted: Socket) {
     this.#lane = lane
-    this.#socket = socket
-    socket.on('data', this.#onData)
+    const socket = readInto(lane.readBuffer, accepted, (bytes) => this.#onBytes(bytes))
+    this.socket = socket
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
     socket.on('drain', this.#onDrain)
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    if (this.#isGone) return
-    if (this.#isBusy) {
-      this.#pending.push(chunk)
+  /** `chunk` is the lane's again when this returns. */
+  #onBytes(chunk: Buffer): void {
+    if (this.#isGone) {
+      if (this.#isHandedOver) this.socket.push(Buffer.from(chunk))
+    } else if (this.#isBusy) {
+      this.#pending.push(Buffer.from(chunk))
       this.#pendingBytes += chunk.length
-      if (this.#pendingBytes > PIPELINED_BYTES_MAX) this.#socket.pause()
+      if (this.#pendingBytes > PIPELINED_BYTES_MAX) this.socket.pause()
     } else if (this.#arriving !== undefined) {
       this.#addToBody(this.#arriving, chunk)
     } else {
@@ -175,7 +183,7 @@ export class FastConnection {
         this.#awaitBody(head, rest.subarray(head.headBytes))
         return
       }
-      const body = head.bodyBytes === 0 ? EMPTY : rest.subarray(head.headBytes, end)
+      const body = head.bodyBytes === 0 ? EMPTY : Buffer.from(rest.subarray(head.headBytes, end))
       rest = end === rest.length ? EMPTY : rest.subarray(end)
       const goesOn = this.#answer(head, body, rest)
       if (!goesOn) return
@@ -237,7 +245,7 @@ export class FastConnection {
   /** True when the reply is out and the next request may be looked at now; otherwise `next` is taken care of. */
   #answer(head: Head, body: Buffer, next: Buffer): boolean {
     const { method, target, rawHeaders } = head
-    this.#remoteAddress ??= this.#socket.remoteAddress ?? ''
+    this.#remoteAddress ??= this.socket.remoteAddress ?? ''
     const remoteAddress = this.#remoteAddress
     const reply = this.#lane.options.answer({ method, target, rawHeaders, body, remoteAddress })
     if (reply === undefined) {
@@ -248,7 +256,7 @@ export class FastConnection {
     if (!(outcome instanceof Promise) && !isStream(outcome.body)) {
       this.#send(head, outcome, reply)
       if (this.#isGone) return false
-      if (this.#socket.writableLength <= UNREAD_BYTES_MAX) return true
+      if (this.socket.writableLength <= UNREAD_BYTES_MAX) return true
       this.#isBusy = true
       this.#keep(next)
       this.#waitForReader()
@@ -270,30 +278,30 @@ export class FastConnection {
       const { body } = outcome
       this.#send(head, outcome, reply)
       if (isStream(body)) {
-        await streamTo(this.#socket, body)
+        await streamTo(this.socket, body)
         if (this.#lane.isClosing) this.#finish()
       }
     } catch (error) {
       this.#lane.options.onError(error)
-      this.#socket.destroy()
+      this.socket.destroy()
       return
     }
-    if (this.#socket.writableLength > UNREAD_BYTES_MAX) this.#waitForReader()
+    if (this.socket.writableLength > UNREAD_BYTES_MAX) this.#waitForReader()
     else this.#continue()
   }
 
   #waitForReader(): void {
     this.#waitsForReader = true
-    this.#socket.pause()
+    this.socket.pause()
   }
 
   /** After a reply that took time: on with what came meanwhile. */
   #continue(): void {
     if (this.#isGone) return
     this.#isBusy = false
-    if (this.#socket.isPaused()) this.#socket.resume()
+    if (this.socket.isPaused()) this.socket.resume()
     if (this.#pendingBytes > 0) this.#work(this.#takePending())
-    if (this.#hasEnded && !this.#isBusy && !this.#isGone) this.#socket.end()
+    if (this.#hasEnded && !this.#isBusy && !this.#isGone) this.socket.end()
   }
 
   readonly #onDrain = (): void => {
@@ -304,7 +312,7 @@ export class FastConnection {
 
   #send(head: Head, outcome: Outcome, reply: FastReply): void {
     const { body, status } = outcome
-    const socket = this.#socket
+    const socket = this.socket
     const isHead = head.method === 'HEAD'
     const closes = this.#lane.isClosing
     const text = replyHead(outcome, this.#lane.options.commonHead(), closes)
@@ -329,12 +337,12 @@ export class FastConnection {
   /** The last reply is out: no more requests. */
   #finish(): void {
     this.#isGone = true
-    this.#socket.end()
+    this.socket.end()
   }
 
   #keep(bytes: Buffer): void {
     if (bytes.length === 0) return
-    this.#pending.unshift(bytes)
+    this.#pending.unshift(Buffer.from(bytes))
     this.#pendingBytes += bytes.length
   }
 
@@ -354,16 +362,16 @@ export class FastConnection {
       return
     }
     this.#leave()
-    this.#lane.options.handOver(this.#socket, bytes)
+    this.#lane.options.handOver(this.socket, Buffer.from(bytes))
   }
 
   /** This connection is no longer the lane's. */
   #leave(): void {
     this.#isGone = true
+    this.#isHandedOver = true
     this.#dropArriving()
     this.#lane.connections.delete(this)
-    const socket = this.#socket
-    socket.off('data', this.#onData)
+    const socket = this.socket
     socket.off('end', this.#onEnd)
     socket.off('error', this.#onError)
     socket.off('close', this.#onClose)
@@ -374,21 +382,21 @@ export class FastConnection {
     this.#hasEnded = true
     if (this.#isBusy) return
     if (this.#arriving !== undefined && !this.#isGone) this.#answerCutOff(this.#arriving.head)
-    else this.#socket.end()
+    else this.socket.end()
   }
 
   #answerCutOff(head: Head): void {
     this.#dropArriving()
     this.#isBusy = true
     const { method, target, rawHeaders } = head
-    const remoteAddress = this.#socket.remoteAddress ?? ''
+    const remoteAddress = this.socket.remoteAddress ?? ''
     const reply = this.#lane.options.answerCutOff?.({ method, target, rawHeaders, remoteAddress })
     const outcome = errorOutcome(400, 'the body was cut off')
     void this.#answerLater(head, reply ?? { outcome, onSent: () => {} })
   }
 
   readonly #onError = (): void => {
-    this.#socket.destroy()
+    this.socket.destroy()
   }
 
   readonly #onClose = (): void => {
@@ -399,8 +407,8 @@ export class FastConnection {
   }
 
   closeIfIdle(): void {
-    if (!this.#isBusy && this.#arriving === undefined && this.#socket.writableLength === 0) {
-      this.#socket.destroy()
+    if (!this.#isBusy && this.#arriving === undefined && this.socket.writableLength === 0) {
+      this.socket.destroy()
     }
   }
 
@@ -408,14 +416,14 @@ export class FastConnection {
     nowMs: number,
     limits: { idleTimeoutMs: number; slowGraceMs: number; bytesPerSecondMin: number },
   ): void {
-    const { bytesRead, bytesWritten, writableLength } = this.#socket
+    const { bytesRead, bytesWritten, writableLength } = this.socket
     const writtenBytes = bytesWritten - writableLength
     if (bytesRead !== this.#sweptReadBytes || writtenBytes !== this.#sweptWrittenBytes) {
       this.#sweptReadBytes = bytesRead
       this.#sweptWrittenBytes = writtenBytes
       this.#stillSinceMs = nowMs
     } else if (nowMs - this.#stillSinceMs >= limits.idleTimeoutMs) {
-      this.#socket.destroy()
+      this.socket.destroy()
       return
     }
     const isReceiving = this.#arriving !== undefined
@@ -432,7 +440,7 @@ export class FastConnection {
     const elapsedMs = nowMs - this.#workSinceMs
     if (elapsedMs < limits.slowGraceMs) return
     const isSlow = movedBytes - this.#workBytesBefore < (elapsedMs / 1_000) * limits.bytesPerSecondMin
-    if (isSlow) this.#socket.destroy()
+    if (isSlow) this.socket.destroy()
   }
 }
 

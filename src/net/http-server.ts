@@ -141,7 +141,8 @@ export class HttpServer {
     this.#server.on('timeout', (socket: Socket) => socket.destroy())
     this.#fastLane =
       tls === undefined && options.fastLane !== undefined ? this.#openFastLane(options.fastLane) : undefined
-    this.#server.on(tls ? 'secureConnection' : 'connection', this.#onConnection)
+    if (this.#fastLane === undefined)
+      this.#server.on(tls ? 'secureConnection' : 'connection', this.#onConnection)
   }
 
   /** Puts the lane between the listening socket and Node's own way of serving a connection. */
@@ -161,7 +162,7 @@ export class HttpServer {
         process.nextTick(() => socket.resume())
       },
     })
-    server.on('connection', (socket: Socket) => lane.add(socket))
+    server.on('connection', (accepted: Socket) => this.#onConnection(lane.add(accepted)))
     return lane
   }
 
