@@ -50,6 +50,8 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     '0',
     '--hashstore-port',
     '0',
+    '--objects-port',
+    '0',
     '--root-access-key',
     BENCH_KEY.accessKeyId,
     '--root-secret-key',

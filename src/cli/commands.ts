@@ -11,6 +11,7 @@ import { get } from './commands/get.ts'
 import { ls } from './commands/ls.ts'
 import { master } from './commands/master.ts'
 import { mv } from './commands/mv.ts'
+import { objects } from './commands/objects.ts'
 import { put } from './commands/put.ts'
 import { restore } from './commands/restore.ts'
 import { rm } from './commands/rm.ts'
@@ -29,6 +30,7 @@ export const COMMANDS: readonly Command<never>[] = [
   filer,
   s3,
   sfss,
+  objects,
   status,
   put,
   get,

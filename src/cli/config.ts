@@ -9,6 +9,7 @@ import { CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../base/log.ts'
 import { READ_MODES } from '../base/read-mode.ts'
 import { HASHSTORE_PORTS, HASHSTORE_SETTINGS } from './config-hashstore.ts'
+import { OBJECTS_PORTS, OBJECTS_SETTINGS } from './config-objects.ts'
 import { bytes, choice, decimal, duration, flag, integer, list, type Setting, text } from './setting.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -43,7 +44,11 @@ export const SETTINGS = {
     ...PORT,
     doc: 'Port to listen on, or of the server that is asked. To listen, 0 lets the system choose one.',
     fallback: 9333,
-    fallbackOf: { volume: 8080, filer: 8888, s3: 9000, sfss: 8255, 'sfss-client': 8255, ...HASHSTORE_PORTS },
+    fallbackOf: {
+      ...{ volume: 8080, filer: 8888, s3: 9000, sfss: 8255, 'sfss-client': 8255 },
+      ...HASHSTORE_PORTS,
+      ...OBJECTS_PORTS,
+    },
   }),
   masterPort: integer({ ...PORT, doc: 'Port of the master.', fallback: 9333 }),
   volumePort: integer({ ...PORT, doc: 'Port of the volume server.', fallback: 8080 }),
@@ -69,7 +74,7 @@ export const SETTINGS = {
     placeholder: 'ADDRESS',
   }),
   listen: list({
-    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`, `sfss`, `memcached`, `hashstore`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
+    doc: 'Addresses of single doors: `master`, `volume`, `filer`, `s3`, `sfss`, `memcached`, `hashstore`, `objects`; for example `s3=0.0.0.0:9000`. The others listen on `--ip`.',
     fallback: [],
     placeholder: 'DOOR=HOST:PORT,…',
     pattern: /^[a-z0-9]+=(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/,
@@ -299,6 +304,7 @@ export const SETTINGS = {
   }),
 
   ...HASHSTORE_SETTINGS,
+  ...OBJECTS_SETTINGS,
 
   // The cluster.
   dataCenter: text({
@@ -572,7 +578,7 @@ const DOOR_PORTS = ['masterPort', 'volumePort', 'filerPort', 's3Port', 'sfssPort
 
 function checkPortsDiffer(values: Partial<Settings>): void {
   const seen = new Map<number, SettingKey>()
-  for (const key of [...DOOR_PORTS, 'hashstorePort'] as const) {
+  for (const key of [...DOOR_PORTS, 'hashstorePort', 'objectsPort'] as const) {
     const port = values[key]
     if (port === undefined || port === 0) continue
     const other = seen.get(port)

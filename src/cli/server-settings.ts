@@ -36,6 +36,7 @@ export const OBJECT_SETTINGS = [
   'identities',
   'filerBuckets',
   'sfssFileLimitBytes',
+  'digest',
 ] as const satisfies readonly SettingKey[]
 
 /** The threads that serve. */

@@ -29,7 +29,7 @@ for (const engine of [sqliteObjects(), postgresObjects()]) {
     const put = (key: string, text: string) =>
       kit.store.put({ bucket, key, body: bodyOf(Buffer.from(text)), attributes: {} })
     const remove = (key: string, number?: number) =>
-      kit.store.delete({ bucket, key, versionId: number && versionIdOfNumber(number) })
+      kit.store.delete({ bucket, key, ...(number && { versionId: versionIdOfNumber(number) }) })
     const numberOf = ({ versionId }: { versionId: string | undefined }) => numberOfVersionId(versionId!)
 
     async function listed(pages: AsyncIterable<ObjectInfo[]>): Promise<string[]> {

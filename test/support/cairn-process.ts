@@ -9,7 +9,7 @@ const START_MS_MAX = 30_000
 const STOP_MS_MAX = 15_000
 const COMMAND_MS_MAX = 60_000
 
-type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached' | 'hashstore'>
+type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached' | 'hashstore' | 'objects'>
 
 export interface ServerProcess {
   /** `host:port`. */
@@ -20,6 +20,7 @@ export interface ServerProcess {
   sfss: string
   memcached: string
   hashstore: string
+  objects: string
   child: ChildProcess
   /** Everything it logged so far. */
   log(): string
@@ -48,6 +49,8 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     '--memcached-port',
     '0',
     '--hashstore-port',
+    '0',
+    '--objects-port',
     '0',
     '--ballast',
     '0',
@@ -84,8 +87,8 @@ export async function startServer(data: string, flags: string[] = []): Promise<S
     clearTimeout(timer)
   }
   try {
-    const { master, volume, filer, s3, sfss, memcached, hashstore } = await ready
-    const addresses = { master, volume, filer, s3, sfss, memcached, hashstore }
+    const { master, volume, filer, s3, sfss, memcached, hashstore, objects } = await ready
+    const addresses = { master, volume, filer, s3, sfss, memcached, hashstore, objects }
     return { ...addresses, child, log: () => log, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
   } catch (error) {
     await end('SIGKILL')

@@ -10,13 +10,13 @@ import type { ObjectDoor } from '../roles/thread-data.ts'
 import { type RunningVolumes, startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, MASTER_SETTINGS, OBJECT_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 
-const DOORS = ['master', 'volume', 'filer', 's3', 'sfss', 'memcached', 'hashstore']
+const DOORS = ['master', 'volume', 'filer', 's3', 'sfss', 'memcached', 'hashstore', 'objects']
 /** Doors that ask nobody who they are open beyond this machine only when they are named. */
 const LOOPBACK = '127.0.0.1'
 
 export const server = defineCommand({
   name: 'server',
-  summary: 'Run everything in one process: a master, a volume server, a filer, S3, sfss, memcached and a hash store',
+  summary: 'Run everything in one process: a master, a volume server, a filer, S3, sfss, memcached, a hash store and objects',
   settings: [
     'data',
     'ip',
@@ -27,6 +27,7 @@ export const server = defineCommand({
     'sfssPort',
     'memcachedPort',
     'hashstorePort',
+    'objectsPort',
     'maxValueBytes',
     'flushAll',
     'listen',
@@ -47,6 +48,7 @@ export const server = defineCommand({
         ['s3', named.get('s3') ?? { host: config.ip, port: config.s3Port }],
         ['sfss', named.get('sfss') ?? { host: LOOPBACK, port: config.sfssPort }],
         ['hashstore', named.get('hashstore') ?? { host: LOOPBACK, port: config.hashstorePort }],
+        ['objects', named.get('objects') ?? { host: LOOPBACK, port: config.objectsPort }],
       ])
       const objects = readObjectsRole(config, { directory: first, doors }, context)
       const master = await startMaster(

@@ -12,6 +12,7 @@ import type { UpkeepCounts } from './upkeep.ts'
 export class ObjectMetrics {
   readonly #s3: S3Counters
   readonly #filer: VolumeCounters
+  readonly #objects: VolumeCounters
   readonly #sfss: SfssCounters
   readonly #hashstore: HashstoreCounters
   readonly #load: UploadLoad
@@ -28,6 +29,7 @@ export class ObjectMetrics {
   constructor(registry: Registry, data: ObjectMetricsData) {
     this.#s3 = new S3Counters(data.s3Counters, 0)
     this.#filer = new VolumeCounters(data.filerCounters, 0)
+    this.#objects = new VolumeCounters(data.objectsCounters, 0)
     this.#sfss = new SfssCounters(data.sfssCounters, 0)
     this.#hashstore = new HashstoreCounters(data.hashstoreCounters, 0)
     this.#load = new UploadLoad(data.uploadLoad)
@@ -80,7 +82,8 @@ export class ObjectMetrics {
   async fill(): Promise<void> {
     for (const counter of [this.#requests, this.#errors, this.#bytes, this.#collected]) counter.reset()
     this.#fillS3()
-    this.#fillFiler()
+    this.#fillFiles('filer', this.#filer)
+    this.#fillFiles('objects', this.#objects)
     this.#fillSfss()
     this.#fillHashstore()
     this.#uploads.set(this.#load.uploads)
@@ -99,9 +102,8 @@ export class ObjectMetrics {
     }
   }
 
-  #fillFiler(): void {
-    const door = 'filer'
-    const totals = this.#filer.totals()
+  #fillFiles(door: string, counters: VolumeCounters): void {
+    const totals = counters.totals()
     this.#requests.inc({ door, action: 'read' }, totals.reads)
     this.#requests.inc({ door, action: 'write' }, totals.writes)
     this.#requests.inc({ door, action: 'delete' }, totals.deletes)

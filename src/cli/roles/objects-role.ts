@@ -96,6 +96,7 @@ export class ObjectThreads {
       filerCounters: VolumeCounters.share(count),
       sfssCounters: SfssCounters.share(count),
       hashstoreCounters: HashstoreCounters.share(count),
+      objectsCounters: VolumeCounters.share(count),
       uploadLoad: new SharedArrayBuffer(UPLOAD_LOAD_BYTES),
       bucketChanges: new SharedArrayBuffer(BUCKET_CHANGES_BYTES),
     }
@@ -149,6 +150,7 @@ export class ObjectThreads {
       sigv2: config.sigv2,
       filerBuckets: config.filerBuckets,
       sfssFileLimitBytes: config.sfssFileLimitBytes,
+      needsDigest: config.digest === 'required',
     }
     return { data, ports: [...hashing, ...ports] }
   }

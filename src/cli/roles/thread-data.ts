@@ -50,6 +50,7 @@ export interface ObjectMetricsData {
   filerCounters: SharedArrayBuffer
   sfssCounters: SharedArrayBuffer
   hashstoreCounters: SharedArrayBuffer
+  objectsCounters: SharedArrayBuffer
   uploadLoad: SharedArrayBuffer
   /** Of the upkeep thread. */
   counts: MessagePort
@@ -98,7 +99,7 @@ export interface KeeperControl {
   metrics(): Promise<MetricsPage>
 
 /** Doors of names, which threads open beside that of the volumes. */
-export type ObjectDoor = 'filer' | 's3' | 'sfss' | 'hashstore'
+export type ObjectDoor = 'filer' | 's3' | 'sfss' | 'hashstore' | 'objects'
 
 /** How a thread comes to the metadata. */
 export interface MetadataAccess {
@@ -136,6 +137,10 @@ export interface ObjectLayerData {
   sfssFileLimitBytes: number
   /** Memory of the HashstoreCounters. */
   hashstoreCounters: SharedArrayBuffer
+  /** Memory of the VolumeCounters of objects with versions. */
+  objectsCounters: SharedArrayBuffer
+  /** A PUT of such an object must carry a Digest. */
+  needsDigest: boolean
 }
 
 export interface HashThreadData {

@@ -1,0 +1,14 @@
+/** `cairn objects`: objects with versions in a process of their own, on the volumes of a cluster and names in PostgreSQL. */
+import { defineCommand } from '../command.ts'
+import { runStateless } from '../roles/stateless-role.ts'
+import { DOOR_SETTINGS, OBJECT_SETTINGS, SERVING_SETTINGS } from '../server-settings.ts'
+
+export const objects = defineCommand({
+  name: 'objects',
+  summary: 'Run objects with versions alone, for a cluster with names in PostgreSQL',
+  settings: ['host', 'port', 'master', 'bus', ...SERVING_SETTINGS, ...OBJECT_SETTINGS, ...DOOR_SETTINGS],
+  async run(config, context) {
+    await runStateless('objects', { ...config, ip: config.host }, context)
+    return 0
+  },
+})
