@@ -180,6 +180,8 @@ export const BUCKETS_PER_OWNER_MAX = 1000
 /** A blob of a large object, and what all uploads of a process may hold in chunks together. */
 export const OBJECT_CHUNK_BYTES = 4 * MIB
 export const UPLOAD_BYTES_IN_FLIGHT_MAX = 256 * MIB
+/** A blob of an object: a chunk, and what encryption adds to it. */
+export const BLOB_BYTES_MAX = OBJECT_CHUNK_BYTES + 64 * KIB
 export const OBJECT_CHUNK_BYTES_MIN = 64 * KIB
 /** Chunks of one upload that are being written while the next is filled. */
 export const UPLOAD_CHUNKS_WRITTEN_MAX = 3

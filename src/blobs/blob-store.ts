@@ -12,12 +12,20 @@ export interface BlobId {
 }
 
 export interface BlobWrite {
-  /** At most BLOB_BYTES_MAX. Not changed by the caller before the write settles. */
-  data: Buffer
+  /**
+   * At most BLOB_BYTES_MAX. Not changed by the caller before the write settles. A function is asked when the id is known that the write
+   * will give back, once for each place that is tried: for bytes that are encrypted for their very blob.
+   */
+  data: Buffer | ((id: BlobId) => Buffer)
   /** The volumes that it goes to. */
   collection: string
   /** Two bytes as volumes store it: count << 8 | unit; 0 is none. */
   ttl?: number
+}
+
+/** What is stored under the id. */
+export function blobBytes({ data }: BlobWrite, id: BlobId): Buffer {
+  return typeof data === 'function' ? data(id) : data
 }
 
 /** A needle as a volume lists it, for the search for orphans. */

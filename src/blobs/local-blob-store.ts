@@ -11,7 +11,14 @@ import { bytesNeedle, type Needle } from '../disk/needle.ts'
 import type { Volume } from '../disk/volume.ts'
 import { listVolume } from '../disk/volume-listing.ts'
 import { STATE, WORD } from '../disk/volume-table.ts'
-import type { BlobId, BlobStore, BlobVolume, BlobWrite, ListedBlob } from './blob-store.ts'
+import {
+  type BlobId,
+  type BlobStore,
+  type BlobVolume,
+  type BlobWrite,
+  blobBytes,
+  type ListedBlob,
+} from './blob-store.ts'
 import { type AssignKeys, type BlobPlace, IdLeases } from './id-lease.ts'
 import { type LocalVolumes, localBlobVolumes } from './local-volumes.ts'
 import type { RemoteBlobs } from './remote-blobs.ts'
@@ -64,7 +71,7 @@ export class LocalBlobStore implements BlobStore {
       const taken = this.#leases.take(blob.collection, blob.ttl ?? 0)
       const place = taken instanceof Promise ? await taken : taken
       try {
-        await this.#writeAt(place, blob.data)
+        await this.#writeAt(place, blobBytes(blob, place.fid))
         return place.fid
       } catch (error) {
         const failure = toStoreError(error)

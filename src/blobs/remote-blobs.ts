@@ -2,7 +2,7 @@
 import { crc32c } from '../base/checksum.ts'
 import { ERROR_CODES, type ErrorCode, StoreError } from '../base/errors.ts'
 import { type Fid, formatFid } from '../base/fid.ts'
-import { ERROR_REPLY_BYTES_MAX, OBJECT_CHUNK_BYTES } from '../base/limits.ts'
+import { BLOB_BYTES_MAX, ERROR_REPLY_BYTES_MAX } from '../base/limits.ts'
 import type { HttpClient, HttpReply } from '../net/http-client.ts'
 import type { ByteRange } from '../net/ranges.ts'
 import type { ClusterAuth } from './cluster-auth.ts'
@@ -27,7 +27,7 @@ export interface RemoteReadOptions {
 export interface RemoteWrite {
   /** `host:port` of the volume's server. */
   url: string
-  /** At most OBJECT_CHUNK_BYTES. */
+  /** At most BLOB_BYTES_MAX. */
   data: Buffer
   /** Wait until it is on disk, whatever that server is set to. */
   fsync: boolean
@@ -65,11 +65,11 @@ export class RemoteBlobs {
     if (received !== left) throw new StoreError('corrupt', `${formatFid(fid)} has another length`)
   }
 
-  /** The whole of a blob of at most OBJECT_CHUNK_BYTES, its checksum compared. Throws as `read`. */
+  /** The whole of a blob of at most BLOB_BYTES_MAX, its checksum compared. Throws as `read`. */
   async readWhole(fid: Fid, options: RemoteReadOptions = {}): Promise<Buffer> {
     const reply = await this.#ask({ method: 'GET', fid, query: readQuery(options), headers: {} })
     if (reply.status !== 200) throw await failureOf(reply, fid)
-    const bytes = await reply.bytes(OBJECT_CHUNK_BYTES)
+    const bytes = await reply.bytes(BLOB_BYTES_MAX)
     const etag = Number.parseInt(/^"([0-9a-f]{8})"$/.exec(reply.headers.etag ?? '')?.[1] ?? '', 16)
     if (crc32c(bytes) !== etag)
       throw new StoreError('io_error', `${formatFid(fid)} was changed on its way here`)

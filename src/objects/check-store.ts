@@ -13,6 +13,7 @@ import type { AnyScript } from '../meta/run-steps.ts'
 import { BlobTable, type SizedBlob } from './content/blob-table.ts'
 import { BLOB_ENTRY_BYTES, blobAt, unpackSegments } from './content/entries.ts'
 import { type NameVisitor, type Owner, scanNames } from './content/name-scan.ts'
+import { isLengthOf } from './content/sealed-blob.ts'
 import { correctReferences } from './content/sweep-scripts.ts'
 import { leaveAll } from './orphans.ts'
 
@@ -181,7 +182,7 @@ class Check {
   async #look(blob: SizedBlob): Promise<void> {
     try {
       const bytes = await this.#options.blobs.read(blob)
-      if (bytes.length !== blob.sizeBytes) this.#damage.set(formatFid(blob), 'corrupt')
+      if (!isLengthOf(blob.sizeBytes, bytes.length)) this.#damage.set(formatFid(blob), 'corrupt')
     } catch (error) {
       this.#damage.set(formatFid(blob), toStoreError(error).code)
     }

@@ -7,7 +7,9 @@ import type { MetaStore } from '../meta/meta-store.ts'
 import { BlobMap, type BlobPart } from './content/blob-map.ts'
 import { BLOB_ENTRY_BYTES, blobAt } from './content/entries.ts'
 import { locateContent } from './content/scripts.ts'
+import { openPieces, openWhole, sealedRange } from './content/sealed-blob.ts'
 import { digestsOf, type HashPool } from './digests.ts'
+import type { DataKey, ObjectKeys } from './object-keys.ts'
 import type { DigestName, Digests, ObjectPieces } from './object-store.ts'
 import type { ContentReader, StoredContent } from './parts.ts'
 
@@ -19,6 +21,13 @@ export interface ContentReaderOptions {
   blobs: BlobStore
   meta: MetaStore
   hashPool: HashPool
+  keys: ObjectKeys
+}
+
+interface Reading {
+  start: number
+  end: number
+  dataKey: DataKey | undefined
 }
 
 export class BlobContentReader implements ContentReader {
@@ -28,25 +37,36 @@ export class BlobContentReader implements ContentReader {
     this.#options = options
   }
 
-  read(stored: StoredContent, start: number, end: number): Buffer | Promise<Buffer> | ObjectPieces {
+  assertKey({ encryption }: StoredContent, customerKey?: Buffer): void {
+    this.#options.keys.open(encryption, customerKey)
+  }
+
+  read(
+    stored: StoredContent,
+    start: number,
+    end: number,
+    customerKey?: Buffer,
+  ): Buffer | Promise<Buffer> | ObjectPieces {
     assert(start >= 0 && start <= end && end <= stored.sizeBytes, 'a range lies within the object')
-    if (stored.encryption !== undefined)
-      throw new StoreError('unsupported', 'bytes are not decrypted by this version')
+    const dataKey = this.#options.keys.open(stored.encryption, customerKey)
     if (start === end) return NO_BYTES
     const { blobs } = stored
     const isSmall = stored.sizeBytes <= SMALL_RECORD_BYTES_MAX
     if (isSmall && blobs !== undefined && blobs.length === BLOB_ENTRY_BYTES)
-      return this.#readSmall(blobs, start, end)
+      return this.#readSmall(blobs, { start, end, dataKey })
     if (isSmall && blobs === undefined) {
       const run = this.#onlyRun(stored, start, end)
-      if (run !== undefined) return this.#readSmall(run.blobs, run.skipBytes, run.skipBytes + run.sizeBytes)
+      if (run !== undefined) {
+        const { blobs: only, skipBytes, sizeBytes } = run
+        return this.#readSmall(only, { start: skipBytes, end: skipBytes + sizeBytes, dataKey })
+      }
     }
-    const pieces = () => this.#pieces(stored, start, end)
+    const pieces = () => this.#pieces(stored, { start, end, dataKey })
     return isSmall ? gather(pieces(), end - start) : { sizeBytes: end - start, pieces }
   }
 
-  async digests(stored: StoredContent, names: readonly DigestName[]): Promise<Digests> {
-    const bytes = this.read(stored, 0, stored.sizeBytes)
+  async digests(stored: StoredContent, names: readonly DigestName[], customerKey?: Buffer): Promise<Digests> {
+    const bytes = this.read(stored, 0, stored.sizeBytes, customerKey)
     if (Buffer.isBuffer(bytes)) return digestsOf(names, bytes)
     if (bytes instanceof Promise) return digestsOf(names, await bytes)
     const hashing = this.#options.hashPool.start(names)
@@ -70,9 +90,10 @@ export class BlobContentReader implements ContentReader {
     return { ...run!, blobs: Buffer.from(run!.blobs) }
   }
 
-  #readSmall(blobs: Buffer, start: number, end: number): Buffer | Promise<Buffer> {
+  #readSmall(blobs: Buffer, { start, end, dataKey }: Reading): Buffer | Promise<Buffer> {
     const blob = blobAt(blobs, 0)
     const cut = (bytes: Buffer) => {
+      if (dataKey !== undefined) return openWhole(bytes, sealedPart(dataKey, { blob, start, end }))
       if (bytes.length !== blob.sizeBytes) throw wrongLength(blob.sizeBytes, bytes.length)
       return start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end)
     }
@@ -81,16 +102,17 @@ export class BlobContentReader implements ContentReader {
   }
 
   /** While one blob is given out, the first piece of the next is on its way. */
-  async *#pieces(stored: StoredContent, start: number, end: number): AsyncGenerator<Buffer> {
-    const map = new BlobMap(this.#options.meta, stored, { start, end })
+  async *#pieces(stored: StoredContent, { start, end, dataKey }: Reading): AsyncGenerator<Buffer> {
+    const { blobs, meta } = this.#options
+    const map = new BlobMap(meta, stored, { start, end })
     const begun: OpenBlob[] = []
     let left = end - start
     try {
       let part = await map.next()
-      if (part !== undefined) begun.push(new OpenBlob(this.#options.blobs, part))
+      if (part !== undefined) begun.push(new OpenBlob(blobs, part, dataKey))
       for (let open = begun[0]; open !== undefined; open = begun[0]) {
         part = await map.next()
-        if (part !== undefined) begun.push(new OpenBlob(this.#options.blobs, part))
+        if (part !== undefined) begun.push(new OpenBlob(blobs, part, dataKey))
         for (let piece = await open.next(); piece !== undefined; piece = await open.next()) {
           left -= piece.length
           yield piece
@@ -111,10 +133,10 @@ class OpenBlob {
   #ahead: Promise<IteratorResult<Buffer>> | undefined
   #left: number
 
-  constructor(blobs: BlobStore, part: BlobPart) {
+  constructor(blobs: BlobStore, part: BlobPart, dataKey: DataKey | undefined) {
     this.#part = part
     this.#left = part.end - part.start
-    this.#pieces = piecesOf(blobs, part)[Symbol.asyncIterator]()
+    this.#pieces = piecesOf(blobs, part, dataKey)[Symbol.asyncIterator]()
     this.#ahead = this.#pieces.next()
     // Its failure is heard when its turn comes.
     this.#ahead.catch(() => {})
@@ -141,7 +163,18 @@ class OpenBlob {
   }
 }
 
-async function* piecesOf(blobs: BlobStore, { blob, start, end }: BlobPart): AsyncGenerator<Buffer> {
+async function* piecesOf(
+  blobs: BlobStore,
+  part: BlobPart,
+  dataKey: DataKey | undefined,
+): AsyncGenerator<Buffer> {
+  const { blob, start, end } = part
+  if (dataKey !== undefined) {
+    const range = sealedPart(dataKey, part)
+    const stored = sealedRange(range)
+    yield* openPieces(blobs.readRange(blob, stored.start, stored.end, DELETED_TOO), range)
+    return
+  }
   if (blob.sizeBytes > SMALL_RECORD_BYTES_MAX) {
     yield* blobs.readRange(blob, start, end, DELETED_TOO)
     return
@@ -150,6 +183,13 @@ async function* piecesOf(blobs: BlobStore, { blob, start, end }: BlobPart): Asyn
   if (bytes.length !== blob.sizeBytes) throw wrongLength(blob.sizeBytes, bytes.length)
   yield bytes.subarray(start, end)
 }
+
+const sealedPart = (dataKey: DataKey, { blob, start, end }: BlobPart) => ({
+  key: dataKey.blobKey(blob),
+  sizeBytes: blob.sizeBytes,
+  start,
+  end,
+})
 
 const wrongLength = (expected: number, found: number) =>
   new StoreError('corrupt', `a blob of ${expected} bytes has ${found}`)

@@ -1,6 +1,5 @@
 /** Bodies into blobs: one blob for a small body, chunks for a long one, and nothing where something goes wrong. */
 import type { Clock } from '../base/clock.ts'
-import { StoreError } from '../base/errors.ts'
 import {
   CONTENT_PAGE_ENTRIES,
   HASH_AT_ONCE_BYTES_MAX,
@@ -11,7 +10,7 @@ import type { Random } from '../base/random.ts'
 import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
 import { ChunkBuffers } from './content/chunk-buffers.ts'
-import { ChunkStream, tooLarge, wrongLength } from './content/chunk-stream.ts'
+import { ChunkStream, storedBytes, tooLarge, wrongLength } from './content/chunk-stream.ts'
 import { type BlobEntry, packBlobs, unpackBlobs } from './content/entries.ts'
 import { leaveBlobs } from './content/garbage-scripts.ts'
 import { digestsOf, type HashPool, inlineHashPool } from './digests.ts'
@@ -63,8 +62,6 @@ export class BlobContentWriter implements ContentWriter {
   }
 
   async #store(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
-    if (options.encryption !== undefined)
-      throw new StoreError('unsupported', 'bytes are not encrypted by this version')
     const announced = body.sizeBytes
     if (announced !== undefined && announced > options.sizeBytesMax) throw tooLarge(options.sizeBytesMax)
     const { whole } = body
@@ -90,7 +87,8 @@ export class BlobContentWriter implements ContentWriter {
     const entries: BlobEntry[] = []
     if (whole.length > 0) {
       try {
-        const id = await blobs.write({ data: whole, ...this.#target(options) })
+        const data = storedBytes(whole, options.dataKey)
+        const id = await blobs.write({ data, ...this.#target(options) })
         entries.push({ ...id, sizeBytes: whole.length })
       } catch (error) {
         this.#options.load.noteOrphan()
@@ -112,6 +110,7 @@ export class BlobContentWriter implements ContentWriter {
       hashing: hashPool.start(digestNames(options)),
       target: this.#target(options),
       sizeBytesMax: options.sizeBytesMax,
+      dataKey: options.dataKey,
     })
     try {
       const taken = await stream.take(body, (digests, sizeBytes) => options.check?.verify(digests, sizeBytes))
@@ -138,13 +137,14 @@ export class BlobContentWriter implements ContentWriter {
     options: StoreContent,
   ): WrittenContent {
     const { entries, digests, sizeBytes, verified } = taken
+    const md5 = digests.md5 ?? newContentId(this.#options.random)
     return {
       content: this.#contentOf(entries, isDeduplicated(options) ? digests.sha256 : undefined),
       sizeBytes,
-      md5: digests.md5 ?? newContentId(this.#options.random),
+      etag: options.dataKey?.etagOf(md5) ?? md5.toString('hex'),
       digests,
       checksum: verified?.checksum,
-      encryption: undefined,
+      encryption: options.dataKey?.stored,
     }
   }
 
@@ -188,8 +188,12 @@ const streamOf = (whole: Buffer): ObjectBody => ({
   },
 })
 
-/** Bytes that the bucket has already, under any name, are kept once. Bytes with a life of their own are not shared. */
-function isDeduplicated({ bucket, placement }: StoreContent): boolean {
+/**
+ * Bytes that the bucket has already, under any name, are kept once. Bytes with a life of their own are not shared, nor those with
+ * keys of their own.
+ */
+function isDeduplicated({ bucket, placement, dataKey }: StoreContent): boolean {
+  if (dataKey !== undefined) return false
   return bucket.configs.has('dedupe') && placement?.collection === undefined && placement?.ttl === undefined
 }
 

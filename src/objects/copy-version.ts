@@ -4,8 +4,9 @@ import { query, type Script, type Steps } from '../meta/meta-store.ts'
 import { checkPresent } from './conditions.ts'
 import { shareContent } from './content-steps.ts'
 import { type FoundVersion, findVersion, type WhichVersion } from './find-steps.ts'
-import type { Conditions, ObjectAttributes } from './object-store.ts'
-import type { VersionRow } from './parts.ts'
+import type { StoredEncryption } from './object-keys.ts'
+import type { Conditions, EncryptionKind, ObjectAttributes } from './object-store.ts'
+import type { NewContent, VersionRow } from './parts.ts'
 import { type PutOutcome, type PutVersion, putVersion, VERSIONING_ENABLED } from './put-version.ts'
 import { attributesOf, attributesText, isMarker, isNullVersion, placeOf } from './rows.ts'
 
@@ -28,42 +29,72 @@ export interface CopyVersion extends Put {
   change: Partial<ObjectAttributes>
   /** Undefined: those of the source. */
   tags: string | null | undefined
+  /** How the copy is to be encrypted; undefined: it is plain, or stays under the installation's keys. */
+  encryption: EncryptionKind | undefined
+  /** The wrapped key under which the source may be shared with the copy: the client has shown the key of both. */
+  sharedKey: string | undefined
+  /** The bytes, written anew; undefined: they are shared. */
+  rewritten: RewrittenBytes | undefined
   /** For bytes that are shared for the first time: 16 random bytes. */
   contentId: Buffer
+}
+
+/** Bytes of the source under another key, or none. */
+export interface RewrittenBytes {
+  content: NewContent
+  etag: string
+  encryption: StoredEncryption | undefined
 }
 
 export interface CopyOutcome {
   put: PutOutcome
   attributes: ObjectAttributes
   row: VersionRow
+  etag: string
   isLatest: boolean
 }
 
-/** Throws as `findVersion` and `putVersion` do; `conflict` when nothing would change. */
-export const copyVersion: Script<CopyVersion, CopyOutcome | 'changed'> = {
+/**
+ * `changed`: the source is another version by now. `other bytes`: it cannot be shared, because the copy is encrypted in another way.
+ * Throws as `findVersion` and `putVersion` do; `conflict` when nothing would change.
+ */
+export const copyVersion: Script<CopyVersion, CopyOutcome | 'changed' | 'other bytes'> = {
   name: 'objects.copy',
   *steps(args) {
     const found = yield* readSource(args.source)
     const { row } = found
     if (args.sourceRank !== undefined && args.sourceRank !== row.rank) return 'changed'
+    const { rewritten } = args
     const attributes = copiedAttributes(args, attributesOf(row))
+    if (rewritten === undefined && !isShareable(args, attributes.encryption)) return 'other bytes'
     const tags = args.tags === undefined ? row.tags : args.tags
     if (isOntoItself(args) && !isChange(args, row)) throw ontoItself()
-    const keepsReplaced = isOntoItself(args) && (yield* replaces(args, found))
-    const place = keepsReplaced
-      ? placeOf(row)
-      : yield* shareContent({ row: sharedRow(row), contentId: args.contentId })
+    const keepsReplaced = rewritten === undefined && isOntoItself(args) && (yield* replaces(args, found))
+    const etag = rewritten?.etag ?? row.etag
     const put = yield* putVersion({
       ...args,
-      content: { kind: 'taken', ...place },
+      content: rewritten?.content ?? (yield* sharedBytes(args, row, keepsReplaced)),
       keepsReplaced,
       sizeBytes: row.size,
-      etag: row.etag,
+      etag,
       attributes: attributesText(attributes),
       tags,
     })
-    return { put, attributes, row, isLatest: found.isLatest }
+    return { put, attributes, row, etag, isLatest: found.isLatest }
   },
+}
+
+function* sharedBytes(args: CopyVersion, row: VersionRow, keepsReplaced: boolean): Steps<NewContent> {
+  if (keepsReplaced) return { kind: 'taken', ...placeOf(row) }
+  const place = yield* shareContent({ row: sharedRow(row), contentId: args.contentId })
+  return { kind: 'taken', ...place }
+}
+
+/** Whether the copy may have the very bytes of the source. */
+function isShareable(args: CopyVersion, source: StoredEncryption | undefined): boolean {
+  if (args.encryption === undefined) return source?.kind !== 'SSE-C'
+  if (args.encryption === 'SSE-S3') return source?.kind === 'SSE-S3'
+  return source !== undefined && source.key === args.sharedKey
 }
 
 export const ontoItself = () =>
@@ -100,6 +131,12 @@ export function attributesOfBytes(attributes: ObjectAttributes): ObjectAttribute
 }
 
 function copiedAttributes(args: CopyVersion, source: ObjectAttributes): ObjectAttributes {
+  const { rewritten } = args
+  if (rewritten !== undefined) {
+    const { partSizes: _, partChecksums: __, ...plain } = args.attributes ?? source
+    const { checksum } = source
+    return { ...plain, checksum, ...args.change, encryption: rewritten.encryption }
+  }
   return { ...(args.attributes ?? source), ...attributesOfBytes(source), ...args.change }
 }
 
@@ -111,6 +148,7 @@ export function isOntoItself(args: Pick<CopyVersion, 'bucketId' | 'key' | 'sourc
 function isChange(args: CopyVersion, row: VersionRow): boolean {
   if (args.attributes !== undefined || args.tags !== undefined || args.source.version !== undefined)
     return true
+  if (args.encryption !== undefined) return true
   const { storageClass = 'STANDARD', websiteRedirect } = attributesOf(row)
   const change = args.change
   const isOtherClass = change.storageClass !== undefined && change.storageClass !== storageClass

@@ -18,6 +18,7 @@ import {
   listVersions,
   type Page,
 } from './list-steps.ts'
+import type { ObjectKeys } from './object-keys.ts'
 import type {
   Bucket,
   DeleteRequest,
@@ -58,6 +59,7 @@ export interface NamesParts {
   random: Random
   writer: ContentWriter
   reader: ContentReader
+  keys: ObjectKeys
 }
 
 export class Names {
@@ -73,16 +75,17 @@ export class Names {
 
   async put(request: PutObject): Promise<PutResult> {
     const context = writeContext(this.#parts, request.bucket, request.key)
-    const { writer } = this.#parts
-    const { bucket, check, encryption, placement, hasOpaqueEtag } = request
+    const { writer, keys } = this.#parts
+    const { bucket, check, placement, hasOpaqueEtag } = request
+    const dataKey = keys.forNew(bucket, request.encryption)
     const sizeBytesMax = OBJECT_BYTES_MAX
-    const how = { bucket, check, encryption, placement, hasOpaqueEtag, sizeBytesMax }
+    const how = { bucket, check, dataKey, placement, hasOpaqueEtag, sizeBytesMax }
     const written = await writer.store(request.body, how)
     const checksum = written.checksum ?? request.attributes.checksum
     const attributes = { ...request.attributes, checksum, encryption: written.encryption }
     const { sizeBytes } = written
     // As that of an object in parts, which is no MD5 either.
-    const etag = `${written.md5.toString('hex')}${hasOpaqueEtag ? '-1' : ''}`
+    const etag = `${written.etag}${hasOpaqueEtag ? '-1' : ''}`
     try {
       const put = await this.#writes.run(putObject, {
         ...context,
@@ -96,7 +99,7 @@ export class Names {
         fileOnly: request.fileOnly,
         event: 'ObjectCreated:Put',
       })
-      return { ...put, etag, sizeBytes, checksum }
+      return { ...put, etag, sizeBytes, checksum, encryption: written.encryption?.kind }
     } catch (error) {
       await writer.discard(written.content)
       throw error
@@ -118,6 +121,7 @@ export class Names {
       info,
       isVersioned,
       read: (start, end) => reader.read(content, start, end, options.customerKey),
+      assertKey: () => reader.assertKey(content, options.customerKey),
     }
   }
 

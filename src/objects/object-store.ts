@@ -83,6 +83,9 @@ export interface Checksum {
   type: 'FULL_OBJECT' | 'COMPOSITE'
 }
 
+/** Under a key of the installation, or of the client. */
+export type EncryptionKind = 'SSE-S3' | 'SSE-C'
+
 /** All that an object carries beside its bytes. Absent is none. Values are as the client gave them. */
 export interface ObjectAttributes {
   contentType?: string
@@ -107,8 +110,14 @@ export interface ObjectAttributes {
   partChecksums?: readonly string[]
   /** The upload that made it, so that completing it again is understood. */
   uploadId?: string
-  /** How the bytes are encrypted; only the object layer reads it. */
-  encryption?: { kind: 'SSE-S3' | 'SSE-C'; [field: string]: string | number }
+  /** How the bytes are encrypted. The object layer sets it, and front doors show the kind. */
+  encryption?: {
+    kind: EncryptionKind
+    /** The key of the bytes, wrapped. */
+    key: string
+    /** Of the installation's keys, the one that wraps it. */
+    keyId?: string
+  }
   /** The filer's: mode bits, owner and group, creation and expiry. */
   posix?: {
     mode?: number
@@ -193,7 +202,7 @@ export interface PutObject {
   check?: BodyCheck
   /** No MD5 is computed: the ETag is an id of this write. For doors with checksums of their own. */
   hasOpaqueEtag?: boolean
-  /** SSE-C: 32 bytes; SSE-S3: true. */
+  /** SSE-C: 32 bytes; SSE-S3: true. Absent: as the bucket says. */
   encryption?: { customerKey: Buffer } | { managed: true }
   /** Volumes of another collection than the store's own; TTL as volumes store it. For the filer. */
   placement?: { collection?: string; ttl?: number }
@@ -209,6 +218,7 @@ export interface PutResult {
   checksum: Checksum | undefined
   /** The version id is to be told: the bucket keeps versions. */
   isVersioned: boolean
+  encryption?: EncryptionKind | undefined
 }
 
 export interface ReadOptions {
@@ -227,6 +237,8 @@ export interface FoundObject {
    * which throw `corrupt`, `io_error`, `unavailable` in the middle if they must.
    */
   read(start: number, end: number): Buffer | Promise<Buffer> | ObjectPieces
+  /** Throws what `read` would where the key is missing, or wrong, or there is nothing to use it for. */
+  assertKey(): void
 }
 
 export interface ObjectPieces {
@@ -262,6 +274,7 @@ export interface CopyRequest {
   tags?: readonly Tag[]
   lock?: ObjectLock
   conditions?: Conditions
+  /** Absent: as the bucket says; else a source under the installation's keys stays so, and others become plain. */
   encryption?: PutObject['encryption']
   /** Checksum to store beside, computed anew when the source has none of it. */
   checksumAlgorithm?: ChecksumAlgorithm
@@ -348,6 +361,7 @@ export interface PartInfo {
   etag: string
   modifiedMs: number
   checksum: Checksum | undefined
+  encryption?: EncryptionKind | undefined
 }
 
 export interface CompleteUpload extends UploadRef {
@@ -426,7 +440,7 @@ export interface ObjectStore {
   delete(request: DeleteRequest): Promise<DeleteResult>
   /** Several at once; each has its own result or error, in order. */
   deleteMany(requests: readonly DeleteRequest[]): Promise<(DeleteResult | Error)[]>
-  /** Shares the bytes. Throws as `find` and `put` do; `conflict` when an object is copied to itself unchanged. */
+  /** Shares the bytes, unless their encryption changes. Throws as `find` and `put` do; `conflict` when an object is copied to itself unchanged. */
   copy(request: CopyRequest): Promise<PutResult & { source: ObjectInfo }>
   /** Adds bytes at the end, or makes the object. Throws as `put` does; `conflict` in buckets that keep versions. */
   append(request: PutObject): Promise<PutResult>

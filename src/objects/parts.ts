@@ -9,6 +9,7 @@
  * `rows.ts`, which checks them).
  */
 import type { Row } from '../meta/meta-store.ts'
+import type { DataKey } from './object-keys.ts'
 import type {
   BodyCheck,
   Bucket,
@@ -87,7 +88,8 @@ export interface StoredContent {
 export interface StoreContent {
   bucket: Bucket
   check?: BodyCheck | undefined
-  encryption?: PutObject['encryption'] | undefined
+  /** The bytes are encrypted with it. */
+  dataKey?: DataKey | undefined
   placement?: PutObject['placement'] | undefined
   /** No MD5 is computed, and 16 random bytes take its place. */
   hasOpaqueEtag?: boolean | undefined
@@ -98,7 +100,8 @@ export interface StoreContent {
 export interface WrittenContent {
   content: NewContent
   sizeBytes: number
-  md5: Buffer
+  /** MD5 in hex digits, or what stands for it where bytes are encrypted for one client. */
+  etag: string
   digests: Digests
   /** What the check wants to be stored. */
   checksum: Checksum | undefined
@@ -113,8 +116,10 @@ export interface ContentWriter {
   discard(content: NewContent): Promise<void>
 }
 
-/** Gives bytes out. */
+/** Gives bytes out. All of it throws what `ObjectKeys.open` throws. */
 export interface ContentReader {
+  /** Whether `read` would find the right key; it throws what that would. */
+  assertKey(stored: StoredContent, customerKey?: Buffer): void
   read(
     stored: StoredContent,
     start: number,

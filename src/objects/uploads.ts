@@ -5,6 +5,7 @@ import { MULTIPART_PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN } from '../base/lim
 import type { Random } from '../base/random.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
 import type { AnyScript } from '../meta/run-steps.ts'
+import { Appends } from './appends.ts'
 import { appendObject } from './content/append-object.ts'
 import { completeUpload } from './content/complete-upload.ts'
 import { copyPart } from './content/copy-part.ts'
@@ -29,6 +30,7 @@ import { sourceOf } from './copies.ts'
 import { checkSource } from './copy-version.ts'
 import { digestNameOf, digestsOf, type HashPool } from './digests.ts'
 import { findVersion } from './find-steps.ts'
+import type { DataKey, ObjectKeys } from './object-keys.ts'
 import type {
   Checksum,
   ChecksumAlgorithm,
@@ -42,7 +44,6 @@ import type {
   ObjectBody,
   ObjectInfo,
   PartInfo,
-  PutObject,
   PutPart,
   PutResult,
   UploadInfo,
@@ -52,14 +53,14 @@ import type {
   ContentReader,
   ContentWriter,
   NewContent,
-  StoredContent,
   Uploads,
   VersionRow,
   WrittenContent,
 } from './parts.ts'
 import { PatientWrites } from './patient-writes.ts'
 import type { WriteContext } from './put-version.ts'
-import { attributesOf, attributesText, contentOf, infoOf, keyBytes, tagsText, textBytes } from './rows.ts'
+import { attributesOf, contentOf, infoOf, keyBytes, tagsText, textBytes } from './rows.ts'
+import { bodyOfRange } from './stored-body.ts'
 import { writeContext } from './write-context.ts'
 
 const TIME_BYTES = 6
@@ -74,6 +75,7 @@ export interface UploadsOptions {
   writer: ContentWriter
   reader: ContentReader
   hashPool: HashPool
+  keys: ObjectKeys
   clock: Clock
   random: Random
   /** Default PART_BYTES_MIN. */
@@ -94,19 +96,22 @@ export const UPLOAD_SCRIPTS: readonly AnyScript[] = [
 export class MultipartUploads implements Uploads {
   readonly #options: UploadsOptions
   readonly #writes: PatientWrites
+  readonly #appends: Appends
 
   constructor(options: UploadsOptions) {
     this.#options = options
     this.#writes = new PatientWrites(options.meta, options.clock)
+    this.#appends = new Appends(options, this.#writes)
   }
 
   async createUpload(upload: NewUpload): Promise<UploadInfo> {
-    refuseEncryption(upload.encryption)
+    const dataKey = this.#options.keys.forNew(upload.bucket, upload.encryption)
     const context = writeContext(this.#options, upload.bucket, upload.key)
     // Uploads of one key are in the order of their ids, and so of time.
     const uploadId = newContentId(this.#options.random)
     uploadId.writeUIntBE(context.nowMs, 0, TIME_BYTES)
-    const { attributes, checksum } = upload
+    const { checksum } = upload
+    const attributes = { ...upload.attributes, encryption: dataKey?.stored }
     const notes: UploadNotes = checksum === undefined ? { attributes } : { attributes, checksum }
     await this.#writes.run(createUpload, {
       ...context,
@@ -127,42 +132,42 @@ export class MultipartUploads implements Uploads {
   async putPart(part: PutPart): Promise<PartInfo> {
     const at = uploadAtOf(part)
     checkNumber(part.number)
-    const { checksum: wanted } = notesOf(await this.#options.meta.read(findUpload, at))
+    const { attributes, checksum: wanted } = notesOf(await this.#options.meta.read(findUpload, at))
+    const dataKey = this.#options.keys.open(attributes.encryption, part.customerKey)
     const digests: DigestName[] = [...(part.check?.digests ?? [])]
     if (wanted !== undefined) digests.push(digestNameOf(wanted.algorithm))
     const verify = part.check?.verify.bind(part.check) ?? (() => undefined)
     const written = await this.#options.writer.store(part.body, {
       bucket: part.bucket,
       check: { digests, verify },
+      dataKey,
       sizeBytesMax: PART_BYTES_MAX,
     })
     const checksum = wanted === undefined ? written.checksum : checksumFrom(wanted.algorithm, written.digests)
-    const etag = written.md5.toString('hex')
-    return await this.#putPartRow(part, written, { etag, checksum })
+    return await this.#putPartRow(part, written, checksum)
   }
 
   async #putPartRow(
     part: UploadRef & { number: number; onlyNew?: boolean },
     written: WrittenContent,
-    sums: { etag: string; checksum: Checksum | undefined },
+    checksum: Checksum | undefined,
   ): Promise<PartInfo> {
     const { writer } = this.#options
     const { number, onlyNew } = part
     const at = this.#contextOf(part)
-    const { sizeBytes } = written
+    const { sizeBytes, etag } = written
     const content = this.#asPages(written.content)
     try {
       await this.#writes.run(putPart, {
         ...at,
-        ...{ number, content, sizeBytes, onlyNew },
-        etag: sums.etag,
-        checksums: checksumText(sums.checksum),
+        ...{ number, content, sizeBytes, etag, onlyNew },
+        checksums: checksumText(checksum),
       })
     } catch (error) {
       await writer.discard(content)
       throw error
     }
-    return { number, sizeBytes, modifiedMs: at.nowMs, etag: sums.etag, checksum: sums.checksum }
+    return { number, sizeBytes, modifiedMs: at.nowMs, etag, checksum, encryption: written.encryption?.kind }
   }
 
   /** The bytes of a part are always a content, because an object will share them. */
@@ -173,10 +178,11 @@ export class MultipartUploads implements Uploads {
   }
 
   async copyPart(part: CopyPart): Promise<PartInfo & { source: ObjectInfo }> {
-    const { meta } = this.#options
+    const { meta, keys } = this.#options
     checkNumber(part.number)
     const at = uploadAtOf(part)
-    const { checksum: wanted } = notesOf(await meta.read(findUpload, at))
+    const { attributes, checksum: wanted } = notesOf(await meta.read(findUpload, at))
+    const dataKey = keys.open(attributes.encryption, part.customerKey)
     const source = sourceOf(part.source)
     for (let attempt = 0; attempt < COPY_ATTEMPTS_MAX; attempt++) {
       const { row, isLatest } = await meta.read(findVersion, source)
@@ -185,22 +191,18 @@ export class MultipartUploads implements Uploads {
       const { start, end } = range
       if (!(start >= 0 && start <= end && end <= row.size))
         throw new StoreError('bad_request', `the source has no bytes ${start} to ${end}`)
-      const info = await this.#copyRange(part, row, { range, algorithm: wanted?.algorithm })
+      const info = await this.#copyRange(part, row, { range, algorithm: wanted?.algorithm, dataKey })
       if (info !== undefined) return { ...info, source: infoOf(row, isLatest, part.source.key) }
     }
     throw new StoreError('conflict', 'the source is replaced all the time')
   }
 
   /** Undefined: the source is another one by now. */
-  async #copyRange(
-    part: CopyPart,
-    row: VersionRow,
-    what: { range: { start: number; end: number }; algorithm: ChecksumAlgorithm | undefined },
-  ): Promise<PartInfo | undefined> {
+  async #copyRange(part: CopyPart, row: VersionRow, what: CopiedRange): Promise<PartInfo | undefined> {
     const { random } = this.#options
     const { start, end } = what.range
+    if (mustBeRead(row, what.dataKey)) return await this.#copyBytes(part, row, what)
     const sums = await this.#sumsOfRange(row, what)
-    if (hasOwnLife(row)) return await this.#copyBytes(part, row, { start, end, ...sums })
     const at = this.#contextOf(part)
     const isCopied = await this.#writes.run(copyPart, {
       ...at,
@@ -216,29 +218,29 @@ export class MultipartUploads implements Uploads {
     return isCopied ? { number, sizeBytes: end - start, modifiedMs: at.nowMs, ...sums } : undefined
   }
 
-  /** Bytes that end by themselves are not shared with a name that does not. */
-  async #copyBytes(
-    part: CopyPart,
-    row: VersionRow,
-    what: { start: number; end: number; etag: string; checksum: Checksum | undefined },
-  ): Promise<PartInfo> {
+  async #copyBytes(part: CopyPart, row: VersionRow, what: CopiedRange): Promise<PartInfo> {
     const { reader, writer } = this.#options
-    const written = await writer.store(bodyOfRange(reader, contentOf(row), what), {
+    const { range, algorithm, dataKey } = what
+    const { customerKey } = part.source
+    const digests = algorithm === undefined ? [] : [digestNameOf(algorithm)]
+    const written = await writer.store(bodyOfRange(reader, contentOf(row), { ...range, customerKey }), {
       bucket: part.bucket,
+      check: { digests, verify: () => undefined },
+      dataKey,
       sizeBytesMax: PART_BYTES_MAX,
     })
-    return await this.#putPartRow(part, written, what)
+    const checksum = algorithm === undefined ? undefined : checksumFrom(algorithm, written.digests)
+    return await this.#putPartRow(part, written, checksum)
   }
 
   /** ETag and checksum of a range: those of the source where that is all of it, computed only where a checksum is needed. */
   async #sumsOfRange(
     row: VersionRow,
-    what: { range: { start: number; end: number }; algorithm: ChecksumAlgorithm | undefined },
+    what: CopiedRange,
   ): Promise<{ etag: string; checksum: Checksum | undefined }> {
     const { start, end } = what.range
     const { algorithm } = what
     const attributes = attributesOf(row)
-    refuseEncryption(attributes.encryption)
     const isWhole = start === 0 && end === row.size
     const known = isWhole && attributes.checksum?.type === 'FULL_OBJECT' ? attributes.checksum : undefined
     const needsChecksum = algorithm !== undefined && known?.algorithm !== algorithm
@@ -304,7 +306,9 @@ export class MultipartUploads implements Uploads {
   /** Reads the parts. Throws `digest_mismatch`, `invalid_part`, `upload_not_found`. */
   async #checkSha256(at: UploadAt, wanted: CompleteUpload['parts'], sha256: Buffer): Promise<void> {
     const { meta, reader, hashPool } = this.#options
-    const { parts } = await meta.read(listParts, { ...at, after: 0, limit: MULTIPART_PARTS_MAX })
+    const { upload, parts } = await meta.read(listParts, { ...at, after: 0, limit: MULTIPART_PARTS_MAX })
+    if (notesOf(upload).attributes.encryption !== undefined)
+      throw new StoreError('unsupported', 'encrypted bytes are not shared by their hash')
     const byNumber = new Map(parts.map((part) => [part.number, part]))
     const hashing = hashPool.start(['sha256'])
     try {
@@ -357,44 +361,7 @@ export class MultipartUploads implements Uploads {
     return page
   }
 
-  async append(request: PutObject): Promise<PutResult> {
-    const { writer, random } = this.#options
-    const { bucket } = request
-    refuseEncryption(request.encryption)
-    if (bucket.versioning !== 'off')
-      throw new StoreError('conflict', 'nothing is appended where versions are kept')
-    keyBytes(request.key)
-    const { check, placement } = request
-    const written = await writer.store(request.body, {
-      bucket,
-      check,
-      placement,
-      sizeBytesMax: PART_BYTES_MAX,
-    })
-    const { checksum } = written
-    try {
-      const appended = await this.#writes.run(appendObject, {
-        ...writeContext(this.#options, bucket, request.key),
-        content: written.content,
-        sizeBytes: written.sizeBytes,
-        etag: written.md5.toString('hex'),
-        attributes: attributesText(
-          checksum === undefined ? request.attributes : { ...request.attributes, checksum },
-        ),
-        tags: tagsText(request.tags),
-        lock: request.lock,
-        conditions: request.conditions,
-        event: 'ObjectCreated:Put',
-        wholeId: newContentId(random),
-        presentId: newContentId(random),
-        addedId: newContentId(random),
-      })
-      return { ...appended, checksum: undefined }
-    } catch (error) {
-      await writer.discard(written.content)
-      throw error
-    }
-  }
+  readonly append: Uploads['append'] = (request) => this.#appends.append(request)
 
   /** Where an upload is, and what a script that writes needs. */
   #contextOf(upload: UploadRef): UploadAt & WriteContext {
@@ -441,12 +408,18 @@ function checkOrder(parts: CompleteUpload['parts']): void {
   }
 }
 
-function refuseEncryption(encryption: unknown): void {
-  if (encryption !== undefined)
-    throw new StoreError('unsupported', 'bytes are not encrypted or decrypted by this version')
+interface CopiedRange {
+  range: { start: number; end: number }
+  algorithm: ChecksumAlgorithm | undefined
+  /** Of the upload. */
+  dataKey: DataKey | undefined
 }
 
-const hasOwnLife = (row: VersionRow) => attributesOf(row).posix?.ttlSeconds !== undefined
+/** Bytes that end by themselves are not shared with a name that does not, nor are those that have keys. */
+function mustBeRead(row: VersionRow, dataKey: DataKey | undefined): boolean {
+  const { posix, encryption } = attributesOf(row)
+  return posix?.ttlSeconds !== undefined || encryption !== undefined || dataKey !== undefined
+}
 
 const notesOf = (row: UploadRow) => JSON.parse(row.attributes) as UploadNotes
 
@@ -472,22 +445,6 @@ const partInfoOf = (row: PartRow): PartInfo => ({
 function checksumFrom(algorithm: ChecksumAlgorithm, digests: Digests): Checksum {
   const value = digests[digestNameOf(algorithm)]!.toString('base64')
   return { algorithm, value, type: 'FULL_OBJECT' }
-}
-
-/** Bytes of an object as the body of another. */
-function bodyOfRange(
-  reader: ContentReader,
-  stored: StoredContent,
-  { start, end }: { start: number; end: number },
-): ObjectBody {
-  return {
-    sizeBytes: end - start,
-    async *pieces() {
-      const bytes = await reader.read(stored, start, end)
-      if (Buffer.isBuffer(bytes)) yield bytes
-      else yield* bytes.pieces()
-    },
-  }
 }
 
 /** Read in no time. */

@@ -21,6 +21,7 @@ import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { FilerServer, type FilerServerOptions } from '../../src/protocols/filer/server.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { objectKeys } from '../support/object-keys.ts'
 import { type Ask, ask, type FormFile, form, type Reply } from '../volume-server/volume-server-kit.ts'
 
 const MIB = 1024 * 1024
@@ -59,7 +60,7 @@ export interface FilerKit {
 }
 
 function openObjects(parts: { blobs: BlobStore; meta: MetaStore; clock: Clock }): ObjectStore {
-  const common = { ...parts, random: systemRandom, hashPool: inlineHashPool }
+  const common = { ...parts, keys: objectKeys(), random: systemRandom, hashPool: inlineHashPool }
   const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
   const writer = new BlobContentWriter({ ...common, load, collection: '_objects' })
   const reader = new BlobContentReader(common)

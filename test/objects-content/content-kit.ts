@@ -6,7 +6,14 @@ import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { StoreError } from '../../src/base/errors.ts'
 import { formatFid } from '../../src/base/fid.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import type { BlobId, BlobStore, BlobVolume, BlobWrite, ListedBlob } from '../../src/blobs/blob-store.ts'
+import {
+  type BlobId,
+  type BlobStore,
+  type BlobVolume,
+  type BlobWrite,
+  blobBytes,
+  type ListedBlob,
+} from '../../src/blobs/blob-store.ts'
 import type { MetaStore } from '../../src/meta/meta-store.ts'
 import { openMetaStore } from '../../src/meta/open-meta-store.ts'
 import { Buckets } from '../../src/objects/buckets.ts'
@@ -20,6 +27,7 @@ import type { NewContent, StoredContent } from '../../src/objects/parts.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { objectKeys } from '../support/object-keys.ts'
 
 /** A blob store that counts, and fails where it is told to. */
 export class WatchedBlobs implements BlobStore {
@@ -42,7 +50,7 @@ export class WatchedBlobs implements BlobStore {
     try {
       await this.beforeWrite(blob)
       const id = await this.#store.write(blob)
-      this.live.set(formatFid(id), blob.data.length)
+      this.live.set(formatFid(id), blobBytes(blob, id).length)
       return id
     } finally {
       this.writesAtOnce--
@@ -118,7 +126,8 @@ export async function startContent(
   const blobs = new WatchedBlobs(kit.blobs)
   const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
   const hashPool = options.hashPool ?? inlineHashPool
-  const parts = { blobs, load, hashPool, meta, clock, random, collection: '_objects' }
+  const keys = objectKeys()
+  const parts = { blobs, load, hashPool, meta, keys, clock, random, collection: '_objects' }
   const writer = new BlobContentWriter(parts)
   const reader = new BlobContentReader(parts)
   const { partBytesMin } = options

@@ -26,6 +26,7 @@ import type { ContentReader } from '../../src/objects/parts.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { objectKeys } from '../support/object-keys.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 
 /** Stands still until it is moved, also backwards. */
@@ -70,12 +71,17 @@ export async function startObjects(
   const meta = wrap(await openMetaStore(url ?? directory, { clock: systemClock, random }))
   const { blobs } = volumes
   const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
-  const content = { blobs, load, hashPool: inlineHashPool, meta, clock, random, collection: '_objects' }
+  const keys = objectKeys()
+  const content = {
+    ...{ blobs, load, meta, keys, clock, random },
+    hashPool: inlineHashPool,
+    collection: '_objects',
+  }
   const writer = new BlobContentWriter(content)
   const reader = new BlobContentReader(content)
   const store = new IndexedStore({
     buckets: new Buckets({ meta, clock, random }),
-    names: new Names({ meta, clock, random, writer, reader }),
+    names: new Names({ ...content, writer, reader }),
     uploads: new MultipartUploads({ ...content, writer, reader, partBytesMin: 1 }),
     tree: new ObjectTree({ meta, clock, random }),
   })

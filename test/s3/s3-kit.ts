@@ -19,6 +19,7 @@ import { BlobContentWriter } from '../../src/objects/content-writer.ts'
 import { inlineHashPool } from '../../src/objects/digests.ts'
 import { IndexedStore } from '../../src/objects/indexed-store.ts'
 import { Names } from '../../src/objects/names.ts'
+import type { ObjectKeys } from '../../src/objects/object-keys.ts'
 import type { Bucket, ObjectStore } from '../../src/objects/object-store.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { UPLOAD_LOAD_BYTES, UploadLoad } from '../../src/objects/upload-load.ts'
@@ -27,6 +28,7 @@ import { IamGate } from '../../src/protocols/s3/iam-gate.ts'
 import { S3Counters } from '../../src/protocols/s3/s3-counters.ts'
 import { S3Server, type S3ServerOptions } from '../../src/protocols/s3/server.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { objectKeys } from '../support/object-keys.ts'
 
 export const ROOT: SigningKey = { accessKey: 'rootkey', secretKey: 'rootsecret' }
 export const ALICE: SigningKey = { accessKey: 'alicekey', secretKey: 'alicesecret' }
@@ -47,6 +49,7 @@ export function canonicalId(account: 'root' | 'alice' | 'bob'): string {
 export interface S3KitOptions extends Partial<Omit<S3ServerOptions, 'gate' | 'objects'>> {
   allowsV2?: boolean
   clock?: Clock
+  keys?: ObjectKeys
 }
 
 export interface S3Kit {
@@ -65,7 +68,7 @@ export interface S3Kit {
 }
 
 export async function startS3(options: S3KitOptions = {}): Promise<S3Kit> {
-  const { allowsV2 = true, clock = systemClock, region = 'us-east-1', ...rest } = options
+  const { allowsV2 = true, clock = systemClock, region = 'us-east-1', keys = objectKeys(), ...rest } = options
   const random = systemRandom
   const blobKit = await startBlobStore({ isLocal: true, sync: 'none' })
   const directory = mkdtempSync(join(tmpdir(), 'cairn-s3-'))
@@ -75,11 +78,11 @@ export async function startS3(options: S3KitOptions = {}): Promise<S3Kit> {
   const hashPool = inlineHashPool
   const collection = '_objects'
   const writer = new BlobContentWriter({ blobs, load, hashPool, meta, clock, random, collection })
-  const reader = new BlobContentReader({ blobs, meta, hashPool })
+  const reader = new BlobContentReader({ blobs, meta, hashPool, keys })
   const objects = new IndexedStore({
     buckets: new Buckets({ meta, clock, random, changes: new SharedArrayBuffer(BUCKET_CHANGES_BYTES) }),
-    names: new Names({ meta, clock, random, writer, reader }),
-    uploads: new MultipartUploads({ meta, writer, reader, hashPool, clock, random }),
+    names: new Names({ meta, keys, clock, random, writer, reader }),
+    uploads: new MultipartUploads({ meta, keys, writer, reader, hashPool, clock, random }),
     tree: new ObjectTree({ meta, clock, random }),
   })
   const identities = new Identities(ROOT, { path: 'accounts.json', text: ACCOUNTS })

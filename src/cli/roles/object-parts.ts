@@ -20,6 +20,7 @@ import { Contents } from '../../objects/contents.ts'
 import type { HashPool } from '../../objects/digests.ts'
 import { IndexedStore } from '../../objects/indexed-store.ts'
 import { Names } from '../../objects/names.ts'
+import { ObjectKeys } from '../../objects/object-keys.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
 import { ObjectTree } from '../../objects/tree.ts'
 import type { UploadLoad } from '../../objects/upload-load.ts'
@@ -72,20 +73,23 @@ export function objectParts(parts: {
   blobs: BlobStore
   load: UploadLoad
   hashPool: HashPool
+  /** For threads that serve. */
+  keys?: ObjectKeys
   /** Memory of the BucketMemory; for threads that serve. */
   bucketChanges?: SharedArrayBuffer
   clock: Clock
   random: Random
 }): { objects: ObjectStore; contents: Contents; tree: ObjectTree; writer: BlobContentWriter } {
   const { meta, blobs, load, hashPool, bucketChanges: changes, clock, random } = parts
+  const { keys = new ObjectKeys({ clock, random }) } = parts
   const collection = OBJECTS_COLLECTION
   const writer = new BlobContentWriter({ blobs, load, hashPool, meta, clock, random, collection })
-  const reader = new BlobContentReader({ blobs, meta, hashPool })
+  const reader = new BlobContentReader({ blobs, meta, hashPool, keys })
   const tree = new ObjectTree({ meta, clock, random })
   const objects = new IndexedStore({
     buckets: new Buckets({ meta, clock, random, ...(changes === undefined ? {} : { changes }) }),
-    names: new Names({ meta, clock, random, writer, reader }),
-    uploads: new MultipartUploads({ meta, writer, reader, hashPool, clock, random }),
+    names: new Names({ meta, keys, clock, random, writer, reader }),
+    uploads: new MultipartUploads({ meta, keys, writer, reader, hashPool, clock, random }),
     tree,
   })
   const contents = new Contents({ meta, reader, clock, random })

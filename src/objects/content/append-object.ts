@@ -44,6 +44,8 @@ export interface AppendObject extends Omit<PutVersion, 'keepsReplaced'> {
   wholeId: Buffer
   presentId: Buffer
   addedId: Buffer
+  /** The wrapped key of the new bytes, which must be that of the bytes that are there. */
+  encryptionKey: string | undefined
 }
 
 export interface Appended extends PutOutcome {
@@ -57,7 +59,7 @@ interface Joined {
   keepsReplaced: boolean
 }
 
-/** Throws `conflict` where versions are kept, or bytes are encrypted; `too_large`; and as `putVersion` does. */
+/** Throws `conflict` where versions are kept, or the object has another key by now; `too_large`; and as `putVersion` does. */
 export const appendObject: Script<AppendObject, Appended> = {
   name: 'objects.append',
   *steps(args) {
@@ -74,7 +76,7 @@ export const appendObject: Script<AppendObject, Appended> = {
       args.bucketId,
       args.key,
     )
-    const kept = keptAttributes(attributesOf({ attributes: attributes as string }))
+    const kept = keptAttributes(attributesOf({ attributes: attributes as string }), args)
     const sizeBytes = present.size + args.sizeBytes
     if (sizeBytes > OBJECT_BYTES_MAX)
       throw new StoreError('too_large', `an object has at most ${OBJECT_BYTES_MAX} bytes`)
@@ -92,12 +94,13 @@ export const appendObject: Script<AppendObject, Appended> = {
 }
 
 /** What says something of the bytes that were there is not true of all. */
-function keptAttributes(attributes: ObjectAttributes): ObjectAttributes {
-  if (attributes.encryption !== undefined)
-    throw new StoreError('conflict', 'nothing is appended to encrypted bytes')
+function keptAttributes(attributes: ObjectAttributes, args: AppendObject): ObjectAttributes {
+  const { encryption } = attributes
+  if (encryption?.key !== args.encryptionKey)
+    throw new StoreError('conflict', 'the object was replaced while bytes for its end were encrypted')
   const kept = { ...attributes }
   for (const name of Object.keys(attributesOfBytes(attributes))) delete kept[name as keyof ObjectAttributes]
-  return kept
+  return encryption === undefined ? kept : { ...kept, encryption }
 }
 
 /** As of an object in parts, with one part more each time. */

@@ -3,6 +3,7 @@
  * hundred. Looked up by volume and key; the cookie is carried along.
  */
 import type { BlobId } from '../../blobs/blob-store.ts'
+import { isLengthOf } from './sealed-blob.ts'
 
 /** Words of a slot. A slot whose mark is 0 is free. */
 const VOLUME = 0
@@ -46,13 +47,13 @@ export class BlobTable {
     this.#count++
   }
 
-  /** Marks a blob as named, when it is here. Whether it is, with this very cookie and size. */
+  /** Marks a blob as named, when it is here. Whether it is, with this very cookie and size, plain or encrypted. */
   name(id: BlobId, sizeBytes: number): boolean {
     const at = this.#find(id)
     const slots = this.#slots
     if (slots[at + MARK] === 0) return false
     slots[at + MARK]! |= NAMED
-    return slots[at + COOKIE] === id.cookie && slots[at + SIZE] === sizeBytes
+    return slots[at + COOKIE] === id.cookie && isLengthOf(sizeBytes, slots[at + SIZE]!)
   }
 
   named(): Generator<SizedBlob> {

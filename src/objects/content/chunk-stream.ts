@@ -4,12 +4,14 @@
  */
 import { StoreError } from '../../base/errors.ts'
 import { UPLOAD_CHUNKS_WRITTEN_MAX } from '../../base/limits.ts'
-import type { BlobId, BlobStore } from '../../blobs/blob-store.ts'
+import type { BlobId, BlobStore, BlobWrite } from '../../blobs/blob-store.ts'
 import type { Hashing } from '../digests.ts'
+import type { DataKey } from '../object-keys.ts'
 import type { Digests, ObjectBody } from '../object-store.ts'
 import type { UploadLoad } from '../upload-load.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
 import type { BlobEntry } from './entries.ts'
+import { sealBlob } from './sealed-blob.ts'
 
 /** Bytes go to the digests in pieces of at least this, so that another thread can begin before a chunk is full. */
 const HASH_BYTES = 256 * 1024
@@ -21,6 +23,8 @@ export interface ChunkStreamParts {
   hashing: Hashing
   target: { collection: string; ttl: number }
   sizeBytesMax: number
+  /** Chunks are stored encrypted with it. */
+  dataKey: DataKey | undefined
 }
 
 interface Chunk {
@@ -41,6 +45,8 @@ export class ChunkStream {
   #buffersHeld = 0
   /** The same to the end, so that the chunk at an offset can be computed. */
   readonly #chunkBytes: number
+  /** Memory for each byte of a buffer: an encrypted chunk is a second one. */
+  readonly #weight: number
   /** Bytes that came, and those of them that are in chunks. */
   #sizeBytes = 0
   #gatheredBytes = 0
@@ -48,6 +54,7 @@ export class ChunkStream {
   constructor(parts: ChunkStreamParts) {
     this.#parts = parts
     this.#chunkBytes = parts.load.chunkBytes
+    this.#weight = parts.dataKey === undefined ? 1 : 2
   }
 
   get sizeBytes(): number {
@@ -109,7 +116,8 @@ export class ChunkStream {
     const { load, buffers } = this.#parts
     const length = ChunkBuffers.lengthFor(Math.min(rest, this.#chunkBytes))
     const mayHave = this.#buffersHeld <= UPLOAD_CHUNKS_WRITTEN_MAX
-    if (!(mayHave && load.reserve(length, this.#buffersHeld === 0))) return this.#roomLater(announced)
+    if (!(mayHave && load.reserve(length * this.#weight, this.#buffersHeld === 0)))
+      return this.#roomLater(announced)
     this.#buffersHeld++
     this.#current = { buffer: buffers.take(length), filled: 0, hashed: 0, uses: [] }
     return this.#current
@@ -139,9 +147,12 @@ export class ChunkStream {
   }
 
   async #writeChunk(chunk: Chunk, index: number): Promise<void> {
-    const { blobs, target } = this.#parts
+    const { blobs, target, dataKey } = this.#parts
     try {
-      const id = await blobs.write({ data: chunk.buffer.subarray(0, chunk.filled), ...target })
+      const id = await blobs.write({
+        data: storedBytes(chunk.buffer.subarray(0, chunk.filled), dataKey),
+        ...target,
+      })
       this.#entries[index] = { ...id, sizeBytes: chunk.filled }
     } catch (error) {
       this.#parts.load.noteOrphan()
@@ -158,7 +169,7 @@ export class ChunkStream {
   async #release({ buffer, uses }: Chunk): Promise<void> {
     await Promise.all(uses)
     this.#parts.buffers.give(buffer)
-    this.#parts.load.release(buffer.length)
+    this.#parts.load.release(buffer.length * this.#weight)
     this.#buffersHeld--
   }
 }
@@ -168,3 +179,8 @@ export const tooLarge = (sizeBytesMax: number) =>
 
 export const wrongLength = (announced: number) =>
   new StoreError('incomplete_body', `not the ${announced} bytes that were announced`)
+
+/** For the write of a blob. */
+export function storedBytes(data: Buffer, dataKey: DataKey | undefined): BlobWrite['data'] {
+  return dataKey === undefined ? data : (id) => sealBlob(dataKey.blobKey(id), data)
+}

@@ -4,7 +4,14 @@ import { CONTENT_PAGE_ENTRIES, OBJECT_BYTES_MAX, OBJECT_SEGMENTS_MAX } from '../
 import { query, type Script, type Steps } from '../../meta/meta-store.ts'
 import { releaseContent, shareByHash } from '../content-steps.ts'
 import { versionAt } from '../find-steps.ts'
-import type { Checksum, CompleteUpload, Conditions, ObjectAttributes, ObjectLock } from '../object-store.ts'
+import type {
+  Checksum,
+  CompleteUpload,
+  Conditions,
+  EncryptionKind,
+  ObjectAttributes,
+  ObjectLock,
+} from '../object-store.ts'
 import { type NewContent, VERSION_COLUMNS, type VersionRow } from '../parts.ts'
 import { type PutOutcome, putVersion } from '../put-version.ts'
 import { attributesOf, attributesText, lockOf, versionIdOfRow } from '../rows.ts'
@@ -49,6 +56,7 @@ export interface Completed extends PutOutcome {
   etag: string
   sizeBytes: number
   checksum: Checksum | undefined
+  encryption: EncryptionKind | undefined
   /** False: parts that were not wanted are still to be removed. */
   isDone: boolean
 }
@@ -85,7 +93,7 @@ export const completeUpload: Script<CompleteArgs, Completed> = {
     })
     const isAllTaken = known === undefined && parts.length === all.length
     const { isDone } = isAllTaken ? yield* allTaken(args) : yield* endUpload(args)
-    return { ...put, etag, sizeBytes, checksum, isDone }
+    return { ...put, etag, sizeBytes, checksum, encryption: notes.attributes.encryption?.kind, isDone }
   },
 }
 
@@ -117,6 +125,7 @@ function* completedBefore(args: CompleteArgs): Steps<Completed | undefined> {
     etag: row.etag,
     sizeBytes: row.size,
     checksum: attributesOf(row).checksum,
+    encryption: attributesOf(row).encryption?.kind,
     isDone: true,
   }
 }

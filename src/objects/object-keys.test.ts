@@ -1,0 +1,91 @@
+/** Data keys: who can unwrap them, and with which generation they are wrapped. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { INSTALLATION_KEY_WAIT_MS } from '../base/limits.ts'
+import { systemRandom } from '../base/random.ts'
+import type { BlobId } from '../blobs/blob-store.ts'
+import { type DataKey, type InstallationKey, ObjectKeys } from './object-keys.ts'
+import type { Bucket, BucketConfig } from './object-store.ts'
+
+const random = systemRandom
+const ID: BlobId = { volumeId: 1, keyHigh: 0, keyLow: 2, cookie: 3 }
+const generation = (id: string, createdMs: number): InstallationKey => ({
+  ...{ id, createdMs },
+  secret: random.bytes(32),
+})
+
+function keysAt(nowMs: number, ...keys: InstallationKey[]): ObjectKeys {
+  const clock = { nowMs: () => nowMs } as ConstructorParameters<typeof ObjectKeys>[0]['clock']
+  return new ObjectKeys({ clock, random, keys })
+}
+
+function bucketWith(encryption?: object): Bucket {
+  const configs = new Map<BucketConfig, string>()
+  if (encryption !== undefined) configs.set('encryption', JSON.stringify(encryption))
+  return { configs } as unknown as Bucket
+}
+
+const isSame = (one: DataKey | undefined, other: DataKey | undefined) =>
+  one!.blobKey(ID).equals(other!.blobKey(ID))
+
+test('keys of clients: only the very same one opens', () => {
+  const keys = keysAt(0)
+  const customerKey = random.bytes(32)
+  const made = keys.make({ customerKey })
+  assert.equal(made.stored.kind, 'SSE-C')
+  assert.ok(isSame(keys.open(made.stored, customerKey), made))
+  assert.throws(() => keys.open(made.stored, undefined), { code: 'key_required' })
+  assert.throws(() => keys.open(made.stored, random.bytes(32)), { code: 'wrong_key' })
+  assert.throws(() => keys.open(made.stored, customerKey.subarray(1)), { code: 'wrong_key' })
+  assert.throws(() => keys.open(undefined, customerKey), { code: 'bad_request' })
+  assert.equal(keys.open(undefined, undefined), undefined)
+  assert.ok(!isSame(keys.make({ customerKey }), made), 'each object has a key of its own')
+  assert.notEqual(made.etagOf(Buffer.alloc(16)), '0'.repeat(32))
+})
+
+test('each blob has a key of its own', () => {
+  const key = keysAt(0, generation('a', 0)).make({ managed: true })
+  const others = [
+    { ...ID, volumeId: 2 },
+    { ...ID, keyHigh: 1 },
+    { ...ID, keyLow: 1 },
+    { ...ID, cookie: 1 },
+  ]
+  for (const other of others) assert.ok(!key.blobKey(other).equals(key.blobKey(ID)))
+  assert.equal(key.etagOf(Buffer.alloc(16)), '0'.repeat(32))
+})
+
+test('the newest generation wraps, once every process had time to learn of it; all of them unwrap', () => {
+  const [first, second] = [generation('a', 0), generation('b', 1_000)]
+  const before = keysAt(1_000 + INSTALLATION_KEY_WAIT_MS - 1, first, second)
+  const after = keysAt(1_000 + INSTALLATION_KEY_WAIT_MS, first, second)
+  const old = before.make({ managed: true })
+  const made = after.make({ managed: true })
+  assert.deepEqual([old.stored.keyId, made.stored.keyId], ['a', 'b'])
+  assert.ok(isSame(after.open(old.stored, undefined), old))
+  assert.ok(isSame(before.open(made.stored, undefined), made))
+  const onlyFirst = keysAt(0, first)
+  assert.throws(() => onlyFirst.open(made.stored, undefined), { code: 'unsupported' })
+  onlyFirst.replace([first, second])
+  assert.ok(isSame(onlyFirst.open(made.stored, undefined), made))
+  const damaged = { ...made.stored, key: old.stored.key }
+  assert.throws(() => after.open(damaged, undefined), { code: 'corrupt' })
+  assert.throws(() => after.open(made.stored, random.bytes(32)), { code: 'bad_request' })
+  assert.equal(keysAt(0, second).make({ managed: true }).stored.keyId, 'b', 'the first one is used at once')
+  assert.throws(() => keysAt(0).make({ managed: true }), { code: 'unsupported' })
+})
+
+test('what buckets say', () => {
+  const keys = keysAt(0, generation('a', 0))
+  const customerKey = random.bytes(32)
+  const kindIn = (rules: object | undefined, asked?: { customerKey: Buffer } | { managed: true }) =>
+    keys.forNew(bucketWith(rules), asked)?.stored.kind
+  assert.equal(kindIn(undefined), undefined)
+  assert.equal(kindIn(undefined, { managed: true }), 'SSE-S3')
+  assert.equal(kindIn({ algorithm: 'AES256' }), 'SSE-S3')
+  assert.equal(kindIn({ algorithm: 'AES256' }, { customerKey }), 'SSE-C')
+  assert.equal(kindIn({ blocksCustomerKeys: true }), undefined)
+  assert.throws(() => kindIn({ blocksCustomerKeys: true }, { customerKey }), { code: 'forbidden' })
+  assert.throws(() => kindIn({ algorithm: 'aws:kms' }), { code: 'unsupported' })
+  assert.equal(kindIn({ algorithm: 'aws:kms' }, { managed: true }), 'SSE-S3')
+})
