@@ -65,6 +65,11 @@ export function groupVolumeOf(volumeId: number): number {
   return volumeId & ~SHARD_MASK
 }
 
+/** The number that ids of blobs in this volume have. */
+export function blobVolumeOf(volumeId: number): number {
+  return isErasure(volumeId) ? groupVolumeOf(volumeId) : volumeId
+}
+
 /** The number of a group, among those of its layout. */
 export function groupOf(volumeId: number): number {
   return (volumeId >> GROUP_SHIFT) & (ERASURE_GROUPS_MAX - 1)

@@ -238,6 +238,9 @@ export const ERASURE_HEDGE_MS = 50
 export const ERASURE_SLOW_SHARD_MS = 1_000
 /** A shard's volume that failed is asked last, and not written to, for so long. */
 export const ERASURE_SHARD_REFUSED_MS = 2_000
+/** Erasure coding: packed blobs from this size on lie in memory that is used again; so many of one layout that are free. */
+export const PACKED_BYTES_KEPT_MIN = 256 * KIB
+export const PACKED_BUFFERS_KEPT_MAX = 2
 /** PostgreSQL: connections of one thread, opening one, and one statement. */
 export const META_CONNECTIONS_DEFAULT = 8
 export const META_CONNECT_MS_MAX = 5_000
@@ -395,6 +398,13 @@ export const SHARD_STATES_MAX = 1_024
 export const SHARD_DATA_MAX = 512
 /** Repair: needles of one call, but for a single larger one. */
 export const SHARD_DATA_BYTES_MAX = 4 * MIB
+/** Repair: one call to another member, and its reply, which may hold two of the largest shards. */
+export const SHARD_CALL_MS_MAX = 5_000
+export const SHARD_REPLY_BYTES_MAX = 16 * MIB
+/** Repair: each group is looked at so often; all its keys are compared so often, and at most so fast. */
+export const SHARD_REPAIR_PERIOD_MS = 1_000
+export const SHARD_COMPARE_PERIOD_MS = 6 * 3_600_000
+export const SHARD_KEYS_PER_SECOND_MAX = 200_000
 /** Repair: keys that one group's repair remembers between two visits. */
 export const SHARDS_WAITING_MAX = 100_000
 /** Uploads in steps: how long a token is good, and the least that is kept of one at a time. */

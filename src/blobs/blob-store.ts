@@ -3,7 +3,12 @@
  * when the bytes are as durable as the store is configured to make them.
  */
 
-/** Where a blob is: a file id. The volume is found through the topology, never kept as an address. */
+import type { Redundancy } from '../base/redundancy.ts'
+
+/**
+ * Where a blob is: a file id. The volume is found through the topology, never kept as an address. The number of an erasure volume
+ * says that the blob is in k + m shards (`base/erasure-id.ts`); it is that of the first shard's volume.
+ */
 export interface BlobId {
   volumeId: number
   keyHigh: number
@@ -21,6 +26,8 @@ export interface BlobWrite {
   collection: string
   /** Two bytes as volumes store it: count << 8 | unit; 0 is none. */
   ttl?: number
+  /** Default `none`. What has a `ttl` is stored without: volumes that expire do so one by one. */
+  redundancy?: Redundancy
 }
 
 /** What is stored under the id. */
@@ -36,7 +43,14 @@ export interface ListedBlob {
   appendedMs: number
 }
 
+export interface VerifiedBlob {
+  sizeBytes: number
+  /** Shards that are missing, damaged or away, or were before they were repaired. */
+  shardsLost: number
+}
+
 export interface BlobVolume {
+  /** Each volume of an erasure group has its own; the ids of its blobs have that of the first: `blobVolumeOf`. */
   volumeId: number
   collection: string
   /** Entries of its index file so far; they count up until a compaction raises `revision`. */
@@ -60,6 +74,11 @@ export interface BlobStore {
   readRange(id: BlobId, start: number, end: number, options?: { deleted?: boolean }): AsyncIterable<Buffer>
   /** Removes blobs, durably; those that are gone already count as removed. Throws what keeps one from being removed. */
   remove(ids: readonly BlobId[]): Promise<void>
+  /**
+   * Reads all that is stored of a blob: with shards, each of them. `repair` writes anew what is missing or damaged of it. Throws
+   * as `read`.
+   */
+  verify(id: BlobId, options: { repair: boolean }): Promise<VerifiedBlob>
   /** All volumes that hold blobs, wherever they are. Throws `unavailable` when a server does not answer. */
   volumes(): Promise<BlobVolume[]>
   /** The live blobs of a volume whose index entries are at `fromEntry` and later, and before `endEntry`, in batches. */

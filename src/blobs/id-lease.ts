@@ -14,6 +14,7 @@ import {
   BLOB_VOLUME_REFUSED_MS,
 } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
+import type { Redundancy } from '../base/redundancy.ts'
 import { CLUSTER_ASSIGN_PATH } from './cluster-wire.ts'
 import type { MasterCalls } from './master-calls.ts'
 
@@ -25,12 +26,16 @@ export interface AssignedKeys {
   count: number
   /** `host:port` of the volume's server. */
   url: string
+  /** Of an erasure group: that of each shard's server, '' where the shard cannot be written now. */
+  members?: readonly string[]
 }
 
 export interface KeyRequest {
   collection: string
   /** Two bytes as volumes store it. */
   ttl: number
+  /** Default `none`. */
+  redundancy?: Redundancy
   count: number
 }
 
@@ -50,6 +55,16 @@ export interface BlobPlace {
   fid: Fid
   /** `host:port` of the volume's server. */
   url: string
+  /** As of `AssignedKeys`. */
+  members: readonly string[] | undefined
+}
+
+/** What volumes are asked for. */
+export interface BlobTarget {
+  collection: string
+  /** Two bytes as volumes store it. */
+  ttl: number
+  redundancy: Redundancy
 }
 
 interface Lease {
@@ -61,11 +76,14 @@ interface Lease {
 }
 
 interface Pool {
+  target: BlobTarget
   leases: Lease[]
   fetching: Promise<number> | undefined
 }
 
 /** The next lease is fetched when so much of the present one is left. */
+/** More than any layout has. */
+const SHARDS_MAX = 16
 const LOW_SHARE = 0.25
 const REFUSED_WAIT_MS = 10
 const REFUSED_WAIT_MS_MAX = 500
@@ -83,9 +101,9 @@ export class IdLeases {
   }
 
   /** A new id. At once, unless the master must be asked first. Throws as `AssignKeys`. */
-  take(collection: string, ttl: number): BlobPlace | Promise<BlobPlace> {
-    const pool = this.#pool(collection, ttl)
-    return this.#next(pool, collection, ttl) ?? this.#takeLater(pool, collection, ttl)
+  take(target: BlobTarget): BlobPlace | Promise<BlobPlace> {
+    const pool = this.#pool(target)
+    return this.#next(pool) ?? this.#takeLater(pool)
   }
 
   /** A volume does not take blobs now: its leases are given up. */
@@ -93,18 +111,18 @@ export class IdLeases {
     this.#refused.set(volumeId, this.#options.clock.monotonicMs() + BLOB_VOLUME_REFUSED_MS)
   }
 
-  #pool(collection: string, ttl: number): Pool {
-    const name = `${ttl} ${collection}`
+  #pool({ collection, ttl, redundancy }: BlobTarget): Pool {
+    const name = `${ttl} ${redundancy} ${collection}`
     let pool = this.#pools.get(name)
     if (pool === undefined) {
       if (this.#pools.size >= BLOB_LEASES_MAX) this.#pools.clear()
-      pool = { leases: [], fetching: undefined }
+      pool = { target: { collection, ttl, redundancy }, leases: [], fetching: undefined }
       this.#pools.set(name, pool)
     }
     return pool
   }
 
-  #next(pool: Pool, collection: string, ttl: number): BlobPlace | undefined {
+  #next(pool: Pool): BlobPlace | undefined {
     const now = this.#options.clock.monotonicMs()
     for (;;) {
       const lease = pool.leases[0]
@@ -116,13 +134,13 @@ export class IdLeases {
       const left = lease.keys.count - lease.used
       const isLow = left <= lease.keys.count * LOW_SHARE || now >= lease.renewMs
       // Whoever needs the next one and finds none asks again, and learns why.
-      if (isLow && pool.leases.length === 1) this.#fetch(pool, collection, ttl).catch(() => undefined)
+      if (isLow && pool.leases.length === 1) this.#fetch(pool).catch(() => undefined)
       return this.#placeOf(lease)
     }
   }
 
   #placeOf(lease: Lease): BlobPlace {
-    const { volumeId, keyHigh, keyLow, url } = lease.keys
+    const { volumeId, keyHigh, keyLow, url, members } = lease.keys
     const low = keyLow + lease.used
     lease.used += 1
     const fid: Fid = {
@@ -131,7 +149,7 @@ export class IdLeases {
       keyLow: low >>> 0,
       cookie: this.#options.random.u32(),
     }
-    return { fid, url }
+    return { fid, url, members }
   }
 
   #isRefused(volumeId: number): boolean {
@@ -143,12 +161,12 @@ export class IdLeases {
     return false
   }
 
-  async #takeLater(pool: Pool, collection: string, ttl: number): Promise<BlobPlace> {
+  async #takeLater(pool: Pool): Promise<BlobPlace> {
     const { clock } = this.#options
     const deadlineMs = clock.monotonicMs() + ASSIGN_WAIT_MS_MAX
     for (let waitMs = REFUSED_WAIT_MS; ; ) {
-      const volumeId = await this.#fetch(pool, collection, ttl)
-      const place = this.#next(pool, collection, ttl)
+      const volumeId = await this.#fetch(pool)
+      const place = this.#next(pool)
       if (place !== undefined) return place
       // Others, who waited as well, had all of it.
       if (!this.#isRefused(volumeId)) continue
@@ -157,22 +175,22 @@ export class IdLeases {
         throw new StoreError('no_writable_volume', 'the volumes that the master names take no blobs now')
       await clock.sleep(waitMs)
       waitMs = Math.min(2 * waitMs, REFUSED_WAIT_MS_MAX)
-      const opened = this.#next(pool, collection, ttl)
+      const opened = this.#next(pool)
       if (opened !== undefined) return opened
     }
   }
 
   /** Adds a lease, one at a time for all who ask; gives its volume. */
-  #fetch(pool: Pool, collection: string, ttl: number): Promise<number> {
-    pool.fetching ??= this.#ask(pool, collection, ttl).finally(() => {
+  #fetch(pool: Pool): Promise<number> {
+    pool.fetching ??= this.#ask(pool).finally(() => {
       pool.fetching = undefined
     })
     return pool.fetching
   }
 
-  async #ask(pool: Pool, collection: string, ttl: number): Promise<number> {
+  async #ask(pool: Pool): Promise<number> {
     const { assign, clock } = this.#options
-    const keys = await assign({ collection, ttl, count: this.#leaseCount })
+    const keys = await assign({ ...pool.target, count: this.#leaseCount })
     const now = clock.monotonicMs()
     pool.leases.push({
       keys,
@@ -193,6 +211,9 @@ export function assignFromMasters({ masterCalls }: { masterCalls: MasterCalls })
       keyLow: reply.number('keyLow', 0xffffffff),
       count: reply.number('count', request.count),
       url: reply.hostPort('url'),
+      ...(reply.has('members')
+        ? { members: reply.list('members', SHARDS_MAX).map((member) => member.text('url')) }
+        : {}),
     }
   }
 }

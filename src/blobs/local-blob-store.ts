@@ -18,7 +18,9 @@ import {
   type BlobWrite,
   blobBytes,
   type ListedBlob,
+  type VerifiedBlob,
 } from './blob-store.ts'
+import { listedBlobs } from './erasure/listed-blobs.ts'
 import { type AssignKeys, type BlobPlace, IdLeases } from './id-lease.ts'
 import { type LocalVolumes, localBlobVolumes } from './local-volumes.ts'
 import type { RemoteBlobs } from './remote-blobs.ts'
@@ -68,7 +70,7 @@ export class LocalBlobStore implements BlobStore {
    */
   async write(blob: BlobWrite): Promise<BlobId> {
     for (let attempt = 1; ; attempt++) {
-      const taken = this.#leases.take(blob.collection, blob.ttl ?? 0)
+      const taken = this.#leases.take({ collection: blob.collection, ttl: blob.ttl ?? 0, redundancy: 'none' })
       const place = taken instanceof Promise ? await taken : taken
       try {
         await this.#writeAt(place, blobBytes(blob, place.fid))
@@ -224,6 +226,10 @@ export class LocalBlobStore implements BlobStore {
     }
   }
 
+  async verify(id: BlobId): Promise<VerifiedBlob> {
+    return { sizeBytes: (await this.read(id)).length, shardsLost: 0 }
+  }
+
   async volumes(): Promise<BlobVolume[]> {
     const { volumes, listing } = this.#options
     return [...localBlobVolumes(volumes), ...(await listing.volumes())]
@@ -233,10 +239,14 @@ export class LocalBlobStore implements BlobStore {
     const volume = this.#options.volumes.get(volumeId)
     return volume === undefined
       ? this.#options.listing.list(volumeId, fromEntry, endEntry)
-      : listVolume(volume, fromEntry, endEntry)
+      : listHere(volume, fromEntry, endEntry)
   }
 
   close(): void {}
+}
+
+async function* listHere(volume: Volume, fromEntry: number, endEntry?: number): AsyncGenerator<ListedBlob[]> {
+  for await (const needles of listVolume(volume, fromEntry, endEntry)) yield listedBlobs(needles)
 }
 
 /** Its master gives out no more ids of it, and those that were given out can be used elsewhere. */

@@ -31,6 +31,8 @@ export interface RemoteWrite {
   data: Buffer
   /** Wait until it is on disk, whatever that server is set to. */
   fsync: boolean
+  /** Of a shard: throws `not_found` where it was deleted. */
+  isRepair?: boolean
 }
 
 const NO_BODY = Buffer.alloc(0)
@@ -77,9 +79,9 @@ export class RemoteBlobs {
   }
 
   /** Stores a blob under an id that was assigned. Throws what the volume threw, `unavailable`, `timeout`, `io_error`. */
-  async write(fid: Fid, { url, data, fsync }: RemoteWrite): Promise<void> {
+  async write(fid: Fid, { url, data, fsync, isRepair }: RemoteWrite): Promise<void> {
     const { http, scheme, auth } = this.#options
-    const path = `/${formatFid(fid)}?type=blob${fsync ? '&fsync=true' : ''}`
+    const path = `/${formatFid(fid)}?type=blob${fsync ? '&fsync=true' : ''}${isRepair ? '&repair=true' : ''}`
     const reply = await http.request({
       method: 'PUT',
       url: `${scheme}://${url}${path}`,

@@ -2,6 +2,8 @@
  * The volume server's side of the cluster's calls `/admin/volume/…`: who asks is verified, then the keeper does it. The
  * HTTP server only carries the bytes. A process has one such door, beside its keeper: it remembers which messages came.
  */
+import { crc32c } from '../base/checksum.ts'
+import { shardIndexOf } from '../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import { NEEDLES_PER_LISTING_MAX } from '../base/limits.ts'
 import type { Offer, PortCaller } from '../base/port-calls.ts'
@@ -20,6 +22,9 @@ import {
   type VolumeAdminOperation,
   type VolumeAdminRequest,
 } from './cluster-wire.ts'
+import { listedBlobs } from './erasure/listed-blobs.ts'
+import { answerShardRequest, isShardOperation, type ShardOperation } from './erasure/shard-wire.ts'
+import { VolumeMember } from './erasure/volume-member.ts'
 import { type LocalVolumes, localBlobVolumes } from './local-volumes.ts'
 import type { VolumeFetch } from './volume-fetch.ts'
 
@@ -110,6 +115,7 @@ export async function answerVolumeAdmin(
     const operation = operationOf(message)
     door.auth.verify(message, authorization)
     if (operation === 'read') return await readPiece(door, message.body)
+    if (isShardOperation(operation)) return await answerShards(door, operation, message.body)
     const result = await OPERATIONS[operation](door, message.body)
     const reply = { protocolVersion: PROTOCOL_VERSION, nodeId: door.nodeId, epoch: EPOCH, ...result }
     return { status: 200, body: JSON.stringify(reply) }
@@ -127,7 +133,7 @@ export function failedReply(error: unknown): VolumeAdminReply {
 
 function operationOf(message: ClusterMessage): VolumeAdminOperation {
   const name = message.path.slice(VOLUME_ADMIN_PATH.length)
-  if (name !== 'read' && !Object.hasOwn(OPERATIONS, name))
+  if (name !== 'read' && !isShardOperation(name) && !Object.hasOwn(OPERATIONS, name))
     throw new StoreError('not_found', 'no such cluster call')
   if (message.method !== 'POST') throw new StoreError('bad_request', 'cluster calls are POSTs')
   return name as VolumeAdminOperation
@@ -135,7 +141,7 @@ function operationOf(message: ClusterMessage): VolumeAdminOperation {
 
 type Operation = (door: VolumeAdminDoor, body: Buffer) => Promise<object>
 
-const OPERATIONS: Record<Exclude<VolumeAdminOperation, 'read'>, Operation> = {
+const OPERATIONS: Record<Exclude<VolumeAdminOperation, 'read' | ShardOperation>, Operation> = {
   async create(door, body) {
     await door.admin.createVolume(parse('create', door, body).volume)
     return {}
@@ -182,7 +188,8 @@ const OPERATIONS: Record<Exclude<VolumeAdminOperation, 'read'>, Operation> = {
     const { id, fromEntry, endEntry } = parse('needles', door, body)
     const volume = volumesOf(door).get(id)
     if (volume === undefined) throw new StoreError('volume_not_found', `volume ${id} not found`)
-    return listPage(volume, fromEntry, Math.min(NEEDLES_PER_LISTING_MAX, endEntry - fromEntry))
+    const page = listPage(volume, fromEntry, Math.min(NEEDLES_PER_LISTING_MAX, endEntry - fromEntry))
+    return { ...page, needles: listedBlobs(page.needles) }
   },
   async handover(door, body) {
     await copiesOf(door).handOver(parse('handover', door, body).volume)
@@ -190,8 +197,25 @@ const OPERATIONS: Record<Exclude<VolumeAdminOperation, 'read'>, Operation> = {
   },
 }
 
+/** What another server's repair wants to know of a member of an erasure group. */
+async function answerShards(
+  door: VolumeAdminDoor,
+  operation: ShardOperation,
+  body: Buffer,
+): Promise<VolumeAdminReply> {
+  const request = parse(operation, door, body)
+  const volume = volumesOf(door).get(request.id)
+  if (volume === undefined) throw new StoreError('volume_not_found', `volume ${request.id} not found`)
+  const member = new VolumeMember(volume, shardIndexOf(request.id))
+  return bytesReply(await answerShardRequest(operation, member, request))
+}
+
 async function readPiece(door: VolumeAdminDoor, body: Buffer): Promise<VolumeAdminReply> {
   const { bytes, checksum } = await copiesOf(door).read(parse('read', door, body))
+  return bytesReply(bytes, checksum)
+}
+
+function bytesReply(bytes: Buffer, checksum = crc32c(bytes)): VolumeAdminReply {
   const hex = checksum.toString(16).padStart(8, '0')
   return {
     status: 200,

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 import { ClusterAuth } from '../blobs/cluster-auth.ts'
-import { LocalBlobStore } from '../blobs/local-blob-store.ts'
 import { RemoteBlobs } from '../blobs/remote-blobs.ts'
+import { RoutedBlobs } from '../blobs/routed-blobs.ts'
 import { realDisk } from '../disk/real-disk.ts'
 import { createSharedVolumes, createThreadContext } from '../disk/thread-context.ts'
 import { VolumeKeeper } from '../disk/volume-keeper.ts'
@@ -14,7 +14,7 @@ import type { Context } from './command.ts'
 import { ownDirectories } from './roles/directories.ts'
 
 export interface OfflineBlobs {
-  blobs: LocalBlobStore
+  blobs: RoutedBlobs
   close(): Promise<void>
 }
 
@@ -50,9 +50,10 @@ export function openOfflineBlobs(
   const volumes = new VolumeSet(createThreadContext(shared, realDisk, clock))
   const http = new HttpClient()
   const auth = new ClusterAuth({ secret: random.bytes(SECRET_BYTES), clock, random })
-  const blobs = new LocalBlobStore({
-    ...{ volumes, clock, random, sync: 'batch' },
-    remote: new RemoteBlobs({ http, find: async () => [], scheme: 'http', auth }),
+  const find = async () => []
+  const blobs = new RoutedBlobs({
+    ...{ volumes, clock, random, find, sync: 'batch' },
+    remote: new RemoteBlobs({ http, find, scheme: 'http', auth }),
     listing: { volumes: async () => [], list: async function* () {} },
     assign: async () => {
       throw new StoreError('unsupported', 'no master is running that gives out ids')

@@ -7,7 +7,7 @@ import type { AppendTime } from './append-time.ts'
 import type { Disk } from './disk.ts'
 import { fillHole } from './hole.ts'
 import { sameLargeData } from './large-record.ts'
-import type { NewNeedle } from './needle.ts'
+import type { NeedleWrite, NewNeedle } from './needle.ts'
 import * as codec from './needle.ts'
 import type { NeedleIndex } from './needle-index.ts'
 import { publishEntry, writeIdxEntry } from './publish.ts'
@@ -28,18 +28,20 @@ interface Reservation {
   pin: number
 }
 
-export async function writeLarge(volume: Volume, needle: NewNeedle): Promise<WriteResult> {
+export async function writeLarge(volume: Volume, needle: NeedleWrite): Promise<WriteResult> {
   const sizeBytes = codec.needleSize(needle)
   const lengthBytes = codec.recordLength(sizeBytes)
   const frame = Buffer.allocUnsafeSlow(lengthBytes - needle.data.length)
   const encoded = codec.encodeNeedle(needle, frame, false)
   const result = { checksum: encoded.checksum, sizeBytes }
-  if (await isUnchanged(volume, needle, encoded.checksum)) {
+  const existing = await lookAtExisting(volume, needle, encoded.checksum)
+  if (existing === 'unchanged') {
     volume.sync.noteWrite()
     return { ...result, unchanged: true }
   }
   volume.sync.prepare()
-  const place = await reserve(volume, needle, lengthBytes).catch((error: unknown) => {
+  const checksCookie = existing !== 'damaged'
+  const place = await reserve(volume, needle, { lengthBytes, checksCookie }).catch((error: unknown) => {
     throw toStoreError(error)
   })
   try {
@@ -58,14 +60,19 @@ export async function writeLarge(volume: Volume, needle: NewNeedle): Promise<Wri
 }
 
 /** A place at the tail, noted as being written. Waits while a compaction drains, or too many large writes run. */
-async function reserve(volume: Volume, needle: NewNeedle, lengthBytes: number): Promise<Reservation> {
+async function reserve(
+  volume: Volume,
+  needle: NeedleWrite,
+  { lengthBytes, checksCookie }: { lengthBytes: number; checksCookie: boolean },
+): Promise<Reservation> {
   const { slot } = volume
   for (;;) {
     slot.lock()
     try {
       if (!slot.hasFlag(FLAG.draining)) {
         volume.assertWritable(lengthBytes)
-        volume.existingHeader(needle)
+        volume.assertMayWrite(needle)
+        if (checksCookie) volume.existingHeader(needle)
         const offsetUnits = slot.get(WORD.tailUnits)
         const entry = slot.addLargeWrite(offsetUnits, lengthBytes / 8)
         if (entry !== undefined) {
@@ -161,20 +168,29 @@ export function coverAbandoned(context: ThreadContext, slot: VolumeSlot, index: 
   }
 }
 
-async function isUnchanged(volume: Volume, needle: NewNeedle, checksum: number): Promise<boolean> {
-  if (needle.ttl !== 0) return false
+/** `damaged`: there is a record of the key beyond trust, its cookie included. Any other one is `different`, as is none. */
+async function lookAtExisting(
+  volume: Volume,
+  needle: NewNeedle,
+  checksum: number,
+): Promise<'unchanged' | 'damaged' | 'different'> {
+  if (needle.ttl !== 0) return 'different'
   const fid = { volumeId: volume.id, keyHigh: needle.keyHigh, keyLow: needle.keyLow, cookie: needle.cookie }
-  const stored = await Promise.resolve(volume.read(fid)).catch(() => undefined)
-  if (stored === undefined) return false
-  if (
-    stored.dataSizeBytes !== needle.data.length ||
-    stored.checksum !== checksum ||
-    !sameFields(stored, needle)
-  ) {
-    stored.large?.close()
-    return false
+  try {
+    const stored = await volume.read(fid)
+    if (stored === undefined) return 'different'
+    const isLikely =
+      stored.dataSizeBytes === needle.data.length &&
+      stored.checksum === checksum &&
+      sameFields(stored, needle)
+    if (!isLikely) {
+      stored.large?.close()
+      return 'different'
+    }
+    return (await sameLargeData(stored, needle.data)) ? 'unchanged' : 'different'
+  } catch (error) {
+    return toStoreError(error).code === 'corrupt' ? 'damaged' : 'different'
   }
-  return sameLargeData(stored, needle.data).catch(() => false)
 }
 
 /** The fields that a user gives, the time aside. */

@@ -53,6 +53,11 @@ export interface NewNeedle {
   pairs: Buffer | undefined
 }
 
+export interface NeedleWrite extends NewNeedle {
+  /** A repair: `not_found` instead of a write where the volume knows that the key was deleted. */
+  isRepair?: boolean
+}
+
 /** A needle of bytes and nothing else. */
 export function bytesNeedle(
   id: { keyHigh: number; keyLow: number; cookie: number },

@@ -14,6 +14,8 @@ export interface ListedNeedle {
   sizeBytes: number
   /** Milliseconds since 1970. */
   appendedMs: number
+  /** The first LISTED_HEAD_BYTES of the data, or all of it. */
+  dataHead: Buffer
 }
 
 /** Where the listing of a volume is, and which state of its files it belongs to. */
@@ -25,6 +27,8 @@ export interface ListedPage {
   revision: number
 }
 
+/** Of the data: what stands there may say what the needle is. */
+export const LISTED_HEAD_BYTES = 16
 const BATCH_ENTRIES = 256
 /** Checksum, then the append time. */
 const TIME_OFFSET = 4
@@ -92,17 +96,20 @@ function readListed(volume: Volume, entry: IdxEntry): ListedNeedle | undefined {
   const { disk } = volume.context
   const handle = volume.slot.get(WORD.datHandle)
   const start = entry.offsetUnits * 8
-  const head = Buffer.alloc(codec.DATA_OFFSET)
+  const head = Buffer.alloc(codec.DATA_OFFSET + LISTED_HEAD_BYTES)
   const tail = Buffer.alloc(codec.TAIL_BYTES)
   const headBytes = disk.readSync(handle, head, 0, head.length, start)
   const tailAt = start + codec.HEADER_BYTES + entry.sizeBytes
-  if (headBytes < head.length || disk.readSync(handle, tail, 0, tail.length, tailAt) < tail.length)
+  if (headBytes < codec.DATA_OFFSET || disk.readSync(handle, tail, 0, tail.length, tailAt) < tail.length)
     return undefined
   const { keyHigh, keyLow, cookie, sizeBytes } = codec.decodeHeader(head)
   if (keyHigh !== entry.keyHigh || keyLow !== entry.keyLow || sizeBytes !== entry.sizeBytes) return undefined
+  const dataBytes = sizeBytes === 0 ? 0 : head.readUInt32BE(codec.HEADER_BYTES)
+  const headEnd = Math.min(headBytes, codec.DATA_OFFSET + dataBytes)
   return {
     id: { volumeId: volume.id, keyHigh, keyLow, cookie },
-    sizeBytes: sizeBytes === 0 ? 0 : head.readUInt32BE(codec.HEADER_BYTES),
+    sizeBytes: dataBytes,
+    dataHead: head.subarray(codec.DATA_OFFSET, headEnd),
     appendedMs: Math.floor(
       appendTimeToMs({
         high: tail.readUInt32BE(TIME_OFFSET),

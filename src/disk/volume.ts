@@ -11,7 +11,7 @@ import { AppendClock, type AppendTime, appendTimeToMs } from './append-time.ts'
 import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import { LargeRecord, sameData } from './large-record.ts'
 import { sameFields, writeLarge } from './large-write.ts'
-import type { Needle, NewNeedle } from './needle.ts'
+import type { Needle, NeedleWrite, NewNeedle } from './needle.ts'
 import * as codec from './needle.ts'
 import { NeedleIndex } from './needle-index.ts'
 import { isFillerKey, publishEntry, writeIdxEntry } from './publish.ts'
@@ -251,9 +251,9 @@ export class Volume {
   /**
    * Appends a needle, or finds that it is there already. Not durable before `durable()` resolves.
    * Throws (or rejects with) `read_only`, `volume_full`, `disk_full`, `index_full`, `io_error`, `cookie_mismatch`,
-   * `too_large`, `bad_request`. A promise only for large records.
+   * `too_large`, `bad_request`, and `not_found` for a repair of what was deleted. A promise only for large records.
    */
-  write(given: NewNeedle): WriteResult | Promise<WriteResult> {
+  write(given: NeedleWrite): WriteResult | Promise<WriteResult> {
     const needle = given.ttl === 0 && this.info.ttl !== 0 ? { ...given, ttl: this.info.ttl } : given
     codec.checkNeedle(needle)
     if (isFillerKey(needle)) throw new StoreError('bad_request', 'key 0 is never assigned')
@@ -265,6 +265,7 @@ export class Volume {
     this.slot.lock()
     try {
       this.assertWritable(lengthBytes)
+      this.assertMayWrite(needle)
       const existing = this.existingHeader(needle)
       if (existing !== undefined && this.#isUnchanged(needle, encoded)) {
         this.sync.noteWrite()
@@ -370,6 +371,12 @@ export class Volume {
     }
     if ((blocked & FLAG.readOnly) !== 0) throw new StoreError('read_only', `volume ${this.id} is read only`)
     throw new StoreError('disk_full', `volume ${this.id}: no space left on its disk`)
+  }
+
+  /** Throws `not_found` when a repair would bring back what was deleted. Under the lock. */
+  assertMayWrite({ keyHigh, keyLow, isRepair }: NeedleWrite): void {
+    if (isRepair && this.index.get(keyHigh, keyLow) && this.index.deleted)
+      throw new StoreError('not_found', 'it was deleted, and is not to be repaired')
   }
 
   /** The header of the key's present record, its cookie checked; undefined when there is none. Under the lock. */

@@ -13,6 +13,7 @@ import {
   type BlobWrite,
   blobBytes,
   type ListedBlob,
+  type VerifiedBlob,
 } from '../../src/blobs/blob-store.ts'
 import type { MetaStore } from '../../src/meta/meta-store.ts'
 import { openMetaStore } from '../../src/meta/open-meta-store.ts'
@@ -68,6 +69,10 @@ export class WatchedBlobs implements BlobStore {
       this.bytesRead += piece.length
       yield piece
     }
+  }
+
+  verify(id: BlobId, options: { repair: boolean }): Promise<VerifiedBlob> {
+    return this.#store.verify(id, options)
   }
 
   async remove(ids: readonly BlobId[]): Promise<void> {

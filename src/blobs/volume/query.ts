@@ -15,6 +15,8 @@ export interface FileQuery {
   isReplicate: boolean
   /** `type=blob`: bytes and nothing else, stored as they are. */
   isBlob: boolean
+  /** `repair`: nothing is written where the key was deleted. */
+  isRepair: boolean
   jwt: string | undefined
   /** `dl`: as an attachment. */
   download: boolean
@@ -35,6 +37,7 @@ export const NO_QUERY: Readonly<FileQuery> = {
   fsync: false,
   isReplicate: false,
   isBlob: false,
+  isRepair: false,
   jwt: undefined,
   download: false,
   readDeleted: false,
@@ -69,6 +72,7 @@ export function parseFileQuery(text: string): FileQuery {
     fsync: flag(values, 'fsync') ?? false,
     isReplicate: type === 'replicate',
     isBlob: type === 'blob',
+    isRepair: flag(values, 'repair') ?? false,
     jwt: values.get('jwt'),
     download: flag(values, 'dl') ?? false,
     readDeleted: flag(values, 'readDeleted') ?? false,

@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { StoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
 import { MANIFEST_BYTES_MAX, MIME_BYTES_MAX, NAME_BYTES_MAX } from '../../base/limits.ts'
-import { bytesNeedle, type NewNeedle } from '../../disk/needle.ts'
+import { bytesNeedle, type NeedleWrite, type NewNeedle } from '../../disk/needle.ts'
 import { parseContentDisposition } from '../../net/content-disposition.ts'
 import { OCTET_STREAM } from '../../net/mime-types.ts'
 import { fileOfForm, formBoundary } from '../../net/multipart.ts'
@@ -90,7 +90,8 @@ export interface UploadRequest {
 export function parseUpload(request: UploadRequest): Upload | Promise<Upload> {
   const { query, headers } = request
   if (query.isBlob) {
-    const needle = bytesNeedle(request.fid, request.body)
+    const needle: NeedleWrite = bytesNeedle(request.fid, request.body)
+    if (query.isRepair) needle.isRepair = true
     return { needle, sizeBytes: request.body.length, contentMd5: '' }
   }
   const boundary = formBoundary(headers.contentType)

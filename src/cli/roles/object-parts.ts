@@ -3,10 +3,10 @@ import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { assignFromMasters } from '../../blobs/id-lease.ts'
-import { LocalBlobStore } from '../../blobs/local-blob-store.ts'
 import { type LocalVolumes, NO_VOLUMES } from '../../blobs/local-volumes.ts'
 import { RemoteBlobs } from '../../blobs/remote-blobs.ts'
 import { RemoteListing } from '../../blobs/remote-listing.ts'
+import { RoutedBlobs } from '../../blobs/routed-blobs.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { createThreadContext, type SharedVolumes } from '../../disk/thread-context.ts'
@@ -57,10 +57,10 @@ export function openBlobs(parts: {
   sync: SyncMode
   clock: Clock
   random: Random
-}): BlobStore {
+}): RoutedBlobs {
   const { cluster, volumes, sync, clock, random } = parts
-  return new LocalBlobStore({
-    ...{ volumes, sync, clock, random },
+  return new RoutedBlobs({
+    ...{ volumes, sync, clock, random, find: cluster.find },
     remote: new RemoteBlobs(cluster),
     listing: new RemoteListing(cluster),
     assign: assignFromMasters(cluster),

@@ -1,0 +1,323 @@
+/**
+ * Blobs in shards, of which any k give the bytes back: each shard a needle of the same key in another volume of the group. What
+ * a read finds missing or damaged is made from the others, and written back at once.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { type ErasureName, layoutNamed, layoutOf, shardVolume } from '../../base/erasure-id.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
+import { formatFid } from '../../base/fid.ts'
+import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX } from '../../base/limits.ts'
+import type { Random } from '../../base/random.ts'
+import type { Volume } from '../../disk/volume.ts'
+import { type BlobId, type BlobWrite, blobBytes, type VerifiedBlob } from '../blob-store.ts'
+import { type AssignKeys, IdLeases } from '../id-lease.ts'
+import { type Gathered, gatherShards } from './gather-shards.ts'
+import { SHARD_HEAD_BYTES, ShardCodec } from './packed-shard.ts'
+import { isMendable, ShardHealth } from './shard-health.ts'
+import { ShardStore, type ShardStoreOptions } from './shard-store.ts'
+import { writeShards } from './write-shards.ts'
+
+export interface ErasureBlobsOptions extends ShardStoreOptions {
+  assign: AssignKeys
+  clock: Clock
+  random: Random
+  /** Default BLOB_LEASE_COUNT. */
+  leaseCount?: number
+}
+
+export interface BlobReadOptions {
+  /** Also a deleted one that is still there. */
+  deleted?: boolean
+}
+
+/** A group that failed so may be followed by another one that does not. */
+const ANOTHER_MAY_TAKE_IT: ReadonlySet<string> = new Set(['volume_full', 'disk_full', 'unavailable'])
+const DELETED_TOO = { readDeleted: true }
+
+export class ErasureBlobs {
+  readonly shards: ShardStore
+  readonly #options: ErasureBlobsOptions
+  readonly #leases: IdLeases
+  readonly #health: ShardHealth
+  readonly #codecs = new Map<ErasureName, ShardCodec>()
+  /** Blobs whose shards are being written back; none of the promises rejects. */
+  readonly #mending = new Map<string, Promise<void>>()
+
+  constructor(options: ErasureBlobsOptions) {
+    this.#options = options
+    this.shards = new ShardStore(options)
+    this.#leases = new IdLeases(options)
+    this.#health = new ShardHealth(options.clock)
+  }
+
+  #codec(name: ErasureName): ShardCodec {
+    let codec = this.#codecs.get(name)
+    if (codec === undefined) {
+      codec = new ShardCodec(layoutNamed(name))
+      this.#codecs.set(name, codec)
+    }
+    return codec
+  }
+
+  /** Throws as `BlobStore.write`; `unavailable` also when fewer than k + 1 shards can be written. */
+  async write(blob: BlobWrite, name: ErasureName): Promise<BlobId> {
+    const codec = this.#codec(name)
+    const layout = layoutNamed(name)
+    const parts = { shards: this.shards, health: this.#health, clock: this.#options.clock, layout }
+    for (let attempt = 1; ; attempt++) {
+      const taken = this.#leases.take({ collection: blob.collection, ttl: 0, redundancy: name })
+      const place = taken instanceof Promise ? await taken : taken
+      try {
+        const packed = codec.pack(blobBytes(blob, place.fid))
+        await writeShards(parts, place, packed)
+        return place.fid
+      } catch (error) {
+        const failure = toStoreError(error)
+        if (!ANOTHER_MAY_TAKE_IT.has(failure.code) || attempt === BLOB_WRITE_ATTEMPTS_MAX) throw failure
+        this.#leases.refuse(place.fid.volumeId)
+      }
+    }
+  }
+
+  /**
+   * As `BlobStore.read`. Throws `not_found` when the blob was removed, `unavailable` when too few of its shards can be read or
+   * rebuilt: never wrong bytes.
+   */
+  read(id: BlobId, options: BlobReadOptions = {}): Buffer | Promise<Buffer> {
+    return this.#readNear(id, options) ?? this.#readWidely(id, options)
+  }
+
+  /** From the shards of data alone, when all are in this process, small and well. At once, as this is what most reads are. */
+  #readNear(id: BlobId, { deleted }: BlobReadOptions): Buffer | undefined {
+    const { name, k } = layoutOf(id.volumeId)
+    const codec = this.#codec(name)
+    const readOptions = deleted ? DELETED_TOO : undefined
+    const fid = { ...id }
+    let blob: Buffer | undefined
+    let first: Buffer | undefined
+    try {
+      for (let index = 0, at = 0; index < k; index++) {
+        fid.volumeId = shardVolume(id.volumeId, index)
+        const found = this.shards.near(fid.volumeId)?.read(fid, readOptions)
+        if (found instanceof Promise) {
+          found.then((needle) => needle?.large?.close()).catch(() => {})
+          return undefined
+        }
+        const packed = found?.data
+        if (packed === undefined) return undefined
+        if (blob === undefined || first === undefined) {
+          blob = Buffer.allocUnsafe(codec.readHead(packed, index).blobBytes)
+          first = Buffer.from(packed.subarray(0, SHARD_HEAD_BYTES))
+        } else if (!isOfSameBlob(packed, first, index)) return undefined
+        if (packed.length !== codec.packedBytes(blob.length, index)) return undefined
+        at += packed.copy(blob, at, SHARD_HEAD_BYTES)
+      }
+      return blob
+    } catch {
+      return undefined // The other way finds out what it is, and mends it.
+    }
+  }
+
+  async #readWidely(id: BlobId, options: BlobReadOptions): Promise<Buffer> {
+    const { name, k, m } = layoutOf(id.volumeId)
+    const codec = this.#codec(name)
+    const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
+    let gathered = await gatherShards(parts, id, { needed: k })
+    if (countOf(gathered.shards) < k) {
+      if (options.deleted !== true) throw lost(id, gathered)
+      const live = gathered
+      gathered = await gatherShards(parts, id, { needed: k, deleted: true })
+      if (countOf(gathered.shards) < k) throw lost(id, live)
+      return codec.join(gathered.shards).blob
+    }
+    try {
+      return this.#join(id, codec, gathered)
+    } catch (error) {
+      // Damage that checksums did not show: with more shards those that are wrong can be told.
+      if (toStoreError(error).code !== 'corrupt') throw error
+      const all = await gatherShards(parts, id, { needed: k + m })
+      return this.#join(id, codec, all)
+    }
+  }
+
+  #join(id: BlobId, codec: ShardCodec, { shards, failures }: Gathered): Buffer {
+    const { blob, wrong } = codec.join(shards)
+    const mendable = [...wrong, ...[...failures.keys()].filter((index) => isMendable(failures[index]))]
+    if (mendable.length > 0 && !this.#mending.has(formatFid(id)))
+      void this.#mend(id, codec.pack(blob, mendable), mendable)
+    return blob
+  }
+
+  /** Writes shards back, after those of the blob that are on their way. What cannot be written now, repair finds again. */
+  #mend(id: BlobId, packed: readonly Buffer[], indexes: readonly number[]): Promise<void> {
+    const key = formatFid(id)
+    const mended = (this.#mending.get(key) ?? Promise.resolve()).then(async () => {
+      const fidOf = (index: number) => ({ ...id, volumeId: shardVolume(id.volumeId, index) })
+      await Promise.allSettled(
+        packed.map((shard, i) => this.shards.write(fidOf(indexes[i]!), shard, { isRepair: true })),
+      )
+      if (this.#mending.get(key) === mended) this.#mending.delete(key)
+    })
+    this.#mending.set(key, mended)
+    return mended
+  }
+
+  /** As `BlobStore.readRange`: only the shards that the range touches are read, unless one of them is not well. */
+  async *readRange(
+    id: BlobId,
+    start: number,
+    end: number,
+    options: BlobReadOptions = {},
+  ): AsyncGenerator<Buffer, void, undefined> {
+    const codec = this.#codec(layoutOf(id.volumeId).name)
+    let at = start
+    try {
+      const blobBytes = await this.#lengthOf(id, codec, options)
+      if (end > blobBytes) throw new StoreError('corrupt', `blob of ${blobBytes} bytes, not ${end}`)
+      for (const range of codec.rangesOf(blobBytes, start, end)) {
+        const volumeId = shardVolume(id.volumeId, range.index)
+        if (this.#health.isIll(volumeId)) throw new StoreError('unavailable', 'it failed just now')
+        const bytes = { start: range.start + SHARD_HEAD_BYTES, end: range.end + SHARD_HEAD_BYTES }
+        for await (const piece of this.shards.readRange({ ...id, volumeId }, bytes, options)) {
+          at += piece.length
+          yield piece
+        }
+      }
+    } catch {
+      const blob = await this.#readWidely(id, options)
+      if (end > blob.length) throw new StoreError('corrupt', `blob of ${blob.length} bytes, not ${end}`)
+      yield blob.subarray(at, end)
+    }
+  }
+
+  /** From the head of the first shard. Throws as `ShardStore.read`. */
+  async #lengthOf(id: BlobId, codec: ShardCodec, options: BlobReadOptions): Promise<number> {
+    const head: Buffer[] = []
+    const bytes = { start: 0, end: SHARD_HEAD_BYTES }
+    for await (const piece of this.shards.readRange(id, bytes, options)) head.push(piece)
+    return codec.readHead(Buffer.concat(head), 0).blobBytes
+  }
+
+  /**
+   * Removes blobs, durably: k + 1 shards of each at least, so that too few are left to bring it back. Throws what keeps one from
+   * being removed.
+   */
+  async remove(ids: readonly BlobId[]): Promise<void> {
+    const reached = ids.map(() => 0)
+    const failures: (StoreError | undefined)[] = ids.map(() => undefined)
+    /** Volumes of this process, with the places in `ids` of what was removed there. */
+    const touched = new Map<Volume, number[]>()
+    const elsewhere: { volumeId: number; at: number }[] = []
+    const attempt = async (at: number, run: () => Promise<void> | void) => {
+      try {
+        await run()
+        reached[at]!++
+      } catch (error) {
+        failures[at] ??= toStoreError(error)
+      }
+    }
+    for (const [at, id] of ids.entries()) {
+      const { k, m } = layoutOf(id.volumeId)
+      for (let index = 0; index < k + m; index++) {
+        const volumeId = shardVolume(id.volumeId, index)
+        try {
+          const volume = this.#removeHere({ ...id, volumeId })
+          if (volume === undefined) elsewhere.push({ volumeId, at })
+          else touched.set(volume, [...(touched.get(volume) ?? []), at])
+        } catch (error) {
+          failures[at] ??= toStoreError(error)
+        }
+      }
+    }
+    await Promise.all(
+      [...touched].map(async ([volume, places]) => {
+        const settled = this.shards.settle(volume)
+        await Promise.all(places.map((at) => attempt(at, () => settled)))
+      }),
+    )
+    for (let from = 0; from < elsewhere.length; from += BLOB_REMOVES_AT_ONCE_MAX) {
+      const group = elsewhere.slice(from, from + BLOB_REMOVES_AT_ONCE_MAX)
+      await Promise.all(
+        group.map(({ volumeId, at }) =>
+          attempt(at, () => this.shards.removeElsewhere({ ...ids[at]!, volumeId })),
+        ),
+      )
+    }
+    const left = ids.findIndex((id, at) => reached[at]! <= layoutOf(id.volumeId).k)
+    if (left >= 0) throw failures[left] ?? new StoreError('unavailable', 'too few shards could be removed')
+  }
+
+  /** The volume, in this process, from which a shard is gone now; undefined: the volume is elsewhere. */
+  #removeHere(fid: BlobId): Volume | undefined {
+    const volume = this.shards.near(fid.volumeId)
+    try {
+      volume?.remove(fid)
+      return volume
+    } catch (error) {
+      const { code } = toStoreError(error)
+      // With another cookie it is another blob: this one is gone.
+      if (code === 'cookie_mismatch') return volume
+      if (code === 'volume_not_found') return undefined
+      throw error
+    }
+  }
+
+  /** As `BlobStore.verify`. */
+  async verify(id: BlobId, { repair }: { repair: boolean }): Promise<VerifiedBlob> {
+    const { name, k, m } = layoutOf(id.volumeId)
+    const codec = this.#codec(name)
+    const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
+    const gathered = await gatherShards(parts, id, { needed: k + m })
+    if (countOf(gathered.shards) < k) throw lost(id, gathered)
+    const { blob, wrong } = codec.join(gathered.shards)
+    const missing = [...gathered.shards.keys()].filter((index) => gathered.shards[index] === undefined)
+    const lacking = [...wrong, ...missing]
+    if (repair && lacking.length > 0) await this.#mend(id, codec.pack(blob, lacking), lacking)
+    return { sizeBytes: blob.length, shardsLost: lacking.length }
+  }
+
+  /** Where each shard can be read from now: its index, and `host:port` or '' for this process. */
+  async locate(id: BlobId): Promise<Map<number, string>> {
+    const { k, m } = layoutOf(id.volumeId)
+    const found = new Map<number, string>()
+    await Promise.all(
+      Array.from({ length: k + m }, async (_, index) => {
+        const url = await this.shards.locate({ ...id, volumeId: shardVolume(id.volumeId, index) })
+        if (url !== undefined) found.set(index, url)
+      }),
+    )
+    return new Map([...found].sort(([a], [b]) => a - b))
+  }
+}
+
+/** Whether packed shard `index` has the head that another shard of its blob has. */
+function isOfSameBlob(packed: Buffer, head: Buffer, index: number): boolean {
+  return (
+    packed.length >= SHARD_HEAD_BYTES &&
+    packed[3] === index &&
+    packed.compare(head, 0, 3, 0, 3) === 0 &&
+    packed.compare(head, 4, SHARD_HEAD_BYTES, 4, SHARD_HEAD_BYTES) === 0
+  )
+}
+
+const countOf = (shards: Gathered['shards']) => shards.filter((shard) => shard !== undefined).length
+
+/** Why a blob cannot be read. */
+function lost(id: BlobId, { shards, failures }: Gathered): StoreError {
+  const { k, m } = layoutOf(id.volumeId)
+  const isMissing = (failure: StoreError | undefined) => failure?.code === 'not_found'
+  const missing = failures.filter(isMissing).length
+  const present = k + m - failures.filter((failure) => isMissing(failure) || isAway(failure)).length
+  const fid = formatFid(id)
+  if (present === 0 && missing > m) return new StoreError('not_found', `there is no blob ${fid}`)
+  const reasons = failures.flatMap((failure, index) =>
+    failure ? [`shard ${index}: ${failure.message}`] : [],
+  )
+  const message = `${countOf(shards)} of the ${k} shards of ${fid} that are needed can be read (${reasons.join('; ')})`
+  return new StoreError('unavailable', message)
+}
+
+/** Nothing is known of the shard. */
+function isAway(failure: StoreError | undefined): boolean {
+  return failure !== undefined && failure.code !== 'not_found' && failure.code !== 'corrupt'
+}

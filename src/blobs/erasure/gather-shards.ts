@@ -1,0 +1,111 @@
+/**
+ * Gets enough shards of a blob, from the fastest volumes that have them: those of the data first, one more whenever one fails or
+ * takes long.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { layoutOf, shardVolume } from '../../base/erasure-id.ts'
+import { type StoreError, toStoreError } from '../../base/errors.ts'
+import type { Fid } from '../../base/fid.ts'
+import { ERASURE_HEDGE_MS } from '../../base/limits.ts'
+import type { Shard, ShardCodec } from './packed-shard.ts'
+import type { ShardHealth } from './shard-health.ts'
+import type { ShardReadOptions, ShardStore } from './shard-store.ts'
+
+export interface GatherParts {
+  shards: ShardStore
+  health: ShardHealth
+  codec: ShardCodec
+  clock: Clock
+}
+
+/** What came, at the index of each shard. */
+export interface Gathered {
+  shards: (Shard | undefined)[]
+  failures: (StoreError | undefined)[]
+}
+
+/** `needed` shards, or all that there are. Never throws. */
+export function gatherShards(
+  parts: GatherParts,
+  id: Fid,
+  options: ShardReadOptions & { needed: number },
+): Promise<Gathered> {
+  return new Gathering(parts, id, options).run()
+}
+
+class Gathering {
+  readonly #parts: GatherParts
+  readonly #id: Fid
+  readonly #options: ShardReadOptions & { needed: number }
+  readonly #found: Gathered
+  /** Indexes that nobody has asked for yet, in the order in which they are. */
+  readonly #waiting: number[]
+  readonly #pending = new Set<number>()
+  #isLate = false
+  #have = 0
+  #stopHedge = () => {}
+  #done: (found: Gathered) => void = () => {}
+
+  constructor(parts: GatherParts, id: Fid, options: ShardReadOptions & { needed: number }) {
+    this.#parts = parts
+    this.#id = id
+    this.#options = options
+    const { k, m } = layoutOf(id.volumeId)
+    const indexes = Array.from({ length: k + m }, (_, index) => index)
+    const isIll = (index: number) => parts.health.isIll(shardVolume(id.volumeId, index))
+    this.#waiting = [...indexes.filter((index) => !isIll(index)), ...indexes.filter(isIll)]
+    this.#found = { shards: indexes.map(() => undefined), failures: indexes.map(() => undefined) }
+  }
+
+  run(): Promise<Gathered> {
+    return new Promise((resolve) => {
+      this.#done = resolve
+      for (let count = 0; count < this.#options.needed; count++) this.#askNext()
+      this.#hedge()
+    })
+  }
+
+  #askNext(): void {
+    const index = this.#waiting.shift()
+    if (index === undefined) return
+    this.#pending.add(index)
+    void this.#ask(index).then(() => {
+      this.#pending.delete(index)
+      const isEnough = this.#have >= this.#options.needed
+      if (!isEnough && this.#found.failures[index] !== undefined) this.#askNext()
+      if (isEnough || this.#pending.size === 0) this.#end()
+    })
+  }
+
+  #end(): void {
+    this.#stopHedge()
+    if (this.#isLate)
+      for (const index of this.#pending) this.#parts.health.noteSlow(shardVolume(this.#id.volumeId, index))
+    this.#done(this.#found)
+  }
+
+  async #ask(index: number): Promise<void> {
+    const { shards, health, codec } = this.#parts
+    const volumeId = shardVolume(this.#id.volumeId, index)
+    try {
+      const packed = await shards.read({ ...this.#id, volumeId }, this.#options)
+      health.noteSuccess(volumeId)
+      this.#found.shards[index] = codec.unpack(packed, index)
+      this.#have++
+    } catch (error) {
+      const failure = toStoreError(error)
+      this.#found.failures[index] = failure
+      health.noteFailure(volumeId, failure)
+    }
+  }
+
+  /** Asks for one more each time that too little came. */
+  #hedge(): void {
+    this.#stopHedge = this.#parts.clock.after(ERASURE_HEDGE_MS, () => {
+      this.#isLate = true
+      if (this.#waiting.length === 0) return
+      this.#askNext()
+      this.#hedge()
+    })
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * One shard at a time: a needle in the volume that a file id names, wherever that volume is. Volumes of this process are read
+ * and written directly, others over HTTP.
+ */
+import { StoreError, toStoreError } from '../../base/errors.ts'
+import { type Fid, formatFid } from '../../base/fid.ts'
+import { bytesNeedle, type Needle, type NeedleWrite } from '../../disk/needle.ts'
+import type { Volume } from '../../disk/volume.ts'
+import type { LocalVolumes } from '../local-volumes.ts'
+import type { RemoteBlobs } from '../remote-blobs.ts'
+import { type SyncMode, syncVolume } from '../volume/write.ts'
+import type { FindVolume } from '../volume-locator.ts'
+
+export interface ShardStoreOptions {
+  volumes: LocalVolumes
+  remote: RemoteBlobs
+  find: FindVolume
+  sync: SyncMode
+}
+
+export interface ShardReadOptions {
+  /** Also a deleted one that is still there. */
+  deleted?: boolean
+}
+
+const DELETED_TOO = { readDeleted: true }
+
+export class ShardStore {
+  readonly #options: ShardStoreOptions
+
+  constructor(options: ShardStoreOptions) {
+    this.#options = options
+  }
+
+  /** The volume, where it is in this process. Throws `io_error` when it could not be opened. */
+  near(volumeId: number): Volume | undefined {
+    return this.#options.volumes.get(volumeId)
+  }
+
+  /**
+   * The packed shard, verified by its needle. Throws `not_found` (the volume is there, and has it not), `corrupt`, `io_error`, and
+   * `volume_not_found`, `unavailable`, `timeout` when its volume cannot be reached.
+   */
+  async read(fid: Fid, options: ShardReadOptions = {}): Promise<Buffer> {
+    const volume = this.near(fid.volumeId)
+    if (volume === undefined) return await this.#options.remote.readWhole(fid, options)
+    const found = await this.#needle(volume, fid, options)
+    if (found.large === undefined) return found.borrowed ? Buffer.from(found.data!) : found.data!
+    const { large } = found
+    try {
+      const whole = Buffer.allocUnsafeSlow(found.dataSizeBytes)
+      let filled = 0
+      for await (const piece of large.read(0, found.dataSizeBytes)) filled += piece.copy(whole, filled)
+      return whole
+    } finally {
+      large.close()
+    }
+  }
+
+  /** Bytes of the packed shard, verified piece by piece. Throws as `read`, and `corrupt` when it is shorter. */
+  async *readRange(
+    fid: Fid,
+    { start, end }: { start: number; end: number },
+    options: ShardReadOptions = {},
+  ): AsyncGenerator<Buffer, void, undefined> {
+    const volume = this.near(fid.volumeId)
+    if (volume === undefined) {
+      yield* this.#options.remote.read(fid, { start, end }, options)
+      return
+    }
+    const { large, data, borrowed, dataSizeBytes } = await this.#needle(volume, fid, options)
+    try {
+      if (end > dataSizeBytes)
+        throw new StoreError('corrupt', `a shard of ${dataSizeBytes} bytes, not ${end}`)
+      if (large !== undefined) yield* large.read(start, end)
+      else yield borrowed ? Buffer.from(data!.subarray(start, end)) : data!.subarray(start, end)
+    } finally {
+      large?.close()
+    }
+  }
+
+  #needle(volume: Volume, fid: Fid, { deleted }: ShardReadOptions): Needle | Promise<Needle> {
+    const found = volume.read(fid, deleted ? DELETED_TOO : undefined)
+    if (found instanceof Promise) return found.then((needle) => needle ?? notFound(fid))
+    return found ?? notFound(fid)
+  }
+
+  /**
+   * Stores a packed shard, as durable as is configured. `url`: `host:port` of the volume's server, where it is known. `isRepair`:
+   * throws `not_found` where the shard was deleted. Throws what the volume throws, and as `read` when it cannot be reached.
+   */
+  async write(
+    fid: Fid,
+    packed: Buffer,
+    { url, isRepair }: { url?: string; isRepair?: boolean } = {},
+  ): Promise<void> {
+    const { remote, sync } = this.#options
+    const volume = this.near(fid.volumeId)
+    if (volume === undefined) {
+      const fsync = sync !== 'none'
+      const server = url ?? (await this.#serverOf(fid.volumeId))
+      return await remote.write(fid, { url: server, data: packed, fsync, ...(isRepair ? { isRepair } : {}) })
+    }
+    const needle: NeedleWrite = bytesNeedle(fid, packed)
+    if (isRepair) needle.isRepair = true
+    const written = volume.write(needle)
+    if (written instanceof Promise) await written
+    await syncVolume(volume, { sync, fsync: false })
+  }
+
+  /** Writes a shard again that is missing or damaged; false where it was deleted. Throws as `write`. */
+  async restore(fid: Fid, packed: Buffer): Promise<boolean> {
+    try {
+      await this.write(fid, packed, { isRepair: true })
+      return true
+    } catch (error) {
+      if (toStoreError(error).code === 'not_found') return false
+      throw error
+    }
+  }
+
+  /** Removes a shard, durably; one that is not there counts as removed. Throws as `read`, and what the volume throws. */
+  async remove(fid: Fid): Promise<void> {
+    const volume = this.near(fid.volumeId)
+    if (volume === undefined) return await this.removeElsewhere(fid)
+    volume.remove(fid)
+    await this.settle(volume)
+  }
+
+  /** As `remove`, of one that is in another process. */
+  async removeElsewhere(fid: Fid): Promise<void> {
+    await this.#options.remote.remove(fid)
+  }
+
+  /** Makes what was written to or removed from a volume of this process as durable as is configured. */
+  async settle(volume: Volume): Promise<void> {
+    await syncVolume(volume, { sync: this.#options.sync, fsync: false })
+  }
+
+  /** `host:port` of the server that has a volume. Throws `volume_not_found`, `unavailable`, `timeout`. */
+  async #serverOf(volumeId: number): Promise<string> {
+    const [location] = await this.#options.find(volumeId)
+    if (location === undefined) throw new StoreError('volume_not_found', `volume ${volumeId} not found`)
+    return location.url
+  }
+
+  /** Where a shard can be read from now: `host:port`, or '' for this process; undefined: nowhere. */
+  async locate(fid: Fid): Promise<string | undefined> {
+    try {
+      await this.read(fid)
+      return this.near(fid.volumeId) === undefined ? await this.#serverOf(fid.volumeId) : ''
+    } catch {
+      return undefined
+    }
+  }
+}
+
+function notFound(fid: Fid): never {
+  throw new StoreError('not_found', `there is no shard ${formatFid(fid)}`)
+}

@@ -1,0 +1,116 @@
+/**
+ * Writes all shards of a blob at once. It is there when all are; when some fail, or take long, as soon as one more are than a
+ * reader needs. What is slow goes on in the background, and what failed is left to repair.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { type ErasureLayout, shardVolume } from '../../base/erasure-id.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
+import { ERASURE_SLOW_SHARD_MS } from '../../base/limits.ts'
+import { WORD } from '../../disk/volume-table.ts'
+import type { BlobPlace } from '../id-lease.ts'
+import type { ShardHealth } from './shard-health.ts'
+import type { ShardStore } from './shard-store.ts'
+
+export interface WriteParts {
+  shards: ShardStore
+  health: ShardHealth
+  clock: Clock
+  layout: ErasureLayout
+}
+
+/** Resolves when the blob is durable. Throws `disk_full`, `volume_full`, `unavailable` when too few shards could be written. */
+export function writeShards(parts: WriteParts, place: BlobPlace, packed: readonly Buffer[]): Promise<void> {
+  return new ShardWrites(parts, place, packed).run()
+}
+
+class ShardWrites {
+  readonly #parts: WriteParts
+  readonly #place: BlobPlace
+  readonly #packed: readonly Buffer[]
+  readonly #failures: StoreError[] = []
+  /** Shards that are on disk. */
+  readonly #written: number[] = []
+  #pending = 0
+  #isOver = false
+  #isSlow = false
+  #stopTimer = () => {}
+  #resolve: () => void = () => {}
+  #reject: (error: unknown) => void = () => {}
+
+  constructor(parts: WriteParts, place: BlobPlace, packed: readonly Buffer[]) {
+    this.#parts = parts
+    this.#place = place
+    this.#packed = packed
+  }
+
+  run(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      this.#stopTimer = this.#parts.clock.after(ERASURE_SLOW_SHARD_MS, () => {
+        this.#isSlow = true
+        this.#look()
+      })
+      this.#pending = this.#packed.length
+      for (const index of this.#packed.keys()) void this.#write(index)
+    })
+  }
+
+  async #write(index: number): Promise<void> {
+    const { shards, health } = this.#parts
+    const { fid, members } = this.#place
+    const volumeId = shardVolume(fid.volumeId, index)
+    try {
+      const url = members?.[index]
+      const near = shards.near(volumeId)
+      if (near === undefined && !url) throw new StoreError('unavailable', `volume ${volumeId} is away`)
+      if (health.isIll(volumeId)) throw new StoreError('unavailable', `volume ${volumeId} failed just now`)
+      if (near !== undefined && near.slot.get(WORD.tailUnits) >= near.slot.get(WORD.sizeLimitUnits))
+        throw new StoreError('volume_full', `volume ${volumeId} is full`)
+      await shards.write({ ...fid, volumeId }, this.#packed[index]!, url ? { url } : {})
+      this.#written.push(index)
+    } catch (error) {
+      const failure = toStoreError(error)
+      this.#failures.push(failure)
+      health.noteFailure(volumeId, failure)
+    }
+    this.#pending--
+    if (this.#isOver) return
+    this.#look()
+  }
+
+  #look(): void {
+    const { k } = this.#parts.layout
+    const isEnough = this.#written.length > k
+    if (this.#isOver || (this.#pending > 0 && !(isEnough && this.#isSlow))) return
+    this.#isOver = true
+    this.#stopTimer()
+    if (isEnough) {
+      this.#resolve()
+      return
+    }
+    this.#undo()
+    this.#reject(this.#failure())
+  }
+
+  /** What is left of it nobody knows: shards that cannot be removed now are removed by repair, being too few. */
+  #undo(): void {
+    const { shards } = this.#parts
+    const { fid } = this.#place
+    for (const index of this.#written) {
+      const shard = { ...fid, volumeId: shardVolume(fid.volumeId, index) }
+      shards.remove(shard).catch(() => {})
+    }
+  }
+
+  #failure(): StoreError {
+    const { k, m } = this.#parts.layout
+    const [first] = this.#failures
+    const isFull = first?.code === 'disk_full' || first?.code === 'volume_full'
+    return new StoreError(
+      isFull ? first.code : 'unavailable',
+      `${this.#written.length} of ${k + m} shards could be written, and ${k + 1} are needed: ${first?.message}`,
+      { cause: first },
+    )
+  }
+}
