@@ -4,6 +4,8 @@
  */
 import { assert } from '../../base/assert.ts'
 import { StoreError } from '../../base/errors.ts'
+import { BLOB_BYTES_MAX, PACKED_BUFFERS_KEPT_MAX, PACKED_BYTES_KEPT_MIN } from '../../base/limits.ts'
+import { type LentPiece, PieceBuffers } from '../../base/piece-buffers.ts'
 import { Kernel } from './kernel.ts'
 import { ReedSolomon } from './reed-solomon.ts'
 import type { BlobHash } from './xxhash.ts'
@@ -14,6 +16,7 @@ export const SHARD_HEAD_BYTES = 16
 const FORMAT = 0xe1
 const VERSION_MASK = 0x0f
 const BLOB_BYTES_END = 2 ** 32
+const INDEX_AT = 3
 
 export interface ShardHead {
   index: number
@@ -26,6 +29,12 @@ export interface ShardHead {
 export interface Shard extends ShardHead {
   /** Without the head; a view of what was unpacked. */
   bytes: Buffer
+}
+
+/** Packed shards, in one piece of memory. */
+export type PackedBlob = Buffer[] & {
+  /** Call it at most once, when nobody uses any of them any more; then their bytes are anything. */
+  giveBack?: (() => void) | undefined
 }
 
 export interface JoinedBlob {
@@ -48,13 +57,18 @@ export class ShardCodec {
   readonly m: number
   readonly #code: ReedSolomon
   readonly #hash: BlobHash
+  readonly #indexes: readonly number[]
+  /** Memory of large blobs. New memory for each would cost as much as all else here. */
+  readonly #buffers: PieceBuffers
 
-  constructor(options: { k: number; m: number }) {
-    this.k = options.k
-    this.m = options.m
+  constructor({ k, m }: { k: number; m: number }) {
     const kernel = new Kernel()
-    this.#code = new ReedSolomon({ ...options, product: kernel })
+    this.k = k
+    this.m = m
+    this.#code = new ReedSolomon({ k, m, product: kernel })
     this.#hash = kernel
+    this.#indexes = Array.from({ length: k + m }, (_, index) => index)
+    this.#buffers = new PieceBuffers((k + m) * this.packedBytes(BLOB_BYTES_MAX, 0), PACKED_BUFFERS_KEPT_MAX)
   }
 
   /** Bytes of a packed shard, head included. Shards of data do not store the zeros that fill them. */
@@ -62,27 +76,22 @@ export class ShardCodec {
     return SHARD_HEAD_BYTES + this.#storedBytes(blobBytes, index)
   }
 
-  /** What needles 0 to k+m-1 hold, or those of `indexes`. Below 4 GiB. */
-  pack(blob: Buffer, indexes: readonly number[] = this.#allIndexes()): Buffer[] {
-    assert(blob.length < BLOB_BYTES_END, 'the length of a blob has 32 bits')
-    const blobHash = this.#hash.hash(blob)
-    const sizes = indexes.map((index) => this.packedBytes(blob.length, index))
-    const all = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + size, 0))
+  /** What needles 0 to k+m-1 hold, or those of `indexes`. The blob is below 4 GiB. */
+  pack(blob: Buffer, indexes = this.#indexes): PackedBlob {
+    const packed = this.#memoryFor(blob.length, indexes)
     const data = this.#dataOf(blob)
-    const [parityIndexes, parity]: [number[], Buffer[]] = [[], []]
-    let at = 0
-    const packed = indexes.map((index, i) => {
-      const shard = all.subarray(at, at + sizes[i]!)
-      at += sizes[i]!
-      this.#writeHead(shard, { index, blobBytes: blob.length, blobHash })
-      if (index < this.k) data[index]!.copy(shard, SHARD_HEAD_BYTES)
-      else {
-        parityIndexes.push(index)
-        parity.push(shard.subarray(SHARD_HEAD_BYTES))
-      }
-      return shard
+    const head = this.#headOf(blob)
+    indexes.forEach((index, i) => {
+      head.copy(packed[i]!)
+      packed[i]![INDEX_AT] = index
+      data[index]?.copy(packed[i]!, SHARD_HEAD_BYTES)
     })
-    if (parity.length > 0) this.#code.makeParity(data, parityIndexes, parity)
+    const isParity = (index: number) => index >= this.k
+    const parity = packed.filter((_, i) => isParity(indexes[i]!))
+    if (parity.length > 0) {
+      const outputs = parity.map((shard) => shard.subarray(SHARD_HEAD_BYTES))
+      this.#code.makeParity(data, indexes.filter(isParity), outputs)
+    }
     return packed
   }
 
@@ -94,7 +103,7 @@ export class ShardCodec {
       const known = (format & ~VERSION_MASK) === (FORMAT & ~VERSION_MASK)
       throw corrupt(index, known ? `is of version ${format & VERSION_MASK}` : 'does not begin as a shard')
     }
-    const [k, m, storedIndex] = [head[1]!, head[2]!, head[3]!]
+    const [k, m, storedIndex] = [head[1]!, head[2]!, head[INDEX_AT]!]
     if (k !== this.k || m !== this.m) throw corrupt(index, `says that it is one of ${k}+${m}`)
     if (storedIndex !== index) throw corrupt(index, `says that it is shard ${storedIndex}`)
     return { index, blobBytes: head.readUInt32BE(4), blobHash: head.readBigUInt64BE(8) }
@@ -155,10 +164,6 @@ export class ShardCodec {
     return output
   }
 
-  #allIndexes(): number[] {
-    return Array.from({ length: this.k + this.m }, (_, i) => i)
-  }
-
   #storedBytes(blobBytes: number, index: number): number {
     const shardBytes = this.#code.shardBytes(blobBytes)
     if (index >= this.k) return shardBytes
@@ -171,13 +176,34 @@ export class ShardCodec {
     return Array.from({ length: this.k }, (_, i) => blob.subarray(i * shardBytes, (i + 1) * shardBytes))
   }
 
-  #writeHead(packed: Buffer, head: ShardHead): void {
-    packed[0] = FORMAT
-    packed[1] = this.k
-    packed[2] = this.m
-    packed[3] = head.index
-    packed.writeUInt32BE(head.blobBytes, 4)
-    packed.writeBigUInt64BE(head.blobHash, 8)
+  /** Room for these shards, one behind the other. */
+  #memoryFor(blobBytes: number, indexes: readonly number[]): PackedBlob {
+    const sizes = indexes.map((index) => this.packedBytes(blobBytes, index))
+    const bytes = sizes.reduce((sum, size) => sum + size, 0)
+    const isKept = bytes >= PACKED_BYTES_KEPT_MIN && blobBytes <= BLOB_BYTES_MAX
+    const memory: LentPiece = isKept
+      ? this.#buffers.lend(this.#buffers.take(), 0, bytes)
+      : Buffer.allocUnsafe(bytes)
+    let end = 0
+    const packed: PackedBlob = sizes.map((size) => {
+      end += size
+      return memory.subarray(end - size, end)
+    })
+    if (isKept) packed.giveBack = memory.giveBack
+    return packed
+  }
+
+  /** The head of a blob's shard 0. */
+  #headOf(blob: Buffer): Buffer {
+    assert(blob.length < BLOB_BYTES_END, 'the length of a blob has 32 bits')
+    const head = Buffer.allocUnsafe(SHARD_HEAD_BYTES)
+    head[0] = FORMAT
+    head[1] = this.k
+    head[2] = this.m
+    head[INDEX_AT] = 0
+    head.writeUInt32BE(blob.length, 4)
+    head.writeBigUInt64BE(this.#hash.hash(blob), 8)
+    return head
   }
 
   /** The most of them that are of one blob, by their heads. */

@@ -46,8 +46,8 @@ export class ReedSolomon {
   /** The k + m shards of a blob: its parts one after another, the last ones filled with zeros, then parity. Copies. */
   encode(blob: Buffer): Buffer[] {
     const shardBytes = this.shardBytes(blob.length)
-    const all = Buffer.alloc(shardBytes * (this.k + this.m))
-    blob.copy(all)
+    const all = Buffer.allocUnsafe(shardBytes * (this.k + this.m))
+    all.fill(0, blob.copy(all), this.k * shardBytes)
     const shards = Array.from({ length: this.k + this.m }, (_, i) =>
       all.subarray(i * shardBytes, (i + 1) * shardBytes),
     )

@@ -50,9 +50,11 @@ export class PlainRowProduct implements RowProduct {
 }
 
 function addProducts(sums: Int32Array, table: Int32Array, input: Buffer): void {
-  for (let i = 0; i < input.length; i++) sums[i]! ^= table[input[i]!]!
+  const { length } = input
+  for (let i = 0; i < length; i++) sums[i] = sums[i]! ^ table[input[i]!]!
 }
 
 function takeByte(sums: Int32Array, shift: number, output: Buffer): void {
-  for (let i = 0; i < output.length; i++) output[i] = sums[i]! >>> shift
+  const { length } = output
+  for (let i = 0; i < length; i++) output[i] = sums[i]! >>> shift
 }
