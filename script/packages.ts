@@ -9,6 +9,7 @@ export const TEST_PACKAGES = {
   chromium: 'chromium',
   postgresql: 'postgres',
   'python3-venv': 'python3',
+  'rabbitmq-server': 'rabbitmq-server',
   rclone: 'rclone',
   restic: 'restic',
   s3fs: 's3fs',

@@ -25,9 +25,19 @@ export interface NodeIdentity {
   volumeSizeLimitBytes: number
 }
 
+/** A way to a master that is found by itself. */
+export interface HeartbeatBus {
+  /** Throws `unavailable` when nobody can be reached. */
+  report(heartbeat: Heartbeat): Promise<void>
+  /** `host:port` of the master that answered last. */
+  known(): readonly string[]
+}
+
 export interface HeartbeatSenderOptions {
   /** `host:port` of each master. */
-  masters: string[]
+  masters: readonly string[]
+  /** Reports go here too; while it is gone, to the master that it knew. */
+  bus?: HeartbeatBus | undefined
   identity: NodeIdentity
   periodMs: number
   client: ClusterClient
@@ -50,12 +60,12 @@ export class HeartbeatSender {
   constructor(options: HeartbeatSenderOptions) {
     this.#options = options
     this.#bootId = randomUuid(options.random)
-    this.#masters = options.masters.map((hostPort) => ({
-      hostPort,
-      sending: undefined,
-      again: false,
-      state: 'unknown',
-    }))
+    const link = (name: string, send: MasterLink['send']): MasterLink => {
+      return { name, send, sending: undefined, again: false, state: 'unknown' }
+    }
+    const { masters, bus } = options
+    this.#masters = masters.map((hostPort) => link(hostPort, (message) => this.#post(hostPort, message)))
+    if (bus !== undefined) this.#masters.push(link('bus', (message) => this.#report(bus, message)))
   }
 
   /** Sends the first heartbeat now, then one each period until `stop`. */
@@ -113,24 +123,34 @@ export class HeartbeatSender {
 
   /** Never throws: a master that cannot be reached is tried again the next period. */
   async #sendOnce(master: MasterLink, leaving: boolean): Promise<void> {
-    const { client, log } = this.#options
+    const { log } = this.#options
     try {
-      await client.post({
-        hostPort: master.hostPort,
-        path: HEARTBEAT_PATH,
-        message: await this.#message(leaving),
-        timeoutMs: CLUSTER_CALL_MS_MAX,
-      })
-      if (master.state !== 'joined') log.info({ master: master.hostPort }, 'joined the master')
+      await master.send(await this.#message(leaving))
+      if (master.state !== 'joined') log.info({ master: master.name }, 'joined the master')
       master.state = 'joined'
     } catch (error) {
       const { code, message } = toStoreError(error)
       const state = `${code}: ${message}`
       // The same trouble each period is one line, not one a second.
       if (master.state !== state) {
-        log.warn({ master: master.hostPort, code, reason: message }, 'the master did not take the heartbeat')
+        log.warn({ master: master.name, code, reason: message }, 'the master did not take the heartbeat')
       }
       master.state = state
+    }
+  }
+
+  async #post(hostPort: string, message: Heartbeat): Promise<void> {
+    const { client } = this.#options
+    await client.post({ hostPort, path: HEARTBEAT_PATH, message, timeoutMs: CLUSTER_CALL_MS_MAX })
+  }
+
+  async #report(bus: HeartbeatBus, message: Heartbeat): Promise<void> {
+    try {
+      await bus.report(message)
+    } catch (error) {
+      const [hostPort] = bus.known()
+      if (hostPort === undefined || toStoreError(error).code !== 'unavailable') throw error
+      await this.#post(hostPort, message)
     }
   }
 
@@ -155,7 +175,9 @@ export class HeartbeatSender {
 }
 
 interface MasterLink {
-  hostPort: string
+  /** In the log. */
+  name: string
+  send(message: Heartbeat): Promise<void>
   sending: Promise<void> | undefined
   /** Something changed while one was on its way. */
   again: boolean

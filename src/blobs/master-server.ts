@@ -66,6 +66,8 @@ export interface MasterServerOptions {
   signingKey?: string
   readSigningKey?: string
   heartbeatPeriodMs?: number
+  /** True while heartbeats cannot come. */
+  isDeaf?: () => boolean
   /** Default GARBAGE_THRESHOLD_DEFAULT. */
   garbageThreshold?: number
   /** Default VACUUM_PERIOD_MS_DEFAULT; 0 never compacts by itself. */
@@ -109,6 +111,7 @@ export class MasterServer {
       random,
       log,
       heartbeatPeriodMs: options.heartbeatPeriodMs,
+      isDeaf: options.isDeaf,
       garbageThreshold,
       vacuumPeriodMs: options.vacuumPeriodMs ?? VACUUM_PERIOD_MS_DEFAULT,
     })
@@ -142,6 +145,11 @@ export class MasterServer {
     this.#context.url = options.url ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
     this.master.start()
     return port
+  }
+
+  /** `host:port` that others know this master by. */
+  get url(): string {
+    return this.#context.url
   }
 
   /** Finishes the requests in flight. */

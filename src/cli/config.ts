@@ -8,6 +8,7 @@ import * as limits from '../base/limits.ts'
 import { CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../base/log.ts'
 import { READ_MODES } from '../base/read-mode.ts'
+import { CLUSTER_SETTINGS } from './config-cluster.ts'
 import { HASHSTORE_PORTS, HASHSTORE_SETTINGS } from './config-hashstore.ts'
 import { OBJECTS_PORTS, OBJECTS_SETTINGS } from './config-objects.ts'
 import { bytes, choice, decimal, duration, flag, integer, list, type Setting, text } from './setting.ts'
@@ -306,32 +307,7 @@ export const SETTINGS = {
   ...HASHSTORE_SETTINGS,
   ...OBJECTS_SETTINGS,
 
-  // The cluster.
-  dataCenter: text({
-    doc: 'Data center of this server.',
-    fallback: 'DefaultDataCenter',
-    placeholder: 'NAME',
-  }),
-  rack: text({ doc: 'Rack of this server.', fallback: 'DefaultRack', placeholder: 'NAME' }),
-  heartbeatMs: duration({
-    doc: 'Time between two reports of a volume server to its masters.',
-    fallback: limits.HEARTBEAT_PERIOD_MS_DEFAULT,
-    min: 50,
-    max: 60_000,
-  }),
-  clusterSecretFile: text({
-    doc: 'File with the secret that the servers of one cluster share. It is made at the first start.',
-    fallback: '',
-    fallbackDoc:
-      '`cluster.secret` in the first data directory for `server`; elsewhere `~/.config/cairn/cluster.secret`',
-    placeholder: 'FILE',
-  }),
-  clusterSecret: text({
-    doc: `The cluster's secret itself, at least ${CLUSTER_SECRET_BYTES_MIN} bytes. Better as a variable than as a flag, which others can see.`,
-    fallback: '',
-    fallbackDoc: 'read from `cluster-secret-file`',
-    secret: true,
-  }),
+  ...CLUSTER_SETTINGS,
 
   // Who may do what.
   jwtSigningKey: text({
@@ -567,7 +543,10 @@ export function checkTogether(values: Partial<Settings>): void {
     throw new UsageError('--tls-cert and --tls-key go together')
   }
   checkPortsDiffer(values)
-  if (((rootAccessKey ?? '') !== '' || (rootSecretKey ?? '') !== '') && (rootAccessKey === '' || rootSecretKey === ''))
+  if (
+    ((rootAccessKey ?? '') !== '' || (rootSecretKey ?? '') !== '') &&
+    (rootAccessKey === '' || rootSecretKey === '')
+  )
     throw new UsageError('--root-access-key and --root-secret-key go together')
   if (clusterSecret && Buffer.byteLength(clusterSecret) < CLUSTER_SECRET_BYTES_MIN) {
     throw new UsageError(`the cluster secret must have at least ${CLUSTER_SECRET_BYTES_MIN} bytes`)

@@ -14,7 +14,11 @@ export const DOOR_SETTINGS = [
   'clusterSecret',
 ] as const satisfies readonly SettingKey[]
 
+/** How servers find each other. */
+export const BUS_SETTINGS = ['bus', 'busHeartbeatMs'] as const satisfies readonly SettingKey[]
+
 export const MASTER_SETTINGS = [
+  ...BUS_SETTINGS,
   'volumeSizeLimitBytes',
   'garbageThreshold',
   'defaultReplication',
@@ -48,6 +52,7 @@ export const SERVING_SETTINGS = [
 
 export const VOLUME_SETTINGS = [
   ...SERVING_SETTINGS,
+  ...BUS_SETTINGS,
   'gzip',
   'fixJpegOrientation',
   'readMode',

@@ -29,6 +29,8 @@ export interface MasterOptions {
   heartbeatPeriodMs?: number
   /** Share of garbage above which volumes are compacted by themselves. */
   garbageThreshold: number
+  /** True while heartbeats cannot come: then no silence says anything. */
+  isDeaf?: (() => boolean) | undefined
   /** How often to look for garbage; 0 never does. */
   vacuumPeriodMs: number
 }
@@ -119,6 +121,8 @@ export class Master {
   }
 
   #expire(periodMs: number): void {
+    // When it can hear again, the time between does not count: see `Topology.expire`.
+    if (this.#options.isDeaf?.()) return
     const expired = this.topology.expire(periodMs)
     for (const { url, nodeId } of expired) {
       this.#options.log.warn(

@@ -6,7 +6,7 @@ import { DOOR_SETTINGS, OBJECT_SETTINGS, SERVING_SETTINGS } from '../server-sett
 export const sfss = defineCommand({
   name: 'sfss',
   summary: 'Run sfss alone, for a cluster with names in PostgreSQL',
-  settings: ['host', 'port', 'master', ...SERVING_SETTINGS, ...OBJECT_SETTINGS, ...DOOR_SETTINGS],
+  settings: ['host', 'port', 'master', 'bus', ...SERVING_SETTINGS, ...OBJECT_SETTINGS, ...DOOR_SETTINGS],
   async run(config, context) {
     await runStateless('sfss', { ...config, ip: config.host }, context)
     return 0

@@ -50,7 +50,7 @@ export const volume = defineCommand({
           directories: directories.paths,
           listen: { host: config.ip, port: config.port },
           publicUrl: config.publicUrl,
-          masters: [...config.master],
+          masters: config.bus === '' ? [...config.master] : [],
         },
         context,
       )

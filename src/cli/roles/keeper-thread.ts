@@ -5,6 +5,7 @@ import { createLog } from '../../base/log.ts'
 import { offerCalls } from '../../base/port-calls.ts'
 import { systemRandom } from '../../base/random.ts'
 import { ClusterAuth } from '../../blobs/cluster-auth.ts'
+import { ClusterBus } from '../../blobs/cluster-bus.ts'
 import { ClusterClient } from '../../blobs/cluster-client.ts'
 import { HeartbeatSender } from '../../blobs/heartbeat.ts'
 import { localClusterDoor, offerClusterDoor } from '../../blobs/volume-admin-door.ts'
@@ -52,6 +53,7 @@ const scrubber = new Scrubber(context, {
   rateBytesPerSecond: data.scrubRateBytes,
   periodMs: data.scrubPeriodMs,
 })
+const bus = data.bus === '' ? undefined : new ClusterBus({ url: data.bus, auth, nodeId, clock, random, log })
 let heartbeats: HeartbeatSender | undefined
 
 const control: KeeperControl = {
@@ -62,11 +64,13 @@ const control: KeeperControl = {
     scrubber.start()
   },
   async announce({ url, publicUrl }) {
-    const { dataCenter, rack, volumeSizeLimitBytes } = data
+    const { masters, dataCenter, rack, volumeSizeLimitBytes } = data
+    const reportsOver = masters.length === 0 ? bus : undefined
     const sender = new HeartbeatSender({
-      masters: data.masters,
+      masters,
+      bus: reportsOver,
       identity: { nodeId, url, publicUrl, dataCenter, rack, volumeSizeLimitBytes },
-      periodMs: data.heartbeatMs,
+      periodMs: reportsOver === undefined ? data.heartbeatMs : data.busHeartbeatMs,
       client,
       admin: keeper,
       traffic: () => counters.totals(),
@@ -76,11 +80,15 @@ const control: KeeperControl = {
     })
     heartbeats = sender
     keeper.onChange(() => sender.notify())
+    const locate = (id: number) => (listed.get(id) === undefined ? undefined : { url, publicUrl })
+    bus?.start({ volumes: { locate, report: () => reportsOver && sender.notify() } })
+    reportsOver?.onOpen(() => sender.notify())
     sender.start()
     await sender.flush()
   },
   async leave() {
     await heartbeats?.stop()
+    await bus?.close()
   },
   async stop() {
     await Promise.all([scrubber.stop(), keeper.adoption.stop()])

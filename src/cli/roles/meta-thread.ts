@@ -57,11 +57,12 @@ function blobsOfProcess(): BlobStore {
   const volumes =
     shared === undefined ? undefined : new VolumeSet(createThreadContext(shared, realDisk, systemClock))
   volumes?.watch()
-  const cluster = clusterParts({ ...data, ...parts })
+  const cluster = clusterParts({ ...data, ...parts, log })
   const blobs = openBlobs({ cluster, volumes: volumes ?? NO_VOLUMES, sync, ...parts })
   closeBlobs = () => {
     blobs.close()
     volumes?.close()
+    void cluster.close()
   }
   return blobs
 }

@@ -13,10 +13,10 @@ import type { ObjectControl, ObjectThreadData } from './thread-data.ts'
 
 const STDERR = 2
 const data = workerData as ObjectThreadData
-const { secrets, masters, nodeId, sync, settings, thread } = data
+const { sync, settings, secrets, thread } = data
 const [clock, random] = [systemClock, systemRandom]
-const cluster = clusterParts({ secrets, masters, nodeId, clock, random })
 const log = createLog({ ...data.log, write: descriptorWriter(STDERR) })
+const cluster = clusterParts({ ...data, clock, random, log })
 const logsRequests = data.log.level === 'debug'
 const bodyBudget = new BodyBudget(data.budget, data.bodyBytesInFlightMax)
 let objects: ObjectLayer | undefined
@@ -34,7 +34,7 @@ const control: ObjectControl = {
     await objects?.close()
   },
   async stop() {
-    cluster.http.close()
+    await cluster.close()
   },
 }
 offerCalls(data.control, { ...control })

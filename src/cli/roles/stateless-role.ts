@@ -14,7 +14,9 @@ import type { ObjectDoor, ObjectThreadData } from './thread-data.ts'
 import { Threads } from './threads.ts'
 
 export type StatelessConfig = DoorConfig &
-  Config<'ip' | 'port' | 'master' | (typeof SERVING_SETTINGS)[number] | (typeof OBJECT_SETTINGS)[number]>
+  Config<
+    'ip' | 'port' | 'master' | 'bus' | (typeof SERVING_SETTINGS)[number] | (typeof OBJECT_SETTINGS)[number]
+  >
 
 /** Serves one door until the process is told to end. Throws `UsageError`, `in_use`, `unavailable`, `unauthorized`. */
 export async function runStateless(
@@ -39,7 +41,8 @@ export async function runStateless(
       log: { level: config.logLevel, format: config.logFormat },
       secrets,
       nodeId: randomUuid(random),
-      masters: [...config.master],
+      masters: config.bus === '' ? [...config.master] : [],
+      bus: config.bus,
       budget: new SharedArrayBuffer(4),
       bodyBytesInFlightMax: config.bodyInFlightBytes,
       sync: config.sync,

@@ -14,7 +14,10 @@ export interface CommonThreadData {
   log: { level: LogLevel; format: LogFormat }
   secrets: DoorSecrets
   nodeId: string
+  /** `host:port`. */
   masters: string[]
+  /** Address of the bus, or ''. */
+  bus: string
   /** Calls from the main thread. */
   control: MessagePort
 }
@@ -34,6 +37,7 @@ export interface KeeperThreadData extends SharedThreadData {
   scrubRateBytes: number
   scrubPeriodMs: number
   heartbeatMs: number
+  busHeartbeatMs: number
   dataCenter: string
   rack: string
   /** One for each volume thread. */
@@ -91,12 +95,12 @@ export interface KeeperControl {
   open(): Promise<void>
   /** Starts heartbeats; the doors are open. */
   announce(at: { url: string; publicUrl: string }): Promise<void>
+  metrics(): Promise<MetricsPage>
   /** Tells the masters that the node leaves. */
   leave(): Promise<void>
   /** Writes the last checkpoints and closes the files. */
   stop(): Promise<void>
 }
-  metrics(): Promise<MetricsPage>
 
 /** Doors of names, which threads open beside that of the volumes. */
 export type ObjectDoor = 'filer' | 's3' | 'sfss' | 'hashstore' | 'objects'

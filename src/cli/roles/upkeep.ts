@@ -12,7 +12,7 @@ import { Lifecycle, type LifecycleCounts } from '../../objects/lifecycle.ts'
 import type { OrphanCounts } from '../../objects/orphans.ts'
 import { UploadLoad } from '../../objects/upload-load.ts'
 import { CleanUp } from './clean-up.ts'
-import { clusterParts } from './cluster-parts.ts'
+import { type ClusterParts, clusterParts } from './cluster-parts.ts'
 import { objectParts, openBlobs, openMetadata, openVolumes } from './object-parts.ts'
 import type { UpkeepThreadData } from './thread-data.ts'
 
@@ -41,6 +41,7 @@ export class Upkeep {
   readonly #data: UpkeepThreadData
   readonly #services: Services
   readonly #volumes: ReturnType<typeof openVolumes>
+  readonly #cluster: ClusterParts
   readonly #blobs: BlobStore
   #open: Open | undefined
   #stopTimer: (() => void) | undefined
@@ -49,9 +50,9 @@ export class Upkeep {
     this.#data = data
     this.#services = services
     this.#volumes = openVolumes(data.shared, services.clock)
-    const cluster = clusterParts({ ...data, ...services })
+    this.#cluster = clusterParts({ ...data, ...services })
     const { view: volumes } = this.#volumes
-    this.#blobs = openBlobs({ cluster, volumes, sync: data.sync, ...services })
+    this.#blobs = openBlobs({ cluster: this.#cluster, volumes, sync: data.sync, ...services })
   }
 
   /** The metadata are open, the cluster can be reached, and nobody writes yet. Throws as `CleanUp.prepare` does. */
@@ -87,6 +88,7 @@ export class Upkeep {
     }
     this.#blobs.close()
     this.#volumes.close()
+    await this.#cluster.close()
   }
 
   async counts(): Promise<UpkeepCounts> {

@@ -31,6 +31,7 @@ export interface VolumeRole {
   directories: string[]
   listen: HostPort
   publicUrl: string
+  /** `host:port`; none where the bus knows them. */
   masters: string[]
   /** Undefined: volumes alone. */
   objects?: ObjectsRole
@@ -101,6 +102,7 @@ class VolumeThreads {
       secrets,
       nodeId: loadNodeId(realDisk, role.directories, context.random),
       masters: role.masters,
+      bus: config.bus,
     }
     const behind = { count: config.workers, parts: { ...common, sync: config.sync } }
     const objects = role.objects && new ObjectThreads(this.#threads, role.objects, behind)
@@ -158,6 +160,7 @@ class VolumeThreads {
         scrubRateBytes: config.scrubRateBytes,
         scrubPeriodMs: config.scrubPeriodMs,
         heartbeatMs: config.heartbeatMs,
+        busHeartbeatMs: config.busHeartbeatMs,
         dataCenter: config.dataCenter,
         rack: config.rack,
       }

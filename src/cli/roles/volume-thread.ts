@@ -29,13 +29,13 @@ import { VERSION } from './version.ts'
 
 const STDERR = 2
 const data = workerData as VolumeThreadData
-const { secrets, masters, nodeId } = data
+const { secrets, nodeId } = data
 const [clock, random] = [systemClock, systemRandom]
 const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
 volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
-const cluster = clusterParts({ secrets, masters, nodeId, clock, random })
 const log = createLog({ ...data.log, write: descriptorWriter(STDERR) })
+const cluster = clusterParts({ ...data, clock, random, log })
 const logsRequests = data.log.level === 'debug'
 const bodyBudget = new BodyBudget(data.budget, data.bodyBytesInFlightMax)
 
@@ -96,6 +96,7 @@ const control: ServingControl = {
   async stop() {
     await server.close()
     volumes.close()
+    await cluster.close()
   },
 }
 offerCalls(data.control, { ...control })

@@ -1,0 +1,48 @@
+/** How the servers of a cluster find and trust each other: a part of the table in `config.ts`. */
+import * as limits from '../base/limits.ts'
+import { CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
+import { duration, text } from './setting.ts'
+
+export const CLUSTER_SETTINGS = {
+  dataCenter: text({
+    doc: 'Data center of this server.',
+    fallback: 'DefaultDataCenter',
+    placeholder: 'NAME',
+  }),
+  rack: text({ doc: 'Rack of this server.', fallback: 'DefaultRack', placeholder: 'NAME' }),
+  heartbeatMs: duration({
+    doc: 'Time between two reports of a volume server to its masters.',
+    fallback: limits.HEARTBEAT_PERIOD_MS_DEFAULT,
+    min: 50,
+    max: 60_000,
+  }),
+  clusterSecretFile: text({
+    doc: 'File with the secret that the servers of one cluster share. It is made at the first start.',
+    fallback: '',
+    fallbackDoc:
+      '`cluster.secret` in the first data directory for `server`; elsewhere `~/.config/cairn/cluster.secret`',
+    placeholder: 'FILE',
+  }),
+  clusterSecret: text({
+    doc: `The cluster's secret itself, at least ${CLUSTER_SECRET_BYTES_MIN} bytes. Better as a variable than as a flag, which others can see.`,
+    fallback: '',
+    fallbackDoc: 'read from `cluster-secret-file`',
+    secret: true,
+  }),
+  bus: text({
+    doc:
+      'RabbitMQ, over which the servers of a cluster find each other: `amqp://USER:PASSWORD@HOST:PORT`. ' +
+      'With it nobody needs to know the address of a master, and `--master` is not used.',
+    fallback: '',
+    placeholder: 'URL',
+    secret: true,
+    pattern: /^amqps?:\/\/[^\s/]+/,
+    expected: 'amqp://USER:PASSWORD@HOST:PORT',
+  }),
+  busHeartbeatMs: duration({
+    doc: 'Time between two reports of a volume server over the bus. One that misses two of them is out until it reports again.',
+    fallback: limits.BUS_HEARTBEAT_PERIOD_MS_DEFAULT,
+    min: 50,
+    max: 60_000,
+  }),
+} as const
