@@ -8,6 +8,7 @@ import { StoreError, toStoreError } from '../../base/errors.ts'
 import { ERASURE_SLOW_SHARD_MS } from '../../base/limits.ts'
 import { WORD } from '../../disk/volume-table.ts'
 import type { BlobPlace } from '../id-lease.ts'
+import type { PackedBlob } from './packed-shard.ts'
 import type { ShardHealth } from './shard-health.ts'
 import type { ShardStore } from './shard-store.ts'
 
@@ -19,14 +20,14 @@ export interface WriteParts {
 }
 
 /** Resolves when the blob is durable. Throws `disk_full`, `volume_full`, `unavailable` when too few shards could be written. */
-export function writeShards(parts: WriteParts, place: BlobPlace, packed: readonly Buffer[]): Promise<void> {
+export function writeShards(parts: WriteParts, place: BlobPlace, packed: PackedBlob): Promise<void> {
   return new ShardWrites(parts, place, packed).run()
 }
 
 class ShardWrites {
   readonly #parts: WriteParts
   readonly #place: BlobPlace
-  readonly #packed: readonly Buffer[]
+  readonly #packed: PackedBlob
   readonly #failures: StoreError[] = []
   /** Shards that are on disk. */
   readonly #written: number[] = []
@@ -37,7 +38,7 @@ class ShardWrites {
   #resolve: () => void = () => {}
   #reject: (error: unknown) => void = () => {}
 
-  constructor(parts: WriteParts, place: BlobPlace, packed: readonly Buffer[]) {
+  constructor(parts: WriteParts, place: BlobPlace, packed: PackedBlob) {
     this.#parts = parts
     this.#place = place
     this.#packed = packed
@@ -75,6 +76,8 @@ class ShardWrites {
       health.noteFailure(volumeId, failure)
     }
     this.#pending--
+    // After a failure somebody may still be sending them.
+    if (this.#pending === 0 && this.#failures.length === 0) this.#packed.giveBack?.()
     if (this.#isOver) return
     this.#look()
   }
