@@ -10,6 +10,7 @@ import { fsck } from './commands/fsck.ts'
 import { get } from './commands/get.ts'
 import { ls } from './commands/ls.ts'
 import { master } from './commands/master.ts'
+import { memcached } from './commands/memcached.ts'
 import { mv } from './commands/mv.ts'
 import { objects } from './commands/objects.ts'
 import { put } from './commands/put.ts'
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command<never>[] = [
   filer,
   s3,
   sfss,
+  memcached,
   objects,
   status,
   put,

@@ -10,6 +10,7 @@ import { LOG_FORMATS, LOG_LEVELS } from '../base/log.ts'
 import { READ_MODES } from '../base/read-mode.ts'
 import { CLUSTER_SETTINGS } from './config-cluster.ts'
 import { HASHSTORE_PORTS, HASHSTORE_SETTINGS } from './config-hashstore.ts'
+import { SFSS_SETTINGS } from './config-sfss.ts'
 import { OBJECTS_PORTS, OBJECTS_SETTINGS } from './config-objects.ts'
 import { bytes, choice, decimal, duration, flag, integer, list, type Setting, text } from './setting.ts'
 import { UsageError } from './usage-error.ts'
@@ -46,7 +47,7 @@ export const SETTINGS = {
     doc: 'Port to listen on, or of the server that is asked. To listen, 0 lets the system choose one.',
     fallback: 9333,
     fallbackOf: {
-      ...{ volume: 8080, filer: 8888, s3: 9000, sfss: 8255, 'sfss-client': 8255 },
+      ...{ volume: 8080, filer: 8888, s3: 9000, sfss: 8255, 'sfss-client': 8255, memcached: 7900 },
       ...HASHSTORE_PORTS,
       ...OBJECTS_PORTS,
     },
@@ -308,6 +309,8 @@ export const SETTINGS = {
   ...OBJECTS_SETTINGS,
 
   ...CLUSTER_SETTINGS,
+
+  ...SFSS_SETTINGS,
 
   // Who may do what.
   jwtSigningKey: text({

@@ -43,6 +43,15 @@ export const OBJECT_SETTINGS = [
   'digest',
 ] as const satisfies readonly SettingKey[]
 
+/** sfss on servers of memcached's protocol. */
+export const SFSS_DOOR_SETTINGS = [
+  'host',
+  'port',
+  'storage',
+  'copies',
+  'monitor',
+] as const satisfies readonly SettingKey[]
+
 /** The threads that serve. */
 export const SERVING_SETTINGS = [
   'workers',
@@ -67,4 +76,24 @@ export const VOLUME_SETTINGS = [
   'dataCenter',
   'rack',
   'heartbeatMs',
+] as const satisfies readonly SettingKey[]
+
+/** A storage node of memcached's protocol alone. */
+export const MEMCACHED_SETTINGS = [
+  'data',
+  'ip',
+  'port',
+  'monitor',
+  'maxValueBytes',
+  'flushAll',
+  'sync',
+  'bodyInFlightBytes',
+  'idleTimeoutMs',
+  'maxVolumes',
+  'volumeSizeLimitBytes',
+  'garbageThreshold',
+  'scrubRateBytes',
+  'scrubPeriodMs',
+  'ballastBytes',
+  'indexMemoryBytes',
 ] as const satisfies readonly SettingKey[]

@@ -16,7 +16,8 @@ const LOOPBACK = '127.0.0.1'
 
 export const server = defineCommand({
   name: 'server',
-  summary: 'Run everything in one process: a master, a volume server, a filer, S3, sfss, memcached, a hash store and objects',
+  summary:
+    'Run everything in one process: a master, a volume server, a filer, S3, sfss, memcached, a hash store and objects',
   settings: [
     'data',
     'ip',
@@ -74,10 +75,10 @@ export const server = defineCommand({
             memcached: {
               listen: named.get('memcached') ?? { host: LOOPBACK, port: config.memcachedPort },
               data: {
+                counters: MemcachedCounters.share(),
                 valueBytesMax: config.maxValueBytes,
                 allowsFlush: config.flushAll,
                 idleTimeoutMs: config.idleTimeoutMs,
-                counters: MemcachedCounters.share(),
               },
             },
           },

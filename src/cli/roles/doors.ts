@@ -30,17 +30,26 @@ const SECRET_FILE = 'cluster.secret'
 
 /** Reads the files that the settings name. `secretDirectory` is where a secret is made when there is none. */
 export function readDoorSecrets(config: DoorConfig, random: Random, secretDirectory: string): DoorSecrets {
-  const tls =
-    config.tlsCert === ''
-      ? undefined
-      : { cert: readNamed('--tls-cert', config.tlsCert), key: readNamed('--tls-key', config.tlsKey) }
   const path = config.clusterSecretFile || join(secretDirectory, SECRET_FILE)
   return {
-    tls,
-    basicAuthText:
-      config.basicAuthFile === '' ? undefined : readNamed('--basic-auth-file', config.basicAuthFile),
+    ...readDoorFiles(config),
     jwt: { writeKey: config.jwtSigningKey || undefined, readKey: config.jwtReadKey || undefined },
     clusterSecret: config.clusterSecret || readOrMakeSecret(path, random),
+  }
+}
+
+/** Of a door that belongs to no cluster: certificate and passwords. Throws `UsageError`. */
+export function readDoorFiles(
+  config: Config<'tlsCert' | 'tlsKey' | 'basicAuthFile'>,
+): Pick<DoorSecrets, 'tls' | 'basicAuthText'> {
+  const { tlsCert, tlsKey, basicAuthFile } = config
+  const tls =
+    tlsCert === ''
+      ? undefined
+      : { cert: readNamed('--tls-cert', tlsCert), key: readNamed('--tls-key', tlsKey) }
+  return {
+    tls,
+    basicAuthText: basicAuthFile === '' ? undefined : readNamed('--basic-auth-file', basicAuthFile),
   }
 }
 
@@ -101,7 +110,7 @@ export function parseListen(entries: readonly string[], doors: readonly string[]
   return found
 }
 
-function parseHostPort(text: string): HostPort {
+export function parseHostPort(text: string): HostPort {
   const colon = text.lastIndexOf(':')
   const port = Number(text.slice(colon + 1))
   if (port > 65_535) throw new UsageError(`no port ${port}`)

@@ -86,6 +86,7 @@ const control: KeeperControl = {
     sender.start()
     await sender.flush()
   },
+  metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed, scrubber.status),
   async leave() {
     await heartbeats?.stop()
     await bus?.close()
@@ -94,7 +95,6 @@ const control: KeeperControl = {
     await Promise.all([scrubber.stop(), keeper.adoption.stop()])
     await keeper.stop()
   },
-  metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed, scrubber.status),
 }
 
 offerCalls(data.control, { ...control })

@@ -44,12 +44,12 @@ export interface KeeperThreadData extends SharedThreadData {
   callers: MessagePort[]
   /** What object layers count, where there are some. */
   objects: ObjectMetricsData | undefined
+  /** Memory of the MemcachedCounters, where that door is. */
+  memcached: SharedArrayBuffer | undefined
 }
 
 /** Where to learn what object layers count. */
 export interface ObjectMetricsData {
-  /** Memory of the MemcachedCounters, where that door is. */
-  memcached: SharedArrayBuffer | undefined
   s3Counters: SharedArrayBuffer
   filerCounters: SharedArrayBuffer
   sfssCounters: SharedArrayBuffer
@@ -212,16 +212,58 @@ export interface ObjectControl {
 
 /** How memcached's protocol is spoken. */
 export interface MemcachedData {
+  /** Memory of the MemcachedCounters. */
+  counters: SharedArrayBuffer
   valueBytesMax: number
   allowsFlush: boolean
   idleTimeoutMs: number
+}
+
+/** Of the threads that serve sfss on servers of memcached's protocol. */
+export interface SfssThreadData extends Omit<ServingThreadData, 'sync'> {
+  log: CommonThreadData['log']
+  secrets: Pick<DoorSecrets, 'tls' | 'basicAuthText'>
+  nodes: HostPort[]
+  /** Of each file. */
+  copies: number
+  /** Memory of the SfssCounters, the NodeCounters and the VersionClock. */
+  counters: SharedArrayBuffer
+  nodeCounters: SharedArrayBuffer
+  versions: SharedArrayBuffer
+  fileSizeBytesMax: number
+  /** Calls from the main thread. */
+  control: MessagePort
+}
+
+/** What the main thread may ask of such a thread. */
+export interface SfssControl {
+  listen(door: 'sfss', at: HostPort): Promise<number>
+  stop(): Promise<void>
+}
+
+/** Of a process that speaks nothing but memcached's protocol. */
+export interface MemcachedThreadData {
+  log: CommonThreadData['log']
+  shared: SharedVolumes
+  sync: SyncMode
+  bodyBytesInFlightMax: number
+  memcached: MemcachedData
+  /** To the keeper. */
+  keeper: MessagePort
+  /** Calls from the main thread. */
+  control: MessagePort
+}
+
+/** What the main thread may ask of that thread. */
+export interface MemcachedControl {
+  listen(at: HostPort): Promise<number>
+  /** Answers what was begun, and lets go of the volumes. */
+  stop(): Promise<void>
 }
 
 /** As that, of a thread with volumes. */
 export interface ServingControl extends Omit<ObjectControl, 'listen'> {
   listen(door: 'volume' | ObjectDoor, at: HostPort): Promise<number>
   /** On one thread only. */
-  /** Memory of the MemcachedCounters. */
-  counters: SharedArrayBuffer
   listenMemcached(data: MemcachedData, at: HostPort): Promise<number>
 }

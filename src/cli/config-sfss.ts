@@ -1,0 +1,32 @@
+/** Settings of sfss on servers of memcached's protocol, and of such a server alone. */
+import { integer, text } from './setting.ts'
+
+const HOST_PORT = String.raw`(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}`
+
+export const SFSS_SETTINGS = {
+  storage: text({
+    doc:
+      "Where sfss keeps its files, if not in the store itself: servers of memcached's protocol, " +
+      '`memcached://HOST:PORT,HOST:PORT,…`. Then it needs neither a master nor PostgreSQL.',
+    fallback: '',
+    fallbackDoc: 'the store',
+    placeholder: 'URL',
+    pattern: new RegExp(`^memcached://${HOST_PORT}(,${HOST_PORT})*$`),
+    expected: 'memcached://HOST:PORT,HOST:PORT,…',
+  }),
+  copies: integer({
+    doc: 'Copies of each file on the servers of `--storage`. More than half of them must take a write.',
+    fallback: 0,
+    fallbackDoc: '3, or as many as there are servers',
+    min: 0,
+    max: 9,
+  }),
+  monitor: text({
+    doc: 'HOST:PORT of a page about the servers of `--storage`, with `/metrics` and `/healthz`. Of a memcached node alone: those two. Empty: none.',
+    fallback: '',
+    fallbackOf: { sfss: '127.0.0.1:9900' },
+    placeholder: 'HOST:PORT',
+    pattern: new RegExp(`^${HOST_PORT}$`),
+    expected: 'HOST:PORT',
+  }),
+}

@@ -1,0 +1,96 @@
+/** Starts sfss on servers of memcached's protocol: threads that serve, and the monitor of those servers. */
+import type { PortCaller } from '../../base/port-calls.ts'
+import { assertPortFree } from '../../net/http-server.ts'
+import { NodeCounters } from '../../protocols/sfss/node-counters.ts'
+import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
+import { VersionClock } from '../../protocols/sfss/version-clock.ts'
+import type { Context } from '../command.ts'
+import type { Config } from '../config.ts'
+import type { SERVING_SETTINGS, SFSS_DOOR_SETTINGS } from '../server-settings.ts'
+import { UsageError } from '../usage-error.ts'
+import { untilAborted } from './directories.ts'
+import {
+  type DoorConfig,
+  type HostPort,
+  httpSettings,
+  parseHostPort,
+  reachableAt,
+  readDoorFiles,
+} from './doors.ts'
+import { SfssMonitor } from './sfss-monitor.ts'
+import type { SfssThreadData } from './thread-data.ts'
+import { listenOnAll, Threads } from './threads.ts'
+
+export type SfssConfig = DoorConfig &
+  Config<(typeof SERVING_SETTINGS)[number] | (typeof SFSS_DOOR_SETTINGS)[number] | 'sfssFileLimitBytes'>
+
+const COPIES_DEFAULT = 3
+const SCHEME = 'memcached://'
+
+/** Serves until the process is told to end. Throws `UsageError`, `in_use`. */
+export async function runSfssOnNodes(config: SfssConfig, context: Context): Promise<void> {
+  const { log, signal } = context
+  const listen = { host: config.host, port: config.port }
+  const nodes = nodesOf(config.storage)
+  const copies = copiesOf(config.copies, nodes.length)
+  await assertPortFree(listen.host, listen.port)
+  const threads = new Threads(context)
+  try {
+    const shared = {
+      counters: SfssCounters.share(config.workers),
+      nodeCounters: NodeCounters.share(config.workers, nodes.length),
+      versions: new SharedArrayBuffer(VersionClock.BYTES),
+    }
+    const servers = startThreads(threads, { config, secrets: readDoorFiles(config), nodes, copies, shared })
+    const port = await listenOnAll(servers, 'sfss', listen)
+    const monitor =
+      config.monitor === ''
+        ? undefined
+        : await SfssMonitor.open({ nodes, copies, ...shared, at: parseHostPort(config.monitor) }, context)
+    const at = monitor && { monitor: reachableAt(monitor.address) }
+    log.info({ sfss: reachableAt({ ...listen, port }), ...at, storage: config.storage, copies }, 'ready')
+    await untilAborted(signal)
+    await Promise.all(servers.map((server) => server.call('stop')))
+    await monitor?.close()
+  } finally {
+    await threads.end()
+  }
+}
+
+function startThreads(
+  threads: Threads,
+  parts: {
+    config: SfssConfig
+    secrets: SfssThreadData['secrets']
+    nodes: HostPort[]
+    copies: number
+    shared: Pick<SfssThreadData, 'counters' | 'nodeCounters' | 'versions'>
+  },
+): PortCaller[] {
+  const { config, secrets, nodes, copies, shared } = parts
+  const budget = new SharedArrayBuffer(4)
+  return Array.from({ length: config.workers }, (_, thread) =>
+    threads.start(new URL('./sfss-thread.ts', import.meta.url), (control) => {
+      const data: SfssThreadData = {
+        ...{ control, thread, budget, secrets, nodes, copies, ...shared },
+        log: { level: config.logLevel, format: config.logFormat },
+        bodyBytesInFlightMax: config.bodyInFlightBytes,
+        settings: httpSettings(config),
+        fileSizeBytesMax: config.sfssFileLimitBytes,
+      }
+      return { data, ports: [] }
+    }),
+  )
+}
+
+function nodesOf(storage: string): HostPort[] {
+  const texts = storage.slice(SCHEME.length).split(',')
+  if (new Set(texts).size < texts.length) throw new UsageError('--storage names a server twice')
+  return texts.map(parseHostPort)
+}
+
+function copiesOf(wanted: number, nodes: number): number {
+  if (wanted > nodes)
+    throw new UsageError(`--copies ${wanted} needs as many servers; --storage names ${nodes}`)
+  return wanted === 0 ? Math.min(COPIES_DEFAULT, nodes) : wanted
+}
