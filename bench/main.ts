@@ -1,7 +1,8 @@
 /**
  * `npm run bench [-- <name>] [--quick] [--rounds N] [--seconds S] [--json FILE]`: how fast the store is.
  * `small-files` and `names`, by default both in one run, compare with nginx and others; `names-scale` measures what a
- * million names change; `ten-million` fills the engine with needles; `needle-index` measures the index alone.
+ * million names change; `ten-million` fills the engine with needles; `needle-index` measures the index alone, `erasure` the
+ * code of erasure volumes alone.
  * What the figures were is in docs/performance.md.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -17,7 +18,7 @@ import { Stage } from './stage.ts'
 
 /** Parts that can take turns in one run. */
 const PARTS = ['small-files', 'names']
-const SCRIPTS = ['names-scale', 'ten-million', 'needle-index']
+const SCRIPTS = ['names-scale', 'ten-million', 'needle-index', 'erasure']
 const ROUNDS = 5
 const SECONDS_DEFAULT = 3
 const SECONDS_QUICK = 2
