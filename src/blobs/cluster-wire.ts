@@ -4,9 +4,15 @@
  * refused, and so that a fenced master's calls can be refused once there are several.
  */
 import { ERROR_CODES, type ErrorCode, StoreError } from '../base/errors.ts'
-import { VOLUME_PIECE_BYTES_MAX, VOLUME_SIZE_BYTES_MAX, VOLUMES_PER_SERVER_MAX } from '../base/limits.ts'
+import {
+  SHARD_ENTRIES_MAX,
+  VOLUME_PIECE_BYTES_MAX,
+  VOLUME_SIZE_BYTES_MAX,
+  VOLUMES_PER_SERVER_MAX,
+} from '../base/limits.ts'
 import type { DirectoryInfo, NewVolume, VolumeInfo } from '../disk/volume-admin.ts'
 import { COPIED_FILES, type CopiedFile, type HeldVolume } from '../disk/volume-copies.ts'
+import { SHARD_KEYS_TEXT_MAX, type ShardRequests } from './erasure/shard-wire.ts'
 import { VOLUME_COUNTERS, type VolumeTraffic } from './volume-counters.ts'
 
 export const PROTOCOL_VERSION = 1
@@ -63,7 +69,7 @@ export interface HeartbeatReply extends Envelope {
 }
 
 /** What a master asks of a volume server, by the last part of the path. */
-export interface VolumeAdminRequests {
+export interface VolumeAdminRequests extends ShardRequests {
   create: { volume: NewVolume }
   delete: { id: number }
   compact: { id: number; garbageThreshold: number }
@@ -265,6 +271,25 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
       endEntry: fields.number('endEntry', U32_MAX),
     }),
     handover: () => ({ volume: parseHeldVolume(fields.object('volume')) }),
+    shardkeys: () => ({
+      id: fields.number('id', U32_MAX),
+      from: fields.hex('from', 16),
+      through: fields.hex('through', 16),
+      live: fields.number('live', U32_MAX),
+      checksum: fields.number('checksum', U32_MAX),
+      countMax: fields.number('countMax', SHARD_ENTRIES_MAX),
+    }),
+    shardentries: () => ({
+      id: fields.number('id', U32_MAX),
+      epoch: fields.number('epoch', U32_MAX),
+      isKnown: fields.flag('isKnown'),
+      entries: fields.number('entries', U32_MAX),
+    }),
+    shardstates: () => ({
+      id: fields.number('id', U32_MAX),
+      keys: fields.hex('keys', SHARD_KEYS_TEXT_MAX),
+    }),
+    sharddata: () => ({ id: fields.number('id', U32_MAX), keys: fields.hex('keys', SHARD_KEYS_TEXT_MAX) }),
   }
   return { ...envelope, ...read[operation]() } as VolumeAdminRequest<O>
 }
@@ -349,6 +374,14 @@ export class Fields {
   text(name: string): string {
     const value = this.#values[name]
     if (typeof value !== 'string' || Buffer.byteLength(value) > TEXT_BYTES_MAX) this.#fail(name)
+    return value as string
+  }
+
+  /** Hexadecimal digits, possibly none. */
+  hex(name: string, digitsMax: number): string {
+    const value = this.#values[name]
+    if (typeof value !== 'string' || value.length > digitsMax || !/^([0-9a-f]{2})*$/.test(value))
+      this.#fail(name)
     return value as string
   }
 

@@ -191,12 +191,17 @@ export class GroupRepair {
   }
 
   async #mendDamaged(members: (GroupMember | undefined)[], own: OwnMember[]): Promise<void> {
-    const noted = [...this.#damaged]
+    const noted: [string, { key: Key; shard: number }][] = []
+    for (const [name, { key, shard }] of this.#damaged) {
+      const member = own.find((each) => each.shard === shard)
+      if (member !== undefined && (await isDamaged(member, key))) noted.push([name, { key, shard }])
+      else this.#damaged.delete(name)
+    }
     for (let at = 0; at < noted.length; at += SHARD_STATES_MAX) {
       const some = noted.slice(at, at + SHARD_STATES_MAX)
       const damaged = new Set(some.map(([name]) => name))
-      const keys = some.map(([, { key }]) => key)
-      const { failed } = await this.#mend(members, own, keys, damaged)
+      const keys = new Map(some.map(([, { key }]) => [nameOf(key), key]))
+      const { failed } = await this.#mend(members, own, [...keys.values()], damaged)
       // What could not be rebuilt now is tried again at each visit.
       for (const [name, { key }] of some) if (!failed.has(nameOf(key))) this.#damaged.delete(name)
     }
@@ -334,4 +339,12 @@ function nameOf({ keyHigh, keyLow }: Key): string {
 
 function sizeOf(state: { kind: string; sizeBytes?: number } | undefined): number {
   return state?.sizeBytes ?? 0
+}
+
+/** Reads it: it may have been rewritten since. */
+async function isDamaged(member: OwnMember, key: Key): Promise<boolean> {
+  const [state] = (await member.states([key])).states
+  if (state?.kind !== 'live') return state?.kind === 'damaged'
+  const [data] = await member.data([{ ...key, cookie: state.cookie }])
+  return data === undefined
 }

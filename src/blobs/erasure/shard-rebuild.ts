@@ -105,13 +105,15 @@ export class ShardRebuild {
     const { codec, counts } = this.#options
     const { blob } = codec.join(shards)
     const indexes = rebuild.missing.map(({ shard }) => shard)
-    for (const [i, packed] of codec.pack(blob, indexes).entries()) {
+    const packed = codec.pack(blob, indexes)
+    for (const [i, shard] of packed.entries()) {
       const member = rebuild.missing[i]!
-      await member.write(rebuild.key, packed)
+      await member.write(rebuild.key, shard)
       written.add(member)
       counts.rebuilt++
-      counts.rebuiltBytes += packed.length
+      counts.rebuiltBytes += shard.length
     }
+    packed.giveBack?.()
   }
 
   #fail({ key }: Rebuild, error: unknown): void {

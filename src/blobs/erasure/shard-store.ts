@@ -44,7 +44,9 @@ export class ShardStore {
   async read(fid: Fid, options: ShardReadOptions = {}): Promise<Buffer> {
     const volume = this.near(fid.volumeId)
     if (volume === undefined) return await this.#options.remote.readWhole(fid, options)
-    const found = await this.#needle(volume, fid, options)
+    const reading = this.#needle(volume, fid, options)
+    // What is borrowed is copied before anything else runs.
+    const found = reading instanceof Promise ? await reading : reading
     if (found.large === undefined) return found.borrowed ? Buffer.from(found.data!) : found.data!
     const { large } = found
     try {
@@ -68,7 +70,9 @@ export class ShardStore {
       yield* this.#options.remote.read(fid, { start, end }, options)
       return
     }
-    const { large, data, borrowed, dataSizeBytes } = await this.#needle(volume, fid, options)
+    const reading = this.#needle(volume, fid, options)
+    const found = reading instanceof Promise ? await reading : reading
+    const { large, data, borrowed, dataSizeBytes } = found
     try {
       if (end > dataSizeBytes)
         throw new StoreError('corrupt', `a shard of ${dataSizeBytes} bytes, not ${end}`)

@@ -1,0 +1,105 @@
+/** A member of an erasure group that is in this process. */
+import { toStoreError } from '../../base/errors.ts'
+import { SHARD_ENTRIES_MAX } from '../../base/limits.ts'
+import { bytesNeedle, type Needle } from '../../disk/needle.ts'
+import type { Volume } from '../../disk/volume.ts'
+import {
+  type Key,
+  type KeyRange,
+  type NewEntries,
+  needleState,
+  readKeys,
+  readNewEntries,
+} from '../../disk/volume-keys.ts'
+import { FLAG } from '../../disk/volume-table.ts'
+import { answerKeys, type KeyAnswer, type KeyQuery } from './compare-keys.ts'
+import type { BlobKey, EntryPlace, MemberStates, OwnMember } from './group-member.ts'
+
+export class VolumeMember implements OwnMember {
+  readonly shard: number
+  readonly #volume: Volume
+  readonly #noteFilled: () => Promise<void>
+
+  constructor(volume: Volume, shard: number, noteFilled: () => Promise<void> = async () => undefined) {
+    this.#volume = volume
+    this.shard = shard
+    this.#noteFilled = noteFilled
+  }
+
+  get filling(): boolean {
+    return this.#volume.slot.hasFlag(FLAG.filling)
+  }
+
+  range(from: Key, countMax: number): KeyRange {
+    return readKeys(this.#volume, from, countMax)
+  }
+
+  async keys(query: KeyQuery): Promise<KeyAnswer> {
+    return answerKeys((from, countMax) => this.range(from, countMax), query)
+  }
+
+  async newEntries(from: EntryPlace): Promise<NewEntries> {
+    return readNewEntries(this.#volume, from, SHARD_ENTRIES_MAX)
+  }
+
+  async states(keys: readonly Key[]): Promise<MemberStates> {
+    return { filling: this.filling, states: keys.map((key) => needleState(this.#volume, key)) }
+  }
+
+  async data(keys: readonly BlobKey[]): Promise<(Buffer | undefined)[]> {
+    const found: (Buffer | undefined)[] = []
+    for (const key of keys) found.push(await this.#read(key).catch(() => undefined))
+    return found
+  }
+
+  async #read(key: BlobKey): Promise<Buffer | undefined> {
+    const reading = this.#volume.read({ volumeId: this.#volume.id, ...key })
+    // What is borrowed is copied before anything else runs.
+    const needle = reading instanceof Promise ? await reading : reading
+    return needle && (await wholeData(needle))
+  }
+
+  knows({ keyHigh, keyLow }: Key): 'live' | 'deleted' | 'absent' {
+    const { index } = this.#volume
+    if (!index.get(keyHigh, keyLow)) return 'absent'
+    return index.deleted ? 'deleted' : 'live'
+  }
+
+  /** Nothing is written where it was deleted meanwhile. */
+  async write(key: BlobKey, data: Buffer): Promise<void> {
+    try {
+      await this.#volume.write({ ...bytesNeedle(key, data), isRepair: true })
+    } catch (error) {
+      if (toStoreError(error).code !== 'not_found') throw error
+    }
+  }
+
+  remove(key: Key): void {
+    const volumeId = this.#volume.id
+    const state = needleState(this.#volume, key)
+    // A damaged record goes with any cookie.
+    if (state.kind === 'live') this.#volume.remove({ ...key, volumeId, cookie: state.cookie })
+    if (state.kind === 'damaged') this.#volume.remove({ ...key, volumeId, cookie: 0 })
+  }
+
+  durable(): Promise<void> {
+    return this.#volume.durable()
+  }
+
+  filled(): Promise<void> {
+    return this.#noteFilled()
+  }
+}
+
+async function wholeData(needle: Needle): Promise<Buffer> {
+  const { data, borrowed, large, dataSizeBytes } = needle
+  if (large === undefined) return borrowed ? Buffer.from(data!) : data!
+  try {
+    const whole = Buffer.allocUnsafeSlow(dataSizeBytes)
+    let filled = 0
+    for await (const piece of large.read(0, dataSizeBytes)) filled += piece.copy(whole, filled)
+    return whole
+  } finally {
+    large.close()
+  }
+}

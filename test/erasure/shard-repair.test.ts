@@ -1,0 +1,53 @@
+/** Repair of shards on real files: whatever is missing or damaged in up to two of six members is made anew. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { MIB } from '../support/needles.ts'
+import { seedsToRun, withSeed } from '../support/seeds.ts'
+import { plantInShards } from './planted-shards.ts'
+import { MEMBERS, ShardGroup } from './shard-group.ts'
+
+const [seed] = seedsToRun(0) as [number]
+
+test(`corruptions in records of all sizes, at any place of them: found and repaired in one scrub, seed ${seed}`, () =>
+  withSeed(seed, (random) => plantInShards(random, 100)))
+
+test('members that missed writes, deletes and everything get what they lack', async () => {
+  await withSeed(seed, async (random) => {
+    const group = await ShardGroup.make(random)
+    try {
+      for (let i = 0; i < 60; i++)
+        await group.put(random.below(5000), i % 3 === 0 ? [random.below(6), random.below(6)] : [])
+      await group.put(4 * MIB + 100_000, [1])
+      group.repairer.start()
+      await group.untilWhole()
+      // While it runs: what is new is looked at, without a comparison of all.
+      const { comparisons } = group.repairer.status
+      for (let i = 0; i < 20; i++) await group.put(random.below(5000), [random.below(6)])
+      const gone = group.blobs.splice(10, 5)
+      for (const blob of gone)
+        for (const shard of [0, 1, 2, 3, 5])
+          group.volume(shard).remove({ volumeId: MEMBERS[shard]!, ...blob })
+      await group.untilWhole()
+      assert.equal(group.repairer.status.comparisons, comparisons)
+      for (const blob of gone) assert.equal(await group.shardOf(blob, 4), undefined)
+      // Two whole volumes, one of them behind a compaction of another.
+      for (const shard of [2, 4]) {
+        await group.store.keeper.deleteVolume(MEMBERS[shard]!)
+        const volume = { id: MEMBERS[shard]!, collection: '', replicaPlacement: 0, ttl: 0 }
+        await group.store.keeper.createVolume({ ...volume, filling: true })
+      }
+      await group.store.keeper.compactVolume(MEMBERS[0]!, 0)
+      assert.equal(group.repairer.status.filling, 2)
+      await group.untilWhole()
+      for (const blob of gone) assert.equal(await group.shardOf(blob, 4), undefined)
+      const { filling } = (await group.store.keeper.status()).volumes.find(({ id }) => id === MEMBERS[2])!
+      assert.equal(filling, false)
+      assert.equal(group.repairer.status.lost, 0)
+      await group.restartRepair()
+      await group.untilWhole()
+      assert.equal(group.repairer.status.failed, 0)
+    } finally {
+      await group.close()
+    }
+  })
+})
