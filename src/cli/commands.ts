@@ -8,6 +8,7 @@ import { download } from './commands/download.ts'
 import { filer } from './commands/filer.ts'
 import { fsck } from './commands/fsck.ts'
 import { get } from './commands/get.ts'
+import { hashstore } from './commands/hashstore.ts'
 import { ls } from './commands/ls.ts'
 import { master } from './commands/master.ts'
 import { memcached } from './commands/memcached.ts'
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command<never>[] = [
   sfss,
   memcached,
   objects,
+  hashstore,
   status,
   put,
   get,

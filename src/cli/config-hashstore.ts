@@ -1,9 +1,10 @@
 /** Settings of the hash store: its servers and its commands. */
 import * as limits from '../base/limits.ts'
 import { PLACEMENTS } from '../protocols/hashstore/placement.ts'
-import { bytes, choice, integer, text } from './setting.ts'
+import { bytes, choice, integer, list, text } from './setting.ts'
 
 const GIB = 1024 ** 3
+const HOST_PORT = { pattern: /^(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/, expected: 'HOST:PORT' }
 
 /** Where its servers listen, by their commands. */
 export const HASHSTORE_PORTS = { 'hashstore serve': 10_001, 'hashstore nameserver': 10_000 }
@@ -21,6 +22,12 @@ export const HASHSTORE_SETTINGS = {
     fallback: 'machineconf.txt',
     placeholder: 'FILE',
   }),
+  leaving: list({
+    doc: 'Servers of a hash store that are no longer in `--machines`, but may still have files: `rebalance` empties them.',
+    fallback: [],
+    placeholder: 'HOST:PORT,…',
+    ...HOST_PORT,
+  }),
   placement: choice(PLACEMENTS, {
     doc:
       'How a path finds its server: `modulo`, as the first clients do it, or `ring`, where one more server takes only its share ' +
@@ -37,7 +44,6 @@ export const HASHSTORE_SETTINGS = {
     doc: 'HOST:PORT of the name server, which is told of files, and asked for listings. Empty: there is none.',
     fallback: '',
     placeholder: 'HOST:PORT',
-    pattern: /^(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/,
-    expected: 'HOST:PORT',
+    ...HOST_PORT,
   }),
 } as const

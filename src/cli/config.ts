@@ -459,7 +459,7 @@ export const SETTINGS = {
   force: flag({ doc: 'Delete volumes that hold files.', fallback: false }),
 
   path: text({
-    doc: 'Path under which sfss keeps the file. For a folder: the path above its files.',
+    doc: 'Path under which the file is kept. For a folder: the path above its files.',
     fallback: '',
     placeholder: 'PATH',
   }),

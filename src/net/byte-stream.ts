@@ -39,9 +39,9 @@ export class ByteStream {
     socket.once('close', () => this.#wake?.())
   }
 
-  /** Nothing is here that was not asked for yet. */
-  get isEmpty(): boolean {
-    return this.#unreadBytes === 0
+  /** Nothing more comes. */
+  get isOver(): boolean {
+    return this.#hasEnded || this.socket.destroyed
   }
 
   /** Some bytes, at least one; undefined at the orderly end. Throws `incomplete_body` where the connection was cut. */

@@ -110,6 +110,7 @@ export function parseListen(entries: readonly string[], doors: readonly string[]
   return found
 }
 
+/** Throws `UsageError`. */
 export function parseHostPort(text: string): HostPort {
   const colon = text.lastIndexOf(':')
   const port = Number(text.slice(colon + 1))

@@ -3,7 +3,8 @@ import { crc32c } from '../../base/checksum.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { HASHSTORE_DROPPED_BYTES_MAX } from '../../base/limits.ts'
 import { type ByteStream, inTime } from '../../net/byte-stream.ts'
-import type { HashstoreFiles } from './files.ts'
+import type { ObjectPieces } from '../../objects/object-store.ts'
+import type { HashstoreFiles, StoredFile } from './files.ts'
 import { IncomingBody } from './incoming.ts'
 import { pathOfText } from './paths.ts'
 import type { SessionParts } from './session.ts'
@@ -115,14 +116,13 @@ export class ExtendedSession {
         return await this.#put(request, path, files)
       case 'get':
         counters.add('reads')
-        return await this.#get(request, path, files)
+        return await this.#get(path, files)
       case 'stat':
         counters.add('others')
         return await this.#reply((await findFile(files, path)).entry)
       case 'delete':
         counters.add('deletes')
-        await files.remove(path, request.tag)
-        return await this.#reply(undefined)
+        return await this.#replyReplaced(await files.remove(path, request.tag))
       case 'list':
         counters.add('others')
         return await this.#replyJson(await files.list(request.after ?? ''))
@@ -132,34 +132,38 @@ export class ExtendedSession {
   async #put({ size, ...how }: Request, path: Buffer, files: HashstoreFiles): Promise<void> {
     const { clock, counters } = this.#parts
     const incoming = new IncomingBody({ stream: this.#stream, clock, sizeBytes: size })
-    const { manifest, unlessNewer, time: timeMs } = how
-    let entry: FileEntry
+    const { manifest, chunkOf, unlessNewer, time: timeMs } = how
+    let stored: Awaited<ReturnType<HashstoreFiles['put']>>
     try {
-      const body = await incoming.body()
-      entry = await files.put(path, {
-        kind: 'path',
-        body,
-        check: incoming.check,
-        timeMs,
-        manifest,
-        unlessNewer,
-      })
+      const [body, { check }] = [await incoming.body(), incoming]
+      stored = await files.put(path, { kind: 'path', body, check, timeMs, manifest, chunkOf, unlessNewer })
     } finally {
       this.#bodyLeft = incoming.isComplete ? 0 : size + CRC_BYTES - incoming.receivedBytes
       counters.add('bytesReceived', incoming.receivedBytes)
     }
-    await this.#reply(entry)
+    await this.#replyReplaced(stored.replaced, stored.entry)
   }
 
-  async #get({ manifestOnly }: Request, path: Buffer, files: HashstoreFiles): Promise<void> {
-    const { entry, found } = await findFile(files, path)
-    if (manifestOnly && entry.manifest === undefined) return await this.#reply(entry)
+  /** With the manifest that was replaced or removed, where it can be read, so that the client can remove its chunks. */
+  async #replyReplaced(replaced: StoredFile | undefined, entry = replaced?.entry): Promise<void> {
+    const manifest =
+      replaced?.entry.manifest === undefined ? undefined : await bytesOf(replaced).catch(() => undefined)
+    if (manifest === undefined) await this.#reply(entry)
+    else await this.#send(entry!, manifest)
+  }
+
+  async #get(path: Buffer, files: HashstoreFiles): Promise<void> {
+    const file = await findFile(files, path)
+    await this.#send(file.entry, await bytesOf(file))
+  }
+
+  async #send(entry: FileEntry, bytes: Buffer | ObjectPieces): Promise<void> {
     const { counters } = this.#parts
-    const bytes = await found.read(0, entry.size)
-    const head = encodeHead({ ok: true, size: entry.size, entry })
-    counters.add('bytesSent', entry.size)
-    if (Buffer.isBuffer(bytes))
-      return await this.#stream.write(Buffer.concat([head, bytes, encodeCrc(crc32c(bytes))]))
+    const isWhole = Buffer.isBuffer(bytes)
+    const size = isWhole ? bytes.length : bytes.sizeBytes
+    const head = encodeHead({ ok: true, size, entry })
+    counters.add('bytesSent', size)
+    if (isWhole) return await this.#stream.write(Buffer.concat([head, bytes, encodeCrc(crc32c(bytes))]))
     await this.#stream.write(head)
     let crc = 0
     try {
@@ -190,4 +194,8 @@ async function findFile(files: HashstoreFiles, path: Buffer) {
   const file = await files.find(path)
   if (file === undefined) throw new StoreError('not_found', 'there is no such file')
   return file
+}
+
+async function bytesOf({ found }: StoredFile): Promise<Buffer | ObjectPieces> {
+  return await found.read(0, found.info.sizeBytes)
 }

@@ -31,8 +31,9 @@ export interface NewFile {
   check?: PutObject['check']
   /** When it was written, in milliseconds; absent: now. */
   timeMs?: number | undefined
-  /** Upload id, when the body is a manifest. */
+  /** As a request of the extended protocol says. */
   manifest?: string | undefined
+  chunkOf?: string | undefined
   /** Throws `conflict` where there is a file of that time or later. */
   unlessNewer?: boolean | undefined
 }
@@ -62,11 +63,11 @@ export class HashstoreFiles {
     return (await this.find(path)) ?? (await this.#findOne('name', textOfPath(nameOfPath(path))))
   }
 
-  /** Throws what `ObjectStore.put` throws, and `conflict`. Nothing is replaced then. */
-  async put(path: Buffer, file: NewFile): Promise<FileEntry> {
+  /** Gives what it replaced, too. Throws what `ObjectStore.put` throws, and `conflict`. Nothing is replaced then. */
+  async put(path: Buffer, file: NewFile): Promise<{ entry: FileEntry; replaced: StoredFile | undefined }> {
     const text = checkedText(textOfPath(path))
     const nowMs = this.#clock.nowMs()
-    const { kind, body, check, timeMs = nowMs, manifest } = file
+    const { kind, body, check, timeMs = nowMs, manifest, chunkOf } = file
     const key = kind === 'path' ? text : checkedText(textOfPath(nameOfPath(path)))
     const present = await this.#findBoth(text, path)
     if (file.unlessNewer && present[0] !== undefined && present[0].entry.time >= timeMs)
@@ -76,17 +77,18 @@ export class HashstoreFiles {
     const { etag, sizeBytes } = await this.#objects.put({
       bucket: await this.#buckets[kind].findOrMake(),
       ...{ key, body, hasOpaqueEtag: true },
-      attributes: { userMetadata: metadataOf({ path: text, timeMs, manifest }) },
+      attributes: { userMetadata: metadataOf({ path: text, timeMs, manifest, chunkOf }) },
       ...(check && { check }),
       ...(file.unlessNewer && { conditions }),
     })
     // What the other protocol had at this path, unless it has changed meanwhile.
     for (const other of present) if (other !== same) await this.#removeOne(other)
-    return { path: text, size: sizeBytes, time: timeMs, tag: etag, ...(manifest && { manifest }) }
+    const entry = { path: text, size: sizeBytes, time: timeMs, tag: etag }
+    return { entry: withMarks(entry, { manifest, chunkOf }), replaced: present[0] }
   }
 
-  /** Removes the file of exactly this path; with a tag, only that one. Throws `not_found`, `precondition_failed`. */
-  async remove(path: Buffer, tag?: string): Promise<void> {
+  /** Removes the file of exactly this path; with a tag, only that one. Gives it. Throws `not_found`, `precondition_failed`. */
+  async remove(path: Buffer, tag?: string): Promise<StoredFile> {
     const present = await this.#findBoth(checkedText(textOfPath(path)), path)
     const [newest] = present
     if (newest === undefined) throw new StoreError('not_found', 'there is no such file')
@@ -97,6 +99,7 @@ export class HashstoreFiles {
       if (!(await this.#removeOne(each)))
         throw new StoreError('precondition_failed', 'the file was changed or removed meanwhile')
     }
+    return newest
   }
 
   /** All files, in an order that stays the same, behind a place that an earlier page told. */
@@ -150,25 +153,47 @@ const CHANGED: ReadonlySet<string> = new Set(['precondition_failed', 'not_found'
 const bucketNameOf = (kind: FileKind) => (kind === 'path' ? PATHS_BUCKET : NAMES_BUCKET)
 
 /** ASCII only: other doors show it in headers. */
-function metadataOf(file: { path: string; timeMs: number; manifest: string | undefined }) {
+function metadataOf(file: {
+  path: string
+  timeMs: number
+  manifest: string | undefined
+  chunkOf: string | undefined
+}): [string, string][] {
   const pairs: [string, string][] = [
     ['path', encodeURIComponent(file.path)],
     ['time', String(file.timeMs)],
   ]
-  if (file.manifest !== undefined) pairs.push(['manifest', file.manifest])
+  if (file.manifest !== undefined) pairs.push(['manifest', encodeURIComponent(file.manifest)])
+  if (file.chunkOf !== undefined) pairs.push(['chunk-of', encodeURIComponent(file.chunkOf)])
   return pairs
 }
 
 /** Also of objects that came through another door, which say less. */
 function entryOf({ key, sizeBytes, etag, modifiedMs, attributes }: ObjectInfo): FileEntry {
   const metadata = new Map(attributes.userMetadata ?? [])
-  const path = metadata.get('path')
-  const manifest = metadata.get('manifest')
-  return {
-    path: path === undefined ? textOfPath(Buffer.from(key)) : decodeURIComponent(path),
-    size: sizeBytes,
-    time: Number(metadata.get('time') ?? modifiedMs),
-    tag: etag,
-    ...(manifest !== undefined && { manifest }),
+  const textOf = (name: string) => {
+    const value = metadata.get(name)
+    return value === undefined ? undefined : decodedText(value)
   }
+  const path = textOf('path') ?? textOfPath(Buffer.from(key))
+  const time = Number(metadata.get('time') ?? modifiedMs)
+  const entry = { path, size: sizeBytes, time: Number.isSafeInteger(time) ? time : modifiedMs, tag: etag }
+  return withMarks(entry, { manifest: textOf('manifest'), chunkOf: textOf('chunk-of') })
+}
+
+function decodedText(value: string): string | undefined {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return undefined
+  }
+}
+
+function withMarks(
+  entry: FileEntry,
+  marks: { manifest: string | undefined; chunkOf: string | undefined },
+): FileEntry {
+  if (marks.manifest !== undefined) entry.manifest = marks.manifest
+  if (marks.chunkOf !== undefined) entry.chunkOf = marks.chunkOf
+  return entry
 }

@@ -30,12 +30,12 @@ export interface Request {
   time?: number
   /** Of the file that is meant, as a reply told it. */
   tag?: string
-  /** put: id of the upload whose chunks the body lists. */
+  /** put: the body lists the chunks of a longer file, and this is what the client calls them. */
   manifest?: string
+  /** put: path of the longer file that this is a chunk of. */
+  chunkOf?: string
   /** put: only where there is no file of that time or later. */
   unlessNewer?: boolean
-  /** get: the body only if it is a manifest. */
-  manifestOnly?: boolean
   /** list, browse: goes on behind this place, as a reply told it. */
   after?: string
   /** browse: all below, not only up to the next separator. */
@@ -52,6 +52,7 @@ export interface FileEntry {
   time: number
   tag: string
   manifest?: string
+  chunkOf?: string
 }
 
 /** A name in the tree: a file, or what files have in common up to a separator. */
@@ -87,7 +88,7 @@ export function parseRequest(bytes: Buffer): Request {
   const op = OPS.find((each) => each === head.op)
   if (op === undefined) throw new StoreError('bad_request', 'no operation of this protocol')
   const request: Request = { op, path: '', size: 0 }
-  for (const name of ['path', 'tag', 'manifest', 'after'] as const) {
+  for (const name of ['path', 'tag', 'manifest', 'chunkOf', 'after'] as const) {
     const value = head[name]
     if (typeof value === 'string' && value.isWellFormed()) request[name] = value
     else if (value !== undefined) throw new StoreError('bad_request', `${name} is not text`)
@@ -97,7 +98,7 @@ export function parseRequest(bytes: Buffer): Request {
     if (Number.isSafeInteger(value) && (value as number) >= 0) request[name] = value as number
     else if (value !== undefined) throw new StoreError('bad_request', `${name} is not a whole number`)
   }
-  for (const name of ['unlessNewer', 'manifestOnly', 'all'] as const) request[name] = head[name] === true
+  for (const name of ['unlessNewer', 'all'] as const) request[name] = head[name] === true
   return request
 }
 

@@ -1,0 +1,59 @@
+/** `cairn hashstore get`: fetches files. A file appears under its name when all of it is here. */
+import { once } from 'node:events'
+import { createWriteStream, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Writable } from 'node:stream'
+import { StoreError } from '../../base/errors.ts'
+import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
+import { type Context, defineCommand } from '../command.ts'
+import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
+import { UsageError } from '../usage-error.ts'
+
+export const get = defineCommand({
+  name: 'get',
+  summary: 'Fetch files, each under the last part of its path',
+  usage: '<path...>',
+  settings: [...HASHSTORE_CLIENT_SETTINGS, 'output', 'outputDir'],
+  async run(config, context) {
+    const { args } = context
+    if (config.output !== '' && args.length > 1) throw new UsageError('--output is for a single file')
+    const targets = args.map((path) => config.output || join(config.outputDir, localName(path)))
+    return await withHashstore(config, context, async (cluster) => {
+      for (const [at, path] of args.entries()) await fetchTo(targets[at]!, path, { cluster, context })
+      return 0
+    })
+  },
+})
+
+async function fetchTo(
+  target: string,
+  path: string,
+  { cluster, context }: { cluster: HashstoreCluster; context: Context },
+): Promise<void> {
+  const file = await cluster.get(pathOf(path))
+  if (target === '-') return await pour(file.pieces(), context.stdout)
+  const partial = `${target}.${context.random.u32().toString(16)}.part`
+  try {
+    const stream = createWriteStream(partial)
+    const closed = once(stream, 'close')
+    await pour(file.pieces(), stream)
+    stream.end()
+    await closed
+    renameSync(partial, target)
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw error
+  }
+}
+
+async function pour(pieces: AsyncIterable<Buffer>, stream: Writable): Promise<void> {
+  for await (const piece of pieces) if (!stream.write(piece)) await once(stream, 'drain')
+}
+
+/** What stands behind the last separator of either kind. Throws `bad_request` for what names no file here. */
+function localName(path: string): string {
+  const name = path.slice(Math.max(path.lastIndexOf('\\'), path.lastIndexOf('/')) + 1)
+  if (['', '.', '..'].includes(name) || name.includes('\0'))
+    throw new StoreError('bad_request', `${path}: name the local file with --output`)
+  return name
+}

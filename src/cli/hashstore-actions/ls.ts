@@ -1,0 +1,60 @@
+/** `cairn hashstore ls`: asks the name server; without one, all servers for all they have. */
+import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
+import { textOfPath } from '../../protocols/hashstore/paths.ts'
+import type { TreeEntry } from '../../protocols/hashstore/wire.ts'
+import { defineCommand } from '../command.ts'
+import { HASHSTORE_CLIENT_SETTINGS, withHashstore } from '../hashstore-settings.ts'
+import { formatTable } from '../text-table.ts'
+
+export const ls = defineCommand({
+  name: 'ls',
+  summary: 'List what begins with a path, up to its next / or \\, or with -r all of it',
+  usage: '[prefix]',
+  settings: [...HASHSTORE_CLIENT_SETTINGS, 'recurse', 'json'],
+  async run(config, context) {
+    const prefix = Buffer.from(context.args[0] ?? '')
+    const { recurse: all, json } = config
+    return await withHashstore(config, context, async (cluster) => {
+      const pages = cluster.nameserver?.browse(prefix, all) ?? listAll(cluster, prefix, all)
+      for await (const entries of pages) {
+        const lines = json
+          ? entries.map((entry) => `${JSON.stringify(entry)}\n`).join('')
+          : formatTable(COLUMNS, entries).replace(/^.*\n/, '')
+        context.stdout.write(lines)
+      }
+      return 0
+    })
+  },
+})
+
+const COLUMNS = [
+  { title: 'SIZE', right: true, text: (each: TreeEntry) => ('path' in each ? String(each.size) : '-') },
+  { title: 'WRITTEN', text: (each: TreeEntry) => ('path' in each ? timeText(each.time) : '-') },
+  { title: 'PATH', text: (each: TreeEntry) => ('path' in each ? each.path : each.directory) },
+]
+
+const timeText = (ms: number) => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
+
+/** In the order of the paths. A path that is on two servers, because it is being moved, is shown as it was written last. */
+async function* listAll(
+  cluster: HashstoreCluster,
+  prefix: Buffer,
+  all: boolean,
+): AsyncGenerator<TreeEntry[]> {
+  const start = textOfPath(prefix)
+  const found = new Map<string, TreeEntry>()
+  for await (const page of cluster.list()) {
+    for (const { path, size, time } of page) {
+      if (!path.startsWith(start)) continue
+      const [directory] = all ? [] : (/^[^/\\]*[/\\]/.exec(path.slice(start.length)) ?? [])
+      if (directory !== undefined) {
+        found.set(start + directory, { directory: start + directory })
+        continue
+      }
+      const other = found.get(path)
+      if (other === undefined || !('path' in other) || other.time < time)
+        found.set(path, { path, size, time })
+    }
+  }
+  yield [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+}

@@ -1,0 +1,78 @@
+/** `cairn hashstore put`: stores files under the paths by which they are named, as the first client does. */
+import { createReadStream, statSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toStoreError } from '../../base/errors.ts'
+import type { HashstoreCluster, LocalFile } from '../../protocols/hashstore/cluster.ts'
+import { type Context, defineCommand } from '../command.ts'
+import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
+import { UsageError } from '../usage-error.ts'
+
+/** Large enough that a read costs little beside its bytes. */
+const READ_BYTES = 1024 * 1024
+
+export const put = defineCommand({
+  name: 'put',
+  summary: 'Store files, and with -r folders, under their paths as they are given',
+  usage: '<file...>',
+  settings: [...HASHSTORE_CLIENT_SETTINGS, 'chunkSizeBytes', 'path', 'recurse', 'concurrency'],
+  async run(config, context) {
+    const { args } = context
+    if (config.path !== '' && (args.length > 1 || config.recurse))
+      throw new UsageError('--path is for a single file')
+    const files: { local: string; path: string }[] = []
+    for (const local of args) {
+      if (!statOf(local).isDirectory()) files.push({ local, path: config.path || local })
+      else if (!config.recurse) throw new UsageError(`${local} is a folder: add -r`)
+      else {
+        const entries = await readdir(local, { recursive: true, withFileTypes: true })
+        for (const each of entries.filter((entry) => entry.isFile())) {
+          const path = join(each.parentPath, each.name)
+          files.push({ local: path, path })
+        }
+      }
+    }
+    return await withHashstore(config, context, (cluster) => putAll(cluster, files, { ...config, context }))
+  },
+})
+
+/** One line for each file that is stored; those that fail are told, and the others go on. */
+async function putAll(
+  cluster: HashstoreCluster,
+  files: readonly { local: string; path: string }[],
+  { concurrency, context }: { concurrency: number; context: Context },
+): Promise<number> {
+  const { stdout, stderr, signal } = context
+  let [next, failed] = [0, 0]
+  const lane = async () => {
+    while (next < files.length && !signal.aborted) {
+      const { local, path } = files[next++]!
+      try {
+        await cluster.put(pathOf(path), localFile(local))
+        stdout.write(`${path}\n`)
+      } catch (error) {
+        failed++
+        stderr.write(`cairn: ${path}: ${toStoreError(error).message}\n`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(concurrency, files.length) }, lane))
+  return failed > 0 || next < files.length ? 1 : 0
+}
+
+function localFile(local: string): LocalFile {
+  return {
+    sizeBytes: statOf(local).size,
+    async *read(start, end) {
+      if (start < end) yield* createReadStream(local, { start, end: end - 1, highWaterMark: READ_BYTES })
+    },
+  }
+}
+
+function statOf(local: string) {
+  try {
+    return statSync(local)
+  } catch (error) {
+    throw new UsageError(`cannot read ${local}: ${(error as Error).message}`)
+  }
+}

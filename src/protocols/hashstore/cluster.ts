@@ -1,0 +1,231 @@
+/**
+ * All servers of a hash store, as its clients see them: which server has a path, files in chunks, and where to look while
+ * files are being moved. `rebalance.ts` moves them.
+ */
+import { createHash } from 'node:crypto'
+import { StoreError, toStoreError } from '../../base/errors.ts'
+import type { Random } from '../../base/random.ts'
+import { HashstoreClient, type Source } from './client.ts'
+import {
+  chunkBytes,
+  chunkPath,
+  decodeManifest,
+  encodeManifest,
+  fileSize,
+  type Manifest,
+  markOf,
+} from './manifest.ts'
+import { textOfPath } from './paths.ts'
+import { type Machine, type Place, type Placement, placeWith } from './placement.ts'
+import type { FileEntry } from './wire.ts'
+
+export interface ClusterOptions {
+  machines: readonly Machine[]
+  /** Servers that are being emptied: nothing is stored there any more, but files may still be there. */
+  leaving: readonly Machine[]
+  placement: Placement
+  /** Longer files go in chunks; 0: none do. */
+  chunkSizeBytes: number
+  nameserver: Machine | undefined
+  timeoutMs: number
+  random: Random
+}
+
+/** A file to be stored, from any place in it, several times if need be. */
+export interface LocalFile {
+  sizeBytes: number
+  read(start: number, end: number): AsyncIterable<Buffer>
+}
+
+export interface RemoteFile {
+  sizeBytes: number
+  /** All bytes, verified. To be asked for once, or `close` called. */
+  pieces(): AsyncIterable<Buffer>
+  close(): void
+}
+
+const UPLOAD_ID_BYTES = 16
+/** Chunks of one file on their way at a time; each is in memory once. */
+const CHUNKS_AT_ONCE = 2
+
+export class HashstoreCluster {
+  /** Those that files belong to, and then those that are being emptied. */
+  readonly servers: readonly HashstoreClient[]
+  readonly nameserver: HashstoreClient | undefined
+  readonly #options: ClusterOptions
+  readonly #place: Place
+
+  constructor(options: ClusterOptions) {
+    const { machines, leaving, placement, nameserver } = options
+    this.#options = options
+    this.#place = placeWith(placement, machines)
+    this.servers = [...machines, ...leaving].map((machine) => new HashstoreClient(machine, options))
+    this.nameserver = nameserver && new HashstoreClient(nameserver, options)
+  }
+
+  /** The server that a file belongs to. */
+  serverOf(path: Buffer): HashstoreClient {
+    return this.servers[this.#place(path)]!
+  }
+
+  /** Stores or replaces a file. Throws as `HashstoreClient.put` does. */
+  async put(path: Buffer, file: LocalFile): Promise<FileEntry> {
+    const { chunkSizeBytes } = this.#options
+    const isLong = chunkSizeBytes > 0 && file.sizeBytes > chunkSizeBytes
+    const { entry, manifest } = isLong
+      ? await this.#putChunked(path, file)
+      : await this.serverOf(path).put(path, sourceOf(file))
+    if (manifest !== undefined) await this.#removeChunks(manifest)
+    await this.nameserver?.enter(path, { size: file.sizeBytes, time: entry!.time })
+    return entry!
+  }
+
+  /**
+   * Opens a file: at its server, and where that has none, at the others, where it may be before it is moved; then once more at
+   * its server, to which it may have been moved meanwhile. Throws `not_found`, `unavailable`.
+   */
+  async get(path: Buffer): Promise<RemoteFile> {
+    const { entry, pieces, close } = await this.#everywhere(path, (server) => server.get(path))
+    if (entry.manifest === undefined) return { sizeBytes: entry.size, pieces, close }
+    const bytes: Buffer[] = []
+    for await (const piece of pieces()) bytes.push(piece)
+    const manifest = decodeManifest(Buffer.concat(bytes))
+    return { sizeBytes: manifest.size, pieces: () => this.#chunks(manifest), close() {} }
+  }
+
+  /** Throws `not_found`, `unavailable`. */
+  async stat(path: Buffer): Promise<FileEntry> {
+    return await this.#everywhere(path, (server) => server.stat(path))
+  }
+
+  /** Removes a file wherever it is. Throws `not_found`, `unavailable`. */
+  async remove(path: Buffer): Promise<void> {
+    const own = this.serverOf(path)
+    let isFound = false
+    // Its own server last: whoever moves the file there finds that it is gone where it was.
+    for (const server of [...this.servers.filter((each) => each !== own), own]) {
+      const removed = await ifThere(server.remove(path))
+      if (removed === undefined) continue
+      isFound = true
+      if (removed.manifest !== undefined) await this.#removeChunks(removed.manifest)
+    }
+    await this.nameserver?.leave(path)
+    if (!isFound) throw new StoreError('not_found', `there is no file ${textOfPath(path)}`)
+  }
+
+  /** All files of all servers, chunks left out, with their whole length. For stores without a name server. */
+  async *list(): AsyncGenerator<FileEntry[]> {
+    for (const server of this.servers) {
+      for await (const page of server.list()) {
+        const files = page.filter(({ chunkOf }) => chunkOf === undefined)
+        yield files.map((entry) => ({ ...entry, size: fileSize(entry) }))
+      }
+    }
+  }
+
+  close(): void {
+    for (const server of [...this.servers, ...(this.nameserver ? [this.nameserver] : [])]) server.close()
+  }
+
+  async #everywhere<T>(path: Buffer, ask: (server: HashstoreClient) => Promise<T>): Promise<T> {
+    const own = this.serverOf(path)
+    const others = this.servers.filter((each) => each !== own)
+    let failure: unknown
+    for (const server of others.length === 0 ? [own] : [own, ...others, own]) {
+      try {
+        return await ask(server)
+      } catch (error) {
+        // Only when all servers say so, there is no such file.
+        if (toStoreError(error).code !== 'not_found') {
+          if (server === own) throw error
+          failure ??= error
+        }
+      }
+    }
+    throw failure ?? new StoreError('not_found', `there is no file ${textOfPath(path)}`)
+  }
+
+  async #putChunked(path: Buffer, file: LocalFile) {
+    const { chunkSizeBytes: chunkSize, random } = this.#options
+    const count = Math.ceil(file.sizeBytes / chunkSize)
+    const upload = random.bytes(UPLOAD_ID_BYTES).toString('hex')
+    const manifest: Manifest = { format: 1, size: file.sizeBytes, chunkSize, upload, chunks: [] }
+    const chunkOf = textOfPath(path)
+    let next = 0
+    const lane = async () => {
+      while (next < count) {
+        const index = next++
+        const bytes = await readWhole(file, index * chunkSize, chunkBytes(manifest, index))
+        manifest.chunks[index] = createHash('sha256').update(bytes).digest('hex')
+        const chunk = chunkPath(manifest, index)
+        await this.serverOf(chunk).put(chunk, memorySource(bytes), { chunkOf })
+      }
+    }
+    const lanes = await Promise.allSettled(Array.from({ length: CHUNKS_AT_ONCE }, lane))
+    const failed = lanes.find((each) => each.status === 'rejected')
+    if (failed !== undefined) {
+      await this.#removeChunksOf(manifest).catch(() => undefined)
+      throw failed.reason
+    }
+    return await this.serverOf(path).put(path, memorySource(encodeManifest(manifest)), {
+      manifest: markOf(manifest),
+    })
+  }
+
+  async *#chunks(manifest: Manifest): AsyncGenerator<Buffer> {
+    for (const index of manifest.chunks.keys()) {
+      const path = chunkPath(manifest, index)
+      const { pieces } = await this.#everywhere(path, (server) => server.get(path))
+      const hash = createHash('sha256')
+      let sizeBytes = 0
+      for await (const piece of pieces()) {
+        hash.update(piece)
+        sizeBytes += piece.length
+        yield piece
+      }
+      if (sizeBytes !== chunkBytes(manifest, index) || hash.digest('hex') !== manifest.chunks[index])
+        throw new StoreError('corrupt', `chunk ${index} of the file is another one`)
+    }
+  }
+
+  async #removeChunks(manifest: Buffer): Promise<void> {
+    // What stays behind, a rebalance finds.
+    await this.#removeChunksOf(decodeManifest(manifest)).catch(() => undefined)
+  }
+
+  async #removeChunksOf(manifest: Manifest): Promise<void> {
+    for (const index of manifest.chunks.keys()) {
+      const path = chunkPath(manifest, index)
+      for (const server of this.servers) await ifThere(server.remove(path))
+    }
+  }
+}
+
+async function ifThere<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (toStoreError(error).code === 'not_found') return undefined
+    throw error
+  }
+}
+
+const sourceOf = (file: LocalFile): Source => ({
+  sizeBytes: file.sizeBytes,
+  pieces: () => file.read(0, file.sizeBytes),
+})
+
+const memorySource = (bytes: Buffer): Source => ({
+  sizeBytes: bytes.length,
+  async *pieces() {
+    yield bytes
+  },
+})
+
+async function readWhole(file: LocalFile, start: number, sizeBytes: number): Promise<Buffer> {
+  const whole = Buffer.allocUnsafeSlow(sizeBytes)
+  let filled = 0
+  for await (const piece of file.read(start, start + sizeBytes)) filled += piece.copy(whole, filled)
+  if (filled !== sizeBytes) throw new StoreError('conflict', 'the file was changed while it was read')
+  return whole
+}

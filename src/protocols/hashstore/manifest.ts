@@ -1,0 +1,51 @@
+/** The list of chunks that stands for a long file. Each chunk is a file of its own, whose path has the hash of its bytes in it. */
+import { StoreError } from '../../base/errors.ts'
+
+export interface Manifest {
+  format: 1
+  size: number
+  chunkSize: number
+  /** Of this upload alone, so that no two files share a chunk: 32 hex digits. */
+  upload: string
+  /** SHA-256 of each, in order. */
+  chunks: string[]
+}
+
+const FORMAT = 1
+
+/** Where a chunk is, for servers and for the ring a path like any other. */
+export function chunkPath({ upload, chunks }: Pick<Manifest, 'upload' | 'chunks'>, index: number): Buffer {
+  return Buffer.from(`cairn-chunk/${upload}/${index}/${chunks[index]}`)
+}
+
+/** The upload that a chunk belongs to. */
+export const uploadOfChunk = (path: string) => path.split('/')[1] ?? ''
+
+export function chunkBytes({ size, chunkSize }: Manifest, index: number): number {
+  return Math.min(chunkSize, size - index * chunkSize)
+}
+
+/** The mark that listings show of a manifest. */
+export const markOf = ({ upload, size }: Pick<Manifest, 'upload' | 'size'>) => `${upload}.${size}`
+
+/** Length of the file that an entry stands for. */
+export function fileSize({ size, manifest }: { size: number; manifest?: string }): number {
+  return manifest === undefined ? size : Number(manifest.split('.')[1])
+}
+
+export const encodeManifest = (manifest: Manifest) => Buffer.from(JSON.stringify(manifest))
+
+/** Throws `unsupported`, `corrupt`. */
+export function decodeManifest(bytes: Buffer): Manifest {
+  let manifest: Manifest
+  try {
+    manifest = JSON.parse(bytes.toString())
+  } catch (error) {
+    throw new StoreError('corrupt', 'a damaged manifest', { cause: error })
+  }
+  if (manifest.format !== FORMAT) throw new StoreError('unsupported', 'a manifest of another version')
+  const count = Math.ceil(manifest.size / manifest.chunkSize)
+  if (!Array.isArray(manifest.chunks) || manifest.chunks.length !== count)
+    throw new StoreError('corrupt', 'a damaged manifest')
+  return manifest
+}
