@@ -7,7 +7,7 @@ import {
   OBJECT_CHUNK_BYTES,
 } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
-import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
+import type { BlobId, BlobStore, BlobTarget } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
 import { ChunkBuffers } from './content/chunk-buffers.ts'
 import { ChunkStream, storedBytes, tooLarge, wrongLength } from './content/chunk-stream.ts'
@@ -16,6 +16,7 @@ import { leaveBlobs } from './content/garbage-scripts.ts'
 import { digestsOf, type HashPool, inlineHashPool } from './digests.ts'
 import type { DigestName, Digests, ObjectBody } from './object-store.ts'
 import type { ContentWriter, NewContent, StoreContent, WrittenContent } from './parts.ts'
+import { NO_REDUNDANCY, type RedundancyRules, redundancyFor } from './redundancy-rules.ts'
 import type { UploadLoad } from './upload-load.ts'
 
 export { packSegments } from './content/entries.ts'
@@ -32,6 +33,8 @@ export interface ContentWriterOptions {
   random: Random
   /** Where blobs go that nobody places elsewhere. */
   collection: string
+  /** Default NO_REDUNDANCY. */
+  redundancy?: RedundancyRules
 }
 
 export class BlobContentWriter implements ContentWriter {
@@ -102,11 +105,12 @@ export class BlobContentWriter implements ContentWriter {
     const { blobs, load } = this.#options
     const isLong = body.sizeBytes === undefined || body.sizeBytes > HASH_AT_ONCE_BYTES_MAX
     const hashPool = isLong ? this.#options.hashPool : inlineHashPool
-    load.enter()
+    const promise = load.enter(body.sizeBytes, options.dataKey === undefined ? 1 : 2)
     const stream = new ChunkStream({
       blobs,
       load,
       buffers: this.#buffers,
+      chunkBytes: promise.chunkBytes,
       hashing: hashPool.start(digestNames(options)),
       target: this.#target(options),
       sizeBytesMax: options.sizeBytesMax,
@@ -119,12 +123,17 @@ export class BlobContentWriter implements ContentWriter {
       await this.#remove(await stream.undo())
       throw error
     } finally {
-      load.leave()
+      load.leave(promise)
     }
   }
 
-  #target({ placement }: StoreContent): { collection: string; ttl: number } {
-    return { collection: placement?.collection ?? this.#options.collection, ttl: placement?.ttl ?? 0 }
+  #target({ placement, bucket, storageClass }: StoreContent): BlobTarget {
+    const { collection, redundancy = NO_REDUNDANCY } = this.#options
+    return {
+      collection: placement?.collection ?? collection,
+      ttl: placement?.ttl ?? 0,
+      redundancy: redundancyFor(redundancy, bucket.name, storageClass),
+    }
   }
 
   #written(

@@ -5,35 +5,53 @@ import { OBJECT_CHUNK_BYTES, OBJECT_CHUNK_BYTES_MIN, UPLOAD_BYTES_IN_FLIGHT_MAX 
 const UNIT_BYTES = OBJECT_CHUNK_BYTES_MIN
 const UNITS_MAX = UPLOAD_BYTES_IN_FLIGHT_MAX / UNIT_BYTES
 
-export const UPLOAD_LOAD_BYTES = 12
+/** An upload's chunks are at most this part of what no upload has been promised: so the promises never add up to more. */
+const SHARE_OF_REST = 32
+
+export const UPLOAD_LOAD_BYTES = 16
+
+/** What an upload may always have. */
+export interface UploadPromise {
+  /** Length of all its chunks but the last: a power of two, so that buffers are used again. */
+  readonly chunkBytes: number
+  readonly units: number
+}
 
 export class UploadLoad {
   readonly #words: Int32Array
 
   /** `shared`: UPLOAD_LOAD_BYTES, the same for every thread, zero at the start. */
   constructor(shared: SharedArrayBuffer) {
-    this.#words = new Int32Array(shared, 0, 3)
+    this.#words = new Int32Array(shared, 0, 4)
   }
 
-  /** An upload begins; `leave` ends it. */
-  enter(): void {
+  /**
+   * An upload begins; `leave` ends it. Gives the length of its chunks, a power of two, from what memory is promised to others.
+   * It is promised one such buffer, or as much of it as its body of `bytesMax` needs, `weight` times.
+   */
+  enter(bytesMax = Number.POSITIVE_INFINITY, weight = 1): UploadPromise {
     Atomics.add(this.#words, 0, 1)
+    const share = (UPLOAD_BYTES_IN_FLIGHT_MAX - this.#promisedBytes) / SHARE_OF_REST / weight
+    let chunkBytes = OBJECT_CHUNK_BYTES
+    while (chunkBytes > OBJECT_CHUNK_BYTES_MIN && chunkBytes > share) chunkBytes /= 2
+    let heldBytes = chunkBytes
+    while (heldBytes > OBJECT_CHUNK_BYTES_MIN && heldBytes / 2 >= bytesMax) heldBytes /= 2
+    const units = (heldBytes * weight) / UNIT_BYTES
+    Atomics.add(this.#words, 3, units)
+    return { chunkBytes, units }
   }
 
-  leave(): void {
+  leave({ units }: UploadPromise): void {
     Atomics.sub(this.#words, 0, 1)
+    Atomics.sub(this.#words, 3, units)
   }
 
   get uploads(): number {
     return Atomics.load(this.#words, 0)
   }
 
-  /** Length of the next chunk of each upload: a power of two, so that buffers are used again. */
-  get chunkBytes(): number {
-    const share = UPLOAD_BYTES_IN_FLIGHT_MAX / Math.max(1, this.uploads)
-    let bytes = OBJECT_CHUNK_BYTES
-    while (bytes > share && bytes > OBJECT_CHUNK_BYTES_MIN) bytes /= 2
-    return bytes
+  get #promisedBytes(): number {
+    return Atomics.load(this.#words, 3) * UNIT_BYTES
   }
 
   /** Takes memory, or says no. `force`: an upload's only buffer, without which it would never go on. */

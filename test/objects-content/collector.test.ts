@@ -10,7 +10,7 @@ import type { Bucket, CompleteUpload } from '../../src/objects/object-store.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 import { audit } from './audit.ts'
 import { collectAll, raceWithCollector } from './collector-races.ts'
-import { bodyOf, type ContentKit, startContent } from './content-kit.ts'
+import { bodyOf, type ContentKit, crowd, startContent } from './content-kit.ts'
 
 const random = seededRandom(5)
 const kits: ContentKit[] = []
@@ -58,10 +58,10 @@ test('garbage waits for its time', async () => {
 
 test('a content of many pages and one of many segments go step by step', async () => {
   const { kit, bucket, collector } = await start()
-  for (let i = 0; i < 5000; i++) kit.load.enter()
+  const disperse = crowd(kit.load)
   const large = bodyOf(random.bytes(1300 * 65_536), { pieceBytes: 1 << 20 })
   await kit.store.put({ bucket, key: 'large', body: large, attributes: {} })
-  for (let i = 0; i < 5000; i++) kit.load.leave()
+  disperse()
   const upload = {
     bucket,
     ...(await kit.store.createUpload({ bucket, key: 'parts', attributes: {} })),
@@ -110,7 +110,7 @@ test('what cannot be removed waits without holding up the rest; what ends half w
 
 test('it stops between two steps', async () => {
   const { kit, bucket, collector } = await start()
-  for (let i = 0; i < 5000; i++) kit.load.enter()
+  crowd(kit.load)
   const large = bodyOf(random.bytes(1300 * 65_536), { pieceBytes: 1 << 20 })
   await kit.store.put({ bucket, key: 'large', body: large, attributes: {} })
   await kit.store.delete({ bucket, key: 'large' })

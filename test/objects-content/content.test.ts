@@ -14,7 +14,7 @@ import { query, type Script } from '../../src/meta/meta-store.ts'
 import { insertContent } from '../../src/objects/content-steps.ts'
 import { packSegments } from '../../src/objects/content-writer.ts'
 import type { NewContent } from '../../src/objects/parts.ts'
-import { bodyOf, bucket, bytesOf, type ContentKit, inlineOf, startContent } from './content-kit.ts'
+import { bodyOf, bucket, bytesOf, type ContentKit, crowd, inlineOf, startContent } from './content-kit.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -194,12 +194,16 @@ test('memory of an upload is bounded: a slow disk makes the body wait', async ()
 
 test('many uploads at a time have small chunks, and together no more than their share', async () => {
   const { load } = await start()
-  for (let i = 0; i < 64; i++) load.enter()
-  assert.equal(load.chunkBytes, 4 * MIB)
-  load.enter()
-  assert.equal(load.chunkBytes, 2 * MIB)
-  for (let i = 0; i < 100_000; i++) load.enter()
-  assert.equal(load.chunkBytes, OBJECT_CHUNK_BYTES_MIN)
+  const entered = Array.from({ length: 2_000 }, () => load.enter())
+  assert.equal(entered[0]!.chunkBytes, 4 * MIB)
+  assert.ok(entered[40]!.chunkBytes < 4 * MIB)
+  assert.equal(entered.at(-1)!.chunkBytes, OBJECT_CHUNK_BYTES_MIN)
+  const large = entered.filter(({ chunkBytes }) => chunkBytes > OBJECT_CHUNK_BYTES_MIN)
+  assert.ok(large.reduce((sum, { chunkBytes }) => sum + chunkBytes, 0) <= 256 * MIB)
+  for (const promise of entered) load.leave(promise)
+  const short = Array.from({ length: 1_000 }, () => load.enter(1_000))
+  assert.equal(load.enter().chunkBytes, 4 * MIB, 'short bodies are promised no more than they need')
+  assert.equal(load.uploads, short.length + 1)
   assert.equal(load.reserve(256 * MIB, false), true)
   assert.equal(load.reserve(OBJECT_CHUNK_BYTES_MIN, false), false)
   assert.equal(load.reserve(OBJECT_CHUNK_BYTES_MIN, true), true)
@@ -207,10 +211,10 @@ test('many uploads at a time have small chunks, and together no more than their 
 
 /** Small chunks, so that a content has several pages. */
 async function storeLong(kit: ContentKit, length: number) {
-  for (let i = 0; i < 5000; i++) kit.load.enter()
+  const disperse = crowd(kit.load)
   const bytes = random.bytes(length)
   const written = await kit.writer.store(bodyOf(bytes, { pieceBytes: 70_001 }), options)
-  for (let i = 0; i < 5000; i++) kit.load.leave()
+  disperse()
   assert.equal(written.content.kind, 'pages')
   await kit.meta.write(insert, { content: written.content, sizeBytes: length })
   return { bytes, stored: inlineOf(written.content, length) }

@@ -15,7 +15,7 @@ import { OrphanSearch } from '../../src/objects/orphans.ts'
 import { WriterPresence } from '../../src/objects/writer-presence.ts'
 import { audit } from './audit.ts'
 import { collectAll } from './collector-races.ts'
-import { bodyOf, bytesOf, type ContentKit, startContent } from './content-kit.ts'
+import { bodyOf, bytesOf, type ContentKit, crowd, startContent } from './content-kit.ts'
 
 const random = seededRandom(3)
 const kits: ContentKit[] = []
@@ -51,10 +51,10 @@ async function fill(kit: ContentKit, bucket: Bucket): Promise<Map<string, Buffer
     expected.set(key, bytes)
   }
   for (let i = 0; i < 5; i++) await put(`small ${i}`, random.bytes(1000))
-  for (let i = 0; i < 5000; i++) kit.load.enter()
+  const disperse = crowd(kit.load)
   await put('inline', random.bytes(3 * 65_536))
   await put('pages', random.bytes(300 * 65_536))
-  for (let i = 0; i < 5000; i++) kit.load.leave()
+  disperse()
   await kit.store.copy({ source: { bucket, key: 'small 0' }, bucket, key: 'copy' })
   expected.set('copy', expected.get('small 0')!)
   const { uploadId } = await kit.store.createUpload({ bucket, key: 'parts', attributes: {} })

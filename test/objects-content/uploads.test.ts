@@ -11,7 +11,7 @@ import type { Bucket, CompleteUpload, NewBucket, NewUpload } from '../../src/obj
 import { clearEndedUploads, UPLOAD_SCRIPTS } from '../../src/objects/uploads.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 import { audit } from './audit.ts'
-import { bodyOf, bytesOf, type ContentKit, startContent } from './content-kit.ts'
+import { bodyOf, bytesOf, type ContentKit, crowd, startContent } from './content-kit.ts'
 
 const random = seededRandom(11)
 const kits: ContentKit[] = []
@@ -233,7 +233,7 @@ function suite(): void {
     const small = random.bytes(5000)
     const large = random.bytes(40 * 65_536)
     await session.put('small', small)
-    for (let i = 0; i < 5000; i++) session.kit.load.enter()
+    const disperse = crowd(session.kit.load)
     await session.put('large', large)
     await session.store.put({
       bucket: session.bucket,
@@ -241,7 +241,7 @@ function suite(): void {
       body: bodyOf(large, { pieceBytes: 65_536 }),
       attributes: {},
     })
-    for (let i = 0; i < 5000; i++) session.kit.load.leave()
+    disperse()
     const source = await session.begin({}, 'segments')
     await source.put(1, small)
     await source.copy(2, 'large', { start: 100, end: 1_000_000 })
@@ -446,9 +446,9 @@ function suite(): void {
     await copy('copy 1')
     for (let i = 0; i < 5; i++) await append(random.bytes(10))
     await check()
-    for (let i = 0; i < 5000; i++) session.kit.load.enter()
+    const disperse = crowd(session.kit.load)
     await append(random.bytes(20 * 65_536), 65_536)
-    for (let i = 0; i < 5000; i++) session.kit.load.leave()
+    disperse()
     await check()
     await copy('copy 2')
     for (let i = 0; i < 260; i++) await append(random.bytes(7))

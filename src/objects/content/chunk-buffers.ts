@@ -1,13 +1,29 @@
-/** Buffers in which chunks are gathered, used again and again: memory of this size is expensive to get and to give back. */
+/**
+ * Memory in which chunks are gathered. It is got in slabs of the longest chunk, each of which serves chunks of one length at
+ * a time, and is used again and again: memory of this size is expensive to get, and what is in shared memory comes back
+ * only when the runtime's collector looks for other reasons.
+ */
+import { assert } from '../../base/assert.ts'
 import { OBJECT_CHUNK_BYTES, OBJECT_CHUNK_BYTES_MIN } from '../../base/limits.ts'
 
-/** Kept when nobody uses them: enough for one upload at full speed. */
-const FREE_BYTES_MAX = 4 * OBJECT_CHUNK_BYTES
+/** Slabs that are kept when nobody uses them: enough for two uploads at full speed. */
+const EMPTY_SLABS_MAX = 8
+
+interface Slab {
+  memory: ArrayBuffer | SharedArrayBuffer
+  /** Of each buffer in it. */
+  lengthBytes: number
+  /** Where the buffers begin that nobody uses. */
+  free: number[]
+  used: number
+}
 
 export class ChunkBuffers {
-  readonly #free = new Map<number, Buffer[]>()
+  readonly #slabs = new Map<ArrayBufferLike, Slab>()
+  /** Slabs with room, by the length of their buffers. */
+  readonly #roomy = new Map<number, Set<Slab>>()
+  #empty: Slab[] = []
   readonly #isShared: boolean
-  #freeBytes = 0
 
   /** `isShared`: in memory that other threads may see. */
   constructor(isShared: boolean) {
@@ -21,22 +37,57 @@ export class ChunkBuffers {
     return length
   }
 
-  /** A buffer of exactly a length that `lengthFor` gave; its bytes are anything. */
+  /** A buffer of exactly a length that `lengthFor` gave, at most OBJECT_CHUNK_BYTES; its bytes are anything. */
   take(length: number): Buffer {
-    const free = this.#free.get(length)?.pop()
-    if (free !== undefined) {
-      this.#freeBytes -= length
-      return free
-    }
-    return this.#isShared ? Buffer.from(new SharedArrayBuffer(length)) : Buffer.allocUnsafeSlow(length)
+    const roomy = this.#roomyOf(length)
+    const [slab = this.#carve(length)] = roomy
+    const start = slab.free.pop()!
+    slab.used++
+    if (slab.free.length === 0) roomy.delete(slab)
+    return Buffer.from(slab.memory, start, length)
   }
 
   /** Gives it back: nobody may use it any more. */
   give(buffer: Buffer): void {
-    if (this.#freeBytes + buffer.length > FREE_BYTES_MAX) return
-    const free = this.#free.get(buffer.length)
-    if (free === undefined) this.#free.set(buffer.length, [buffer])
-    else free.push(buffer)
-    this.#freeBytes += buffer.length
+    const slab = this.#slabs.get(buffer.buffer)
+    assert(slab !== undefined && slab.lengthBytes === buffer.length, 'the buffer was taken here')
+    slab.free.push(buffer.byteOffset)
+    slab.used--
+    const roomy = this.#roomyOf(slab.lengthBytes)
+    if (slab.used > 0) {
+      roomy.add(slab)
+      return
+    }
+    roomy.delete(slab)
+    if (this.#empty.length < EMPTY_SLABS_MAX) this.#empty.push(slab)
+    else this.#slabs.delete(slab.memory)
+  }
+
+  #roomyOf(length: number): Set<Slab> {
+    let slabs = this.#roomy.get(length)
+    if (slabs === undefined) {
+      slabs = new Set()
+      this.#roomy.set(length, slabs)
+    }
+    return slabs
+  }
+
+  /** A slab for buffers of this length. */
+  #carve(length: number): Slab {
+    const slab = this.#empty.pop() ?? this.#newSlab()
+    slab.lengthBytes = length
+    slab.free = []
+    for (let start = OBJECT_CHUNK_BYTES - length; start >= 0; start -= length) slab.free.push(start)
+    this.#roomyOf(length).add(slab)
+    return slab
+  }
+
+  #newSlab(): Slab {
+    const memory = this.#isShared
+      ? new SharedArrayBuffer(OBJECT_CHUNK_BYTES)
+      : new ArrayBuffer(OBJECT_CHUNK_BYTES)
+    const slab = { memory, lengthBytes: 0, free: [], used: 0 }
+    this.#slabs.set(memory, slab)
+    return slab
   }
 }

@@ -4,7 +4,7 @@
  */
 import { StoreError } from '../../base/errors.ts'
 import { UPLOAD_CHUNKS_WRITTEN_MAX } from '../../base/limits.ts'
-import type { BlobId, BlobStore, BlobWrite } from '../../blobs/blob-store.ts'
+import type { BlobId, BlobStore, BlobTarget, BlobWrite } from '../../blobs/blob-store.ts'
 import type { Hashing } from '../digests.ts'
 import type { DataKey } from '../object-keys.ts'
 import type { Digests, ObjectBody } from '../object-store.ts'
@@ -20,8 +20,10 @@ export interface ChunkStreamParts {
   blobs: BlobStore
   load: UploadLoad
   buffers: ChunkBuffers
+  /** Of all chunks but the last, so that the chunk at an offset can be computed. */
+  chunkBytes: number
   hashing: Hashing
-  target: { collection: string; ttl: number }
+  target: BlobTarget
   sizeBytesMax: number
   /** Chunks are stored encrypted with it. */
   dataKey: DataKey | undefined
@@ -43,8 +45,6 @@ export class ChunkStream {
   #failure: unknown
   #current: Chunk | undefined
   #buffersHeld = 0
-  /** The same to the end, so that the chunk at an offset can be computed. */
-  readonly #chunkBytes: number
   /** Memory for each byte of a buffer: an encrypted chunk is a second one. */
   readonly #weight: number
   /** Bytes that came, and those of them that are in chunks. */
@@ -53,7 +53,6 @@ export class ChunkStream {
 
   constructor(parts: ChunkStreamParts) {
     this.#parts = parts
-    this.#chunkBytes = parts.load.chunkBytes
     this.#weight = parts.dataKey === undefined ? 1 : 2
   }
 
@@ -113,8 +112,8 @@ export class ChunkStream {
     if (this.#current !== undefined && this.#current.filled === this.#current.buffer.length) this.#write()
     if (this.#current !== undefined) return this.#current
     const rest = announced === undefined ? Number.POSITIVE_INFINITY : announced - this.#gatheredBytes
-    const { load, buffers } = this.#parts
-    const length = ChunkBuffers.lengthFor(Math.min(rest, this.#chunkBytes))
+    const { load, buffers, chunkBytes } = this.#parts
+    const length = ChunkBuffers.lengthFor(Math.min(rest, chunkBytes))
     const mayHave = this.#buffersHeld <= UPLOAD_CHUNKS_WRITTEN_MAX
     if (!(mayHave && load.reserve(length * this.#weight, this.#buffersHeld === 0)))
       return this.#roomLater(announced)
