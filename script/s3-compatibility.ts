@@ -28,8 +28,6 @@ export const STUBS: Readonly<Record<string, string>> = {
     'kept, and each change is noted in the outbox; nothing is delivered yet',
   GetObjectTorrent: 'no object has one',
   RestoreObject: 'nothing is archived, so it is always `InvalidObjectState`',
-  GetBucketEncryption: 'always none',
-  DeleteBucketEncryption: 'there never is one',
   GetBucketReplication: 'always none',
   DeleteBucketReplication: 'there never is one',
 }

@@ -29,6 +29,7 @@ export const ERROR_CODES = [
   'method_not_allowed', // not for this kind of thing, such as reading a delete marker
   'object_locked', // retention or a legal hold forbids it
   'key_required', // the bytes are encrypted with a key that only their owner has, and it was not given
+  'key_not_needed', // a key was given for bytes that are not encrypted with one
   'wrong_key', // they are encrypted with another key than the one that was given
   'quota_exceeded', // the bucket would become larger than it may
   'key_too_long', // an object key over its limit

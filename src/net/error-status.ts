@@ -29,6 +29,7 @@ export const USUAL_STATUS = {
   method_not_allowed: 405,
   object_locked: 403,
   key_required: 403,
+  key_not_needed: 400,
   wrong_key: 403,
   quota_exceeded: 507,
   key_too_long: 400,

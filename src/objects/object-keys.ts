@@ -97,11 +97,12 @@ export class ObjectKeys {
   }
 
   /**
-   * The key of bytes that are there; undefined: they are not encrypted. Throws `key_required`, `wrong_key`, `bad_request` (there is
-   * a customer's key, and nothing that is encrypted with one), `unsupported` (a generation that is not in the key file), `corrupt`.
+   * The key of bytes that are there; undefined: they are not encrypted. Throws `key_required`, `key_not_needed`,
+   * `wrong_key`, `unsupported` (a generation that is not in the key file), `corrupt`.
    */
   open(stored: StoredEncryption | undefined, customerKey: Buffer | undefined): DataKey | undefined {
-    if (stored?.kind !== 'SSE-C' && customerKey !== undefined) throw notApplicable()
+    if (stored?.kind !== 'SSE-C' && customerKey !== undefined)
+      throw new StoreError('key_not_needed', 'the object is not encrypted with a key of its owner')
     if (stored === undefined) return undefined
     if (stored.kind === 'SSE-S3') return this.#openManaged(stored)
     if (customerKey === undefined)
@@ -159,6 +160,3 @@ function unwrap(text: string, wrapping: Buffer, purpose: string): Buffer | undef
 function derived(secret: Buffer, purpose: string, context: Buffer): Buffer {
   return createHmac('sha256', secret).update(`${purpose}\0`).update(context).digest()
 }
-
-const notApplicable = () =>
-  new StoreError('bad_request', 'The encryption parameters are not applicable to this object.')

@@ -135,13 +135,26 @@ test('digests among the fields', async () => {
   assert.equal(errorOf(await kit.client.get('/forms/sum')), '404 NoSuchKey')
 })
 
+test('fields of encryption', async () => {
+  const managed = signed({ key: 'managed', 'x-amz-server-side-encryption': 'AES256' })
+  const stored = await post(formOf(managed, 'secret'))
+  assert.equal(stored.status, 204)
+  assert.equal(stored.headers['x-amz-server-side-encryption'], 'AES256')
+  const got = await kit.client.get('/forms/managed')
+  assert.equal(got.headers['x-amz-server-side-encryption'], 'AES256')
+  assert.equal(got.text, 'secret')
+  // Keys of clients only come over TLS.
+  const own = signed({ key: 'own', 'x-amz-server-side-encryption-customer-algorithm': 'AES256' })
+  assert.equal(errorOf(await post(formOf(own, 'x'))), '400 InvalidRequest')
+})
+
 test('forms that are refused', async () => {
   assert.equal(errorOf(await post(formOf([['key', 'anonymous']], 'x'))), '403 AccessDenied')
   assert.equal(errorOf(await post(formOf(signed({ a: 'b' }), 'x'))), '400 InvalidArgument')
   const extra: [string, string][] = [...signed({ key: 'k' }), ['x-amz-meta-more', '1']]
   assert.equal(errorOf(await post(formOf(extra, 'x'))), '403 AccessDenied')
-  const sse = signed({ key: 'k', 'x-amz-server-side-encryption': 'AES256' })
-  assert.equal(errorOf(await post(formOf(sse, 'x'))), '501 NotImplemented')
+  const sse = signed({ key: 'k', 'x-amz-server-side-encryption': 'aws:kms' })
+  assert.equal(errorOf(await post(formOf(sse, 'x'))), '400 KMS.NotFoundException')
   const long = signed({ key: 'k', 'x-ignore-long': 'x'.repeat(30_000) })
   assert.equal(errorOf(await post(formOf(long, 'x'))), '400 MaxPostPreDataLengthExceeded')
   const cut = formOf(signed({ key: 'k' }), 'x')

@@ -4,7 +4,7 @@
  * DeletePublicAccessBlock, GetObjectLockConfiguration, PutObjectLockConfiguration, GetBucketRequestPayment, PutBucketRequestPayment,
  * GetBucketAccelerateConfiguration, PutBucketAccelerateConfiguration, GetBucketNotificationConfiguration,
  * PutBucketNotificationConfiguration,
- * GetBucketEncryption, DeleteBucketEncryption, GetBucketReplication, DeleteBucketReplication.
+ * GetBucketReplication, DeleteBucketReplication.
  */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -197,7 +197,6 @@ test('notifications: kept, given back, and each change noted', async () => {
 
 test('documents that nothing acts on', async () => {
   const missing: [sub: string, error: string][] = [
-    ['encryption', '404 ServerSideEncryptionConfigurationNotFoundError'],
     ['replication', '404 ReplicationConfigurationNotFoundError'],
   ]
   for (const [sub, error] of missing) {

@@ -2,6 +2,7 @@
 import { StoreError } from '../../base/errors.ts'
 import type { Bucket, FoundObject, ObjectInfo } from '../../objects/object-store.ts'
 import { rankOf } from '../../objects/rows.ts'
+import { sourceKeyOf } from './encryption-headers.ts'
 import { invalidArgument } from './replies.ts'
 import type { S3Context } from './s3-context.ts'
 import { S3Error } from './s3-error.ts'
@@ -17,6 +18,8 @@ export interface CopySource {
   info: ObjectInfo
   /** The version id is to be told. */
   isVersioned: boolean
+  /** SSE-C: the right one. */
+  customerKey?: Buffer
 }
 
 interface SourceName {
@@ -60,13 +63,17 @@ export async function findCopySource(context: S3Context): Promise<CopySource> {
   const bucket = bucketName === context.bucket.name ? context.bucket : await context.findBucket(bucketName)
   const expected = context.request.header('x-amz-source-expected-bucket-owner')
   if (expected !== undefined && expected !== bucket.owner) throw new S3Error('AccessDenied')
-  const found = await find(context, { bucket, key, versionId })
+  const customerKey = sourceKeyOf(context)
+  const found = await find(context, { bucket, key, versionId, ...(customerKey && { customerKey }) })
   const action = versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion'
   const object = found instanceof Error ? undefined : found.info
   context.demand(action, { bucket, key, object })
   if (found instanceof Error) throw asSeen(context, bucket, found)
   const { info, isVersioned } = found
-  if (!info.isDeleteMarker) return { bucket, key, versionId, info, isVersioned }
+  if (!info.isDeleteMarker) {
+    found.assertKey()
+    return { bucket, key, versionId, info, isVersioned, ...(customerKey && { customerKey }) }
+  }
   if (versionId === undefined) throw asSeen(context, bucket, noKey(key))
   throw new S3Error(
     'InvalidRequest',
@@ -76,15 +83,16 @@ export async function findCopySource(context: S3Context): Promise<CopySource> {
 
 async function find(
   { objects }: S3Context,
-  { bucket, key, versionId }: { bucket: Bucket; key: string; versionId: string | undefined },
+  at: { bucket: Bucket; key: string; versionId: string | undefined; customerKey?: Buffer },
 ): Promise<FoundObject | S3Error> {
+  const { bucket, key, ...options } = at
   try {
-    return await objects.find(bucket, key, { versionId })
+    return await objects.find(bucket, key, options)
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
     if (error.code === 'not_found') return noKey(key)
     if (error.code === 'version_not_found')
-      return new S3Error('NoSuchVersion', undefined, { extra: { Key: key, VersionId: versionId! } })
+      return new S3Error('NoSuchVersion', undefined, { extra: { Key: key, VersionId: options.versionId! } })
     throw error
   }
 }

@@ -33,6 +33,7 @@ const CODES = {
   method_not_allowed: 'MethodNotAllowed',
   object_locked: 'AccessDenied',
   key_required: 'InvalidRequest',
+  key_not_needed: 'InvalidRequest',
   wrong_key: 'AccessDenied',
   quota_exceeded: 'QuotaExceeded',
   key_too_long: 'KeyTooLongError',
@@ -51,17 +52,24 @@ const CODES = {
 } as const satisfies Record<ErrorCode, S3ErrorCode>
 
 /** Codes whose own message tells the client more than the one of S3's table, and nothing that it should not know. */
-const SPEAKING: ReadonlySet<ErrorCode> = new Set(['bad_request', 'object_locked', 'quota_exceeded'])
+const SPEAKING: ReadonlySet<ErrorCode> = new Set(['bad_request', 'quota_exceeded'])
 
-const LOCKED = 'Access Denied because object protected by object lock.'
+/** What S3 says where that is more than the text of its table. */
+const MESSAGES: Partial<Record<ErrorCode, string>> = {
+  object_locked: 'Access Denied because object protected by object lock.',
+  key_required:
+    'The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.',
+  key_not_needed: 'The encryption parameters are not applicable to this object.',
+  wrong_key:
+    'Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.',
+}
 
 /** Everything thrown as an S3Error. Bugs and faults become InternalError and keep their cause. */
 export function toS3Error(thrown: unknown): S3Error {
   if (thrown instanceof S3Error) return thrown
   const error = thrown instanceof StoreError ? thrown : toStoreError(thrown)
   const code = CODES[error.code]
-  const text = error.code === 'object_locked' ? LOCKED : error.message
-  const message = SPEAKING.has(error.code) ? text : undefined
+  const message = MESSAGES[error.code] ?? (SPEAKING.has(error.code) ? error.message : undefined)
   const headers = code === 'SlowDown' || code === 'ServiceUnavailable' ? ['Retry-After', '1'] : []
   return new S3Error(code, message, { cause: error, headers })
 }

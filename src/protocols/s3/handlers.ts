@@ -9,6 +9,11 @@ import {
 import { getBucketAcl, putBucketAcl } from './actions/bucket-acl.ts'
 import { deleteBucketCors, getBucketCors, putBucketCors } from './actions/bucket-cors.ts'
 import {
+  deleteBucketEncryption,
+  getBucketEncryption,
+  putBucketEncryption,
+} from './actions/bucket-encryption.ts'
+import {
   deleteBucketLifecycle,
   getBucketLifecycleConfiguration,
   putBucketLifecycleConfiguration,
@@ -115,8 +120,9 @@ export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['GetBucketLifecycleConfiguration', getBucketLifecycleConfiguration],
   ['PutBucketLifecycleConfiguration', putBucketLifecycleConfiguration],
   ['DeleteBucketLifecycle', deleteBucketLifecycle],
-  ['GetBucketEncryption', absent('ServerSideEncryptionConfigurationNotFoundError')],
-  ['DeleteBucketEncryption', removeAbsent],
+  ['GetBucketEncryption', getBucketEncryption],
+  ['PutBucketEncryption', putBucketEncryption],
+  ['DeleteBucketEncryption', deleteBucketEncryption],
   ['GetBucketWebsite', getBucketWebsite],
   ['PutBucketWebsite', putBucketWebsite],
   ['DeleteBucketWebsite', deleteBucketWebsite],

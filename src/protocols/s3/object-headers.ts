@@ -1,9 +1,10 @@
 /** What a request says of the object that it makes: headers to attributes, tags, lock, owner and ACL. */
 import { OBJECT_KEY_BYTES_MAX, OBJECT_TAGS_MAX, USER_METADATA_BYTES_MAX } from '../../base/limits.ts'
 import { formatAcl } from '../../iam/acl.ts'
-import type { Bucket, ObjectAttributes, ObjectLock, Tag } from '../../objects/object-store.ts'
+import type { Bucket, ObjectAttributes, ObjectLock, PutObject, Tag } from '../../objects/object-store.ts'
 import { aclOfHeaders, checkAclAllowed } from './acl-document.ts'
 import { ownershipOf } from './bucket-rules.ts'
+import { newEncryption } from './encryption-headers.ts'
 import { fitsHeader, headerText, parseIsoMs, textBytes } from './header-values.ts'
 import { invalidArgument } from './replies.ts'
 import type { S3Context } from './s3-context.ts'
@@ -22,6 +23,7 @@ export interface NewObject {
   attributes: ObjectAttributes
   tags?: Tag[]
   lock?: ObjectLock
+  encryption?: NonNullable<PutObject['encryption']>
 }
 
 const STORAGE_CLASSES: ReadonlySet<string> = new Set([
@@ -40,11 +42,11 @@ const TAG_RULES = { countMax: OBJECT_TAGS_MAX, of: 'Object' } as const
 
 /** All that a new object has beside its bytes. Throws S3Error. */
 export function newObject(context: S3Context, view: HeaderView, owner: string | undefined): NewObject {
-  refuseEncryption(view)
+  const encryption = newEncryption(context, view)
   const attributes = describedBy(view)
   addPlace(attributes, view)
   addOwner(context, view, { attributes, owner })
-  const object: NewObject = { attributes }
+  const object: NewObject = encryption === undefined ? { attributes } : { attributes, encryption }
   const tagging = view.header('x-amz-tagging')
   if (tagging !== undefined) object.tags = parseTagHeader(tagging, TAG_RULES)
   const lock = lockOfHeaders(context, view)
@@ -198,26 +200,6 @@ export function retainUntil(text: string, nowMs: number): number {
 export function assertLockable(bucket: Bucket): void {
   if (!bucket.objectLock) throw new S3Error('InvalidRequest', 'Bucket is missing Object Lock Configuration')
 }
-
-// What is not there yet
-
-const SSE = 'x-amz-server-side-encryption'
-const SSE_METHODS: ReadonlySet<string> = new Set(['AES256', 'aws:kms', 'aws:kms:dsse'])
-
-/** Bytes that shall be encrypted are never stored as they are: such requests are refused. */
-export function refuseEncryption(view: HeaderView): void {
-  const { rawHeaders } = view
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const given = rawHeaders[i]!
-    if (given.length < SSE.length || !ENCRYPTION_HEADER.test(given)) continue
-    const name = given.toLowerCase()
-    if (name === SSE && !SSE_METHODS.has(rawHeaders[i + 1]!))
-      throw invalidArgument('The encryption method specified is not supported', SSE, rawHeaders[i + 1]!)
-    throw new S3Error('NotImplemented', undefined, { extra: { Header: name } })
-  }
-}
-
-const ENCRYPTION_HEADER = /^x-amz-(copy-source-)?server-side-encryption/i
 
 /** Throws KeyTooLongError for a key that no object can have, InvalidArgument where a version is named. */
 export function assertWritable({ key, request }: S3Context): void {

@@ -3,6 +3,7 @@ import { formatHttpDate } from '../../net/conditional.ts'
 import { type BodyStream, type Outcome, primeStream } from '../../net/reply.ts'
 import type { FoundObject, ObjectInfo, ObjectPieces } from '../../objects/object-store.ts'
 import { addChecksum } from './digest-headers.ts'
+import { customerKeyOf, encryptionHeaders } from './encryption-headers.ts'
 import { fitsHeader, metadataHeader, rawText } from './header-values.ts'
 import { STORAGE_CLASS_DEFAULT } from './list-params.ts'
 import { isNotModified } from './object-conditions.ts'
@@ -29,9 +30,7 @@ export function objectHead(context: S3Context): ObjectHead {
   const { info } = found
   const headers = validatorHeaders(found)
   const { attributes, sizeBytes } = info
-  if (request.header('x-amz-server-side-encryption-customer-algorithm') !== undefined) {
-    throw new S3Error('InvalidRequest', 'The encryption parameters are not applicable to this object.')
-  }
+  assertReadable(context)
   const overrides = request.params.length === 0 ? NO_OVERRIDES : overridesOf(context)
   if (isNotModified(request, info)) {
     if (attributes.cacheControl !== undefined) headers.push('Cache-Control', rawText(attributes.cacheControl))
@@ -43,6 +42,7 @@ export function objectHead(context: S3Context): ObjectHead {
   headers.push('Accept-Ranges', 'bytes')
   addContentHeaders(headers, attributes, overrides)
   addStoredHeaders(headers, attributes)
+  headers.push(...encryptionHeaders(attributes.encryption?.kind, request))
   context.services.expiration.add(headers, context.bucket, info)
   addTagsAndLock(context, headers)
   addChecksumOf(context, headers, { part, isWhole: range === undefined })
@@ -51,6 +51,13 @@ export function objectHead(context: S3Context): ObjectHead {
   const { start, end } = range
   if (end > start) headers.push('Content-Range', `bytes ${start}-${end - 1}/${sizeBytes}`)
   return { status: 206, headers, start, end }
+}
+
+/** Throws InvalidArgument, InvalidRequest, AccessDenied where the key of the object is missing or wrong (SSE-C). */
+export function assertReadable(context: S3Context): void {
+  const customerKey = customerKeyOf(context, { isRead: true })
+  const { found } = context
+  if (customerKey !== undefined || found.info.attributes.encryption?.kind === 'SSE-C') found.assertKey()
 }
 
 function validatorHeaders({ info, isVersioned }: FoundObject): string[] {

@@ -9,6 +9,8 @@ import type { S3Request } from './s3-request.ts'
 /** Throws InvalidArgument for a version id that is none. */
 export function readOptionsOf(request: S3Request): ReadOptions {
   const versionId = versionIdOf(request)
+  const key = request.header('x-amz-server-side-encryption-customer-key')
+  if (key !== undefined) return { versionId, customerKey: Buffer.from(key, 'base64') }
   return versionId === undefined ? NO_OPTIONS : { versionId }
 }
 

@@ -35,6 +35,8 @@ export interface S3Services {
   domains: readonly string[]
   bodyBudget: BodyBudget
   expiration: ExpirationHeader
+  /** SSE-C is taken without TLS. */
+  allowsKeysOverHttp: boolean
 }
 
 export type Action = (context: S3Context) => Outcome | Promise<Outcome>

@@ -85,6 +85,7 @@ export const S3_ERRORS = {
   ],
   InvalidToken: [400, 'The provided token is malformed or otherwise invalid.'],
   InvalidURI: [400, "Couldn't parse the specified URI."],
+  'KMS.NotFoundException': [400, 'The specified key does not exist.'],
   KeyTooLongError: [400, 'Your key is too long'],
   MalformedACLError: [
     400,

@@ -49,6 +49,8 @@ export interface S3ServerOptions {
   domains?: readonly string[]
   /** Hosts whose sub-domains show buckets as websites. */
   websiteDomains?: readonly string[]
+  /** SSE-C is taken without TLS: for doors behind something that speaks it. */
+  allowsKeysOverHttp?: boolean
   counters: S3Counters
   bodyBudget: BodyBudget
   /** How often access logs of buckets are stored. Default ACCESS_LOG_PERIOD_MS. */
@@ -117,6 +119,7 @@ export class S3Server {
       domains: (options.domains ?? []).map((domain) => domain.toLowerCase()),
       bodyBudget: options.bodyBudget,
       expiration: new ExpirationHeader(),
+      allowsKeysOverHttp: options.allowsKeysOverHttp ?? false,
     }
     this.#accessLogs = new AccessLogs({
       ...{ objects: options.objects, clock, random, log, hostId: this.#ids.hostId },

@@ -110,6 +110,7 @@ export async function readFile(
     const entry = entryJson({ fullPath: path.display, isDirectory: false, info })
     return jsonOutcome(200, entry, query.pretty)
   }
+  found.assertKey()
   const validators = { etag: `"${info.etag}"`, lastModifiedS: Math.floor(info.modifiedMs / 1_000) }
   if ((request.marks & MARK.conditional) !== 0) {
     const status = evaluateConditions(conditionsOf(rawHeaders), validators)

@@ -21,10 +21,13 @@ export async function writeAtOffset(context: FilerContext, put: PutObject, offse
     await context.objects.append({ ...put, conditions })
     return
   }
-  const { checksum: _, partSizes: __, partChecksums: ___, encryption: ____, ...kept } = found.info.attributes
+  const { checksum: _, partSizes: __, partChecksums: ___, encryption, ...kept } = found.info.attributes
   const attributes = { ...kept, ...put.attributes }
-  const { check: _____, ...rest } = put
-  await context.objects.put({ ...rest, conditions, attributes, body: mixed(found, put, offset) })
+  const { check: ____, ...rest } = put
+  const body = mixed(found, put, offset)
+  // What was encrypted stays so, whatever the bucket says now.
+  const protection = encryption === undefined ? {} : { encryption: { managed: true } as const }
+  await context.objects.put({ ...rest, ...protection, conditions, attributes, body })
 }
 
 async function foundOrNone(

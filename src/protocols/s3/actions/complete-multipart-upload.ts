@@ -10,6 +10,7 @@ import type {
   UploadRef,
 } from '../../../objects/object-store.ts'
 import { algorithmOfHeader, CHECKSUM_ALGORITHMS, checksumBytes, checksumXml } from '../digest-headers.ts'
+import { customerKeyOf, encryptionHeaders } from '../encryption-headers.ts'
 import { bareEtag } from '../header-values.ts'
 import { withCondition, writeConditions } from '../object-conditions.ts'
 import { locationOf } from '../object-location.ts'
@@ -29,6 +30,8 @@ type Part = CompleteUpload['parts'][number]
 export async function completeMultipartUpload(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, objects } = context
   const at = uploadOf(context)
+  // The parts are encrypted already: a key that comes along is only looked at.
+  customerKeyOf(context, { isRead: false })
   // Digests in the headers are those of the object, not of this document.
   const parts = parseParts(await context.readDocument(DOCUMENT_BYTES_MAX))
   const conditions = writeConditions(request)
@@ -40,6 +43,7 @@ export async function completeMultipartUpload(context: S3Context): Promise<Outco
     throw await explained(context, asked, error)
   })
   const headers = [...XML_HEADERS]
+  if (result.encryption === 'SSE-S3') headers.push(...encryptionHeaders(result.encryption, request))
   if (result.isVersioned) headers.push('x-amz-version-id', result.versionId)
   const xml =
     tag('Location', locationOf(request, bucket.name, key)) +

@@ -5,15 +5,9 @@ import type { Outcome } from '../../../net/reply.ts'
 import type { CopyRequest, ObjectAttributes, Tag } from '../../../objects/object-store.ts'
 import { type CopySource, findCopySource, sourceVersionHeaders } from '../copy-source.ts'
 import { algorithmNamed, checksumXml } from '../digest-headers.ts'
+import { encryptionHeaders, newEncryption } from '../encryption-headers.ts'
 import { sourceConditions, withCondition, writeConditions } from '../object-conditions.ts'
-import {
-  addOwner,
-  addPlace,
-  assertWritable,
-  describedBy,
-  lockOfHeaders,
-  refuseEncryption,
-} from '../object-headers.ts'
+import { addOwner, addPlace, assertWritable, describedBy, lockOfHeaders } from '../object-headers.ts'
 import { invalidArgument } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
 import { S3Error } from '../s3-error.ts'
@@ -27,7 +21,7 @@ const ONTO_ITSELF =
 export async function copyObject(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, objects } = context
   assertWritable(context)
-  refuseEncryption(request)
+  const encryption = newEncryption(context, request)
   const replacesMetadata = directive(request, 'metadata') === 'REPLACE'
   const replacesTags = directive(request, 'tagging') === 'REPLACE'
   const checksumAlgorithm = wantedChecksum(request)
@@ -37,19 +31,21 @@ export async function copyObject(context: S3Context): Promise<Outcome> {
   const copy: CopyRequest = {
     source: { ...source, conditions: sourceConditions(request) },
     ...{ bucket, key, checksumAlgorithm },
+    ...(encryption && { encryption }),
     attributes: replacesMetadata ? describedBy(request) : undefined,
     change: placeOf(context),
     tags: replacesTags ? headerTags(request) : undefined,
     lock: lockOfHeaders(context, request),
     conditions: writeConditions(request),
   }
-  if (isOntoItself(copy) && !replacesMetadata && !changesPlace(copy, source))
+  if (isOntoItself(copy) && !replacesMetadata && encryption === undefined && !changesPlace(copy, source))
     throw new S3Error('InvalidRequest', ONTO_ITSELF)
   const result = await objects.copy(copy).catch((error) => {
     throw copyError(error, copy)
   })
   const headers = [...XML_HEADERS, ...sourceVersionHeaders(source)]
   if (result.isVersioned) headers.push('x-amz-version-id', result.versionId)
+  headers.push(...encryptionHeaders(result.encryption, request))
   const xml = tag('LastModified', isoTime(result.modifiedMs)) + tag('ETag', `"${result.etag}"`)
   const body = xmlDocument('CopyObjectResult', xml + checksumXml(result.checksum))
   return { status: 200, headers, body }

@@ -2,6 +2,7 @@
 import type { Outcome } from '../../../net/reply.ts'
 import type { NewUpload } from '../../../objects/object-store.ts'
 import { algorithmNamed } from '../digest-headers.ts'
+import { encryptionHeaders } from '../encryption-headers.ts'
 import { assertWritable, newObject } from '../object-headers.ts'
 import { invalidArgument } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
@@ -18,7 +19,7 @@ export async function createMultipartUpload(context: S3Context): Promise<Outcome
     ...{ bucket, key, checksum },
     ...newObject(context, request, account?.id),
   })
-  const headers = [...XML_HEADERS]
+  const headers = [...XML_HEADERS, ...encryptionHeaders(upload.attributes.encryption?.kind, request)]
   if (checksum !== undefined) {
     headers.push('x-amz-checksum-algorithm', checksum.algorithm, 'x-amz-checksum-type', checksum.type)
   }

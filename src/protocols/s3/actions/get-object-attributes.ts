@@ -5,6 +5,7 @@ import type { Outcome } from '../../../net/reply.ts'
 import type { ObjectInfo } from '../../../objects/object-store.ts'
 import { checksumXml } from '../digest-headers.ts'
 import { STORAGE_CLASS_DEFAULT } from '../list-params.ts'
+import { assertReadable } from '../object-reply.ts'
 import { invalidArgument, versionHeaders } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
 import { S3Error } from '../s3-error.ts'
@@ -16,7 +17,9 @@ type Name = (typeof NAMES)[number]
 const MS_PER_S = 1_000
 const HEADER = 'x-amz-object-attributes'
 
-export function getObjectAttributes({ request, found }: S3Context): Outcome {
+export function getObjectAttributes(context: S3Context): Outcome {
+  const { request, found } = context
+  assertReadable(context)
   const names = askedNames(request)
   const { info } = found
   const { attributes, sizeBytes, etag, modifiedMs } = info

@@ -11,6 +11,7 @@ import type { Outcome } from '../../../net/reply.ts'
 import type { BodyCheck, ObjectBody, PutResult } from '../../../objects/object-store.ts'
 import { assertFormLength, type LengthRange } from '../auth/post-policy.ts'
 import { addChecksum } from '../digest-headers.ts'
+import { encryptionHeaders } from '../encryption-headers.ts'
 import type { AuthenticatedForm } from '../gate.ts'
 import { assertKeyLength, type HeaderView, newObject } from '../object-headers.ts'
 import { locationOf } from '../object-location.ts'
@@ -31,13 +32,14 @@ export async function postObject(context: S3Context): Promise<Outcome> {
   const { key, fields } = signed
   assertMay(context, signed)
   assertKeyLength(key)
-  const object = newObject(context, new FieldsView(fields), signed.principal.account?.id)
+  const view = new FieldsView(fields)
+  const object = newObject(context, view, signed.principal.account?.id)
   const tagging = fields.get('tagging')
   if (tagging !== undefined) {
     const root = parseXml(Buffer.from(tagging), 'Tagging')
     object.tags = parseTagging(root, { countMax: OBJECT_TAGS_MAX, of: 'Object' })
   }
-  const { body, check } = openUpload(new FieldsView(fields), await fileBody(context, form, signed))
+  const { body, check } = openUpload(view, await fileBody(context, form, signed))
   const withRange = withLengthRange(check, signed.lengthRange)
   const result = await putWhole(context, { bucket, key, body, ...object, check: withRange })
   return replyOf(context, signed, result)
@@ -160,6 +162,7 @@ function replyOf(
   const location = locationOf(request, bucket.name, key)
   const headers = ['ETag', etag]
   if (result.isVersioned) headers.push('x-amz-version-id', result.versionId)
+  headers.push(...encryptionHeaders(result.encryption, new FieldsView(fields)))
   addChecksum(headers, result.checksum)
   const redirect = redirectOf(fields, { bucket: bucket.name, key, etag })
   if (redirect !== undefined) return { status: 303, headers: [...headers, 'Location', redirect], body: '' }

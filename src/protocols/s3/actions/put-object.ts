@@ -3,6 +3,7 @@ import { PART_BYTES_MAX } from '../../../base/limits.ts'
 import type { Outcome } from '../../../net/reply.ts'
 import type { ObjectBody, PutObject, PutResult } from '../../../objects/object-store.ts'
 import { addChecksum } from '../digest-headers.ts'
+import { encryptionHeaders } from '../encryption-headers.ts'
 import { withCondition, writeConditions } from '../object-conditions.ts'
 import { assertWritable, newObject } from '../object-headers.ts'
 import type { S3Context } from '../s3-context.ts'
@@ -12,15 +13,16 @@ export async function putObject(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, account } = context
   assertWritable(context)
   assertHasLength(context)
-  const { attributes, tags, lock } = newObject(context, request, account?.id)
+  const object = newObject(context, request, account?.id)
   const conditions = writeConditions(request)
   const { body, check } = context.openUpload()
   assertBodySize(body)
-  const result = await putWhole(context, { bucket, key, body, attributes, tags, lock, conditions, check })
+  const result = await putWhole(context, { bucket, key, body, ...object, conditions, check })
   const headers = ['ETag', `"${result.etag}"`]
   if (result.isVersioned) headers.push('x-amz-version-id', result.versionId)
+  headers.push(...encryptionHeaders(result.encryption, request))
   addChecksum(headers, result.checksum)
-  context.services.expiration.add(headers, bucket, { ...result, key, tags: tags ?? [] })
+  context.services.expiration.add(headers, bucket, { ...result, key, tags: object.tags ?? [] })
   return { status: 200, headers, body: undefined }
 }
 

@@ -3,21 +3,21 @@
 import type { ByteRange } from '../../../net/ranges.ts'
 import type { Outcome } from '../../../net/reply.ts'
 import { findCopySource, sourceVersionHeaders } from '../copy-source.ts'
+import { customerKeyOf, encryptionHeaders } from '../encryption-headers.ts'
 import { sourceConditions, withCondition } from '../object-conditions.ts'
-import { refuseEncryption } from '../object-headers.ts'
 import { partNumber } from '../object-range.ts'
 import { invalidArgument } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
 import { S3Error } from '../s3-error.ts'
 import { isoTime, tag, XML_HEADERS, xmlDocument } from '../xml-writer.ts'
 import { assertCopySize } from './copy-object.ts'
-import { uploadOf } from './upload-part.ts'
+import { partError, uploadOf } from './upload-part.ts'
 
 const HEADER = 'x-amz-copy-source-range'
 
 export async function uploadPartCopy(context: S3Context): Promise<Outcome> {
   const { request, objects } = context
-  refuseEncryption(request)
+  const customerKey = customerKeyOf(context, { isRead: false })
   const number = partNumber(request.param('partNumber'))
   const asked = parseRange(request.header(HEADER))
   const source = await findCopySource(context)
@@ -26,9 +26,13 @@ export async function uploadPartCopy(context: S3Context): Promise<Outcome> {
   assertCopySize(range === undefined ? sizeBytes : range.end - range.start)
   const conditions = sourceConditions(request)
   const part = await objects
-    .copyPart({ ...uploadOf(context), number, range, source: { ...source, conditions } })
+    .copyPart({
+      ...uploadOf(context),
+      ...{ number, range, source: { ...source, conditions } },
+      ...(customerKey && { customerKey }),
+    })
     .catch((error) => {
-      throw withCondition(error, conditions)
+      throw withCondition(partError(error), conditions)
     })
   const { checksum } = part
   const xml =
@@ -36,6 +40,7 @@ export async function uploadPartCopy(context: S3Context): Promise<Outcome> {
     tag('ETag', `"${part.etag}"`) +
     (checksum === undefined ? '' : tag(`Checksum${checksum.algorithm}`, checksum.value))
   const headers = [...XML_HEADERS, ...sourceVersionHeaders(source)]
+  headers.push(...encryptionHeaders(part.encryption, request))
   return { status: 200, headers, body: xmlDocument('CopyPartResult', xml) }
 }
 
