@@ -238,7 +238,7 @@ export const ERASURE_HEDGE_MS = 50
 export const ERASURE_SLOW_SHARD_MS = 1_000
 /** A shard's volume that failed is asked last, and not written to, for so long. */
 export const ERASURE_SHARD_REFUSED_MS = 2_000
-/** Erasure coding: packed blobs from this size on lie in memory that is used again; so many of one layout that are free. */
+/** Erasure coding: packed blobs from this size on lie in memory that is used again; so much of each size is kept for it. */
 export const PACKED_BYTES_KEPT_MIN = 256 * KIB
 export const PACKED_BUFFERS_KEPT_MAX = 2
 /** PostgreSQL: connections of one thread, opening one, and one statement. */
@@ -352,7 +352,7 @@ export const SFSS_FILE_BYTES_MAX_DEFAULT = 2 * MIB
 export const MEMCACHED_LINE_BYTES_MAX = 64 * KIB
 export const MEMCACHED_COMMANDS_IN_FLIGHT_MAX = 256
 export const MEMCACHED_UNREAD_BYTES_MAX = 1 * MIB
-export const MEMCACHED_VALUE_BYTES_MAX_DEFAULT = 1 * MIB
+export const MEMCACHED_VALUE_BYTES_MAX_DEFAULT = 4 * MIB
 /** The bus (RabbitMQ): making a connection; pauses between tries, the first and the longest; closing. */
 export const BUS_CONNECT_MS_MAX = 5_000
 export const BUS_RECONNECT_MS = 200

@@ -4,7 +4,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import { StoreError } from '../../base/errors.ts'
-import { BLOB_BYTES_MAX, PACKED_BUFFERS_KEPT_MAX, PACKED_BYTES_KEPT_MIN } from '../../base/limits.ts'
+import { PACKED_BUFFERS_KEPT_MAX, PACKED_BYTES_KEPT_MIN } from '../../base/limits.ts'
 import { type LentPiece, PieceBuffers } from '../../base/piece-buffers.ts'
 import { Kernel } from './kernel.ts'
 import { ReedSolomon } from './reed-solomon.ts'
@@ -34,7 +34,7 @@ export interface Shard extends ShardHead {
 /** Packed shards, in one piece of memory. */
 export type PackedBlob = Buffer[] & {
   /** Call it at most once, when nobody uses any of them any more; then their bytes are anything. */
-  giveBack?: (() => void) | undefined
+  giveBack?: () => void
 }
 
 export interface JoinedBlob {
@@ -58,8 +58,8 @@ export class ShardCodec {
   readonly #code: ReedSolomon
   readonly #hash: BlobHash
   readonly #indexes: readonly number[]
-  /** Memory of large blobs. New memory for each would cost as much as all else here. */
-  readonly #buffers: PieceBuffers
+  /** Memory of large blobs, by its size. New memory for each would cost as much as all else here. */
+  readonly #buffers = new Map<number, PieceBuffers>()
 
   constructor({ k, m }: { k: number; m: number }) {
     const kernel = new Kernel()
@@ -68,7 +68,6 @@ export class ShardCodec {
     this.#code = new ReedSolomon({ k, m, product: kernel })
     this.#hash = kernel
     this.#indexes = Array.from({ length: k + m }, (_, index) => index)
-    this.#buffers = new PieceBuffers((k + m) * this.packedBytes(BLOB_BYTES_MAX, 0), PACKED_BUFFERS_KEPT_MAX)
   }
 
   /** Bytes of a packed shard, head included. Shards of data do not store the zeros that fill them. */
@@ -127,15 +126,17 @@ export class ShardCodec {
     if (given.length < this.k) {
       throw new StoreError('unavailable', `${given.length} shards are there, and ${this.k} are needed`)
     }
-    const agreeing = this.#agreeing(given)
-    if (agreeing.length >= this.k) {
-      for (const chosen of choices(agreeing, this.k)) {
-        const blob = this.#joinChosen(chosen)
-        if (blob === undefined) continue
-        // Any k that make the right blob are right themselves; the rest has to be compared only when others were not.
-        const doubted = chosen.every((shard, i) => shard === agreeing[i]) ? [] : agreeing
-        return { blob, wrong: this.#wrongOf(given, agreeing, doubted, blob) }
+    const agreeing = mostOfOneBlob(given)
+    const strangers = given.filter((shard) => !agreeing.includes(shard))
+    let isFirst = true
+    for (const chosen of choices(agreeing, this.k)) {
+      const blob = this.#joinChosen(chosen)
+      // Once some have given another blob, those that do not fit this one are to be found.
+      if (blob !== undefined) {
+        const wrong = isFirst ? strangers : [...strangers, ...this.#different(agreeing, blob)]
+        return { blob, wrong: wrong.map((shard) => shard.index) }
       }
+      isFirst = false
     }
     throw new StoreError('corrupt', `no ${this.k} of ${given.length} shards make a blob with its hash`)
   }
@@ -180,17 +181,25 @@ export class ShardCodec {
   #memoryFor(blobBytes: number, indexes: readonly number[]): PackedBlob {
     const sizes = indexes.map((index) => this.packedBytes(blobBytes, index))
     const bytes = sizes.reduce((sum, size) => sum + size, 0)
-    const isKept = bytes >= PACKED_BYTES_KEPT_MIN && blobBytes <= BLOB_BYTES_MAX
-    const memory: LentPiece = isKept
-      ? this.#buffers.lend(this.#buffers.take(), 0, bytes)
-      : Buffer.allocUnsafe(bytes)
+    const memory: LentPiece = bytes < PACKED_BYTES_KEPT_MIN ? Buffer.allocUnsafe(bytes) : this.#lend(bytes)
     let end = 0
     const packed: PackedBlob = sizes.map((size) => {
       end += size
       return memory.subarray(end - size, end)
     })
-    if (isKept) packed.giveBack = memory.giveBack
+    if (memory.giveBack !== undefined) packed.giveBack = memory.giveBack
     return packed
+  }
+
+  /** Memory that comes back: a power of two of bytes. */
+  #lend(bytes: number): LentPiece {
+    const wholeBytes = 2 ** Math.ceil(Math.log2(bytes))
+    let buffers = this.#buffers.get(wholeBytes)
+    if (buffers === undefined) {
+      buffers = new PieceBuffers(wholeBytes, PACKED_BUFFERS_KEPT_MAX)
+      this.#buffers.set(wholeBytes, buffers)
+    }
+    return buffers.lend(buffers.take(), 0, bytes)
   }
 
   /** The head of a blob's shard 0. */
@@ -204,12 +213,6 @@ export class ShardCodec {
     head.writeUInt32BE(blob.length, 4)
     head.writeBigUInt64BE(this.#hash.hash(blob), 8)
     return head
-  }
-
-  /** The most of them that are of one blob, by their heads. */
-  #agreeing(shards: readonly Shard[]): Shard[] {
-    const groups = Map.groupBy(shards, (shard) => `${shard.blobBytes} ${shard.blobHash}`)
-    return [...groups.values()].reduce((most, group) => (group.length > most.length ? group : most))
   }
 
   #joinChosen(chosen: readonly Shard[]): Buffer | undefined {
@@ -232,19 +235,23 @@ export class ShardCodec {
     return this.#hash.hash(blob) === blobHash ? blob : undefined
   }
 
-  #wrongOf(
-    given: readonly Shard[],
-    agreeing: readonly Shard[],
-    doubted: readonly Shard[],
-    blob: Buffer,
-  ): number[] {
-    const right = this.pack(
-      blob,
-      doubted.map((shard) => shard.index),
-    )
-    const different = doubted.filter((shard, i) => !shard.bytes.equals(right[i]!.subarray(SHARD_HEAD_BYTES)))
-    return [...given.filter((shard) => !agreeing.includes(shard)), ...different].map((shard) => shard.index)
+  /** Those that are not as this blob's shards are. */
+  #different(shards: readonly Shard[], blob: Buffer): Shard[] {
+    const indexes = shards.map((shard) => shard.index)
+    const right = this.pack(blob, indexes)
+    return shards.filter((shard, i) => !shard.bytes.equals(right[i]!.subarray(SHARD_HEAD_BYTES)))
   }
+}
+
+/** As many as are of one blob by their heads. */
+function mostOfOneBlob(shards: readonly Shard[]): Shard[] {
+  let most: Shard[] = []
+  for (const { blobBytes, blobHash } of shards) {
+    const group = shards.filter((other) => other.blobBytes === blobBytes && other.blobHash === blobHash)
+    if (group.length > most.length) most = group
+    if (most.length === shards.length) break
+  }
+  return most
 }
 
 /** All choices of `count` items, the first of them first. */
