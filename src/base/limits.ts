@@ -405,6 +405,9 @@ export const SHARD_REPLY_BYTES_MAX = 16 * MIB
 export const SHARD_REPAIR_PERIOD_MS = 1_000
 export const SHARD_COMPARE_PERIOD_MS = 6 * 3_600_000
 export const SHARD_KEYS_PER_SECOND_MAX = 200_000
+/** A lost member of an erasure group is made anew after this; the master looks so often. */
+export const REPAIR_AFTER_MS_DEFAULT = 10 * 60_000
+export const LOST_MEMBERS_PERIOD_MS = 1_000
 /** Repair: keys that one group's repair remembers between two visits. */
 export const SHARDS_WAITING_MAX = 100_000
 /** Uploads in steps: how long a token is good, and the least that is kept of one at a time. */

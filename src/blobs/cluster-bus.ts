@@ -117,7 +117,11 @@ export class ClusterBus implements MasterAddresses {
   /** Where a volume is: the answers that come within a second, the first of which is enough. Throws `unavailable`. */
   async locate(volumeId: number): Promise<readonly VolumeLocation[]> {
     const answers = await this.#ask(DATA_SERVERS, 'locate', { id: volumeId })
-    return answers.map((answer) => ({ url: answer.hostPort('url'), publicUrl: answer.hostPort('publicUrl') }))
+    return answers.map((answer) => ({
+      url: answer.hostPort('url'),
+      publicUrl: answer.hostPort('publicUrl'),
+      nodeId: answer.uuid('nodeId'),
+    }))
   }
 
   /** Makes all volume servers report, as far as they hear it. */

@@ -24,14 +24,21 @@ export interface ShardRepairerOptions {
   client: ClusterClient
   /** Of this process. */
   nodeId: string
-  /** A volume that was made in the place of a lost one has everything now. */
-  noteFilled: (volumeId: number) => void
+  keeper: RepairedVolumes
   /** All keys of a group are compared at least so often. */
   comparePeriodMs: number
   /** Keys that are compared or rebuilt at most in a second. */
   keysPerSecondMax: number
   clock: Clock
   log: Log
+}
+
+/** What repair asks of the keeper of the volumes. */
+export interface RepairedVolumes {
+  /** A volume that was made in the place of a lost one has everything now. */
+  noteFilled(id: number): void
+  /** Lets go of a volume if its files are not in its directory any more. */
+  dropIfVanished(id: number): Promise<void>
 }
 
 export interface RepairStatus extends RepairCounts {
@@ -47,6 +54,8 @@ export interface RepairStatus extends RepairCounts {
 
 /** As much at once before it is waited for. */
 const BURST_MS = 100
+/** How often to look whether the files of volumes are still there. */
+const VANISHED_LOOK_MS = 5_000
 
 export class ShardRepairer {
   readonly #options: ShardRepairerOptions
@@ -62,6 +71,7 @@ export class ShardRepairer {
   #isCalled = false
   #running: Promise<void> | undefined
   #paidUntilMs = 0
+  #vanishedLookMs = 0
 
   constructor(options: ShardRepairerOptions) {
     this.#options = options
@@ -104,6 +114,7 @@ export class ShardRepairer {
   async #run(): Promise<void> {
     while (!this.#stopping) {
       this.#isCalled = false
+      await this.#dropVanished()
       const groups = new Set(this.#ownVolumes().map(({ id }) => groupVolumeOf(id)))
       for (const known of this.#groups.keys()) if (!groups.has(known)) this.#groups.delete(known)
       for (const group of groups) {
@@ -111,6 +122,21 @@ export class ShardRepairer {
         await this.#visit(this.#groupOf(group))
       }
       if (!this.#isCalled) await this.#sleep(SHARD_REPAIR_PERIOD_MS)
+    }
+  }
+
+  /** Files may go while they are open, such as with a disk that is pulled: then the volume is one to be made anew. */
+  async #dropVanished(): Promise<void> {
+    const { keeper, log, clock } = this.#options
+    if (clock.monotonicMs() < this.#vanishedLookMs) return
+    this.#vanishedLookMs = clock.monotonicMs() + VANISHED_LOOK_MS
+    for (const { id } of this.#ownVolumes()) {
+      try {
+        await keeper.dropIfVanished(id)
+      } catch (error) {
+        const { code, message } = toStoreError(error)
+        log.error({ volume: id, code }, `the files of a volume cannot be looked at: ${message}`)
+      }
     }
   }
 
@@ -159,10 +185,11 @@ export class ShardRepairer {
 
   /** Undefined while it cannot be reached. */
   async #member(volumeId: number, shard: number): Promise<GroupMember | undefined> {
-    const { volumes, find, client, nodeId: ownNodeId, noteFilled } = this.#options
+    const { volumes, find, client, nodeId: ownNodeId, keeper } = this.#options
     try {
       const volume = volumes.get(volumeId)
-      if (volume !== undefined) return new VolumeMember(volume, shard, async () => noteFilled(volumeId))
+      if (volume !== undefined)
+        return new VolumeMember(volume, shard, async () => keeper.noteFilled(volumeId))
       const locations = await find(volumeId, this.#misplaced.delete(volumeId))
       const location = locations.find(({ nodeId }) => nodeId !== undefined && nodeId !== ownNodeId)
       if (location?.nodeId === undefined) {

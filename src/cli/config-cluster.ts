@@ -45,4 +45,16 @@ export const CLUSTER_SETTINGS = {
     min: 50,
     max: 60_000,
   }),
+  repairAfterMs: duration({
+    doc: 'A volume of an erasure group that was away for so long is made anew where there is room, and filled from the others.',
+    fallback: limits.REPAIR_AFTER_MS_DEFAULT,
+    min: 0,
+    max: 366 * 86_400_000,
+  }),
+  repairPeriodMs: duration({
+    doc: 'All volumes of each erasure group are compared at least so often. What is new is looked at all the time.',
+    fallback: limits.SHARD_COMPARE_PERIOD_MS,
+    min: 1_000,
+    max: 366 * 86_400_000,
+  }),
 } as const

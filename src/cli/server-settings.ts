@@ -21,6 +21,7 @@ export const MASTER_SETTINGS = [
   ...BUS_SETTINGS,
   'volumeSizeLimitBytes',
   'garbageThreshold',
+  'repairAfterMs',
   'defaultReplication',
   'heartbeatMs',
 ] as const satisfies readonly SettingKey[]
@@ -71,6 +72,7 @@ export const VOLUME_SETTINGS = [
   'garbageThreshold',
   'scrubRateBytes',
   'scrubPeriodMs',
+  'repairPeriodMs',
   'ballastBytes',
   'indexMemoryBytes',
   'dataCenter',

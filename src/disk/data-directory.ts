@@ -34,6 +34,8 @@ export class DataDirectory {
   readonly #context: ThreadContext
   readonly #options: DataDirectoryOptions
   #ballast: Ballast | undefined
+  /** It failed while it was watched, and is used again when it can be. */
+  #isAway = false
 
   constructor(context: ThreadContext, options: DataDirectoryOptions) {
     this.path = context.directories[options.number] as string
@@ -74,17 +76,23 @@ export class DataDirectory {
     return bytes - this.#context.disk.space(this.path).freeBytes
   }
 
-  /** Looks at the space. True when the disk became full, or has room again. */
+  /** Looks at the space. True when the disk became full, or has room again, or when it failed or works again. */
   watch(): boolean {
-    if (this.failed) return false
+    if (this.failed && !this.#isAway) return false
     const wasFull = this.diskFull
     try {
       this.#watch()
     } catch (error) {
+      if (this.#isAway) return false
+      this.#isAway = true
       this.fail(error)
       return true
     }
-    return wasFull !== this.diskFull
+    if (!this.#isAway) return wasFull !== this.diskFull
+    this.#isAway = false
+    this.failed = false
+    this.#options.log.info({ directory: this.path }, 'data directory is back')
+    return true
   }
 
   #watch(): void {

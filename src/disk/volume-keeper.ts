@@ -17,7 +17,7 @@ import type { DirectoryInfo, NewVolume, StoreStatus, VolumeAdmin } from './volum
 import { VolumeAdoption } from './volume-adoption.ts'
 import { type CopyHost, VolumeCopies } from './volume-copies.ts'
 import { isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
-import { parseDatName } from './volume-paths.ts'
+import { EXTENSION, parseDatName } from './volume-paths.ts'
 import { COLLECTION_BYTES_MAX, FLAG, STATE, WORD } from './volume-table.ts'
 
 /** How often the keeper looks after its volumes and disks. */
@@ -286,6 +286,19 @@ export class VolumeKeeper implements VolumeAdmin {
       kept.release()
       this.#changed()
     }
+  }
+
+  /**
+   * Lets go of a volume whose `.dat` is not in its directory any more, so that it can be made anew. What is open of it is
+   * lost. Only for volumes whose content can be had elsewhere. Throws `io_error` when the directory cannot be looked at.
+   */
+  async dropIfVanished(id: number): Promise<void> {
+    const kept = this.#kept(id)
+    const { disk } = this.#context
+    if (kept.busy || disk.stat(`${kept.directory}/${kept.base}${EXTENSION.dat}`) !== undefined) return
+    this.#log.error({ volume: id, directory: kept.directory }, 'the files of a volume are gone')
+    disk.mkdirSync(kept.directory)
+    await this.deleteVolume(id)
   }
 
   async setReadOnly(id: number, readOnly: boolean): Promise<void> {

@@ -53,7 +53,7 @@ export class ShardGroup {
       find: async () => [],
       client: undefined as unknown as ClusterClient,
       nodeId: '',
-      noteFilled: (id) => this.store.keeper.noteFilled(id),
+      keeper: this.store.keeper,
       comparePeriodMs: HOUR_MS,
       keysPerSecondMax: 1e9,
       clock: systemClock,

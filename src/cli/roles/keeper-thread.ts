@@ -1,6 +1,7 @@
 /** The thread that keeps the volumes: opens, makes, compacts and checkpoints them, and reports them to the masters. */
 import { workerData } from 'node:worker_threads'
 import { systemClock } from '../../base/clock.ts'
+import { SHARD_KEYS_PER_SECOND_MAX } from '../../base/limits.ts'
 import { createLog } from '../../base/log.ts'
 import { offerCalls } from '../../base/port-calls.ts'
 import { systemRandom } from '../../base/random.ts'
@@ -8,9 +9,12 @@ import { ClusterAuth } from '../../blobs/cluster-auth.ts'
 import { ClusterBus } from '../../blobs/cluster-bus.ts'
 import { ClusterClient } from '../../blobs/cluster-client.ts'
 import { HeartbeatSender } from '../../blobs/heartbeat.ts'
+import { MasterCalls, namedMasters } from '../../blobs/master-calls.ts'
+import { ShardRepairer } from '../../blobs/shard-repairer.ts'
 import { localClusterDoor, offerClusterDoor } from '../../blobs/volume-admin-door.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { VolumeFetch } from '../../blobs/volume-fetch.ts'
+import { VolumeLocator } from '../../blobs/volume-locator.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { Scrubber } from '../../disk/scrub.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
@@ -48,12 +52,25 @@ const { copies } = keeper
 const fetch = new VolumeFetch({ copies, client, nodeId, clock, log })
 const listed = new VolumeSet(context)
 const door = localClusterDoor({ auth, admin: keeper, nodeId, copies, fetch, listed })
+const bus = data.bus === '' ? undefined : new ClusterBus({ url: data.bus, auth, nodeId, clock, random, log })
+const usedBus = data.masters.length === 0 ? bus : undefined
+const { find } = new VolumeLocator({
+  masterCalls: new MasterCalls({ client, addresses: usedBus ?? namedMasters(data.masters), nodeId }),
+  locate: usedBus && ((volumeId: number) => usedBus.locate(volumeId)),
+  clock,
+})
+const repairer = new ShardRepairer({
+  ...{ find, client, nodeId, clock, log, keeper },
+  volumes: listed,
+  comparePeriodMs: data.repairPeriodMs,
+  keysPerSecondMax: SHARD_KEYS_PER_SECOND_MAX,
+})
 const scrubber = new Scrubber(context, {
   log,
   rateBytesPerSecond: data.scrubRateBytes,
   periodMs: data.scrubPeriodMs,
+  onDamage: (damage) => repairer.noteDamage(damage),
 })
-const bus = data.bus === '' ? undefined : new ClusterBus({ url: data.bus, auth, nodeId, clock, random, log })
 let heartbeats: HeartbeatSender | undefined
 
 const control: KeeperControl = {
@@ -65,7 +82,7 @@ const control: KeeperControl = {
   },
   async announce({ url, publicUrl }) {
     const { masters, dataCenter, rack, volumeSizeLimitBytes } = data
-    const reportsOver = masters.length === 0 ? bus : undefined
+    const reportsOver = usedBus
     const sender = new HeartbeatSender({
       masters,
       bus: reportsOver,
@@ -85,14 +102,19 @@ const control: KeeperControl = {
     reportsOver?.onOpen(() => sender.notify())
     sender.start()
     await sender.flush()
+    repairer.start()
   },
-  metrics: async () => metrics.page(await keeper.status(), context.arena.bytesUsed, scrubber.status),
+  async metrics() {
+    const { status: scrub } = scrubber
+    const { status: repair } = repairer
+    return metrics.page(await keeper.status(), { indexBytes: context.arena.bytesUsed, scrub, repair })
+  },
   async leave() {
     await heartbeats?.stop()
     await bus?.close()
   },
   async stop() {
-    await Promise.all([scrubber.stop(), keeper.adoption.stop()])
+    await Promise.all([scrubber.stop(), repairer.stop(), keeper.adoption.stop()])
     await keeper.stop()
   },
 }
@@ -102,6 +124,7 @@ const offer = {
   ...offerVolumeAdmin(keeper),
   ...offerClusterDoor(door),
   scrubbed: async () => scrubber.status,
+  repaired: async () => repairer.status,
   metrics: control.metrics,
 }
 for (const port of data.callers) offerCalls(port, offer)

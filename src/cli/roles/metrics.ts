@@ -1,10 +1,12 @@
 /** Metrics for Prometheus: what the roles count, as prom-client writes it. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { RepairStatus } from '../../blobs/shard-repairer.ts'
 import type { VolumeCounters } from '../../blobs/volume-counters.ts'
 import type { ScrubStatus } from '../../disk/scrub.ts'
 import type { StoreStatus } from '../../disk/volume-admin.ts'
 import { MemcachedMetrics } from './memcached-metrics.ts'
 import { ObjectMetrics } from './object-metrics.ts'
+import { RepairMetrics } from './repair-metrics.ts'
 import type { KeeperThreadData } from './thread-data.ts'
 
 export interface MetricsPage {
@@ -49,6 +51,7 @@ export class VolumeMetrics {
   readonly #damage: Gauge
   readonly #scrub: Record<'records' | 'bytes' | 'damaged' | 'cycles', Counter>
   readonly #scrubPosition: Gauge
+  readonly #repair: RepairMetrics
 
   readonly #objects: ObjectMetrics | undefined
   readonly #memcached: MemcachedMetrics | undefined
@@ -111,6 +114,7 @@ export class VolumeMetrics {
       damaged: scrubbed('damaged', 'Damaged records and files that the scrub found'),
       cycles: scrubbed('cycles', 'Cycles that the scrub ended'),
     }
+    this.#repair = new RepairMetrics(this.#registry)
     this.#scrubPosition = new Gauge({
       name: 'cairn_scrub_position',
       help: 'How much of its present cycle the scrub has done, 0 to 1.',
@@ -118,12 +122,16 @@ export class VolumeMetrics {
     })
   }
 
-  async page(status: StoreStatus, indexBytes: number, scrub: ScrubStatus): Promise<MetricsPage> {
+  async page(
+    status: StoreStatus,
+    { indexBytes, scrub, repair }: { indexBytes: number; scrub: ScrubStatus; repair: RepairStatus },
+  ): Promise<MetricsPage> {
     await this.#objects?.fill()
     this.#memcached?.fill()
     this.#fillCounters()
     this.#fillVolumes(status)
     this.#fillScrub(scrub)
+    this.#repair.fill(repair)
     this.#index.set(indexBytes)
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() }
   }

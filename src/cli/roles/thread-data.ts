@@ -36,6 +36,7 @@ export interface KeeperThreadData extends SharedThreadData {
   ballastBytes: number
   scrubRateBytes: number
   scrubPeriodMs: number
+  repairPeriodMs: number
   heartbeatMs: number
   busHeartbeatMs: number
   dataCenter: string

@@ -159,6 +159,7 @@ class VolumeThreads {
         ballastBytes: config.ballastBytes,
         scrubRateBytes: config.scrubRateBytes,
         scrubPeriodMs: config.scrubPeriodMs,
+        repairPeriodMs: config.repairPeriodMs,
         heartbeatMs: config.heartbeatMs,
         busHeartbeatMs: config.busHeartbeatMs,
         dataCenter: config.dataCenter,
