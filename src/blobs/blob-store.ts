@@ -16,18 +16,22 @@ export interface BlobId {
   cookie: number
 }
 
-export interface BlobWrite {
+/** Which volumes a blob goes to. */
+export interface BlobTarget {
+  collection: string
+  /** Two bytes as volumes store it: count << 8 | unit; 0 is none. */
+  ttl: number
+  /** What has a `ttl` is stored without: volumes that expire do so one by one. */
+  redundancy: Redundancy
+}
+
+export interface BlobWrite extends Partial<BlobTarget> {
   /**
    * At most BLOB_BYTES_MAX. Not changed by the caller before the write settles. A function is asked when the id is known that the write
    * will give back, once for each place that is tried: for bytes that are encrypted for their very blob.
    */
   data: Buffer | ((id: BlobId) => Buffer)
-  /** The volumes that it goes to. */
   collection: string
-  /** Two bytes as volumes store it: count << 8 | unit; 0 is none. */
-  ttl?: number
-  /** Default `none`. What has a `ttl` is stored without: volumes that expire do so one by one. */
-  redundancy?: Redundancy
 }
 
 /** What is stored under the id. */

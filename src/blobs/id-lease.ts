@@ -15,6 +15,7 @@ import {
 } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import type { Redundancy } from '../base/redundancy.ts'
+import type { BlobTarget } from './blob-store.ts'
 import { CLUSTER_ASSIGN_PATH } from './cluster-wire.ts'
 import type { MasterCalls } from './master-calls.ts'
 
@@ -57,14 +58,6 @@ export interface BlobPlace {
   url: string
   /** As of `AssignedKeys`. */
   members: readonly string[] | undefined
-}
-
-/** What volumes are asked for. */
-export interface BlobTarget {
-  collection: string
-  /** Two bytes as volumes store it. */
-  ttl: number
-  redundancy: Redundancy
 }
 
 interface Lease {

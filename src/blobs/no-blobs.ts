@@ -15,6 +15,9 @@ export const NO_BLOBS: BlobStore = {
   async *readRange() {
     throw none()
   },
+  async verify() {
+    throw none()
+  },
   async remove() {
     throw none()
   },

@@ -38,7 +38,9 @@ export class Appends {
       throw new StoreError('conflict', 'nothing is appended where versions are kept')
     const dataKey = await this.#dataKey(request)
     const sizeBytesMax = PART_BYTES_MAX
-    const written = await writer.store(request.body, { bucket, check, placement, dataKey, sizeBytesMax })
+    const { storageClass } = request.attributes
+    const how = { bucket, check, placement, storageClass, dataKey, sizeBytesMax }
+    const written = await writer.store(request.body, how)
     const { checksum, encryption } = written
     const checked = checksum === undefined ? request.attributes : { ...request.attributes, checksum }
     try {

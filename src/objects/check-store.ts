@@ -3,6 +3,7 @@
  * blobs that nothing names, and references that are counted wrong.
  */
 import type { Clock } from '../base/clock.ts'
+import { blobVolumeOf, groupMembers, isErasure } from '../base/erasure-id.ts'
 import { type ErrorCode, toStoreError } from '../base/errors.ts'
 import { formatFid } from '../base/fid.ts'
 import { CHECK_DETAILS_MAX, SEARCHED_BLOBS_AT_ONCE } from '../base/limits.ts'
@@ -77,6 +78,8 @@ export interface StoreCheck {
   orphanedCount: number
   orphanedBytes: number
   wrongReferencesCount: number
+  /** Blobs with all their bytes, of whose shards some are lost, or were before they were repaired. */
+  weakenedCount: number
 }
 
 /** Throws `unavailable` when a volume server does not answer, and what reading volumes and metadata throws. */
@@ -95,27 +98,37 @@ class Check {
   readonly #options: CheckOptions
   readonly #result: StoreCheck = {
     ...{ blobs: 0, named: 0, missing: [], corrupt: [], orphaned: [], wrongReferences: [] },
-    ...{ missingCount: 0, corruptCount: 0, orphanedCount: 0, orphanedBytes: 0, wrongReferencesCount: 0 },
+    ...{
+      missingCount: 0,
+      corruptCount: 0,
+      orphanedCount: 0,
+      orphanedBytes: 0,
+      wrongReferencesCount: 0,
+      weakenedCount: 0,
+    },
   }
   /** What is wrong with blobs, by file id. */
   readonly #damage = new Map<string, ErrorCode>()
   readonly #missingContents = new Set<string>()
+  readonly #weakened = new Set<string>()
 
   constructor(options: CheckOptions) {
     this.#options = options
   }
 
   async run(): Promise<StoreCheck> {
-    const volumes = await this.#options.blobs.volumes()
-    const known = new Set(volumes.map(({ volumeId }) => volumeId))
+    const volumes = (await this.#options.blobs.volumes()).sort((a, b) => a.volumeId - b.volumeId)
+    const known = new Set(volumes.map(idVolume))
     let table = new BlobTable()
     let block: BlobVolume[] = []
     let isFirst = true
     for (const [at, volume] of volumes.entries()) {
       await this.#list(volume, table)
       block.push(volume)
-      const isLast = at === volumes.length - 1
-      if (table.count < (this.#options.blobsAtOnce ?? SEARCHED_BLOBS_AT_ONCE) && !isLast) continue
+      const next = volumes[at + 1]
+      const isFull = table.count >= (this.#options.blobsAtOnce ?? SEARCHED_BLOBS_AT_ONCE)
+      // The volumes of an erasure group stay together.
+      if (next !== undefined && (!isFull || idVolume(next) === idVolume(volume))) continue
       await this.#compare(table, block, isFirst ? known : undefined)
       table = new BlobTable()
       block = []
@@ -124,6 +137,7 @@ class Check {
     // Also where there is no volume at all.
     if (isFirst) await this.#compare(table, block, known)
     await this.#findOwners()
+    this.#result.weakenedCount = this.#weakened.size
     return this.#result
   }
 
@@ -144,14 +158,12 @@ class Check {
     block: BlobVolume[],
     known: ReadonlySet<number> | undefined,
   ): Promise<void> {
-    const ids = new Set(block.map(({ volumeId }) => volumeId))
+    const ids = new Set(block.map(idVolume))
     const suspects = await this.#named(table, (id) => ids.has(id) || known?.has(id) === false)
     for (const blob of suspects.unnamed()) await this.#look(blob)
     if (this.#options.verify) await this.#verify(table)
     if (known !== undefined) await this.#checkReferences()
-    const own = new Set(
-      block.filter((each) => each.collection === this.#options.collection).map((each) => each.volumeId),
-    )
+    const own = new Set(block.filter((each) => each.collection === this.#options.collection).map(idVolume))
     await this.#orphans(table, own)
   }
 
@@ -166,7 +178,7 @@ class Check {
         for (let at = 0; at < blobs.length / BLOB_ENTRY_BYTES; at++) {
           const blob = blobAt(blobs, at)
           if (!isMeant(blob.volumeId)) continue
-          const isRight = table.name(blob, blob.sizeBytes)
+          const isRight = table.name(blob, blob.sizeBytes) && table.timesOf(blob) >= volumesOf(blob)
           if (ended.has(owner)) continue
           named++
           if (!isRight) suspects.add(blob, blob.sizeBytes)
@@ -181,8 +193,10 @@ class Check {
   /** Reads a blob that was not listed as it should be: it may have been written, or moved, meanwhile. */
   async #look(blob: SizedBlob): Promise<void> {
     try {
-      const bytes = await this.#options.blobs.read(blob)
-      if (!isLengthOf(blob.sizeBytes, bytes.length)) this.#damage.set(formatFid(blob), 'corrupt')
+      const { repair = false } = this.#options
+      const { sizeBytes, shardsLost } = await this.#options.blobs.verify(blob, { repair })
+      if (!isLengthOf(blob.sizeBytes, sizeBytes)) this.#damage.set(formatFid(blob), 'corrupt')
+      else if (shardsLost > 0) this.#weakened.add(formatFid(blob))
     } catch (error) {
       this.#damage.set(formatFid(blob), toStoreError(error).code)
     }
@@ -319,6 +333,14 @@ class Check {
     const list = isMissing ? result.missing : result.corrupt
     if (list.length < CHECK_DETAILS_MAX) list.push({ fid, code, owner: damagedOwner(owner) })
   }
+}
+
+/** The volume that ids of its blobs name. */
+const idVolume = ({ volumeId }: { volumeId: number }) => blobVolumeOf(volumeId)
+
+/** Volumes that should have something of a blob. */
+function volumesOf({ volumeId }: SizedBlob): number {
+  return isErasure(volumeId) ? groupMembers(volumeId).length : 1
 }
 
 /** Contents that nothing refers to: the collector may have removed their blobs before their pages. */

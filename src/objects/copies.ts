@@ -28,6 +28,7 @@ import type {
 } from './object-store.ts'
 import type { ContentReader, ContentWriter, VersionRow } from './parts.ts'
 import type { PatientWrites } from './patient-writes.ts'
+import { NO_REDUNDANCY, type RedundancyRules, redundanciesOf, redundancyFor } from './redundancy-rules.ts'
 import { attributesOf, contentOf, infoOf, keyBytes, tagsText, versionOf } from './rows.ts'
 import { bodyOfRange } from './stored-body.ts'
 import { writeContext } from './write-context.ts'
@@ -43,6 +44,8 @@ export interface CopiesParts {
   reader: ContentReader
   writer: ContentWriter
   keys: ObjectKeys
+  /** Default NO_REDUNDANCY. */
+  redundancy?: RedundancyRules
 }
 
 /** What was found by reading the source, and the very version that it is of. */
@@ -66,7 +69,7 @@ export class Copies {
     const source = sourceOf(request.source)
     const wanted = encryptionOf(request.bucket, request.encryption)
     const kind = wanted && ('customerKey' in wanted ? 'SSE-C' : 'SSE-S3')
-    let isRead = false
+    let isRead = await this.#isStoredOtherwise(request, source)
     for (let changes = 0; changes < CHANGES_MAX; changes++) {
       const prepared = isRead
         ? await this.#rewrite(request, source, wanted)
@@ -162,6 +165,8 @@ export class Copies {
   ): Promise<Prepared> {
     const { keys, reader, writer } = this.#parts
     const { row, attributes } = await this.#read(source)
+    // What is under the installation's keys stays so where nothing else is asked for.
+    const asked = wanted ?? (attributes.encryption?.kind === 'SSE-S3' ? { managed: true as const } : undefined)
     const { checksum: known } = attributes
     const algorithm = request.checksumAlgorithm ?? known?.algorithm
     const isKnown = known?.algorithm === algorithm && known?.type === 'FULL_OBJECT'
@@ -171,7 +176,8 @@ export class Copies {
     const written = await writer.store(body, {
       bucket: request.bucket,
       check: { digests, verify: () => undefined },
-      dataKey: wanted && keys.make(wanted),
+      dataKey: asked && keys.make(asked),
+      storageClass: classOf(request, attributes),
       sizeBytesMax: OBJECT_BYTES_MAX,
     })
     const { content, etag, encryption } = written
@@ -180,11 +186,27 @@ export class Copies {
     return { rank: row.rank, rewritten, ...(checksum && { checksum }) }
   }
 
+  /** Whether the copy is to be protected in another way than its source; what is encrypted keeps its bytes. */
+  async #isStoredOtherwise(request: CopyRequest, source: CopySource): Promise<boolean> {
+    const { redundancy = NO_REDUNDANCY } = this.#parts
+    if (redundanciesOf(redundancy).size === 1) return false
+    const { attributes } = await this.#read(source)
+    if (attributes.encryption !== undefined) return false
+    const there = redundancyFor(redundancy, request.source.bucket.name, attributes.storageClass)
+    return redundancyFor(redundancy, request.bucket.name, classOf(request, attributes)) !== there
+  }
+
   async #read(source: CopySource): Promise<{ row: VersionRow; attributes: ObjectAttributes }> {
     const { row } = await this.#parts.meta.read(findVersion, source)
     checkSource(source, row)
     return { row, attributes: attributesOf(row) }
   }
+}
+
+/** Storage class of a copy. */
+function classOf({ attributes, change }: CopyRequest, ofSource: ObjectAttributes): string | undefined {
+  if (change !== undefined && 'storageClass' in change) return change.storageClass
+  return (attributes ?? ofSource).storageClass
 }
 
 function checksumOf(algorithm: ChecksumAlgorithm, digests: Digests): Checksum {

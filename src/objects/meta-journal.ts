@@ -3,9 +3,11 @@
  * they are found when nothing is left but volumes. `docs/formats/metadata-journal.md` describes a piece.
  */
 import { crc32c } from '../base/checksum.ts'
+import { isErasure } from '../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import { META_PIECE_BYTES, META_PIECES_READ_AT_ONCE } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
+import type { Redundancy } from '../base/redundancy.ts'
 import type { BlobId, BlobStore, ListedBlob } from '../blobs/blob-store.ts'
 import type { JournalEntry, JournalSink, NewJournalEntry } from '../meta/journal-sink.ts'
 
@@ -40,18 +42,21 @@ export interface BlobJournalOptions {
   random: Random
   /** Default META_COLLECTION. */
   collection?: string
+  /** Default `none`. */
+  redundancy?: Redundancy
 }
 
 export class BlobJournal implements JournalSink {
   readonly #blobs: BlobStore
   readonly #random: Random
-  readonly #collection: string
+  readonly #target: { collection: string; redundancy: Redundancy }
   #known = new Map<string, Known>()
 
   constructor(options: BlobJournalOptions) {
     this.#blobs = options.blobs
     this.#random = options.random
-    this.#collection = options.collection ?? META_COLLECTION
+    const { collection = META_COLLECTION, redundancy = 'none' } = options
+    this.#target = { collection, redundancy }
   }
 
   async append(entry: NewJournalEntry, pieces: AsyncIterable<Buffer>): Promise<number> {
@@ -62,7 +67,7 @@ export class BlobJournal implements JournalSink {
       let part = 0
       for await (const { payload, last } of evenPieces(pieces)) {
         const data = encodePiece({ ...entry, id, part, last, lengthBytes: payload.length }, payload)
-        known.pieces[part] = await this.#blobs.write({ data, collection: this.#collection })
+        known.pieces[part] = await this.#blobs.write({ data, ...this.#target })
         known.bytes += payload.length
         part++
       }
@@ -75,8 +80,9 @@ export class BlobJournal implements JournalSink {
 
   async list(): Promise<JournalEntry[]> {
     const found = new Map<string, Known>()
+    const seen = new Set<string>()
     for (const { volumeId, collection } of await this.#blobs.volumes()) {
-      if (collection === this.#collection) await this.#listVolume(volumeId, found)
+      if (collection === this.#target.collection) await this.#listVolume(volumeId, { found, seen })
     }
     for (const [id, known] of this.#known) if (known.writing) found.set(id, known)
     this.#known = found
@@ -110,10 +116,10 @@ export class BlobJournal implements JournalSink {
     }
   }
 
-  async #listVolume(volumeId: number, found: Map<string, Known>): Promise<void> {
+  async #listVolume(volumeId: number, pieces: ListedPieces): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        for await (const batch of this.#blobs.list(volumeId, 0)) await this.#takeBatch(volumeId, batch, found)
+        for await (const batch of this.#blobs.list(volumeId, 0)) await this.#takeBatch(batch, pieces)
         return
       } catch (error) {
         if (toStoreError(error).code !== 'conflict' || attempt === LISTINGS_MAX) throw error
@@ -121,18 +127,19 @@ export class BlobJournal implements JournalSink {
     }
   }
 
-  async #takeBatch(volumeId: number, batch: readonly ListedBlob[], found: Map<string, Known>): Promise<void> {
+  async #takeBatch(listed: readonly ListedBlob[], { found, seen }: ListedPieces): Promise<void> {
+    const batch = listed.filter(({ id }) => isNew(id, seen))
     for (let at = 0; at < batch.length; at += META_PIECES_READ_AT_ONCE) {
       const group = batch.slice(at, at + META_PIECES_READ_AT_ONCE)
-      const headers = await Promise.all(group.map((listed) => this.#headerOf(volumeId, listed)))
+      const headers = await Promise.all(group.map((each) => this.#headerOf(each)))
       for (const piece of headers) if (piece !== undefined) addPiece(found, piece)
     }
   }
 
   /** Undefined for what is no piece, is damaged, or has been removed meanwhile. */
-  async #headerOf(volumeId: number, { id, sizeBytes }: ListedBlob) {
+  async #headerOf({ id, sizeBytes }: ListedBlob) {
     if (id.cookie === undefined || sizeBytes < HEADER_BYTES) return undefined
-    const blob: BlobId = { volumeId, keyHigh: id.keyHigh, keyLow: id.keyLow, cookie: id.cookie }
+    const blob: BlobId = { ...id, cookie: id.cookie }
     try {
       const head: Buffer[] = []
       for await (const piece of this.#blobs.readRange(blob, 0, HEADER_BYTES)) head.push(piece)
@@ -146,6 +153,20 @@ export class BlobJournal implements JournalSink {
       throw error
     }
   }
+}
+
+/** Entries so far, and the blobs that were looked at: one in shards is listed by each volume that has one. */
+interface ListedPieces {
+  found: Map<string, Known>
+  seen: Set<string>
+}
+
+function isNew({ volumeId, keyHigh, keyLow }: ListedBlob['id'], seen: Set<string>): boolean {
+  if (!isErasure(volumeId)) return true
+  const name = `${volumeId} ${keyHigh} ${keyLow}`
+  if (seen.has(name)) return false
+  seen.add(name)
+  return true
 }
 
 const isWhole = ({ count, pieces, writing }: Known) =>

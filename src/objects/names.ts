@@ -40,6 +40,7 @@ import type {
 import type { ContentReader, ContentWriter, ShownRow } from './parts.ts'
 import { PatientWrites } from './patient-writes.ts'
 import { putObject } from './put-version.ts'
+import type { RedundancyRules } from './redundancy-rules.ts'
 import {
   attributesOf,
   attributesText,
@@ -60,6 +61,8 @@ export interface NamesParts {
   writer: ContentWriter
   reader: ContentReader
   keys: ObjectKeys
+  /** Default NO_REDUNDANCY. */
+  redundancy?: RedundancyRules
 }
 
 export class Names {
@@ -79,7 +82,8 @@ export class Names {
     const { bucket, check, placement, hasOpaqueEtag } = request
     const dataKey = keys.forNew(bucket, request.encryption)
     const sizeBytesMax = OBJECT_BYTES_MAX
-    const how = { bucket, check, dataKey, placement, hasOpaqueEtag, sizeBytesMax }
+    const { storageClass } = request.attributes
+    const how = { bucket, check, dataKey, placement, storageClass, hasOpaqueEtag, sizeBytesMax }
     const written = await writer.store(request.body, how)
     const checksum = written.checksum ?? request.attributes.checksum
     const attributes = { ...request.attributes, checksum, encryption: written.encryption }

@@ -91,6 +91,8 @@ export interface StoreContent {
   /** The bytes are encrypted with it. */
   dataKey?: DataKey | undefined
   placement?: PutObject['placement'] | undefined
+  /** It may stand for a redundancy. Absent is STANDARD. */
+  storageClass?: string | undefined
   /** No MD5 is computed, and 16 random bytes take its place. */
   hasOpaqueEtag?: boolean | undefined
   /** Throws `too_large` above it. */

@@ -59,6 +59,7 @@ import type {
 } from './parts.ts'
 import { PatientWrites } from './patient-writes.ts'
 import type { WriteContext } from './put-version.ts'
+import { NO_REDUNDANCY, type RedundancyRules, redundancyFor } from './redundancy-rules.ts'
 import { attributesOf, contentOf, infoOf, keyBytes, tagsText, textBytes } from './rows.ts'
 import { bodyOfRange } from './stored-body.ts'
 import { writeContext } from './write-context.ts'
@@ -80,6 +81,8 @@ export interface UploadsOptions {
   random: Random
   /** Default PART_BYTES_MIN. */
   partBytesMin?: number
+  /** Default NO_REDUNDANCY. */
+  redundancy?: RedundancyRules
 }
 
 /** Scripts that write, for the thread that runs them. */
@@ -141,6 +144,7 @@ export class MultipartUploads implements Uploads {
       bucket: part.bucket,
       check: { digests, verify },
       dataKey,
+      storageClass: attributes.storageClass,
       sizeBytesMax: PART_BYTES_MAX,
     })
     const checksum = wanted === undefined ? written.checksum : checksumFrom(wanted.algorithm, written.digests)
@@ -191,7 +195,9 @@ export class MultipartUploads implements Uploads {
       const { start, end } = range
       if (!(start >= 0 && start <= end && end <= row.size))
         throw new StoreError('bad_request', `the source has no bytes ${start} to ${end}`)
-      const info = await this.#copyRange(part, row, { range, algorithm: wanted?.algorithm, dataKey })
+      const { storageClass } = attributes
+      const what = { range, algorithm: wanted?.algorithm, dataKey, storageClass }
+      const info = await this.#copyRange(part, row, what)
       if (info !== undefined) return { ...info, source: infoOf(row, isLatest, part.source.key) }
     }
     throw new StoreError('conflict', 'the source is replaced all the time')
@@ -201,7 +207,8 @@ export class MultipartUploads implements Uploads {
   async #copyRange(part: CopyPart, row: VersionRow, what: CopiedRange): Promise<PartInfo | undefined> {
     const { random } = this.#options
     const { start, end } = what.range
-    if (mustBeRead(row, what.dataKey)) return await this.#copyBytes(part, row, what)
+    if (mustBeRead(row, what.dataKey) || this.#isStoredOtherwise(part, row, what.storageClass))
+      return await this.#copyBytes(part, row, what)
     const sums = await this.#sumsOfRange(row, what)
     const at = this.#contextOf(part)
     const isCopied = await this.#writes.run(copyPart, {
@@ -218,15 +225,24 @@ export class MultipartUploads implements Uploads {
     return isCopied ? { number, sizeBytes: end - start, modifiedMs: at.nowMs, ...sums } : undefined
   }
 
+  /** Whether the part is to be protected in another way than its source. */
+  #isStoredOtherwise(part: CopyPart, row: VersionRow, storageClass: string | undefined): boolean {
+    const { redundancy = NO_REDUNDANCY } = this.#options
+    const { storageClass: sourceClass } = attributesOf(row)
+    const there = redundancyFor(redundancy, part.source.bucket.name, sourceClass)
+    return redundancyFor(redundancy, part.bucket.name, storageClass) !== there
+  }
+
   async #copyBytes(part: CopyPart, row: VersionRow, what: CopiedRange): Promise<PartInfo> {
     const { reader, writer } = this.#options
-    const { range, algorithm, dataKey } = what
+    const { range, algorithm, dataKey, storageClass } = what
     const { customerKey } = part.source
     const digests = algorithm === undefined ? [] : [digestNameOf(algorithm)]
     const written = await writer.store(bodyOfRange(reader, contentOf(row), { ...range, customerKey }), {
       bucket: part.bucket,
       check: { digests, verify: () => undefined },
       dataKey,
+      storageClass,
       sizeBytesMax: PART_BYTES_MAX,
     })
     const checksum = algorithm === undefined ? undefined : checksumFrom(algorithm, written.digests)
@@ -413,6 +429,7 @@ interface CopiedRange {
   algorithm: ChecksumAlgorithm | undefined
   /** Of the upload. */
   dataKey: DataKey | undefined
+  storageClass: string | undefined
 }
 
 /** Bytes that end by themselves are not shared with a name that does not, nor are those that have keys. */

@@ -87,11 +87,16 @@ function reportOf(result: StoreCheck, repaired: boolean): string {
   ]
   const { blobs, named, missingCount, corruptCount, orphanedCount, orphanedBytes, wrongReferencesCount } =
     result
-  const problems = missingCount + corruptCount + orphanedCount + wrongReferencesCount
+  const { weakenedCount } = result
+  const problems = missingCount + corruptCount + orphanedCount + wrongReferencesCount + weakenedCount
   lines.push(
     `${blobs} blobs, ${named} named: ${missingCount} missing, ${corruptCount} damaged, ` +
       `${orphanedCount} orphaned (${orphanedBytes} bytes), ${wrongReferencesCount} counted wrong`,
   )
+  if (weakenedCount > 0)
+    lines.push(
+      `${weakenedCount} blobs are whole, but had lost shards${repaired ? ', which are back' : ': --repair brings them back'}`,
+    )
   if (problems === 0) lines.push('clean')
   else if (repaired && orphanedCount + wrongReferencesCount > 0) {
     lines.push('repaired: orphans are garbage now, references are counted right; what is missing stays named')

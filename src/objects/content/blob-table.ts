@@ -18,6 +18,8 @@ const SLOT_WORDS = 6
 const TAKEN = 1
 const NAMED = 2
 const YOUNG = 4
+/** Above these bits: how often the blob was added. */
+const TIMES_SHIFT = 8
 
 export interface SizedBlob extends BlobId {
   sizeBytes: number
@@ -37,12 +39,15 @@ export class BlobTable {
     return this.#count
   }
 
-  /** Adds a blob that has no name yet; a young one is never said to have none. One that is there already stays as it is. */
+  /** Adds a blob that has no name yet; a young one is never said to have none. Of one that is there already it is noted how often. */
   add(id: BlobId, sizeBytes: number, isYoung = false): void {
     if (this.#count * 2 >= this.#capacity) this.#grow()
     const at = this.#find(id)
-    if (this.#slots[at + MARK] !== 0) return
-    const mark = TAKEN | (isYoung ? YOUNG : 0)
+    if (this.#slots[at + MARK] !== 0) {
+      this.#slots[at + MARK]! += 1 << TIMES_SHIFT
+      return
+    }
+    const mark = TAKEN | (isYoung ? YOUNG : 0) | (1 << TIMES_SHIFT)
     this.#slots.set([id.volumeId, id.keyHigh, id.keyLow, id.cookie, sizeBytes, mark], at)
     this.#count++
   }
@@ -54,6 +59,11 @@ export class BlobTable {
     if (slots[at + MARK] === 0) return false
     slots[at + MARK]! |= NAMED
     return slots[at + COOKIE] === id.cookie && isLengthOf(sizeBytes, slots[at + SIZE]!)
+  }
+
+  /** How often a blob was added: once for each volume that has something of it. */
+  timesOf(id: BlobId): number {
+    return this.#slots[this.#find(id) + MARK]! >>> TIMES_SHIFT
   }
 
   named(): Generator<SizedBlob> {
