@@ -369,6 +369,8 @@ export const BUS_HEARTBEAT_PERIOD_MS_DEFAULT = 5_000
 /** Encryption: a key, and how long a key of the installation is known everywhere before it is used. */
 export const ENCRYPTION_KEY_BYTES = 32
 export const INSTALLATION_KEY_WAIT_MS = 60_000
+/** Generations of the installation's keys. */
+export const ENCRYPTION_KEYS_MAX = 1_000
 /** Hash store: the head of an extended request or reply; files that are given to the store in one step. */
 export const HASHSTORE_HEAD_BYTES_MAX = 64 * KIB
 export const HASHSTORE_WHOLE_BYTES_MAX = 64 * KIB

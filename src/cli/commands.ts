@@ -9,6 +9,7 @@ import { filer } from './commands/filer.ts'
 import { fsck } from './commands/fsck.ts'
 import { get } from './commands/get.ts'
 import { hashstore } from './commands/hashstore.ts'
+import { keys } from './commands/keys.ts'
 import { ls } from './commands/ls.ts'
 import { master } from './commands/master.ts'
 import { memcached } from './commands/memcached.ts'
@@ -49,6 +50,7 @@ export const COMMANDS: readonly Command<never>[] = [
   benchmark,
   backup,
   restore,
+  keys,
   fsck,
 ]
 

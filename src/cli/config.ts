@@ -9,6 +9,7 @@ import { CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../base/log.ts'
 import { READ_MODES } from '../base/read-mode.ts'
 import { CLUSTER_SETTINGS } from './config-cluster.ts'
+import { ENCRYPTION_SETTINGS } from './config-encryption.ts'
 import { HASHSTORE_PORTS, HASHSTORE_SETTINGS } from './config-hashstore.ts'
 import { SFSS_SETTINGS } from './config-sfss.ts'
 import { OBJECTS_PORTS, OBJECTS_SETTINGS } from './config-objects.ts'
@@ -309,6 +310,7 @@ export const SETTINGS = {
   ...OBJECTS_SETTINGS,
 
   ...CLUSTER_SETTINGS,
+  ...ENCRYPTION_SETTINGS,
 
   ...SFSS_SETTINGS,
 

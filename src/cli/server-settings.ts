@@ -36,6 +36,8 @@ export const OBJECT_SETTINGS = [
   's3Domain',
   's3WebsiteDomain',
   'sigv2',
+  'encryptionKeys',
+  'sseCOverHttp',
   'rootAccessKey',
   'rootSecretKey',
   'identities',

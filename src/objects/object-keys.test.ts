@@ -65,7 +65,7 @@ test('the newest generation wraps, once every process had time to learn of it; a
   assert.ok(isSame(after.open(old.stored, undefined), old))
   assert.ok(isSame(before.open(made.stored, undefined), made))
   const onlyFirst = keysAt(0, first)
-  assert.throws(() => onlyFirst.open(made.stored, undefined), { code: 'unsupported' })
+  assert.throws(() => onlyFirst.open(made.stored, undefined), { code: 'unavailable' })
   onlyFirst.replace([first, second])
   assert.ok(isSame(onlyFirst.open(made.stored, undefined), made))
   const damaged = { ...made.stored, key: old.stored.key }

@@ -98,7 +98,7 @@ export class ObjectKeys {
 
   /**
    * The key of bytes that are there; undefined: they are not encrypted. Throws `key_required`, `key_not_needed`,
-   * `wrong_key`, `unsupported` (a generation that is not in the key file), `corrupt`.
+   * `wrong_key`, `unavailable` (a generation that is not in the key file), `corrupt`.
    */
   open(stored: StoredEncryption | undefined, customerKey: Buffer | undefined): DataKey | undefined {
     if (stored?.kind !== 'SSE-C' && customerKey !== undefined)
@@ -116,7 +116,7 @@ export class ObjectKeys {
   #openManaged(stored: StoredEncryption): DataKey {
     const key = this.#keys.find(({ id }) => id === stored.keyId)
     if (key === undefined)
-      throw new StoreError('unsupported', `the file of encryption keys has no key ${stored.keyId}`)
+      throw new StoreError('unavailable', `the file of encryption keys has no key ${stored.keyId}`)
     const secret = unwrap(stored.key, key.secret, `SSE-S3 ${key.id}`)
     if (secret === undefined) throw new StoreError('corrupt', 'the wrapped key of an object is damaged')
     return new DataKey(stored, secret)

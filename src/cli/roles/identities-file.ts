@@ -1,11 +1,10 @@
 /** The file of accounts: read at the start, and again whenever it changes, so that keys come and go without a restart. */
-import { statSync } from 'node:fs'
-import { IDENTITIES_LOOK_MS } from '../../base/limits.ts'
 import { Identities, type IdentitiesFile } from '../../iam/identities.ts'
 import type { Context } from '../command.ts'
 import { UsageError } from '../usage-error.ts'
 import { readNamed } from './doors.ts'
 import type { AccessKey } from './root-credentials.ts'
+import { watchFile } from './watched-file.ts'
 
 /** Undefined without one. Throws `UsageError` for a file that cannot be read, or says something impossible. */
 export function readIdentities(path: string, root: AccessKey): IdentitiesFile | undefined {
@@ -29,11 +28,7 @@ export function watchIdentities(
   { context, onChange }: { context: Context; onChange: (file: IdentitiesFile) => Promise<unknown> },
 ): () => void {
   const { clock, log } = context
-  let seen = markOf(path)
-  return clock.every(IDENTITIES_LOOK_MS, () => {
-    const mark = markOf(path)
-    if (mark === seen) return
-    seen = mark
+  return watchFile(path, clock, () => {
     try {
       const file = readIdentities(path, root)!
       onChange(file).then(
@@ -44,10 +39,4 @@ export function watchIdentities(
       log.error({ path, reason: (error as Error).message }, 'accounts stay as they were')
     }
   })
-}
-
-/** Differs when the file was written or replaced. */
-function markOf(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat === undefined ? '' : `${stat.ino} ${stat.size} ${stat.mtimeMs}`
 }

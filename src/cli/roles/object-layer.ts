@@ -11,6 +11,8 @@ import type { MetaStore } from '../../meta/meta-store.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
 import type { BodyBudget } from '../../net/body.ts'
 import type { HttpServerSettings, ListenOptions } from '../../net/http-server.ts'
+import { parseKeyFile } from '../../objects/key-file.ts'
+import { ObjectKeys } from '../../objects/object-keys.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
 import type { ObjectTree } from '../../objects/tree.ts'
 import { UploadLoad } from '../../objects/upload-load.ts'
@@ -61,6 +63,7 @@ interface Layer {
   meta: MetaStore
   presence: WriterPresence
   identities: Identities
+  keys: ObjectKeys
   doors: Record<ObjectDoor, Door>
 }
 
@@ -78,9 +81,10 @@ export class ObjectLayer {
     const blobs = openBlobs(parts)
     const hashPool = new ThreadHashPool(data.hashing)
     const load = new UploadLoad(data.uploadLoad)
+    const keys = new ObjectKeys({ clock, random, keys: installationKeys(data) })
     const { bucketChanges } = data
     const { objects, contents, tree, writer } = objectParts({
-      ...{ meta, blobs, load, hashPool, bucketChanges, clock, random },
+      ...{ meta, blobs, load, hashPool, bucketChanges, keys, clock, random },
     })
     const writerId = `${cluster.nodeId}/${thread}`
     const presence = new WriterPresence({ meta, clock, log, writerId, writer })
@@ -94,12 +98,17 @@ export class ObjectLayer {
       hashstore: hashstoreServer(data, parts, objects),
       objects: objectsDoor(data, parts, { objects, contents, meta, blobs }),
     }
-    return new ObjectLayer({ blobs, meta, presence, identities, doors })
+    return new ObjectLayer({ blobs, meta, presence, identities, keys, doors })
   }
 
   /** Other accounts from now on. Throws `bad_request`, and then nothing has changed. */
   setIdentities(file: IdentitiesFile): void {
     this.#layer.identities.replace(file)
+  }
+
+  /** The file of encryption keys has changed. */
+  setEncryptionKeys(text: string): void {
+    this.#layer.keys.replace(parseKeyFile(text))
   }
 
   /** Starts to serve a door; gives its port. Throws `in_use`, `bad_request`. */
@@ -116,6 +125,9 @@ export class ObjectLayer {
     blobs.close()
   }
 }
+
+const installationKeys = ({ encryptionKeys }: ObjectLayerData) =>
+  encryptionKeys === undefined ? [] : parseKeyFile(encryptionKeys)
 
 /** Readers see what is half renamed as renamed, so nobody waits for it. */
 function resumeRenames(tree: ObjectTree, log: Log): void {
@@ -152,6 +164,7 @@ function s3Server(
     gate: new IamGate({ identities, region, clock, allowsV2 }),
     log: log.with({ role: 's3' }),
     version: VERSION,
+    allowsKeysOverHttp: data.sseCOverHttp,
     counters: new S3Counters(data.s3Counters, thread),
     ...(secrets.tls === undefined ? {} : { tls: secrets.tls }),
   })

@@ -30,6 +30,9 @@ const control: ObjectControl = {
   async setIdentities(file) {
     objects?.setIdentities(file)
   },
+  async setEncryptionKeys(text) {
+    objects?.setEncryptionKeys(text)
+  },
   async closeObjects() {
     await objects?.close()
   },

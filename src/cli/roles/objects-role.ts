@@ -20,6 +20,7 @@ import type { Config } from '../config.ts'
 import type { OBJECT_SETTINGS } from '../server-settings.ts'
 import { makeDirectory } from './directories.ts'
 import type { HostPort } from './doors.ts'
+import { type KeyFile, readOrMakeKeyFile, watchKeyFile } from './encryption-keys.ts'
 import { readIdentities, watchIdentities } from './identities-file.ts'
 import { type AccessKey, readOrMakeRootKey } from './root-credentials.ts'
 import type {
@@ -40,6 +41,8 @@ export interface ObjectsRole {
   root: AccessKey
   /** The file of accounts, which can be used. */
   identities: IdentitiesFile | undefined
+  /** Undefined: nothing can be encrypted under keys of the installation. */
+  keyFile: KeyFile | undefined
   /** Where each door listens; those that are not named are not opened. */
   doors: ReadonlyMap<ObjectDoor, HostPort>
 }
@@ -51,7 +54,7 @@ export interface ObjectsRole {
 export function readObjectsRole(
   config: ObjectsRole['config'],
   { directory, doors }: { directory: string; doors: ObjectsRole['doors'] },
-  { random, stdout }: Context,
+  { clock, random, stdout }: Context,
 ): ObjectsRole {
   const metadata = config.metadata || join(directory, 'meta')
   if (!isPostgresUrl(metadata)) makeDirectory(metadata)
@@ -64,7 +67,10 @@ export function readObjectsRole(
     )
   }
   const identities = readIdentities(config.identities, root)
-  return { config, metadata, root, identities, doors }
+  const isShared = isPostgresUrl(metadata)
+  const named = { given: config.encryptionKeys, directory, isShared }
+  const keyFile = readOrMakeKeyFile(named, { clock, random })
+  return { config, metadata, root, identities, keyFile, doors }
 }
 
 /** Threads that compute digests: half as many as serve, within reason. */
@@ -135,7 +141,7 @@ export class ObjectThreads {
 
   /** What a thread with an object layer is given, and the ports in it. */
   dataOf(thread: number): { data: ObjectLayerData; ports: MessagePort[] } {
-    const { config, root, identities } = this.#role
+    const { config, root, identities, keyFile } = this.#role
     const { metadata, ports } = this.#metadata()
     const hashing = this.#hashing[thread]!
     const data: ObjectLayerData = {
@@ -148,6 +154,8 @@ export class ObjectThreads {
       domains: config.s3Domain,
       websiteDomains: config.s3WebsiteDomain,
       sigv2: config.sigv2,
+      encryptionKeys: keyFile?.text,
+      sseCOverHttp: config.sseCOverHttp,
       filerBuckets: config.filerBuckets,
       sfssFileLimitBytes: config.sfssFileLimitBytes,
       needsDigest: config.digest === 'required',
@@ -211,13 +219,19 @@ export async function openDoors(
   context: Context,
 ): Promise<Map<ObjectDoor, HostPort>> {
   const { log, signal } = context
-  const { identities, root } = objects
+  const { identities, root, keyFile } = objects
   const doors = new Map<ObjectDoor, HostPort>()
   await Promise.all(servers.map((server) => server.call('openObjects')))
   if (identities !== undefined) {
     const onChange = (file: IdentitiesFile) =>
       Promise.all(servers.map((server) => server.call('setIdentities', file)))
     const stop = watchIdentities(identities, root, { context, onChange })
+    signal.addEventListener('abort', stop, { once: true })
+  }
+  if (keyFile !== undefined) {
+    const onChange = (text: string) =>
+      Promise.all(servers.map((server) => server.call('setEncryptionKeys', text)))
+    const stop = watchKeyFile(keyFile, { context, onChange })
     signal.addEventListener('abort', stop, { once: true })
   }
   for (const [door, at] of objects.doors) {

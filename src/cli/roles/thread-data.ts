@@ -136,6 +136,9 @@ export interface ObjectLayerData {
   domains: readonly string[]
   websiteDomains: readonly string[]
   sigv2: boolean
+  /** The file of encryption keys. */
+  encryptionKeys: string | undefined
+  sseCOverHttp: boolean
   filerBuckets: boolean
   /** Memory of the SfssCounters. */
   sfssCounters: SharedArrayBuffer
@@ -205,6 +208,8 @@ export interface ObjectControl {
   listen(door: ObjectDoor, at: HostPort): Promise<number>
   /** Other accounts from now on. */
   setIdentities(file: IdentitiesFile): Promise<void>
+  /** Other encryption keys from now on. */
+  setEncryptionKeys(text: string): Promise<void>
   /** Closes the doors of names, finishes their requests, and lets go of the object layer. */
   closeObjects(): Promise<void>
   /** After that: lets go of the rest. */

@@ -84,6 +84,9 @@ const control: ServingControl = {
   async setIdentities(file) {
     objects?.setIdentities(file)
   },
+  async setEncryptionKeys(text) {
+    objects?.setEncryptionKeys(text)
+  },
   async listenMemcached(memcachedData, at) {
     const assign = assignFromMasters(cluster)
     const parts = { assign, volumes, sync: data.sync, bodyBudget, clock, log }
