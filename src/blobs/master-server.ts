@@ -70,6 +70,8 @@ export interface MasterServerOptions {
   isDeaf?: () => boolean
   /** Default GARBAGE_THRESHOLD_DEFAULT. */
   garbageThreshold?: number
+  /** Default REPAIR_AFTER_MS_DEFAULT. */
+  repairAfterMs?: number
   /** Default VACUUM_PERIOD_MS_DEFAULT; 0 never compacts by itself. */
   vacuumPeriodMs?: number
   /** Largest file of `/submit`. */
@@ -113,6 +115,7 @@ export class MasterServer {
       heartbeatPeriodMs: options.heartbeatPeriodMs,
       isDeaf: options.isDeaf,
       garbageThreshold,
+      repairAfterMs: options.repairAfterMs,
       vacuumPeriodMs: options.vacuumPeriodMs ?? VACUUM_PERIOD_MS_DEFAULT,
     })
     this.#common = new CommonHeaders({ clock, random, server: `Cairn/${version}` })

@@ -86,10 +86,13 @@ export class ErasureGrowth {
     throw toStoreError(failed.reason)
   }
 
-  /** One volume of a group, new and empty. Throws what the server throws. */
-  async makeMember(id: number, layout: Layout, { node, directory }: Domain): Promise<void> {
-    const { collection, replicaPlacement, ttl } = layout
-    const volume = { id, collection, replicaPlacement, ttl, directory }
+  /** One volume of a group, new and empty; `filling`: in the place of a lost one. Throws what the server throws. */
+  async makeMember(
+    id: number,
+    { collection, replicaPlacement, ttl, filling }: Layout & { filling?: boolean },
+    { node, directory }: Domain,
+  ): Promise<void> {
+    const volume = { id, collection, replicaPlacement, ttl, directory, ...(filling ? { filling } : {}) }
     await this.#options.calls.create(node, volume)
     this.#options.topology.volumeMade(node, volume)
   }

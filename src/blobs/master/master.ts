@@ -1,7 +1,11 @@
 /** A master without its HTTP: what it knows, what it gives out, and what it does by itself. */
 import type { Clock } from '../../base/clock.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
-import { HEARTBEAT_PERIOD_MS_DEFAULT } from '../../base/limits.ts'
+import {
+  HEARTBEAT_PERIOD_MS_DEFAULT,
+  LOST_MEMBERS_PERIOD_MS,
+  REPAIR_AFTER_MS_DEFAULT,
+} from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { ClusterClient } from '../cluster-client.ts'
@@ -11,6 +15,7 @@ import { Assigner } from './assign.ts'
 import { ErasureGrowth } from './erasure-growth.ts'
 import { VolumeGrowth } from './growth.ts'
 import { KeySequence } from './key-sequence.ts'
+import { LostMembers } from './lost-members.ts'
 import { Topology } from './topology.ts'
 import { Vacuum } from './vacuum.ts'
 import { VolumeCalls } from './volume-calls.ts'
@@ -29,6 +34,8 @@ export interface MasterOptions {
   heartbeatPeriodMs?: number
   /** Share of garbage above which volumes are compacted by themselves. */
   garbageThreshold: number
+  /** A volume of an erasure group that was nowhere for so long is made anew. Default REPAIR_AFTER_MS_DEFAULT. */
+  repairAfterMs?: number | undefined
   /** True while heartbeats cannot come: then no silence says anything. */
   isDeaf?: (() => boolean) | undefined
   /** How often to look for garbage; 0 never does. */
@@ -48,6 +55,7 @@ export class Master {
   readonly #keys: KeySequence
   readonly calls: VolumeCalls
   readonly #warmUp: WarmUp
+  readonly #lostMembers: LostMembers
   #stops: (() => void)[] = []
 
   constructor(options: MasterOptions) {
@@ -63,6 +71,12 @@ export class Master {
     const { knownNodeIds, fresh } = state
     this.#warmUp = new WarmUp({ clock, knownNodeIds, fresh, periodMs: heartbeatPeriodMs })
     const warmingUp = () => this.unknowing()
+    this.#lostMembers = new LostMembers({
+      ...{ topology, clock, log, growth: this.erasureGrowth },
+      remove: (node, id) => this.deleteVolume(node, id),
+      unknowing: warmingUp,
+      repairAfterMs: options.repairAfterMs ?? REPAIR_AFTER_MS_DEFAULT,
+    })
     this.mover = new VolumeMover({ topology, calls, log, unknowing: warmingUp })
     this.assigner = new Assigner({
       topology,
@@ -89,6 +103,7 @@ export class Master {
     } = this.#options
     const expireMs = Math.max(1, Math.floor(heartbeatPeriodMs / 2))
     this.#stops.push(clock.every(expireMs, () => this.#expire(expireMs)))
+    this.#stops.push(clock.every(LOST_MEMBERS_PERIOD_MS, () => void this.#lostMembers.look()))
     if (vacuumPeriodMs > 0) {
       this.#stops.push(clock.every(vacuumPeriodMs, () => void this.vacuum.run(garbageThreshold)))
     }

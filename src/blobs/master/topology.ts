@@ -263,6 +263,10 @@ export class Topology {
   }
 
   /** Nobody is sent to an erasure group while it is being made, as far as it may have come. */
+  isGrowing(groupVolumeId: number): boolean {
+    return this.#growing.has(groupVolumeId)
+  }
+
   setGrowing(groupVolumeId: number, isGrowing: boolean): void {
     if (isGrowing) this.#growing.add(groupVolumeId)
     else this.#growing.delete(groupVolumeId)
@@ -409,15 +413,25 @@ export function layoutKey(layout: Layout): string {
   return `${layout.replicaPlacement}/${layout.ttl}/${layout.collection}`
 }
 
-/** Volumes that a node can still take: free slots, less those being filled, on directories with room. */
+/** Plain volumes that a node can still take: free slots, less those being filled, on directories with room. */
 export function freeSlots(node: TopologyNode): number {
-  const slots = node.directories.reduce((sum, directory) => sum + slotsIn(directory), 0)
-  return Math.max(0, Math.min(slots, slotCount(node) - node.volumes.size) - node.creating)
+  const slots = node.directories
+    .filter(({ forShards }) => !forShards)
+    .reduce((sum, directory) => sum + slotsIn(directory), 0)
+  const here = [...node.volumes.keys()].filter((id) => !isErasure(id) || !hasShardDirectories(node)).length
+  return Math.max(0, Math.min(slots, slotCount(node) - here) - node.creating)
 }
 
-/** Volumes that a node may have in all. */
+/** Plain volumes that a node may have in all; those of shards as well, where they share directories with them. */
 export function slotCount(node: TopologyNode): number {
-  return node.directories.reduce((sum, directory) => sum + directory.volumeCountMax, 0)
+  return node.directories.reduce(
+    (sum, { forShards, volumeCountMax }) => sum + (forShards ? 0 : volumeCountMax),
+    0,
+  )
+}
+
+function hasShardDirectories(node: TopologyNode): boolean {
+  return node.directories.some(({ forShards }) => forShards)
 }
 
 export function maxKeyOf(info: VolumeInfo): bigint {

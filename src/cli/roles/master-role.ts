@@ -73,6 +73,7 @@ export async function startMaster(role: MasterRole, context: Context): Promise<R
         : (config.busHeartbeatMs * BUS_PERIODS_MISSED_MAX) / HEARTBEAT_PERIODS_MISSED_MAX,
     ...(bus && { isDeaf: () => !bus.isOpen }),
     garbageThreshold: config.garbageThreshold,
+    repairAfterMs: config.repairAfterMs,
     version: VERSION,
     settings: httpSettings(config),
     metrics: () => metrics.page(),
