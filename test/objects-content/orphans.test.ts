@@ -11,8 +11,9 @@ import { query, type Script } from '../../src/meta/meta-store.ts'
 import { type CheckOptions, checkStore } from '../../src/objects/check-store.ts'
 import { GarbageCollector } from '../../src/objects/collector.ts'
 import type { Bucket } from '../../src/objects/object-store.ts'
+import { removeOldOrphans } from '../../src/objects/old-orphans.ts'
 import { OrphanSearch } from '../../src/objects/orphans.ts'
-import { WriterPresence } from '../../src/objects/writer-presence.ts'
+import { presenceMemory, WriterPresence } from '../../src/objects/writer-presence.ts'
 import { audit } from './audit.ts'
 import { collectAll } from './collector-races.ts'
 import { bodyOf, bytesOf, type ContentKit, crowd, startContent } from './content-kit.ts'
@@ -115,6 +116,36 @@ describe('the search for orphans', () => {
     }
   })
 
+  test('while the store is in use: only what is older than everything under way', async () => {
+    for (const blobsAtOnce of [1, 1_000_000]) {
+      const { kit, bucket } = await start()
+      const expected = await fill(kit, bucket)
+      for (let i = 0; i < 20; i++) await orphan(kit)
+      const shared = presenceMemory(2)
+      const writer = { oldestStartMs: undefined as number | undefined }
+      const parts = { ...kit, random: systemRandom, log: silentLog, shared, writer }
+      const threads = [0, 1].map((thread) => new WriterPresence({ ...parts, writerId: `${thread}`, thread }))
+      const find = async (isDryRun: boolean) =>
+        await removeOldOrphans({
+          ...{ ...parts, isDryRun, blobsAtOnce, collection: '_objects' },
+          appendedBeforeMs: await threads[0]!.settledMs(),
+        })
+      for (const thread of threads) await thread.start()
+      assert.equal((await find(false)).searched, 0)
+      kit.clock.aheadMs += 2 * ORPHAN_GRACE_MS
+      // The other thread has said nothing for two hours.
+      await threads[0]!.start()
+      assert.equal((await find(false)).searched, 0)
+      await threads[1]!.start()
+      assert.equal((await find(true)).orphans, 20)
+      assert.equal((await find(false)).orphans, 20)
+      assert.equal((await find(false)).orphans, 0)
+      await collectAll(kit, collectorOf(kit))
+      await assertAllThere(kit, bucket, expected)
+      for (const thread of threads) await thread.stop()
+    }
+  })
+
   test('goes on where the last one ended; a clean end leaves nothing to search', async () => {
     const { kit, bucket } = await start()
     await fill(kit, bucket)
@@ -182,7 +213,13 @@ describe('the search for orphans', () => {
     const result = async (waits: boolean) => {
       const orphans = new OrphanSearch({ ...parts, clock: startedAt(kit, startMs) })
       await orphans.begin()
-      const presence = new WriterPresence({ ...parts, writerId: 'other/0', writer })
+      const presence = new WriterPresence({
+        ...parts,
+        writerId: 'other/0',
+        shared: presenceMemory(1),
+        thread: 0,
+        writer,
+      })
       await presence.start()
       let counts: unknown = 'waits'
       const run = orphans.run().then((found) => (counts = found))

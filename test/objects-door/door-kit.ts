@@ -76,6 +76,7 @@ function optionsOf(kit: ObjectsKit, contents: Contents): ObjectsServerOptions {
     checkAdmin(_head, authorization) {
       if (authorization !== 'the operator') throw new StoreError('unauthorized', 'not you')
     },
+    async *removeOrphans() {},
     bodyBudget: new BodyBudget(new SharedArrayBuffer(4), 64 * MIB),
   }
 }

@@ -168,6 +168,7 @@ test('of two that go on at the same place only one is heard', async () => {
   const bytes = randomBytes(9 * MIB)
   const location = await begun('both', bytes)
   const both = await Promise.all([send(location, bytes, 0), send(location, bytes, 0)])
-  assert.deepEqual(both.sort(), [200, 416])
+  // The other one is told so, or finds that the upload has ended.
+  assert.match(both.sort().join(), /^200,4(16|04)$/)
   assert.ok((await read('both')).equals(bytes))
 })

@@ -87,7 +87,10 @@ export class ObjectLayer {
       ...{ meta, blobs, load, hashPool, bucketChanges, keys, clock, random },
     })
     const writerId = `${cluster.nodeId}/${thread}`
-    const presence = new WriterPresence({ meta, clock, log, writerId, writer })
+    const presence = new WriterPresence({
+      ...{ meta, clock, log, writerId, writer, thread },
+      shared: data.presence,
+    })
     await presence.start()
     if (thread === 0) resumeRenames(tree, log)
     const identities = new Identities(data.root, data.identities)
@@ -96,7 +99,7 @@ export class ObjectLayer {
       s3: s3Server(data, parts, { objects, identities }),
       sfss: sfssServer(data, parts, { objects, blobs }),
       hashstore: hashstoreServer(data, parts, objects),
-      objects: objectsDoor(data, parts, { objects, contents, meta, blobs }),
+      objects: objectsDoor(data, parts, { objects, contents, meta, blobs, presence }),
     }
     return new ObjectLayer({ blobs, meta, presence, identities, keys, doors })
   }

@@ -13,6 +13,7 @@ import { isPostgresUrl } from '../../meta/open-meta-store.ts'
 import { BUCKET_CHANGES_BYTES } from '../../objects/bucket-memory.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
 import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
+import { presenceMemory } from '../../objects/writer-presence.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { Context } from '../command.ts'
@@ -88,7 +89,7 @@ export class ObjectThreads {
   readonly #role: ObjectsRole
   readonly #clients: MessagePort[] = []
   readonly #hashing: MessagePort[][]
-  readonly #shared: Omit<ObjectMetricsData, 'counts'> & Pick<ObjectLayerData, 'bucketChanges'>
+  readonly #shared: Omit<ObjectMetricsData, 'counts'> & Pick<ObjectLayerData, 'bucketChanges' | 'presence'>
   readonly #connectionsMax: number
   readonly #writer: PortCaller | undefined
   readonly #upkeep: PortCaller
@@ -105,6 +106,7 @@ export class ObjectThreads {
       objectsCounters: VolumeCounters.share(count),
       uploadLoad: new SharedArrayBuffer(UPLOAD_LOAD_BYTES),
       bucketChanges: new SharedArrayBuffer(BUCKET_CHANGES_BYTES),
+      presence: presenceMemory(count),
     }
     this.#hashing = startHashing(threads, count)
     const share = Math.floor(META_CONNECTIONS_PER_PROCESS / count)

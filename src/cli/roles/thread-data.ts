@@ -125,6 +125,8 @@ export interface ObjectLayerData {
   uploadLoad: SharedArrayBuffer
   /** Memory of the BucketMemory. */
   bucketChanges: SharedArrayBuffer
+  /** Memory of the WriterPresence. */
+  presence: SharedArrayBuffer
   /** Memory of the S3Counters. */
   s3Counters: SharedArrayBuffer
   /** Memory of the filer's VolumeCounters. */

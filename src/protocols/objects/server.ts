@@ -47,8 +47,10 @@ export interface ObjectsServerOptions {
   needsDigest: boolean
   /** Of the installation: signs the tokens of uploads. */
   secret: string
-  /** Who may remove versions for good. Throws `unauthorized`. `authorization`: the header. */
+  /** Who may remove versions for good, and orphans. Throws `unauthorized`. `authorization`: the header. */
   checkAdmin: (head: { method: string; path: string }, authorization: string | undefined) => void
+  /** Searches for bytes that nothing names, and says how far it is. */
+  removeOrphans: (options: { isDryRun: boolean }) => AsyncIterable<OrphanCounts>
   bodyBudget: BodyBudget
   /** Asked for on everything but `/healthz`. */
   basicAuth?: BasicAuth | undefined
@@ -58,6 +60,12 @@ export interface ObjectsServerOptions {
   logsRequests?: boolean
   /** Told of every reply, for counters. */
   onReply?: (reply: { method: string; status: number; receivedBytes: number; sentBytes: number }) => void
+}
+
+export interface OrphanCounts {
+  searched: number
+  orphans: number
+  bytes: number
 }
 
 /** A request as both ways of serving have it. */
@@ -84,6 +92,8 @@ interface Lines {
 
 type Answer = Outcome | Lines
 
+/** Answered by lines. */
+const LINES = /^\/(versions\/|orphans)/
 /** Longer bodies are stored while they come. */
 const GATHERED_BYTES_MAX = 64 * 1024
 /** Not Authorization, which may hold a password. */
@@ -132,7 +142,7 @@ export class ObjectsServer {
   /** Small objects, read or written whole. Everything else takes the ordinary way. */
   #answerFast({ method, target, rawHeaders, body: bytes }: FastRequest): FastReply | undefined {
     if (this.#options.basicAuth !== undefined || this.#options.logsRequests) return undefined
-    if (method === 'HEAD' || target.startsWith('/versions/')) return undefined
+    if (method === 'HEAD' || LINES.test(target)) return undefined
     const taken = { body: wholeBody(bytes), release() {} }
     const asked = { method, ...splitTarget(target), rawHeaders, body: async () => taken }
     const onReply = ({ status }: Outcome, sentBytes: number) =>
@@ -202,6 +212,7 @@ export class ObjectsServer {
     if (path.startsWith('/locate/'))
       return isRead ? await this.#locate(path.slice('/locate/'.length)) : notAllowed(method, 'GET')
     if (path === '/healthz') return plain(200)
+    if (path === '/orphans') return this.#orphans(asked)
     return errorOutcome(404, 'there are /objects/, /versions/, /locate/ and /temp/')
   }
 
@@ -256,6 +267,12 @@ export class ObjectsServer {
       await this.#stored.purge(name, number)
     }
     return plain(200)
+  }
+
+  #orphans({ method, target, query, rawHeaders }: Asked): Answer {
+    if (method !== 'POST') return notAllowed(method, 'POST')
+    this.#options.checkAdmin({ method, path: target }, rawHeader(rawHeaders, ADMIN_HEADER))
+    return { lines: jsonLines(this.#options.removeOrphans({ isDryRun: query === 'dry-run' })) }
   }
 
   async #temp(asked: Asked, token: string): Promise<Outcome> {
@@ -361,6 +378,10 @@ function splitTarget(target: string): { path: string; query: string; target: str
   const question = target.indexOf('?')
   if (question < 0) return { path: target, query: '', target }
   return { path: target.slice(0, question), query: target.slice(question + 1), target }
+}
+
+async function* jsonLines(values: AsyncIterable<object>): AsyncGenerator<Buffer> {
+  for await (const value of values) yield Buffer.from(`${JSON.stringify(value)}\n`)
 }
 
 const plain = (status: number): Outcome => ({ status, headers: [], body: undefined })
