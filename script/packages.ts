@@ -6,6 +6,8 @@ import { delimiter, join } from 'node:path'
 /** Package → the program by which it is recognised. */
 export const TEST_PACKAGES = {
   curl: 'curl',
+  'libmemcached-tools': 'memccapable',
+  memcached: 'memcached',
   chromium: 'chromium',
   postgresql: 'postgres',
   'python3-venv': 'python3',

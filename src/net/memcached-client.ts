@@ -61,6 +61,9 @@ export class MemcachedClient {
   #failures = 0
   #isClosed = false
   #itemBytesMax: number | undefined
+  #cancelRetry: (() => void) | undefined
+  /** The attempt that is under way, once it is known how it went. */
+  #attempt: Promise<void> = Promise.resolve()
   readonly #stopSweep: () => void
 
   constructor(options: MemcachedClientOptions) {
@@ -120,9 +123,20 @@ export class MemcachedClient {
     return stats
   }
 
+  /** Tries a server that is down again, without the wait; resolves when it is known how that went. */
+  async retry(): Promise<void> {
+    if (this.#state === 'up' || this.#isClosed) return
+    if (this.#cancelRetry !== undefined) {
+      this.#cancelRetry()
+      this.#connect()
+    }
+    await this.#attempt
+  }
+
   /** Requests under way fail. */
   close(): void {
     this.#isClosed = true
+    this.#cancelRetry?.()
     this.#stopSweep()
     this.#drop('unavailable', 'closed')
   }
@@ -157,6 +171,7 @@ export class MemcachedClient {
   }
 
   #connect(): void {
+    this.#cancelRetry = undefined
     const { host, port, valueBytesMax } = this.#options
     const replies = new MemcachedReplies(valueBytesMax)
     const socket = connect({ host, port, noDelay: true })
@@ -172,7 +187,7 @@ export class MemcachedClient {
       if (socket === this.#socket) this.#drop('unavailable', reason)
     })
     // The first of all: it says what the server takes, and that it answers.
-    this.#send(['stats settings\r\n']).then(
+    this.#attempt = this.#send(['stats settings\r\n']).then(
       ({ stats }) => {
         const sizeBytes = Number(stats.item_size_max)
         this.#itemBytesMax = sizeBytes > ITEM_OVERHEAD_BYTES ? sizeBytes - ITEM_OVERHEAD_BYTES : undefined
@@ -228,9 +243,7 @@ export class MemcachedClient {
     if (this.#isClosed) return
     const { clock, random } = this.#options
     const waitMs = Math.min(MEMCACHED_RETRY_MS * 2 ** this.#failures++, MEMCACHED_RETRY_MS_MAX)
-    clock.after(waitMs / 2 + random.below(waitMs / 2 + 1), () => {
-      if (!this.#isClosed) this.#connect()
-    })
+    this.#cancelRetry = clock.after(waitMs / 2 + random.below(waitMs / 2 + 1), () => this.#connect())
   }
 
   #become(state: MemcachedState, reason: string): void {

@@ -162,7 +162,7 @@ describe('alone, on PostgreSQL', { skip: noPostgres }, () => {
     cleanups.push(() => volume.stop())
     const key = ['--root-access-key', 'test-root', '--root-secret-key', 'test-secret']
     const names = [...cluster, ...key, '--metadata', metadata]
-    const roles = ['filer', 'filer', 's3'] as const
+    const roles = ['filer', 'filer', 's3', 'sfss'] as const
     const doors = await Promise.all(
       roles.map(async (role) => {
         const door = await startRole(role, await freePort(), [...names, '--workers', '2'])
@@ -170,7 +170,7 @@ describe('alone, on PostgreSQL', { skip: noPostgres }, () => {
         return door.address
       }),
     )
-    const [one, other, s3] = doors as [string, string, string]
+    const [one, other, s3, sfss] = doors as [string, string, string, string]
     const large = randomBytes(5 * MIB)
     assert.equal((await put(one, '/dir/large', large)).status, 201)
     assert.equal((await put(other, '/dir/small', 'small')).status, 201)
@@ -179,5 +179,14 @@ describe('alone, on PostgreSQL', { skip: noPostgres }, () => {
     assert.equal((await fetch(`http://${one}/dir/small`, { method: 'DELETE' })).status, 204)
     assert.equal((await fetch(`http://${other}/dir/small`)).status, 404)
     assert.equal((await fetch(`http://${s3}/`)).status, 403)
+    assert.equal((await put(sfss, '/file?path=a/b.txt', 'by path')).status, 200)
+    assert.equal((await get(sfss, '/file?path=a/b.txt')).toString(), 'by path')
+    const status = JSON.parse((await get(sfss, '/status')).toString())
+    assert.equal(status[master.address].curr_items, '1')
+    await volume.kill()
+    assert.equal((await fetch(`http://${sfss}/file?path=a/b.txt`)).status, 504)
+    assert.equal((await put(sfss, '/file?path=c', 'x')).status, 504)
+    await master.kill()
+    assert.equal((await fetch(`http://${sfss}/status`)).status, 504)
   })
 })

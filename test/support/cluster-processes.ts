@@ -10,6 +10,7 @@ const STOP_MS_MAX = 15_000
 export interface RoleProcess {
   /** `host:port`. */
   address: string
+  child: ChildProcess
   log(): string
   stop(): Promise<void>
   /** Ends it as `kill -9` does. */
@@ -27,7 +28,7 @@ export async function freePort(): Promise<number> {
 
 /** Starts `cairn <role>` on a port and waits until it listens or, as a volume server, has joined. */
 export async function startRole(
-  role: 'master' | 'volume' | 'filer' | 's3',
+  role: 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached',
   port: number,
   flags: readonly string[],
 ): Promise<RoleProcess> {
@@ -43,7 +44,12 @@ export async function startRole(
   ]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
-  const wanted = role === 'volume' ? '"joined the master"' : `"${role} is listening"`
+  const wanted =
+    role === 'volume'
+      ? '"joined the master"'
+      : role === 'memcached' || role === 'sfss'
+        ? '"ready"'
+        : `"${role} is listening"`
   const ended = new Promise<void>((resolve) => void child.once('close', () => resolve()))
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`${role} does not start:\n${log}`)), START_MS_MAX)
@@ -63,6 +69,7 @@ export async function startRole(
   })
   return {
     address: `127.0.0.1:${port}`,
+    child,
     log: () => log,
     stop: () => end(child, ended, 'SIGTERM'),
     kill: () => end(child, ended, 'SIGKILL'),

@@ -12,7 +12,7 @@ export const sfss = defineCommand({
   summary: 'Run sfss alone, on a cluster with names in PostgreSQL or on memcached nodes (--storage)',
   settings: [
     ...SFSS_DOOR_SETTINGS,
-    ...(['master'] as const),
+    ...(['master', 'bus'] as const),
     ...SERVING_SETTINGS,
     ...OBJECT_SETTINGS,
     ...DOOR_SETTINGS,

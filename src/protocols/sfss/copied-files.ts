@@ -115,10 +115,11 @@ export class CopiedFiles implements FileStore {
   }
 }
 
-/** Asks a server what it says of itself, now. */
+/** Asks a server what it says of itself, now; also one that was down a moment ago. */
 export async function stateOf(client: FileNode['client']): Promise<StorageState> {
   const { address } = client
   try {
+    await client.retry()
     return { address, failure: undefined, stats: await client.stats() }
   } catch (error) {
     return { address, failure: toStoreError(error).message, stats: {} }

@@ -43,6 +43,10 @@ export class Copies {
 
   /** What was written last, a removal too; undefined where nobody has anything. Throws `unavailable`, `corrupt`. */
   read(nodes: readonly FileNode[], key: string, path: string): Promise<FileRecord | undefined> {
+    return orAgain(nodes, () => this.#read(nodes, key, path))
+  }
+
+  #read(nodes: readonly FileNode[], key: string, path: string): Promise<FileRecord | undefined> {
     return new Promise((resolve, reject) => {
       const copies: Copy[] = []
       const failures: StoreError[] = []
@@ -95,14 +99,22 @@ export class Copies {
   }
 
   /** Resolves when a quorum has it; the others get it, too. Throws `unavailable`, `too_large`, `disk_full`. */
-  write(nodes: readonly FileNode[], key: string, record: FileRecord): Promise<void> {
+  async write(nodes: readonly FileNode[], key: string, record: FileRecord): Promise<void> {
     const bytes = encodeFileRecord(record)
+    await orAgain(nodes, () => this.#write(nodes, key, { bytes, expiresS: expiryOf(record) }))
+  }
+
+  #write(
+    nodes: readonly FileNode[],
+    key: string,
+    { bytes, expiresS }: { bytes: Buffer; expiresS: number },
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       let done = 0
       const failures: StoreError[] = []
       for (const node of nodes) {
         node.counters.add('writes')
-        node.client.set(key, bytes, expiryOf(record)).then(
+        node.client.set(key, bytes, expiresS).then(
           () => {
             if (++done === this.#quorums.write) resolve()
           },
@@ -142,6 +154,17 @@ export class Copies {
     } finally {
       this.#repairs--
     }
+  }
+}
+
+/** Where too few answer, those that are down may be back: they are tried at once, and then all of it once more. */
+async function orAgain<T>(nodes: readonly FileNode[], run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (toStoreError(error).code !== 'unavailable') throw error
+    await Promise.all(nodes.map(({ client }) => client.retry()))
+    return await run()
   }
 }
 
