@@ -41,8 +41,6 @@ export interface ObjectsServerOptions {
   log: Log
   /** Account that owns the bucket. */
   owner: string
-  /** The bucket's document `redundancy`, when it is made. */
-  redundancy?: string | undefined
   /** A PUT without a Digest is refused. */
   needsDigest: boolean
   /** Of the installation: signs the tokens of uploads. */

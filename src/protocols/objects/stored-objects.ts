@@ -30,8 +30,6 @@ export interface StoredObjectsOptions {
   clock: Clock
   /** Account that the bucket belongs to. */
   owner: string
-  /** How its bytes are kept, as the bucket's document `redundancy` says it; undefined: as the installation does. */
-  redundancy?: string | undefined
 }
 
 /** Uploads that nobody goes on with are removed when their tokens are worth nothing any more. */
@@ -168,12 +166,11 @@ export class StoredObjects {
   }
 
   async #makeBucket(): Promise<Bucket> {
-    const { objects, owner, redundancy } = this.#options
+    const { objects, owner } = this.#options
     const configs = {
       version_numbers: '{}',
       dedupe: '{}',
       lifecycle: JSON.stringify(LIFECYCLE),
-      ...(redundancy === undefined ? {} : { redundancy }),
     }
     let bucket: Bucket | undefined
     try {
