@@ -238,9 +238,9 @@ export const ERASURE_HEDGE_MS = 50
 export const ERASURE_SLOW_SHARD_MS = 1_000
 /** A shard's volume that failed is asked last, and not written to, for so long. */
 export const ERASURE_SHARD_REFUSED_MS = 2_000
-/** Erasure coding: packed blobs from this size on lie in memory that is used again; so much of each size is kept for it. */
-export const PACKED_BYTES_KEPT_MIN = 256 * KIB
-export const PACKED_BUFFERS_KEPT_MAX = 2
+/** Erasure coding: packed blobs from this size on lie in memory that is used again. Of each size so much is kept, or two. */
+export const PACKED_BYTES_KEPT_MIN = 16 * KIB
+export const PACKED_KEPT_BYTES_MAX = 1 * MIB
 /** PostgreSQL: connections of one thread, opening one, and one statement. */
 export const META_CONNECTIONS_DEFAULT = 8
 export const META_CONNECT_MS_MAX = 5_000

@@ -4,7 +4,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import { StoreError } from '../../base/errors.ts'
-import { PACKED_BUFFERS_KEPT_MAX, PACKED_BYTES_KEPT_MIN } from '../../base/limits.ts'
+import { PACKED_BYTES_KEPT_MIN, PACKED_KEPT_BYTES_MAX } from '../../base/limits.ts'
 import { type LentPiece, PieceBuffers } from '../../base/piece-buffers.ts'
 import { Kernel } from './kernel.ts'
 import { ReedSolomon } from './reed-solomon.ts'
@@ -58,7 +58,7 @@ export class ShardCodec {
   readonly #code: ReedSolomon
   readonly #hash: BlobHash
   readonly #indexes: readonly number[]
-  /** Memory of large blobs, by its size. New memory for each would cost as much as all else here. */
+  /** Memory of packed blobs, by its size. New memory for each would cost as much as all else here. */
   readonly #buffers = new Map<number, PieceBuffers>()
 
   constructor({ k, m }: { k: number; m: number }) {
@@ -196,7 +196,7 @@ export class ShardCodec {
     const wholeBytes = 2 ** Math.ceil(Math.log2(bytes))
     let buffers = this.#buffers.get(wholeBytes)
     if (buffers === undefined) {
-      buffers = new PieceBuffers(wholeBytes, PACKED_BUFFERS_KEPT_MAX)
+      buffers = new PieceBuffers(wholeBytes, Math.max(2, PACKED_KEPT_BYTES_MAX / wholeBytes))
       this.#buffers.set(wholeBytes, buffers)
     }
     return buffers.lend(buffers.take(), 0, bytes)

@@ -26,12 +26,12 @@ export class PlainRowProduct implements RowProduct {
       const end = Math.max(...targets.map((target) => target.length))
       for (let start = 0; start < end; start += BLOCK_BYTES) {
         this.#sums.fill(0)
-        inputs.forEach((input, column) => {
+        for (const [column, input] of inputs.entries()) {
           addProducts(this.#sums, tables[column]!, input.subarray(start, start + BLOCK_BYTES))
-        })
-        targets.forEach((target, at) => {
+        }
+        for (const [at, target] of targets.entries()) {
           takeByte(this.#sums, 8 * at, target.subarray(start, start + BLOCK_BYTES))
-        })
+        }
       }
     }
   }
