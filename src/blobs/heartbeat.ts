@@ -185,7 +185,8 @@ interface MasterLink {
   state: string
 }
 
-const NODE_ID_FILE = 'cairn.node'
+/** Kept in each directory of volumes. */
+export const NODE_ID_FILE = 'cairn.node'
 
 /**
  * The node's UUID, kept as a file in each of its directories; made at the first start.

@@ -33,6 +33,8 @@ export interface RemoteWrite {
   fsync: boolean
   /** Of a shard: throws `not_found` where it was deleted. */
   isRepair?: boolean
+  /** Of a shard, SHA-256 of its blob in base64: where shards are files, it is `precondition_failed` without. */
+  name?: Buffer | undefined
 }
 
 const NO_BODY = Buffer.alloc(0)
@@ -79,9 +81,12 @@ export class RemoteBlobs {
   }
 
   /** Stores a blob under an id that was assigned. Throws what the volume threw, `unavailable`, `timeout`, `io_error`. */
-  async write(fid: Fid, { url, data, fsync, isRepair }: RemoteWrite): Promise<void> {
+  async write(fid: Fid, { url, data, fsync, isRepair, name }: RemoteWrite): Promise<void> {
     const { http, scheme, auth } = this.#options
-    const path = `/${formatFid(fid)}?type=blob${fsync ? '&fsync=true' : ''}${isRepair ? '&repair=true' : ''}`
+    const query = ['type=blob', ...(fsync ? ['fsync=true'] : []), ...(isRepair ? ['repair=true'] : [])]
+    if (name !== undefined)
+      query.push(`blob=${Buffer.from(name.toString('latin1'), 'base64').toString('base64url')}`)
+    const path = `/${formatFid(fid)}?${query.join('&')}`
     const reply = await http.request({
       method: 'PUT',
       url: `${scheme}://${url}${path}`,

@@ -1,7 +1,7 @@
 /** How the servers of a cluster find and trust each other: a part of the table in `config.ts`. */
 import * as limits from '../base/limits.ts'
 import { CLUSTER_SECRET_BYTES_MIN } from '../base/limits.ts'
-import { duration, text } from './setting.ts'
+import { choice, duration, text } from './setting.ts'
 
 export const CLUSTER_SETTINGS = {
   dataCenter: text({
@@ -28,6 +28,12 @@ export const CLUSTER_SETTINGS = {
     fallback: '',
     fallbackDoc: 'read from `cluster-secret-file`',
     secret: true,
+  }),
+  layout: choice(['volumes', 'files'], {
+    doc:
+      'What directories hold. `files`: each shard of an erasure-coded blob is a file that can be looked at, ' +
+      '`objects/HASH.INDEX.SHARD_HASH`, and the volumes are in `.cairn` beside it. Much slower with small files.',
+    fallback: 'volumes',
   }),
   bus: text({
     doc:

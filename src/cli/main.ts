@@ -12,6 +12,7 @@ import { describeFallback } from './describe.ts'
 import { descriptorWriter } from './log-writer.ts'
 import { type Machine, thisMachine } from './machine.ts'
 import { readConfig, readConfigFile, settingsOf, unknownVariables } from './read-config.ts'
+import { logUnusedSeedVariables, withSeedVariables } from './seed-environment.ts'
 import type { Setting } from './setting.ts'
 import { stopOnSignals } from './signals.ts'
 import { UsageError } from './usage-error.ts'
@@ -47,11 +48,12 @@ async function runCommand({ name, command, flags, args }: Chosen): Promise<numbe
       command: name,
       settings: command.settings,
       flags,
-      env: process.env,
+      env: withSeedVariables(name, process.env),
       file: path ? readConfigFile(path) : undefined,
       machine,
     })
     log = createLog({ level: config.logLevel, format: config.logFormat, write: descriptorWriter(STDERR) })
+    logUnusedSeedVariables(name, process.env, log)
     for (const variable of unknownVariables(process.env))
       log.warn({ variable }, 'no setting has this variable')
     const context = makeContext(machine, { log, args })

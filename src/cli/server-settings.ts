@@ -68,6 +68,7 @@ export const VOLUME_SETTINGS = [
   'gzip',
   'fixJpegOrientation',
   'readMode',
+  'layout',
   'maxVolumes',
   'fileSizeLimitBytes',
   'volumeSizeLimitBytes',

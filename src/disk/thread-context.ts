@@ -12,6 +12,8 @@ export interface SharedVolumes {
   arena: SharedArrayBuffer
   /** The data directories, in the order in which slots number them. */
   directories: string[]
+  /** Shards of erasure volumes are files of their own. */
+  shardFiles?: boolean
 }
 
 /** Pieces of large records that are kept for the next ones: what a few readers need. */
@@ -35,11 +37,13 @@ export function createSharedVolumes(options: {
   directories: string[]
   indexBytesMax: number
   volumesMax?: number
+  shardFiles?: boolean
 }): SharedVolumes {
   return {
     table: VolumeTable.create(options.volumesMax).shared,
     arena: IndexArena.create(options.indexBytesMax).shared,
     directories: options.directories,
+    shardFiles: options.shardFiles ?? false,
   }
 }
 

@@ -2,12 +2,16 @@
 import { StoreError } from '../base/errors.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { Volume } from './volume.ts'
-import { STATE, WORD } from './volume-table.ts'
+import { STATE, type VolumeSlot, WORD } from './volume-table.ts'
+
+/** Makes a thread's view of a volume. */
+export type VolumeOf = (context: ThreadContext, slot: VolumeSlot) => Volume
 
 const WATCH_PERIOD_MS = 500
 
 export class VolumeSet {
   readonly context: ThreadContext
+  readonly #volumeOf: VolumeOf
   #version = -1
   #stopWatching: (() => void) | undefined
   #volumes = new Map<number, Volume>()
@@ -15,8 +19,9 @@ export class VolumeSet {
   /** Incarnation of the slot that each volume was made for. */
   #incarnations = new Map<Volume, number>()
 
-  constructor(context: ThreadContext) {
+  constructor(context: ThreadContext, volumeOf: VolumeOf = (_, slot) => new Volume(context, slot)) {
     this.context = context
+    this.#volumeOf = volumeOf
   }
 
   /** Undefined: not here. Throws `io_error` when its files are here but could not be opened. */
@@ -70,7 +75,7 @@ export class VolumeSet {
       const id = slot.get(WORD.volumeId)
       const present = this.#volumes.get(id)
       const same = present?.slot.number === number && this.#incarnations.get(present) === incarnation
-      const volume = same ? present : new Volume(this.context, slot)
+      const volume = same ? present : this.#volumeOf(this.context, slot)
       volume.sync.releaseStale()
       volumes.set(id, volume)
       incarnations.set(volume, incarnation)

@@ -1,6 +1,7 @@
 /** Erasure groups over real volumes: each volume in a store of its own, in this process or behind a volume server. */
 import { randomBytes } from 'node:crypto'
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
 import { groupMembers, groupVolume, layoutNamed } from '../../src/base/erasure-id.ts'
 import { StoreError } from '../../src/base/errors.ts'
@@ -12,6 +13,12 @@ import type { AssignedKeys } from '../../src/blobs/id-lease.ts'
 import { localBlobVolumes } from '../../src/blobs/local-volumes.ts'
 import { RemoteBlobs } from '../../src/blobs/remote-blobs.ts'
 import { RoutedBlobs } from '../../src/blobs/routed-blobs.ts'
+import {
+  SHARD_FILES,
+  SHARD_FILES_BEGUN,
+  shardFileVolumes,
+  VOLUMES_BESIDE_FILES,
+} from '../../src/blobs/shard-files.ts'
 import { VolumeCounters } from '../../src/blobs/volume-counters.ts'
 import { VolumeServer } from '../../src/blobs/volume-server.ts'
 import type { Volume } from '../../src/disk/volume.ts'
@@ -47,10 +54,11 @@ export interface ErasureKit {
   close(): Promise<void>
 }
 
-/** `isLocal`: which shards are in this process. */
+/** `isLocal`: which shards are in this process. `files`: the stores keep shards as files. */
 export async function startErasure(
   isLocal: (index: number) => boolean,
   name: 'rs-4-2' | 'rs-2-1' = 'rs-4-2',
+  { files = false } = {},
 ): Promise<ErasureKit> {
   const { m } = layoutNamed(name)
   const first = groupVolume(name, 3)
@@ -61,7 +69,7 @@ export async function startErasure(
   const domains: Domain[] = []
   for (const [index, volumeId] of groupMembers(first).entries()) {
     const { path } = temporaryDirectory()
-    const store = new RealStore(path)
+    const store = files ? filesStore(path) : new RealStore(path)
     await store.create(volumeId, 0, 'c')
     const server = isLocal(index) ? undefined : newServer(store, { auth, http })
     const port = (await server?.listen({ host: '127.0.0.1', port: 0 })) ?? 0
@@ -129,6 +137,11 @@ export async function startErasure(
       for (const { store } of domains) await store.close()
     },
   }
+}
+
+function filesStore(path: string): RealStore {
+  for (const name of [SHARD_FILES, SHARD_FILES_BEGUN, VOLUMES_BESIDE_FILES]) mkdirSync(join(path, name))
+  return new RealStore(join(path, VOLUMES_BESIDE_FILES), { volumeOf: shardFileVolumes(systemRandom) })
 }
 
 /** Blobs that volumes list, of all shards together. */

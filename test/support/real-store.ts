@@ -14,7 +14,7 @@ import {
 } from '../../src/disk/thread-context.ts'
 import type { Volume } from '../../src/disk/volume.ts'
 import { VolumeKeeper } from '../../src/disk/volume-keeper.ts'
-import { VolumeSet } from '../../src/disk/volume-set.ts'
+import { type VolumeOf, VolumeSet } from '../../src/disk/volume-set.ts'
 import { fidOf, needleOf } from './needles.ts'
 
 const MIB = 1024 * 1024
@@ -28,6 +28,7 @@ export interface RealStoreOptions {
   clock?: Clock
   disk?: Disk
   log?: Log
+  volumeOf?: VolumeOf
 }
 
 export class RealStore {
@@ -38,7 +39,7 @@ export class RealStore {
 
   constructor(
     directory: string,
-    { clock = systemClock, disk = realDisk, log = silentLog }: RealStoreOptions = {},
+    { clock = systemClock, disk = realDisk, log = silentLog, volumeOf }: RealStoreOptions = {},
   ) {
     this.directory = directory
     const shared = createSharedVolumes({ directories: [directory], indexBytesMax: 64 * MIB, volumesMax: 16 })
@@ -51,7 +52,7 @@ export class RealStore {
       garbageThreshold: 0.3,
       ballastBytes: 0,
     })
-    this.volumes = new VolumeSet(this.context)
+    this.volumes = new VolumeSet(this.context, volumeOf)
     this.keeper.open()
   }
 

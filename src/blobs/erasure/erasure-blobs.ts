@@ -12,7 +12,7 @@ import type { Volume } from '../../disk/volume.ts'
 import { type BlobId, type BlobWrite, blobBytes, type VerifiedBlob } from '../blob-store.ts'
 import { type AssignKeys, IdLeases } from '../id-lease.ts'
 import { type Gathered, gatherShards } from './gather-shards.ts'
-import { SHARD_HEAD_BYTES, ShardCodec } from './packed-shard.ts'
+import { type PackedBlob, SHARD_HEAD_BYTES, ShardCodec } from './packed-shard.ts'
 import { isMendable, ShardHealth } from './shard-health.ts'
 import { ShardStore, type ShardStoreOptions } from './shard-store.ts'
 import { writeShards } from './write-shards.ts'
@@ -149,12 +149,14 @@ export class ErasureBlobs {
   }
 
   /** Writes shards back, after those of the blob that are on their way. What cannot be written now, repair finds again. */
-  #mend(id: BlobId, packed: readonly Buffer[], indexes: readonly number[]): Promise<void> {
+  #mend(id: BlobId, packed: PackedBlob, indexes: readonly number[]): Promise<void> {
     const key = formatFid(id)
     const mended = (this.#mending.get(key) ?? Promise.resolve()).then(async () => {
       const fidOf = (index: number) => ({ ...id, volumeId: shardVolume(id.volumeId, index) })
       await Promise.allSettled(
-        packed.map((shard, i) => this.shards.write(fidOf(indexes[i]!), shard, { isRepair: true })),
+        packed.map((shard, i) =>
+          this.shards.write(fidOf(indexes[i]!), shard, { isRepair: true, blobName: packed.blobName }),
+        ),
       )
       if (this.#mending.get(key) === mended) this.#mending.delete(key)
     })

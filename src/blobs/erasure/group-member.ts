@@ -36,8 +36,8 @@ export interface OwnMember extends GroupMember {
   knows(key: Key): 'live' | 'deleted' | 'absent'
   /** At least `countMax` keys from one on, or all that there are. */
   range(from: Key, countMax: number): KeyRange
-  /** Replaces a damaged one. */
-  write(key: BlobKey, data: Buffer): Promise<void>
+  /** Replaces a damaged one. `blobName`: as `PackedBlob` has it, for volumes that want it. */
+  write(key: BlobKey, data: Buffer, blobName?: () => Buffer): Promise<void>
   /** Whatever cookie it has. */
   remove(key: Key): void
   /** What was written and removed is on disk. */

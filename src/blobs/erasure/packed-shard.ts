@@ -2,6 +2,7 @@
  * Packed shards: what the needles of an erasure volume hold. A head of 16 bytes says which shard of what it is, so that any
  * k of them give the blob back and know that it is right: `docs/formats/packed-shard.md`.
  */
+import { createHash } from 'node:crypto'
 import { assert } from '../../base/assert.ts'
 import { StoreError } from '../../base/errors.ts'
 import { PACKED_BYTES_KEPT_MIN, PACKED_KEPT_BYTES_MAX } from '../../base/limits.ts'
@@ -33,6 +34,8 @@ export interface Shard extends ShardHead {
 
 /** Packed shards, in one piece of memory. */
 export type PackedBlob = Buffer[] & {
+  /** SHA-256 of the blob in base64: computed at the first call. */
+  blobName?: () => Buffer
   /** Call it at most once, when nobody uses any of them any more; then their bytes are anything. */
   giveBack?: () => void
 }
@@ -78,6 +81,7 @@ export class ShardCodec {
   /** What needles 0 to k+m-1 hold, or those of `indexes`. The blob is below 4 GiB. */
   pack(blob: Buffer, indexes = this.#indexes): PackedBlob {
     const packed = this.#memoryFor(blob.length, indexes)
+    packed.blobName = nameOf(blob)
     const data = this.#dataOf(blob)
     const head = this.#headOf(blob)
     indexes.forEach((index, i) => {
@@ -252,6 +256,26 @@ function mostOfOneBlob(shards: readonly Shard[]): Shard[] {
     if (most.length === shards.length) break
   }
   return most
+}
+
+function nameOf(blob: Buffer): () => Buffer {
+  let name: Buffer | undefined
+  return () => {
+    name ??= Buffer.from(createHash('sha256').update(blob).digest('base64'))
+    return name
+  }
+}
+
+/** The head of a packed shard, for who keeps its bytes elsewhere. Undefined: it is none that this version made. */
+export function shapeOfShard(
+  packed: Buffer,
+): { index: number; shardBytes: number; storedBytes: number } | undefined {
+  if (packed.length < SHARD_HEAD_BYTES || packed[0] !== FORMAT) return undefined
+  const [k, index, blobBytes] = [packed[1]!, packed[INDEX_AT]!, packed.readUInt32BE(4)]
+  const shardBytes = k === 0 ? 0 : Math.ceil(blobBytes / k)
+  const storedBytes =
+    index < k ? Math.max(0, Math.min(shardBytes, blobBytes - index * shardBytes)) : shardBytes
+  return { index, shardBytes, storedBytes }
 }
 
 /** All choices of `count` items, the first of them first. */

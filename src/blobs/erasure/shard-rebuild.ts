@@ -108,7 +108,7 @@ export class ShardRebuild {
     const packed = codec.pack(blob, indexes)
     for (const [i, shard] of packed.entries()) {
       const member = rebuild.missing[i]!
-      await member.write(rebuild.key, shard)
+      await member.write(rebuild.key, shard, packed.blobName)
       written.add(member)
       counts.rebuilt++
       counts.rebuiltBytes += shard.length

@@ -23,10 +23,21 @@ export interface ShardReadOptions {
   deleted?: boolean
 }
 
+export interface ShardWriteOptions {
+  /** `host:port` of the volume's server, where it is known. */
+  url?: string | undefined
+  /** Throws `not_found` where the shard was deleted. */
+  isRepair?: boolean
+  /** As `PackedBlob` has it. */
+  blobName?: (() => Buffer) | undefined
+}
+
 const DELETED_TOO = { readDeleted: true }
 
 export class ShardStore {
   readonly #options: ShardStoreOptions
+  /** Volumes that want the name of a shard's blob. */
+  readonly #named = new Set<number>()
 
   constructor(options: ShardStoreOptions) {
     this.#options = options
@@ -90,22 +101,33 @@ export class ShardStore {
   }
 
   /**
-   * Stores a packed shard, as durable as is configured. `url`: `host:port` of the volume's server, where it is known. `isRepair`:
-   * throws `not_found` where the shard was deleted. Throws what the volume throws, and as `read` when it cannot be reached.
+   * Stores a packed shard, as durable as is configured. Throws what the volume throws, and as `read` when it cannot be reached.
    */
-  async write(
+  async write(fid: Fid, packed: Buffer, options: ShardWriteOptions = {}): Promise<void> {
+    const { blobName } = options
+    const isNamed = this.#named.has(fid.volumeId)
+    try {
+      await this.#write(fid, packed, { ...options, name: isNamed ? blobName?.() : undefined })
+    } catch (error) {
+      if (isNamed || blobName === undefined || toStoreError(error).code !== 'precondition_failed') throw error
+      // Volumes whose shards are files need the name. It costs, and most do without.
+      this.#named.add(fid.volumeId)
+      await this.#write(fid, packed, { ...options, name: blobName() })
+    }
+  }
+
+  async #write(
     fid: Fid,
     packed: Buffer,
-    { url, isRepair }: { url?: string; isRepair?: boolean } = {},
+    { url, isRepair = false, name }: ShardWriteOptions & { name: Buffer | undefined },
   ): Promise<void> {
     const { remote, sync } = this.#options
     const volume = this.near(fid.volumeId)
     if (volume === undefined) {
-      const fsync = sync !== 'none'
       const server = url ?? (await this.#serverOf(fid.volumeId))
-      return await remote.write(fid, { url: server, data: packed, fsync, ...(isRepair ? { isRepair } : {}) })
+      return await remote.write(fid, { url: server, data: packed, fsync: sync !== 'none', isRepair, name })
     }
-    const needle: NeedleWrite = bytesNeedle(fid, packed)
+    const needle: NeedleWrite = { ...bytesNeedle(fid, packed), name }
     if (isRepair) needle.isRepair = true
     const written = volume.write(needle)
     if (written instanceof Promise) await written

@@ -19,6 +19,7 @@ export class VolumeMember implements OwnMember {
   readonly shard: number
   readonly #volume: Volume
   readonly #noteFilled: () => Promise<void>
+  #wantsName = false
 
   constructor(volume: Volume, shard: number, noteFilled: () => Promise<void> = async () => undefined) {
     this.#volume = volume
@@ -66,11 +67,16 @@ export class VolumeMember implements OwnMember {
   }
 
   /** Nothing is written where it was deleted meanwhile. */
-  async write(key: BlobKey, data: Buffer): Promise<void> {
+  async write(key: BlobKey, data: Buffer, blobName?: () => Buffer): Promise<void> {
+    const name = this.#wantsName ? blobName?.() : undefined
     try {
-      await this.#volume.write({ ...bytesNeedle(key, data), isRepair: true })
+      await this.#volume.write({ ...bytesNeedle(key, data), name, isRepair: true })
     } catch (error) {
-      if (toStoreError(error).code !== 'not_found') throw error
+      const { code } = toStoreError(error)
+      if (code === 'precondition_failed' && name === undefined && blobName !== undefined) {
+        this.#wantsName = true
+        await this.write(key, data, blobName)
+      } else if (code !== 'not_found') throw error
     }
   }
 

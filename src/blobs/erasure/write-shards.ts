@@ -68,7 +68,10 @@ class ShardWrites {
       if (health.isIll(volumeId)) throw new StoreError('unavailable', `volume ${volumeId} failed just now`)
       if (near !== undefined && near.slot.get(WORD.tailUnits) >= near.slot.get(WORD.sizeLimitUnits))
         throw new StoreError('volume_full', `volume ${volumeId} is full`)
-      await shards.write({ ...fid, volumeId }, this.#packed[index]!, url ? { url } : {})
+      await shards.write({ ...fid, volumeId }, this.#packed[index]!, {
+        url: url || undefined,
+        blobName: this.#packed.blobName,
+      })
       this.#written.push(index)
     } catch (error) {
       const failure = toStoreError(error)

@@ -17,6 +17,8 @@ export interface FileQuery {
   isBlob: boolean
   /** `repair`: nothing is written where the key was deleted. */
   isRepair: boolean
+  /** `blob`: of a shard, the SHA-256 of its blob, base64url. */
+  blobHash: string | undefined
   jwt: string | undefined
   /** `dl`: as an attachment. */
   download: boolean
@@ -38,6 +40,7 @@ export const NO_QUERY: Readonly<FileQuery> = {
   isReplicate: false,
   isBlob: false,
   isRepair: false,
+  blobHash: undefined,
   jwt: undefined,
   download: false,
   readDeleted: false,
@@ -73,6 +76,7 @@ export function parseFileQuery(text: string): FileQuery {
     isReplicate: type === 'replicate',
     isBlob: type === 'blob',
     isRepair: flag(values, 'repair') ?? false,
+    blobHash: blobHash(values),
     jwt: values.get('jwt'),
     download: flag(values, 'dl') ?? false,
     readDeleted: flag(values, 'readDeleted') ?? false,
@@ -81,6 +85,12 @@ export function parseFileQuery(text: string): FileQuery {
     responseHeaders: responseHeaders(values),
     image: imageOf(values),
   }
+}
+
+function blobHash(values: Map<string, string>): string | undefined {
+  const text = values.get('blob')
+  if (text === undefined || /^[A-Za-z0-9_-]{43}$/.test(text)) return text
+  throw new StoreError('bad_request', 'blob is not a hash')
 }
 
 function imageOf(values: Map<string, string>): ImageQuery | undefined {

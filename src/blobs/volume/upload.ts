@@ -92,6 +92,8 @@ export function parseUpload(request: UploadRequest): Upload | Promise<Upload> {
   if (query.isBlob) {
     const needle: NeedleWrite = bytesNeedle(request.fid, request.body)
     if (query.isRepair) needle.isRepair = true
+    if (query.blobHash !== undefined)
+      needle.name = Buffer.from(Buffer.from(query.blobHash, 'base64url').toString('base64'))
     return { needle, sizeBytes: request.body.length, contentMd5: '' }
   }
   const boundary = formBoundary(headers.contentType)

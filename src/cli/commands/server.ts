@@ -4,6 +4,7 @@ import type { Context } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { ownDirectories, untilAborted } from '../roles/directories.ts'
 import { type HostPort, parseListen, reachableAt, readDoorSecrets } from '../roles/doors.ts'
+import { layOut } from '../roles/layout.ts'
 import { startMaster } from '../roles/master-role.ts'
 import { readObjectsRole } from '../roles/objects-role.ts'
 import type { ObjectDoor } from '../roles/thread-data.ts'
@@ -40,7 +41,7 @@ export const server = defineCommand({
   ],
   async run(config, context) {
     const named = parseListen(config.listen, DOORS)
-    const directories = ownDirectories(config.data)
+    const directories = ownDirectories(layOut(config.data, config.layout))
     const [first] = directories.paths as [string, ...string[]]
     try {
       const secrets = readDoorSecrets(config, context.random, first)

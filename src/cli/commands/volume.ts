@@ -6,6 +6,7 @@
 import { type Command, defineCommand } from '../command.ts'
 import { ownDirectories, untilAborted } from '../roles/directories.ts'
 import { readDoorSecrets } from '../roles/doors.ts'
+import { layOut } from '../roles/layout.ts'
 import { startVolumeServer } from '../roles/volume-role.ts'
 import { DOOR_SETTINGS, VOLUME_SETTINGS } from '../server-settings.ts'
 import { adopt } from '../volume-actions/adopt.ts'
@@ -41,7 +42,7 @@ export const volume = defineCommand({
   settings: ['dir', 'ip', 'port', 'publicUrl', 'master', ...VOLUME_SETTINGS, ...DOOR_SETTINGS],
   actions,
   async run(config, context) {
-    const directories = ownDirectories(config.dir)
+    const directories = ownDirectories(layOut(config.dir, config.layout))
     try {
       const running = await startVolumeServer(
         {

@@ -20,9 +20,9 @@ import { Scrubber } from '../../disk/scrub.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
 import { offerVolumeAdmin } from '../../disk/volume-admin-port.ts'
 import { VolumeKeeper } from '../../disk/volume-keeper.ts'
-import { VolumeSet } from '../../disk/volume-set.ts'
 import { HttpClient } from '../../net/http-client.ts'
 import { descriptorWriter } from '../log-writer.ts'
+import { volumeView } from './layout.ts'
 import { VolumeMetrics } from './metrics.ts'
 import type { KeeperControl, KeeperThreadData } from './thread-data.ts'
 
@@ -50,7 +50,7 @@ const client = new ClusterClient({
 })
 const { copies } = keeper
 const fetch = new VolumeFetch({ copies, client, nodeId, clock, log })
-const listed = new VolumeSet(context)
+const listed = volumeView(context, data.shared)
 const door = localClusterDoor({ auth, admin: keeper, nodeId, copies, fetch, listed })
 const bus = data.bus === '' ? undefined : new ClusterBus({ url: data.bus, auth, nodeId, clock, random, log })
 const usedBus = data.masters.length === 0 ? bus : undefined

@@ -10,7 +10,6 @@ import { RoutedBlobs } from '../../blobs/routed-blobs.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { createThreadContext, type SharedVolumes } from '../../disk/thread-context.ts'
-import { VolumeSet } from '../../disk/volume-set.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
 import { openMetaClient, openMetaStore } from '../../meta/open-meta-store.ts'
 import { Buckets } from '../../objects/buckets.ts'
@@ -26,6 +25,7 @@ import { ObjectTree } from '../../objects/tree.ts'
 import type { UploadLoad } from '../../objects/upload-load.ts'
 import { MultipartUploads } from '../../objects/uploads.ts'
 import type { ClusterParts } from './cluster-parts.ts'
+import { volumeView } from './layout.ts'
 import type { MetadataAccess } from './thread-data.ts'
 
 /** Volumes of blobs that nobody places elsewhere. */
@@ -37,7 +37,7 @@ export function openVolumes(
   clock: Clock,
 ): { view: LocalVolumes; close(): void } {
   if (shared === undefined) return { view: NO_VOLUMES, close() {} }
-  const view = new VolumeSet(createThreadContext(shared, realDisk, clock))
+  const view = volumeView(createThreadContext(shared, realDisk, clock), shared)
   view.watch()
   return { view, close: () => view.close() }
 }

@@ -94,6 +94,7 @@ class VolumeThreads {
     const shared = createSharedVolumes({
       directories: role.directories,
       indexBytesMax: config.indexMemoryBytes,
+      shardFiles: config.layout === 'files',
     })
     const common = {
       shared,

@@ -15,12 +15,12 @@ import { realDisk } from '../../disk/real-disk.ts'
 import type { ScrubStatus } from '../../disk/scrub.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
 import { VolumeAdminPort } from '../../disk/volume-admin-port.ts'
-import { VolumeSet } from '../../disk/volume-set.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
 import { BodyBudget } from '../../net/body.ts'
 import type { MemcachedServer } from '../../protocols/memcached/server.ts'
 import { descriptorWriter } from '../log-writer.ts'
 import { clusterParts } from './cluster-parts.ts'
+import { volumeView } from './layout.ts'
 import { openMemcached } from './memcached-door.ts'
 import type { MetricsPage } from './metrics.ts'
 import { ObjectLayer } from './object-layer.ts'
@@ -31,7 +31,7 @@ const STDERR = 2
 const data = workerData as VolumeThreadData
 const { secrets, nodeId } = data
 const [clock, random] = [systemClock, systemRandom]
-const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
+const volumes = volumeView(createThreadContext(data.shared, realDisk, clock), data.shared)
 volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
 const log = createLog({ ...data.log, write: descriptorWriter(STDERR) })
