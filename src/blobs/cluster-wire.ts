@@ -193,6 +193,7 @@ function parseDirectory(fields: Fields): DirectoryInfo {
     volumeCount: fields.number('volumeCount', U32_MAX),
     volumeCountMax: fields.number('volumeCountMax', U32_MAX),
     failed: fields.flag('failed'),
+    forShards: fields.has('forShards') && fields.flag('forShards'),
   }
 }
 

@@ -11,8 +11,9 @@ import { READ_MODES } from '../base/read-mode.ts'
 import { CLUSTER_SETTINGS } from './config-cluster.ts'
 import { ENCRYPTION_SETTINGS } from './config-encryption.ts'
 import { HASHSTORE_PORTS, HASHSTORE_SETTINGS } from './config-hashstore.ts'
-import { SFSS_SETTINGS } from './config-sfss.ts'
 import { OBJECTS_PORTS, OBJECTS_SETTINGS } from './config-objects.ts'
+import { REDUNDANCY_SETTINGS } from './config-redundancy.ts'
+import { SFSS_SETTINGS } from './config-sfss.ts'
 import { bytes, choice, decimal, duration, flag, integer, list, type Setting, text } from './setting.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -308,10 +309,10 @@ export const SETTINGS = {
 
   ...HASHSTORE_SETTINGS,
   ...OBJECTS_SETTINGS,
+  ...REDUNDANCY_SETTINGS,
 
   ...CLUSTER_SETTINGS,
   ...ENCRYPTION_SETTINGS,
-
   ...SFSS_SETTINGS,
 
   // Who may do what.
@@ -548,10 +549,7 @@ export function checkTogether(values: Partial<Settings>): void {
     throw new UsageError('--tls-cert and --tls-key go together')
   }
   checkPortsDiffer(values)
-  if (
-    ((rootAccessKey ?? '') !== '' || (rootSecretKey ?? '') !== '') &&
-    (rootAccessKey === '' || rootSecretKey === '')
-  )
+  if (rootAccessKey !== undefined && (rootAccessKey === '') !== (rootSecretKey === ''))
     throw new UsageError('--root-access-key and --root-secret-key go together')
   if (clusterSecret && Buffer.byteLength(clusterSecret) < CLUSTER_SECRET_BYTES_MIN) {
     throw new UsageError(`the cluster secret must have at least ${CLUSTER_SECRET_BYTES_MIN} bytes`)

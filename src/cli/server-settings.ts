@@ -28,6 +28,9 @@ export const MASTER_SETTINGS = [
 
 /** The object layer and its doors. */
 export const OBJECT_SETTINGS = [
+  'redundancy',
+  'bucketRedundancy',
+  'storageClass',
   'metadata',
   'journal',
   'garbageDelayMs',

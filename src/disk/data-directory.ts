@@ -22,12 +22,15 @@ export interface DataDirectoryOptions {
   number: number
   ballastBytes: number
   volumesMax: number
+  /** Nothing but volumes of erasure groups is put here. */
+  forShards: boolean
   log: Log
 }
 
 export class DataDirectory {
   readonly path: string
   readonly number: number
+  readonly forShards: boolean
   /** The disk does not answer: nothing new is put here. */
   failed = false
   diskFull = false
@@ -40,6 +43,7 @@ export class DataDirectory {
   constructor(context: ThreadContext, options: DataDirectoryOptions) {
     this.path = context.directories[options.number] as string
     this.number = options.number
+    this.forShards = options.forShards
     this.#context = context
     this.#options = options
   }
@@ -119,7 +123,8 @@ export class DataDirectory {
   }
 
   info(volumeCount: number): DirectoryInfo {
-    const common = { path: this.path, volumeCount, volumeCountMax: this.#options.volumesMax }
+    const { path, forShards } = this
+    const common = { path, forShards, volumeCount, volumeCountMax: this.#options.volumesMax }
     try {
       return { ...common, ...this.#context.disk.space(this.path), failed: this.failed }
     } catch {

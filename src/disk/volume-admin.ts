@@ -40,6 +40,8 @@ export interface DirectoryInfo {
   volumeCountMax: number
   /** The disk does not answer any more. */
   failed: boolean
+  /** Nothing but volumes of erasure groups is put here. */
+  forShards?: boolean
 }
 
 export interface NewVolume {

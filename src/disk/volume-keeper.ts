@@ -39,6 +39,8 @@ export interface KeeperOptions {
   /** Part of a volume (0 to 1) that must be garbage before it is compacted by itself. */
   garbageThreshold: number
   ballastBytes: number
+  /** Those of the directories that are for volumes of erasure groups; they are on the disk of another directory. */
+  shardDirectories?: readonly string[]
 }
 
 /** A volume whose files are there but could not be opened. Its id is taken all the same. */
@@ -68,10 +70,14 @@ export class VolumeKeeper implements VolumeAdmin {
     this.#context = context
     this.#options = options
     this.#log = options.log
-    const { ballastBytes, volumesPerDirectoryMax: volumesMax, log } = options
-    this.#directories = context.directories.map(
-      (_, number) => new DataDirectory(context, { number, ballastBytes, volumesMax, log }),
-    )
+    const { ballastBytes, volumesPerDirectoryMax: volumesMax, shardDirectories = [], log } = options
+    this.#directories = context.directories.map((path, number) => {
+      const forShards = shardDirectories.includes(path)
+      return new DataDirectory(context, {
+        ...{ number, volumesMax, log, forShards },
+        ballastBytes: forShards ? 0 : ballastBytes,
+      })
+    })
     const host = this.#copyHost()
     this.copies = new VolumeCopies(host)
     this.adoption = new VolumeAdoption(context, host, options.log)
@@ -247,7 +253,7 @@ export class VolumeKeeper implements VolumeAdmin {
   /** The directory that is named, or the working one with the fewest volumes, so that several disks share the load. */
   #pickDirectory(named: string | undefined): number {
     const usable = this.#directories.filter(
-      ({ failed, path }) => !failed && (named === undefined || path === named),
+      ({ failed, path, forShards }) => !failed && (named === undefined ? !forShards : path === named),
     )
     if (usable.length === 0) throw new StoreError('no_writable_volume', 'no such data directory works')
     const withRoom = usable.filter((directory) => !directory.diskFull)

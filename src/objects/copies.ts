@@ -28,7 +28,7 @@ import type {
 } from './object-store.ts'
 import type { ContentReader, ContentWriter, VersionRow } from './parts.ts'
 import type { PatientWrites } from './patient-writes.ts'
-import { NO_REDUNDANCY, type RedundancyRules, redundanciesOf, redundancyFor } from './redundancy-rules.ts'
+import { NO_REDUNDANCY, type RedundancyRules, redundancyFor } from './redundancy-rules.ts'
 import { attributesOf, contentOf, infoOf, keyBytes, tagsText, versionOf } from './rows.ts'
 import { bodyOfRange } from './stored-body.ts'
 import { writeContext } from './write-context.ts'
@@ -166,7 +166,8 @@ export class Copies {
     const { keys, reader, writer } = this.#parts
     const { row, attributes } = await this.#read(source)
     // What is under the installation's keys stays so where nothing else is asked for.
-    const asked = wanted ?? (attributes.encryption?.kind === 'SSE-S3' ? { managed: true as const } : undefined)
+    const asked =
+      wanted ?? (attributes.encryption?.kind === 'SSE-S3' ? { managed: true as const } : undefined)
     const { checksum: known } = attributes
     const algorithm = request.checksumAlgorithm ?? known?.algorithm
     const isKnown = known?.algorithm === algorithm && known?.type === 'FULL_OBJECT'
@@ -189,11 +190,14 @@ export class Copies {
   /** Whether the copy is to be protected in another way than its source; what is encrypted keeps its bytes. */
   async #isStoredOtherwise(request: CopyRequest, source: CopySource): Promise<boolean> {
     const { redundancy = NO_REDUNDANCY } = this.#parts
-    if (redundanciesOf(redundancy).size === 1) return false
+    const [from, to] = [request.source.bucket.name, request.bucket.name]
+    const differ = (there?: string, here?: string) =>
+      redundancyFor(redundancy, from, there) !== redundancyFor(redundancy, to, here)
+    if (redundancy.storageClasses.size === 0 && !differ()) return false
     const { attributes } = await this.#read(source)
-    if (attributes.encryption !== undefined) return false
-    const there = redundancyFor(redundancy, request.source.bucket.name, attributes.storageClass)
-    return redundancyFor(redundancy, request.bucket.name, classOf(request, attributes)) !== there
+    return (
+      attributes.encryption === undefined && differ(attributes.storageClass, classOf(request, attributes))
+    )
   }
 
   async #read(source: CopySource): Promise<{ row: VersionRow; attributes: ObjectAttributes }> {

@@ -8,7 +8,7 @@ import {
   shardIndexOf,
 } from '../../base/erasure-id.ts'
 import type { Random } from '../../base/random.ts'
-import { freeSlots, isWritable, slotsIn, type TopologyNode } from './topology.ts'
+import { freeSlots, hasShardDirectories, isWritable, slotsIn, type TopologyNode } from './topology.ts'
 
 export interface ErasureGroup {
   /** That of its first shard. */
@@ -100,9 +100,10 @@ export function pickDomains(
     directories: openDirectories(node, taken, random),
   }))
   while (picked.length < count) {
+    const pickedOn = (node: TopologyNode) => picked.filter((each) => each.node === node).length
     const rooms = open.filter(
       ({ node, directories }) =>
-        directories.length > 0 && freeSlots(node) > picked.filter((each) => each.node === node).length,
+        directories.length > 0 && (hasShardDirectories(node) || freeSlots(node) > pickedOn(node)),
     )
     const fewest = Math.min(...rooms.map((each) => each.used))
     const calm = rooms.filter((each) => each.used === fewest)
@@ -119,10 +120,13 @@ function openDirectories(node: TopologyNode, taken: readonly Domain[], random: R
   const volumesIn = new Map<string, number>()
   for (const { directory } of node.volumes.values())
     volumesIn.set(directory, (volumesIn.get(directory) ?? 0) + 1)
+  const forShards = hasShardDirectories(node)
   return node.directories
     .filter(
       (each) =>
-        slotsIn(each) > 0 && !taken.some((other) => other.node === node && other.directory === each.path),
+        (each.forShards ?? false) === forShards &&
+        slotsIn(each) > Math.max(0, (volumesIn.get(each.path) ?? 0) - each.volumeCount) &&
+        !taken.some((other) => other.node === node && other.directory === each.path),
     )
     .map(({ path }) => ({ path, count: volumesIn.get(path) ?? 0, ticket: random.below(1 << 30) }))
     .sort((a, b) => a.count - b.count || a.ticket - b.ticket)

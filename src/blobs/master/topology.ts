@@ -430,7 +430,8 @@ export function slotCount(node: TopologyNode): number {
   )
 }
 
-function hasShardDirectories(node: TopologyNode): boolean {
+/** Then shards take no room from plain volumes. */
+export function hasShardDirectories(node: TopologyNode): boolean {
   return node.directories.some(({ forShards }) => forShards)
 }
 

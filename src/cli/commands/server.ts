@@ -1,10 +1,12 @@
 /** `cairn server`: everything in one process: master, volumes, and the doors of names. */
+
+import { redundanciesOf } from '../../objects/redundancy-rules.ts'
 import { MemcachedCounters } from '../../protocols/memcached/memcached-counters.ts'
 import type { Context } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { ownDirectories, untilAborted } from '../roles/directories.ts'
+import { type RedundancyConfig, redundancyRules } from '../redundancy-settings.ts'
+import { ownDirectories, shardDirectories, untilAborted } from '../roles/directories.ts'
 import { type HostPort, parseListen, reachableAt, readDoorSecrets } from '../roles/doors.ts'
-import { layOut } from '../roles/layout.ts'
 import { startMaster } from '../roles/master-role.ts'
 import { readObjectsRole } from '../roles/objects-role.ts'
 import type { ObjectDoor } from '../roles/thread-data.ts'
@@ -41,9 +43,10 @@ export const server = defineCommand({
   ],
   async run(config, context) {
     const named = parseListen(config.listen, DOORS)
-    const directories = ownDirectories(layOut(config.data, config.layout))
+    const directories = ownDirectories(config.data)
     const [first] = directories.paths as [string, ...string[]]
     try {
+      const shards = directoriesForShards(config, directories.paths, context)
       const secrets = readDoorSecrets(config, context.random, first)
       const doors = new Map<ObjectDoor, HostPort>([
         ['filer', named.get('filer') ?? { host: LOOPBACK, port: config.filerPort }],
@@ -69,6 +72,7 @@ export const server = defineCommand({
             config,
             secrets,
             directories: directories.paths,
+            shardDirectories: shards,
             listen: named.get('volume') ?? { host: config.ip, port: config.volumePort },
             publicUrl: config.publicUrl,
             masters: [reachableAt(master.address)],
@@ -97,6 +101,26 @@ export const server = defineCommand({
     return 0
   },
 })
+
+/** Six in one make no disk safe, and whoever asks for redundancy should know. */
+function directoriesForShards(
+  config: RedundancyConfig,
+  paths: readonly string[],
+  { log }: Context,
+): string[] {
+  const rules = redundancyRules(config)
+  const isAsked = [...redundanciesOf(rules)].some((each) => each !== 'none')
+  const wereThere = shardDirectories(paths, { make: false }).length > 0
+  const shards = shardDirectories(paths, { make: isAsked })
+  const isNews = !wereThere || rules.usual !== 'none' || config.bucketRedundancy.length > 0
+  if (isAsked && isNews && shards.length > 0) {
+    log.info(
+      { directories: shards },
+      'shards lie in six directories of one disk: that protects from damage to the bytes, not from the loss of the disk',
+    )
+  }
+  return shards
+}
 
 function logReady(
   { log }: Context,

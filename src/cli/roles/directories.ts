@@ -1,6 +1,6 @@
 /** Data directories: made where they are missing, and owned by one process at a time. */
-import { mkdirSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { existsSync, mkdirSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { StoreError } from '../../base/errors.ts'
 import { DirectoryLock } from '../../disk/directory-lock.ts'
 import { realDisk } from '../../disk/real-disk.ts'
@@ -27,6 +27,21 @@ export function ownDirectories(given: readonly string[]): OwnedDirectories {
     throw error
   }
   return { paths, release }
+}
+
+/** Below the one directory that is given, so many for the volumes of erasure groups. */
+const SHARD_DIRECTORIES = 6
+
+/**
+ * Where a process has one directory, several below it can take the place of several disks for erasure groups. They are made when
+ * they are wanted, and used whenever they are there. None where several directories are given.
+ */
+export function shardDirectories(given: readonly string[], options: { make: boolean }): string[] {
+  const [only] = given
+  if (only === undefined || given.length > 1) return []
+  const paths = Array.from({ length: SHARD_DIRECTORIES }, (_, at) => join(resolve(only), `shards${at + 1}`))
+  if (options.make) for (const path of paths) makeDirectory(path)
+  return paths.filter((path) => existsSync(path))
 }
 
 /** With those above it, to stay after a power loss. Throws `io_error`. */

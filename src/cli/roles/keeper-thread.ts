@@ -38,6 +38,7 @@ const keeper = new VolumeKeeper(context, {
   volumesPerDirectoryMax: data.volumesPerDirectoryMax,
   garbageThreshold: data.garbageThreshold,
   ballastBytes: data.ballastBytes,
+  shardDirectories: data.shardDirectories ?? [],
 })
 const counters = new VolumeCounters(data.counters, 0)
 const metrics = new VolumeMetrics(counters, data)

@@ -42,7 +42,9 @@ const control: MetaControl = {
   },
   async ship() {
     if (writer === undefined) throw new StoreError('internal', 'the metadata are not open')
-    if (data.journal) await shipTo(new BlobJournal({ blobs: blobsOfProcess(), random: systemRandom }), writer)
+    if (!data.journal) return
+    const { redundancy } = data
+    await shipTo(new BlobJournal({ blobs: blobsOfProcess(), random: systemRandom, redundancy }), writer)
   },
   async stop() {
     cancelRetry()

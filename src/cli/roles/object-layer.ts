@@ -82,9 +82,9 @@ export class ObjectLayer {
     const hashPool = new ThreadHashPool(data.hashing)
     const load = new UploadLoad(data.uploadLoad)
     const keys = new ObjectKeys({ clock, random, keys: installationKeys(data) })
-    const { bucketChanges } = data
+    const { bucketChanges, redundancy } = data
     const { objects, contents, tree, writer } = objectParts({
-      ...{ meta, blobs, load, hashPool, bucketChanges, keys, clock, random },
+      ...{ meta, blobs, load, hashPool, redundancy, bucketChanges, keys, clock, random },
     })
     const writerId = `${cluster.nodeId}/${thread}`
     const presence = new WriterPresence({

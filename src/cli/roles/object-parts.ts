@@ -21,6 +21,7 @@ import { IndexedStore } from '../../objects/indexed-store.ts'
 import { Names } from '../../objects/names.ts'
 import { ObjectKeys } from '../../objects/object-keys.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
+import { NO_REDUNDANCY, type RedundancyRules } from '../../objects/redundancy-rules.ts'
 import { ObjectTree } from '../../objects/tree.ts'
 import type { UploadLoad } from '../../objects/upload-load.ts'
 import { MultipartUploads } from '../../objects/uploads.ts'
@@ -75,21 +76,33 @@ export function objectParts(parts: {
   hashPool: HashPool
   /** For threads that serve. */
   keys?: ObjectKeys
+  /** Default NO_REDUNDANCY. */
+  redundancy?: RedundancyRules
   /** Memory of the BucketMemory; for threads that serve. */
   bucketChanges?: SharedArrayBuffer
   clock: Clock
   random: Random
 }): { objects: ObjectStore; contents: Contents; tree: ObjectTree; writer: BlobContentWriter } {
-  const { meta, blobs, load, hashPool, bucketChanges: changes, clock, random } = parts
+  const {
+    meta,
+    blobs,
+    load,
+    hashPool,
+    redundancy = NO_REDUNDANCY,
+    bucketChanges: changes,
+    clock,
+    random,
+  } = parts
   const { keys = new ObjectKeys({ clock, random }) } = parts
   const collection = OBJECTS_COLLECTION
-  const writer = new BlobContentWriter({ blobs, load, hashPool, meta, clock, random, collection })
+  const storing = { blobs, load, hashPool, meta, redundancy, collection }
+  const writer = new BlobContentWriter({ ...storing, clock, random })
   const reader = new BlobContentReader({ blobs, meta, hashPool, keys })
   const tree = new ObjectTree({ meta, clock, random })
   const objects = new IndexedStore({
     buckets: new Buckets({ meta, clock, random, ...(changes === undefined ? {} : { changes }) }),
-    names: new Names({ meta, keys, clock, random, writer, reader }),
-    uploads: new MultipartUploads({ meta, keys, writer, reader, hashPool, clock, random }),
+    names: new Names({ meta, keys, redundancy, clock, random, writer, reader }),
+    uploads: new MultipartUploads({ meta, keys, redundancy, writer, reader, hashPool, clock, random }),
     tree,
   })
   const contents = new Contents({ meta, reader, clock, random })

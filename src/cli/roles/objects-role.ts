@@ -12,12 +12,13 @@ import type { IdentitiesFile } from '../../iam/identities.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
 import { BUCKET_CHANGES_BYTES } from '../../objects/bucket-memory.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
-import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
 import { presenceMemory } from '../../objects/writer-presence.ts'
+import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { Context } from '../command.ts'
 import type { Config } from '../config.ts'
+import { redundancyRules } from '../redundancy-settings.ts'
 import type { OBJECT_SETTINGS } from '../server-settings.ts'
 import { makeDirectory } from './directories.ts'
 import type { HostPort } from './doors.ts'
@@ -79,7 +80,7 @@ const HASH_THREADS_MIN = 2
 const HASH_THREADS_MAX = 8
 
 /** What the threads behind the object layers share with the others of their process. */
-export type BehindParts = Omit<MetaThreadData, 'control' | 'directory' | 'clients' | 'journal'>
+export type BehindParts = Omit<MetaThreadData, 'control' | 'directory' | 'clients' | 'journal' | 'redundancy'>
 
 /**
  * The threads behind the object layers: the one that writes SQLite, where that is used, those that compute digests, and the
@@ -123,8 +124,9 @@ export class ObjectThreads {
 
   #startWriter(threads: Threads, parts: BehindParts, clients: MessagePort[]): PortCaller {
     const { metadata: directory, config } = this.#role
+    const { journal, redundancy } = config
     return threads.start(new URL('./meta-thread.ts', import.meta.url), (control) => {
-      const data: MetaThreadData = { ...parts, control, directory, clients, journal: config.journal }
+      const data: MetaThreadData = { ...parts, control, directory, clients, journal, redundancy }
       return { data, ports: clients }
     })
   }
@@ -135,7 +137,8 @@ export class ObjectThreads {
     const { uploadLoad } = this.#shared
     const counts = this.#counts.port2
     return threads.start(new URL('./upkeep-thread.ts', import.meta.url), (control) => {
-      const settings = { garbageDelayMs, lifecycleDayMs, uploadLoad }
+      const redundancy = redundancyRules(this.#role.config)
+      const settings = { garbageDelayMs, lifecycleDayMs, uploadLoad, redundancy }
       const data: UpkeepThreadData = { ...parts, ...settings, control, metadata, counts }
       return { data, ports: [...ports, counts] }
     })
@@ -148,6 +151,7 @@ export class ObjectThreads {
     const hashing = this.#hashing[thread]!
     const data: ObjectLayerData = {
       ...this.#shared,
+      redundancy: redundancyRules(config),
       metadata,
       hashing,
       root,

@@ -2,10 +2,12 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { LogFormat, LogLevel } from '../../base/log.ts'
 import type { ReadMode } from '../../base/read-mode.ts'
+import type { Redundancy } from '../../base/redundancy.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
 import type { SharedVolumes } from '../../disk/thread-context.ts'
 import type { IdentitiesFile } from '../../iam/identities.ts'
 import type { HttpServerSettings } from '../../net/http-server.ts'
+import type { RedundancyRules } from '../../objects/redundancy-rules.ts'
 import type { DoorSecrets, HostPort } from './doors.ts'
 import type { MetricsPage } from './metrics.ts'
 import type { AccessKey } from './root-credentials.ts'
@@ -34,6 +36,8 @@ export interface KeeperThreadData extends SharedThreadData {
   volumesPerDirectoryMax: number
   garbageThreshold: number
   ballastBytes: number
+  /** Those of the directories that are for volumes of erasure groups alone. */
+  shardDirectories?: string[]
   scrubRateBytes: number
   scrubPeriodMs: number
   repairPeriodMs: number
@@ -123,6 +127,7 @@ export interface ObjectLayerData {
   hashing: MessagePort[]
   /** Memory of the UploadLoad. */
   uploadLoad: SharedArrayBuffer
+  redundancy: RedundancyRules
   /** Memory of the BucketMemory. */
   bucketChanges: SharedArrayBuffer
   /** Memory of the WriterPresence. */
@@ -169,6 +174,7 @@ export interface UpkeepThreadData extends BehindThreadData {
   metadata: MetadataAccess
   /** Memory of the UploadLoad. */
   uploadLoad: SharedArrayBuffer
+  redundancy: RedundancyRules
   garbageDelayMs: number
   lifecycleDayMs: number
   /** Asks it for `counts`. */
@@ -191,6 +197,8 @@ export interface MetaThreadData extends BehindThreadData {
   clients: MessagePort[]
   /** Copies of all changes go to the volumes. */
   journal: boolean
+  /** Of those copies. */
+  redundancy: Redundancy
 }
 
 /** What the main thread may ask of the thread that writes metadata. */

@@ -61,9 +61,10 @@ export class Upkeep {
     const meta = await openMetadata(this.#data.metadata, services)
     const parts = { meta, blobs: this.#blobs, ...services }
     const load = new UploadLoad(this.#data.uploadLoad)
+    const { redundancy } = this.#data
     const cleanUp = new CleanUp({ ...parts, load })
     const collector = new GarbageCollector({ ...parts, delayMs: this.#data.garbageDelayMs })
-    const { objects } = objectParts({ ...parts, load, hashPool: inlineHashPool })
+    const { objects } = objectParts({ ...parts, load, redundancy, hashPool: inlineHashPool })
     const lifecycle = new Lifecycle({ ...services, objects, dayMs: this.#data.lifecycleDayMs })
     this.#open = { meta, cleanUp, collector, lifecycle }
     await cleanUp.prepare()

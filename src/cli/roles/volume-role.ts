@@ -29,6 +29,8 @@ export interface VolumeRole {
   secrets: DoorSecrets
   /** Existing directories, locked by the caller. */
   directories: string[]
+  /** Below one of those, for volumes of erasure groups alone. */
+  shardDirectories?: string[]
   listen: HostPort
   publicUrl: string
   /** `host:port`; none where the bus knows them. */
@@ -92,9 +94,8 @@ class VolumeThreads {
     this.#threads = new Threads(context)
     const { config, secrets } = role
     const shared = createSharedVolumes({
-      directories: role.directories,
+      directories: [...role.directories, ...(role.shardDirectories ?? [])],
       indexBytesMax: config.indexMemoryBytes,
-      shardFiles: config.layout === 'files',
     })
     const common = {
       shared,
@@ -158,6 +159,7 @@ class VolumeThreads {
         volumesPerDirectoryMax: config.maxVolumes,
         garbageThreshold: config.garbageThreshold,
         ballastBytes: config.ballastBytes,
+        shardDirectories: role.shardDirectories ?? [],
         scrubRateBytes: config.scrubRateBytes,
         scrubPeriodMs: config.scrubPeriodMs,
         repairPeriodMs: config.repairPeriodMs,
