@@ -1,12 +1,13 @@
-/** The memcached-protocol node as `cairn server` serves it, byte by byte, with real clients where they are installed, and killed. */
+/** The memcached-protocol node as `cairn server` serves it and alone, byte by byte, with libmemcached's own tools, and killed. */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type ServerProcess, startServer } from '../support/cairn-process.ts'
+import { freePort, startRole } from '../support/cluster-processes.ts'
 
 const MIB = 1024 * 1024
 const directory = mkdtempSync(join(tmpdir(), 'cairn-memcached-'))
@@ -24,9 +25,14 @@ after(async () => {
 
 /** Sends all at once and gives what comes back until the server has closed, as it does behind the end of what is sent. */
 function ask(...sent: (string | Buffer)[]): Promise<string> {
+  const [host, port] = server.memcached.split(':') as [string, string]
+  return askAt({ host, port: Number(port) }, ...sent)
+}
+
+function askAt(at: { host: string; port: number }, ...sent: (string | Buffer)[]): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
-    const socket = dial()
+    const socket = connect(at)
     socket.setTimeout(WAIT_MS_MAX, () => socket.destroy(new Error(`no answer behind ${answer}`)))
     socket.on('data', (bytes) => {
       answer += bytes.toString('latin1')
@@ -91,7 +97,7 @@ test('bad input gets an error, and what follows is understood', async () => {
     'CLIENT_ERROR bad command line format\r\nCLIENT_ERROR bad command line format\r\nCLIENT_ERROR bad data chunk\r\n' +
       'CLIENT_ERROR bad data chunk\r\nERROR\r\nERROR\r\nERROR\r\nCLIENT_ERROR bad command line format\r\nOK\r\nVERSION\r\n',
   )
-  const large = Buffer.alloc(MIB + 1, 'v')
+  const large = Buffer.alloc(4 * MIB + 1, 'v')
   assert.equal(
     await ask(`set l 0 0 ${large.length}\r\n`, large, '\r\nget l\r\n'),
     'SERVER_ERROR object too large for cache\r\nEND\r\n',
@@ -131,15 +137,80 @@ test('a flush takes what came before it, and nothing behind it', async () => {
   assert.match(await ask('stats\r\n'), /^STAT pid \d+\r\n(STAT \w+ \S+\r\n)+END\r\n$/)
 })
 
-test('memccapable passes', { skip: spawnSync('memccapable', ['-V']).error !== undefined }, async () => {
-  const [host, port] = server.memcached.split(':') as [string, string]
-  const child = spawn('memccapable', ['-h', host, '-p', port, '-a'], { timeout: 4 * WAIT_MS_MAX })
+const noTools = spawnSync('memccapable', ['-V']).error !== undefined
+
+/** Runs a program to its end; gives what it printed. */
+async function run(program: string, words: string[]): Promise<string> {
+  const child = spawn(program, words, { timeout: 4 * WAIT_MS_MAX })
   let out = ''
-  child.stdout.on('data', (piece: Buffer) => {
-    out += piece.toString()
-  })
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (piece: Buffer) => {
+      out += piece.toString()
+    })
   const code = await new Promise((resolve) => child.once('close', resolve))
   assert.equal(code, 0, out)
+  return out
+}
+
+test('memccapable passes', { skip: noTools }, async () => {
+  const [host, port] = server.memcached.split(':') as [string, string]
+  await run('memccapable', ['-h', host, '-p', port, '-a'])
+})
+
+test('memcaslap drives it', { skip: noTools }, async () => {
+  const load = join(directory, 'memcaslap')
+  writeFileSync(load, 'key\n20 40 1\nvalue\n100 2000 1\ncmd\n0 0.3\n1 0.7\n')
+  const words = [
+    '-s',
+    server.memcached,
+    '-T',
+    '1',
+    '-c',
+    '8',
+    '-w',
+    '1k',
+    '-x',
+    '20000',
+    '-v',
+    '0.5',
+    '-F',
+    load,
+  ]
+  const out = await run('memcaslap', words)
+  const figure = (name: string) => Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(out)?.[1])
+  assert.equal(figure('cmd_get') + figure('cmd_set'), 20_000, out)
+  assert.ok(figure('cmd_get') > 5_000, out)
+  assert.deepEqual([figure('get_misses'), figure('verify_misses'), figure('verify_failed')], [0, 0, 0], out)
+})
+
+test('alone, as cairn memcached, with a monitor; what was answered outlives a kill, as full as it was', async () => {
+  const data = join(directory, 'alone')
+  const monitor = await freePort()
+  const flags = ['--data', data, '--ballast', '0', '--max-value', '64KiB', '--no-flush-all']
+  const port = await freePort()
+  let role = await startRole('memcached', port, [...flags, '--monitor', `127.0.0.1:${monitor}`])
+  try {
+    const at = () => ({ host: '127.0.0.1', port })
+    const long = `set a 0 0 ${64 * 1024 + 1}\r\n${'x'.repeat(64 * 1024 + 1)}\r\n`
+    assert.equal(
+      await askAt(at(), `set a 5 0 1\r\n1\r\nincr a 41\r\n${long}flush_all\r\nget a\r\nget ${'\u0001'}\r\n`),
+      'STORED\r\n42\r\nSERVER_ERROR object too large for cache\r\n' +
+        'CLIENT_ERROR flush_all not allowed\r\nVALUE a 5 2\r\n42\r\nEND\r\nEND\r\n',
+    )
+    assert.match(await askAt(at(), 'stats settings\r\n'), /^STAT item_size_max 65536\r\nEND/)
+    const metrics = await (await fetch(`http://127.0.0.1:${monitor}/metrics`)).text()
+    assert.match(metrics, /cairn_memcached_total\{what="get_hits"\} 1\n/)
+    assert.match(metrics, /cairn_volumes\{collection="_keyed_memcached",state="writable"\} 1/)
+    assert.equal((await fetch(`http://127.0.0.1:${monitor}/healthz`)).status, 200)
+    await role.kill()
+    role = await startRole('memcached', port, flags)
+    assert.equal(await askAt(at(), 'get a\r\ndelete a\r\n'), 'VALUE a 5 2\r\n42\r\nEND\r\nDELETED\r\n')
+    await role.stop()
+    role = await startRole('memcached', port, flags)
+    assert.equal(await askAt(at(), 'get a\r\n'), 'END\r\n')
+  } finally {
+    await role.kill()
+  }
 })
 
 test('what was answered outlives a kill', async () => {
