@@ -21,6 +21,9 @@ export const NO_BLOBS: BlobStore = {
   async remove() {
     throw none()
   },
+  async verify() {
+    throw none()
+  },
   async volumes() {
     return []
   },

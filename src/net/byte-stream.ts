@@ -2,41 +2,120 @@
  * A connection as bytes that are asked for: so many, or what there is, or all up to the orderly end. What nobody asks for
  * stays with the system, so that a sender cannot fill the memory.
  */
-import { connect, type Socket } from 'node:net'
+import { connect, type OnReadOpts, Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
-import { givingBack, type LentPiece } from '../base/piece-buffers.ts'
+import { givingBack, type LentPiece, PieceBuffers } from '../base/piece-buffers.ts'
+
+const SMALL_READ_BYTES = 64 * 1024
+const BULK_READ_BYTES = 256 * 1024
+const BULK_BUFFERS_FREE_MAX = 16
+const NO_BYTES = Buffer.alloc(0)
+
+/**
+ * Memory that the system reads into, for all connections of a thread. Left to itself the runtime gets new memory for every
+ * 64 KiB, and its collector then takes more time than all else.
+ */
+export class ReadBuffers {
+  /** Copied from before anybody else reads. */
+  readonly small: Buffer = Buffer.allocUnsafeSlow(SMALL_READ_BYTES)
+  /** Given out as pieces. */
+  readonly bulk: PieceBuffers = new PieceBuffers(BULK_READ_BYTES, BULK_BUFFERS_FREE_MAX)
+}
 
 export interface ByteStreamOptions {
+  buffers: ReadBuffers
   /** Bytes that are read ahead of what is asked for. */
   unreadBytesMax: number
 }
 
-const NO_BYTES = Buffer.alloc(0)
-
 export class ByteStream {
   readonly socket: Socket
-  readonly #unreadBytesMax: number
-  readonly #pieces: Buffer[] = []
+  /** Many bytes are to come: they are read in large pieces, which whoever asks for them should give back. */
+  isBulk = false
+  readonly #options: ByteStreamOptions
+  readonly #pieces: LentPiece[] = []
+  /** What the system reads into next, when it is of the large ones. */
+  #next: Buffer | undefined
   #unreadBytes = 0
   #hasEnded = false
+  #drops = false
   #wake: (() => void) | undefined
 
-  constructor(socket: Socket, { unreadBytesMax }: ByteStreamOptions) {
-    this.socket = socket
-    this.#unreadBytesMax = unreadBytesMax
-    socket.on('data', (piece: Buffer) => {
-      this.#pieces.push(piece)
-      this.#unreadBytes += piece.length
-      if (this.#unreadBytes >= unreadBytesMax) socket.pause()
-      this.#wake?.()
+  private constructor(options: ByteStreamOptions, open: (onread: OnReadOpts) => Socket) {
+    this.#options = options
+    const socket = open({
+      buffer: () => this.#nextBuffer(),
+      callback: (sizeBytes, buffer) => this.#read(buffer as Buffer, sizeBytes),
     })
+    this.socket = socket
     socket.once('end', () => {
       this.#hasEnded = true
       this.#wake?.()
     })
     socket.on('error', () => socket.destroy())
     socket.once('close', () => this.#wake?.())
+    socket.resume()
+  }
+
+  /**
+   * Takes over a connection that a server has accepted, and of which nothing was read. The socket of the server stays only to be
+   * counted: a socket can be told where to read to when it is made, and in no other way.
+   */
+  static takeOver(accepted: Socket, options: ByteStreamOptions): ByteStream {
+    const holder = accepted as unknown as { _handle: unknown }
+    const handle = holder._handle
+    holder._handle = null
+    return new ByteStream(options, (onread) => {
+      const socket = new Socket({ handle, onread, allowHalfOpen: true } as ConstructorParameters<
+        typeof Socket
+      >[0])
+      socket.once('close', () => accepted.destroy())
+      return socket
+    })
+  }
+
+  /** Opens a connection. Throws `unavailable`, `timeout`. One on which nothing moves for `timeoutMs` is cut. */
+  static async dial(
+    { host, port }: { host: string; port: number },
+    { timeoutMs, ...options }: ByteStreamOptions & { timeoutMs: number },
+  ): Promise<ByteStream> {
+    const stream = new ByteStream(options, (onread) => connect({ host, port, onread, noDelay: true }))
+    const { socket } = stream
+    socket.setTimeout(timeoutMs, () => socket.destroy(new StoreError('timeout', 'no answer in time')))
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', () => resolve())
+      socket.once('error', (error) => {
+        const code = error instanceof StoreError ? error.code : 'unavailable'
+        reject(new StoreError(code, `cannot reach ${host}:${port}: ${error.message}`, { cause: error }))
+      })
+    })
+    return stream
+  }
+
+  #nextBuffer(): Buffer {
+    const { small, bulk } = this.#options.buffers
+    if (this.isBulk) {
+      this.#next ??= bulk.take()
+      return this.#next
+    }
+    if (this.#next !== undefined) bulk.lend(this.#next, 0, 0).giveBack?.()
+    this.#next = undefined
+    return small
+  }
+
+  /** False: read no more for now. */
+  #read(buffer: Buffer, sizeBytes: number): boolean {
+    if (this.#drops) return true
+    if (buffer === this.#next && sizeBytes * 2 > buffer.length) {
+      this.#next = undefined
+      this.#pieces.push(this.#options.buffers.bulk.lend(buffer, 0, sizeBytes))
+    } else this.#pieces.push(Buffer.from(buffer.subarray(0, sizeBytes)))
+    this.#unreadBytes += sizeBytes
+    this.#wake?.()
+    if (this.#unreadBytes < this.#options.unreadBytesMax) return true
+    this.socket.pause()
+    return false
   }
 
   /** Nothing more comes. */
@@ -45,7 +124,7 @@ export class ByteStream {
   }
 
   /** Some bytes, at least one; undefined at the orderly end. Throws `incomplete_body` where the connection was cut. */
-  async some(bytesMax = Number.POSITIVE_INFINITY): Promise<Buffer | undefined> {
+  async some(bytesMax = Number.POSITIVE_INFINITY): Promise<LentPiece | undefined> {
     while (this.#pieces.length === 0) {
       if (this.#hasEnded) return undefined
       if (this.socket.destroyed) throw cut()
@@ -56,25 +135,32 @@ export class ByteStream {
     }
     let piece = this.#pieces[0]!
     if (piece.length <= bytesMax) this.#pieces.shift()
-    else {
-      this.#pieces[0] = piece.subarray(bytesMax)
-      piece = piece.subarray(0, bytesMax)
-    }
+    else piece = this.#split(piece, bytesMax)
     this.#unreadBytes -= piece.length
-    if (this.socket.isPaused() && this.#unreadBytes < this.#unreadBytesMax) this.socket.resume()
+    if (this.socket.isPaused() && this.#unreadBytes < this.#options.unreadBytesMax) this.socket.resume()
     return piece
   }
 
-  /** Exactly so many bytes. Throws `incomplete_body` where the stream ends or is cut before. */
+  /** The front of the first piece. A copy, where the rest is what will be given back. */
+  #split(whole: LentPiece, sizeBytes: number): Buffer {
+    const front = whole.subarray(0, sizeBytes)
+    const rest: LentPiece = whole.subarray(sizeBytes)
+    rest.giveBack = whole.giveBack
+    this.#pieces[0] = rest
+    return rest.giveBack === undefined ? front : Buffer.from(front)
+  }
+
+  /** Exactly so many bytes, the caller's to keep. Throws `incomplete_body` where the stream ends or is cut before. */
   async take(sizeBytes: number): Promise<Buffer> {
     if (sizeBytes === 0) return NO_BYTES
     const first = await this.some(sizeBytes)
-    if (first?.length === sizeBytes) return first
+    if (first?.length === sizeBytes && first.giveBack === undefined) return first
     const whole = Buffer.allocUnsafe(sizeBytes)
     let filled = 0
     for (let piece = first; ; piece = await this.some(sizeBytes - filled)) {
       if (piece === undefined) throw cut()
       filled += piece.copy(whole, filled)
+      piece.giveBack?.()
       if (filled === sizeBytes) return whole
     }
   }
@@ -109,9 +195,9 @@ export class ByteStream {
   }
 
   #drop(): void {
+    this.#drops = true
     this.#pieces.length = 0
     this.#unreadBytes = 0
-    this.socket.removeAllListeners('data')
     this.socket.resume()
   }
 }
@@ -133,24 +219,6 @@ export async function inTime<T>(
   } finally {
     stop()
   }
-}
-
-/** Opens a connection. Throws `unavailable`, `timeout`. A connection on which nothing moves for `timeoutMs` is cut. */
-export async function dial(
-  { host, port }: { host: string; port: number },
-  { timeoutMs, unreadBytesMax }: ByteStreamOptions & { timeoutMs: number },
-): Promise<ByteStream> {
-  const socket = connect({ host, port, noDelay: true })
-  socket.setTimeout(timeoutMs, () => socket.destroy(new StoreError('timeout', 'no answer in time')))
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', () => resolve())
-    socket.once('error', (error) => {
-      const code = error instanceof StoreError ? error.code : 'unavailable'
-      reject(new StoreError(code, `cannot reach ${host}:${port}: ${error.message}`, { cause: error }))
-    })
-  })
-  socket.removeAllListeners('error')
-  return new ByteStream(socket, { unreadBytesMax })
 }
 
 const cut = () => new StoreError('incomplete_body', 'the connection was cut')

@@ -8,6 +8,8 @@ export interface SocketServerOptions {
   clock: Clock
   /** A new connection. It is closed for good when it is destroyed or both sides have ended. */
   onConnection: (socket: Socket) => void
+  /** Asked before: gives the socket that has taken an accepted connection over, of which nothing was read yet. */
+  takeOver?: (accepted: Socket) => Socket
   /** The server closes: no more is read; what is under way is answered, and then the connection ended. */
   onClosing: (socket: Socket) => void
   /** A connection on which nothing moves for this long is closed. */
@@ -23,7 +25,11 @@ export class SocketServer {
 
   constructor(options: SocketServerOptions) {
     this.#options = options
-    this.#server = net.createServer({ noDelay: true, allowHalfOpen: true })
+    this.#server = net.createServer({
+      noDelay: true,
+      allowHalfOpen: true,
+      pauseOnConnect: options.takeOver !== undefined,
+    })
     this.#server.maxConnections = CONNECTIONS_MAX
     this.#server.on('connection', (socket) => this.#add(socket))
   }
@@ -63,11 +69,13 @@ export class SocketServer {
     await closed
   }
 
-  #add(socket: Socket): void {
+  #add(accepted: Socket): void {
+    const { takeOver, onConnection, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options
+    const socket = takeOver === undefined ? accepted : takeOver(accepted)
     this.#sockets.add(socket)
-    socket.setTimeout(this.#options.idleTimeoutMs ?? IDLE_TIMEOUT_MS, () => socket.destroy())
+    socket.setTimeout(idleTimeoutMs, () => socket.destroy())
     socket.on('error', () => socket.destroy())
     socket.once('close', () => this.#sockets.delete(socket))
-    this.#options.onConnection(socket)
+    onConnection(socket)
   }
 }

@@ -5,6 +5,7 @@
  * Keys are well-formed strings, in the order of their UTF-8 bytes, up to OBJECT_KEY_BYTES_MAX of them. A key is never a
  * path: `a//b`, `../x`, `x/` and `__proto__` are keys like any other.
  */
+import type { LentPiece } from '../base/piece-buffers.ts'
 
 // Buckets
 
@@ -173,8 +174,8 @@ export interface ObjectBody {
   sizeBytes: number | undefined
   /** All of it, where it is small and already here: then `pieces` is not asked for. */
   whole?: Buffer
-  /** Pieces are the object layer's as soon as it has them. */
-  pieces(): AsyncIterable<Buffer>
+  /** Pieces are the object layer's as soon as it has them; it gives back those that are lent. */
+  pieces(): AsyncIterable<LentPiece>
 }
 
 export type DigestName = 'md5' | 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme'

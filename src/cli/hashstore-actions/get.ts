@@ -1,9 +1,10 @@
 /** `cairn hashstore get`: fetches files. A file appears under its name when all of it is here. */
 import { once } from 'node:events'
-import { createWriteStream, renameSync, rmSync } from 'node:fs'
+import { renameSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Writable } from 'node:stream'
 import { StoreError } from '../../base/errors.ts'
+import { givingBack } from '../../base/piece-buffers.ts'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
@@ -30,24 +31,27 @@ async function fetchTo(
   path: string,
   { cluster, context }: { cluster: HashstoreCluster; context: Context },
 ): Promise<void> {
-  const file = await cluster.get(pathOf(path))
-  if (target === '-') return await pour(file.pieces(), context.stdout)
+  const remote = await cluster.get(pathOf(path))
+  if (target === '-') {
+    for await (const piece of remote.pieces()) {
+      if (!context.stdout.write(piece, givingBack(piece))) await once(context.stdout, 'drain')
+    }
+    return
+  }
   const partial = `${target}.${context.random.u32().toString(16)}.part`
+  const local = await open(partial, 'w')
   try {
-    const stream = createWriteStream(partial)
-    const closed = once(stream, 'close')
-    await pour(file.pieces(), stream)
-    stream.end()
-    await closed
+    for await (const piece of remote.pieces()) {
+      await local.writeFile(piece)
+      piece.giveBack?.()
+    }
+    await local.close()
     renameSync(partial, target)
   } catch (error) {
+    await local.close()
     rmSync(partial, { force: true })
     throw error
   }
-}
-
-async function pour(pieces: AsyncIterable<Buffer>, stream: Writable): Promise<void> {
-  for await (const piece of pieces) if (!stream.write(piece)) await once(stream, 'drain')
 }
 
 /** What stands behind the last separator of either kind. Throws `bad_request` for what names no file here. */

@@ -1,15 +1,16 @@
 /** `cairn hashstore put`: stores files under the paths by which they are named, as the first client does. */
-import { createReadStream, statSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { statSync } from 'node:fs'
+import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toStoreError } from '../../base/errors.ts'
+import { PieceBuffers } from '../../base/piece-buffers.ts'
 import type { HashstoreCluster, LocalFile } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
 import { UsageError } from '../usage-error.ts'
 
-/** Large enough that a read costs little beside its bytes. */
-const READ_BYTES = 1024 * 1024
+const READ_BYTES = 256 * 1024
+const READ_BUFFERS_FREE_MAX = 16
 
 export const put = defineCommand({
   name: 'put',
@@ -43,12 +44,13 @@ async function putAll(
   { concurrency, context }: { concurrency: number; context: Context },
 ): Promise<number> {
   const { stdout, stderr, signal } = context
+  const buffers = new PieceBuffers(READ_BYTES, READ_BUFFERS_FREE_MAX)
   let [next, failed] = [0, 0]
   const lane = async () => {
     while (next < files.length && !signal.aborted) {
       const { local, path } = files[next++]!
       try {
-        await cluster.put(pathOf(path), localFile(local))
+        await cluster.put(pathOf(path), localFile(local, buffers))
         stdout.write(`${path}\n`)
       } catch (error) {
         failed++
@@ -60,11 +62,22 @@ async function putAll(
   return failed > 0 || next < files.length ? 1 : 0
 }
 
-function localFile(local: string): LocalFile {
+function localFile(local: string, buffers: PieceBuffers): LocalFile {
   return {
     sizeBytes: statOf(local).size,
     async *read(start, end) {
-      if (start < end) yield* createReadStream(local, { start, end: end - 1, highWaterMark: READ_BYTES })
+      const file = await open(local)
+      try {
+        for (let at = start; at < end; ) {
+          const buffer = buffers.take()
+          const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at)
+          if (bytesRead === 0) return
+          at += bytesRead
+          yield buffers.lend(buffer, 0, bytesRead)
+        }
+      } finally {
+        await file.close()
+      }
     },
   }
 }

@@ -84,6 +84,7 @@ export class ChunkStream {
         at += length
         this.#hash(chunk, HASH_BYTES)
       }
+      piece.giveBack?.()
       if (this.#failure !== undefined) throw this.#failure
     }
     if (announced !== undefined && this.#sizeBytes < announced) throw wrongLength(announced)

@@ -1,8 +1,9 @@
 /** One server, as a client of the extended protocol sees it. Connections stay open between requests. */
 import { crc32c } from '../../base/checksum.ts'
 import { StoreError } from '../../base/errors.ts'
-import { HASHSTORE_UNREAD_BYTES_MAX } from '../../base/limits.ts'
-import { type ByteStream, dial } from '../../net/byte-stream.ts'
+import { HASHSTORE_UNREAD_BYTES_MAX, HASHSTORE_WHOLE_BYTES_MAX } from '../../base/limits.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
+import { ByteStream, ReadBuffers } from '../../net/byte-stream.ts'
 import { textOfPath } from './paths.ts'
 import type { Machine } from './placement.ts'
 import {
@@ -20,16 +21,16 @@ import {
   type TreeEntry,
 } from './wire.ts'
 
-/** Bytes of a file on their way to a server; the length must be right. */
+/** Bytes of a file on their way to a server; the length must be right. Lent pieces are given back when they are sent. */
 export interface Source {
   sizeBytes: number
-  pieces(): AsyncIterable<Buffer>
+  pieces(): AsyncIterable<LentPiece>
 }
 
 export interface Fetched {
   entry: FileEntry
   /** The bytes, all of which must be asked for, or `close` called. Throws at the end where they are not what was sent. */
-  pieces(): AsyncIterable<Buffer>
+  pieces(): AsyncIterable<LentPiece>
   close(): void
 }
 
@@ -47,6 +48,7 @@ const LENGTH_BYTES = 4
 export class HashstoreClient {
   readonly machine: Machine
   readonly #timeoutMs: number
+  readonly #buffers = new ReadBuffers()
   readonly #idle: ByteStream[] = []
 
   /** A connection on which nothing moves for `timeoutMs` is cut. */
@@ -64,12 +66,15 @@ export class HashstoreClient {
       })
       try {
         await stream.write(requestHead('put', path, { size: source.sizeBytes, ...options }))
-        let crc = 0
+        let [crc, left] = [0, source.sizeBytes]
         for await (const piece of source.pieces()) {
           if (isRefused) break
           crc = crc32c(piece, crc)
+          left -= piece.length
           await stream.write(piece)
         }
+        if (left !== 0 && !isRefused)
+          throw new StoreError('conflict', 'the file was changed while it was read')
         if (!isRefused) await stream.write(encodeCrc(crc))
       } catch (error) {
         // Why the server hangs up, it has said before.
@@ -166,7 +171,8 @@ export class HashstoreClient {
   async #connection(): Promise<ByteStream> {
     for (let stream = this.#idle.pop(); stream !== undefined; stream = this.#idle.pop())
       if (!stream.isOver) return stream
-    const stream = await dial(this.machine, {
+    const stream = await ByteStream.dial(this.machine, {
+      buffers: this.#buffers,
       timeoutMs: this.#timeoutMs,
       unreadBytesMax: HASHSTORE_UNREAD_BYTES_MAX,
     })
@@ -204,10 +210,11 @@ async function wholeBody(stream: ByteStream, sizeBytes: number): Promise<Buffer>
   return bytes
 }
 
-async function* readBody(stream: ByteStream, sizeBytes: number, done: () => void): AsyncGenerator<Buffer> {
+async function* readBody(stream: ByteStream, sizeBytes: number, done: () => void): AsyncGenerator<LentPiece> {
   let isWhole = false
   try {
     let crc = 0
+    stream.isBulk = sizeBytes > HASHSTORE_WHOLE_BYTES_MAX
     for (let left = sizeBytes; left > 0; ) {
       const piece = await stream.some(left)
       if (piece === undefined) throw new StoreError('incomplete_body', 'the connection ended within a file')
@@ -215,6 +222,7 @@ async function* readBody(stream: ByteStream, sizeBytes: number, done: () => void
       left -= piece.length
       yield piece
     }
+    stream.isBulk = false
     checkCrc(await stream.take(CRC_BYTES), crc)
     isWhole = true
   } finally {

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { StoreError, toStoreError } from '../../base/errors.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Random } from '../../base/random.ts'
 import { HashstoreClient, type Source } from './client.ts'
 import {
@@ -34,13 +35,13 @@ export interface ClusterOptions {
 /** A file to be stored, from any place in it, several times if need be. */
 export interface LocalFile {
   sizeBytes: number
-  read(start: number, end: number): AsyncIterable<Buffer>
+  read(start: number, end: number): AsyncIterable<LentPiece>
 }
 
 export interface RemoteFile {
   sizeBytes: number
-  /** All bytes, verified. To be asked for once, or `close` called. */
-  pieces(): AsyncIterable<Buffer>
+  /** All bytes, verified. To be asked for once, or `close` called. Lent pieces should be given back. */
+  pieces(): AsyncIterable<LentPiece>
   close(): void
 }
 
@@ -172,7 +173,7 @@ export class HashstoreCluster {
     })
   }
 
-  async *#chunks(manifest: Manifest): AsyncGenerator<Buffer> {
+  async *#chunks(manifest: Manifest): AsyncGenerator<LentPiece> {
     for (const index of manifest.chunks.keys()) {
       const path = chunkPath(manifest, index)
       const { pieces } = await this.#everywhere(path, (server) => server.get(path))
@@ -225,7 +226,10 @@ const memorySource = (bytes: Buffer): Source => ({
 async function readWhole(file: LocalFile, start: number, sizeBytes: number): Promise<Buffer> {
   const whole = Buffer.allocUnsafeSlow(sizeBytes)
   let filled = 0
-  for await (const piece of file.read(start, start + sizeBytes)) filled += piece.copy(whole, filled)
+  for await (const piece of file.read(start, start + sizeBytes)) {
+    filled += piece.copy(whole, filled)
+    piece.giveBack?.()
+  }
   if (filled !== sizeBytes) throw new StoreError('conflict', 'the file was changed while it was read')
   return whole
 }

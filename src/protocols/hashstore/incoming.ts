@@ -32,7 +32,7 @@ export class IncomingBody {
 
   /** For the store. Throws `incomplete_body` when the connection is cut, `digest_mismatch`, `timeout`. */
   async body(): Promise<ObjectBody> {
-    const { sizeBytes } = this.#options
+    const { sizeBytes, stream } = this.#options
     const first: Buffer[] = []
     if (sizeBytes === undefined || sizeBytes <= HASHSTORE_WHOLE_BYTES_MAX) {
       while (this.receivedBytes <= HASHSTORE_WHOLE_BYTES_MAX) {
@@ -44,6 +44,7 @@ export class IncomingBody {
         first.push(piece)
       }
     }
+    stream.isBulk = true
     return { sizeBytes, pieces: () => piecesOf(first, () => this.#next()) }
   }
 
@@ -66,7 +67,10 @@ export class IncomingBody {
       this.receivedBytes += piece.length
       this.#crc = crc32c(piece, this.#crc)
       this.#checkRate()
-    } else if (sizeBytes !== undefined) await this.#verify(left)
+    } else {
+      stream.isBulk = false
+      if (sizeBytes !== undefined) await this.#verify(left)
+    }
     return piece
   }
 

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts'
 import { toStoreError } from '../../base/errors.ts'
 import { HASHSTORE_UNREAD_BYTES_MAX, HEADER_TIMEOUT_MS } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
-import { ByteStream, inTime } from '../../net/byte-stream.ts'
+import { ByteStream, inTime, ReadBuffers } from '../../net/byte-stream.ts'
 import { SocketServer } from '../../net/socket-server.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
 import { ExtendedSession } from './extended-protocol.ts'
@@ -35,8 +35,9 @@ export interface HashstoreServerOptions {
 export class HashstoreServer {
   readonly #parts: SessionParts
   readonly #server: SocketServer
-  /** What ends a connection, once nothing is under way. */
-  readonly #ends = new Map<Socket, () => void>()
+  readonly #buffers = new ReadBuffers()
+  /** With what ends them at once, or when nothing is under way any more. */
+  readonly #connections = new Map<Socket, { stream: ByteStream; end?: () => void }>()
 
   constructor(options: HashstoreServerOptions) {
     const { clock, log, counters, namesOnly, headerTimeoutMs = HEADER_TIMEOUT_MS, idleTimeoutMs } = options
@@ -48,8 +49,9 @@ export class HashstoreServer {
     this.#server = new SocketServer({
       clock,
       idleTimeoutMs,
-      onConnection: (socket) => void this.#serve(socket),
-      onClosing: (socket) => this.#ends.get(socket)?.(),
+      takeOver: (accepted) => this.#accept(accepted).socket,
+      onConnection: (socket) => void this.#serve(this.#connections.get(socket)!.stream),
+      onClosing: (socket) => this.#connections.get(socket)?.end?.(),
     })
   }
 
@@ -63,10 +65,16 @@ export class HashstoreServer {
     return this.#server.close()
   }
 
-  async #serve(socket: Socket): Promise<void> {
-    const stream = new ByteStream(socket, { unreadBytesMax: HASHSTORE_UNREAD_BYTES_MAX })
-    socket.once('close', () => this.#ends.delete(socket))
-    this.#ends.set(socket, () => stream.end())
+  #accept(accepted: Socket): ByteStream {
+    const options = { buffers: this.#buffers, unreadBytesMax: HASHSTORE_UNREAD_BYTES_MAX }
+    const stream = ByteStream.takeOver(accepted, options)
+    const { socket } = stream
+    this.#connections.set(socket, { stream, end: () => stream.end() })
+    socket.once('close', () => this.#connections.delete(socket))
+    return stream
+  }
+
+  async #serve(stream: ByteStream): Promise<void> {
     try {
       await this.#serveStream(stream)
     } catch (error) {
@@ -90,12 +98,12 @@ export class HashstoreServer {
     }
     if (opening.kind === 'extended') {
       const session = new ExtendedSession(stream, this.#parts)
-      this.#ends.set(stream.socket, () => session.end())
+      this.#connections.set(stream.socket, { stream, end: () => session.end() })
       await session.serve()
       return
     }
     // It has one request, which may finish.
-    this.#ends.delete(stream.socket)
+    this.#connections.set(stream.socket, { stream })
     await serveOldClient(stream, opening, this.#parts)
   }
 }
