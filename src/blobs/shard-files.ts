@@ -4,7 +4,6 @@
  * file that is missing or is not what its name says reads as a damaged record does. `docs/formats/shard-files.md`.
  */
 import { createHash } from 'node:crypto'
-import { dirname } from 'node:path'
 import { crc32c } from '../base/checksum.ts'
 import { isErasure } from '../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
@@ -65,7 +64,7 @@ export class ShardFilesVolume extends Volume {
 
   constructor(context: ThreadContext, slot: VolumeSlot, random: Random) {
     super(context, slot)
-    this.#root = dirname(context.directories[slot.get(WORD.directory)]!)
+    this.#root = rootOf(context.directories[slot.get(WORD.directory)]!)
     this.#random = random
   }
 
@@ -160,6 +159,11 @@ function fileNameOf(blobName: Buffer, index: number, hash: Buffer): string {
 
 function isShardName(name: Buffer | undefined): name is Buffer {
   return name !== undefined && /^[A-Za-z0-9+/]{43}=$/.test(name.toString('latin1'))
+}
+
+/** What `objects` is in, for a directory of volumes in or below VOLUMES_BESIDE_FILES. */
+function rootOf(directory: string): string {
+  return directory.slice(0, directory.lastIndexOf(`/${VOLUMES_BESIDE_FILES}`))
 }
 
 function hashOf(bytes: Buffer): Buffer {

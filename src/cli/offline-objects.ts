@@ -1,17 +1,18 @@
 /** The names and blobs of a store that is not running, opened by a command that owns its directories: for `cairn fsck`. */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 import { ClusterAuth } from '../blobs/cluster-auth.ts'
 import { RemoteBlobs } from '../blobs/remote-blobs.ts'
 import { RoutedBlobs } from '../blobs/routed-blobs.ts'
+import { VOLUMES_BESIDE_FILES } from '../blobs/shard-files.ts'
 import { realDisk } from '../disk/real-disk.ts'
 import { createSharedVolumes, createThreadContext } from '../disk/thread-context.ts'
 import { VolumeKeeper } from '../disk/volume-keeper.ts'
-import { VolumeSet } from '../disk/volume-set.ts'
 import { HttpClient } from '../net/http-client.ts'
 import type { Context } from './command.ts'
 import { ownDirectories, shardDirectories } from './roles/directories.ts'
+import { volumeView } from './roles/layout.ts'
 
 export interface OfflineBlobs {
   blobs: RoutedBlobs
@@ -39,7 +40,11 @@ export function openOfflineBlobs(
   }
   const owned = ownDirectories(directories)
   const paths = [...owned.paths, ...shardDirectories(owned.paths, { make: false })]
-  const shared = createSharedVolumes({ directories: paths, indexBytesMax: options.indexMemoryBytes })
+  const shared = createSharedVolumes({
+    directories: paths,
+    indexBytesMax: options.indexMemoryBytes,
+    shardFiles: owned.paths.every((path) => basename(path) === VOLUMES_BESIDE_FILES),
+  })
   const keeper = new VolumeKeeper(createThreadContext(shared, realDisk, clock), {
     ...{ random, log },
     volumeSizeLimitBytes: Number.MAX_SAFE_INTEGER,
@@ -48,7 +53,7 @@ export function openOfflineBlobs(
     ballastBytes: 0,
   })
   keeper.open()
-  const volumes = new VolumeSet(createThreadContext(shared, realDisk, clock))
+  const volumes = volumeView(createThreadContext(shared, realDisk, clock), shared)
   const http = new HttpClient()
   const auth = new ClusterAuth({ secret: random.bytes(SECRET_BYTES), clock, random })
   const find = async () => []

@@ -7,6 +7,7 @@ import { defineCommand } from '../command.ts'
 import { type RedundancyConfig, redundancyRules } from '../redundancy-settings.ts'
 import { ownDirectories, shardDirectories, untilAborted } from '../roles/directories.ts'
 import { type HostPort, parseListen, reachableAt, readDoorSecrets } from '../roles/doors.ts'
+import { layOut } from '../roles/layout.ts'
 import { startMaster } from '../roles/master-role.ts'
 import { readObjectsRole } from '../roles/objects-role.ts'
 import type { ObjectDoor } from '../roles/thread-data.ts'
@@ -43,7 +44,7 @@ export const server = defineCommand({
   ],
   async run(config, context) {
     const named = parseListen(config.listen, DOORS)
-    const directories = ownDirectories(config.data)
+    const directories = ownDirectories(layOut(config.data, config.layout))
     const [first] = directories.paths as [string, ...string[]]
     try {
       const shards = directoriesForShards(config, directories.paths, context)

@@ -12,13 +12,13 @@ import type { BlobStore } from '../../blobs/blob-store.ts'
 import { NO_VOLUMES } from '../../blobs/local-volumes.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { createThreadContext } from '../../disk/thread-context.ts'
-import { VolumeSet } from '../../disk/volume-set.ts'
 import type { JournalSink } from '../../meta/journal-sink.ts'
 import { type MetaWriter, openMetaWriter } from '../../meta/open-meta-store.ts'
 import { BlobJournal } from '../../objects/meta-journal.ts'
 import { OBJECT_SCRIPTS } from '../../objects/scripts.ts'
 import { descriptorWriter } from '../log-writer.ts'
 import { clusterParts } from './cluster-parts.ts'
+import { volumeView } from './layout.ts'
 import { openBlobs } from './object-parts.ts'
 import type { MetaControl, MetaThreadData } from './thread-data.ts'
 
@@ -56,8 +56,7 @@ offerCalls(data.control, { ...control })
 
 function blobsOfProcess(): BlobStore {
   const { shared, sync } = data
-  const volumes =
-    shared === undefined ? undefined : new VolumeSet(createThreadContext(shared, realDisk, systemClock))
+  const volumes = shared && volumeView(createThreadContext(shared, realDisk, systemClock), shared)
   volumes?.watch()
   const cluster = clusterParts({ ...data, ...parts, log })
   const blobs = openBlobs({ cluster, volumes: volumes ?? NO_VOLUMES, sync, ...parts })

@@ -96,6 +96,7 @@ class VolumeThreads {
     const shared = createSharedVolumes({
       directories: [...role.directories, ...(role.shardDirectories ?? [])],
       indexBytesMax: config.indexMemoryBytes,
+      shardFiles: config.layout === 'files',
     })
     const common = {
       shared,
