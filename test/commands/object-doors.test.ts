@@ -78,7 +78,7 @@ test('the filer stays on this machine unless it is named, S3 goes where the serv
 
 test('the root key is made once, shown once, and nobody else can read it', async () => {
   const data = newDirectory()
-  const doors = ['master', 'volume', 'filer', 's3', 'sfss', 'memcached']
+  const doors = ['master', 'volume', 'filer', 's3', 'sfss', 'memcached', 'hashstore', 'objects']
   const ports = doors.flatMap((door) => [`--${door}-port`, '0'])
   const started = async () => {
     const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))

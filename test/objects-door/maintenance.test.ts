@@ -9,10 +9,12 @@ import { digest, hash } from './door-kit.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'cairn-objects-commands-'))
 const data = join(directory, 'data')
+/** So that damage cannot be mended. */
+const ONE_COPY = ['--bucket-redundancy', 'objects=none']
 let server: ServerProcess
 
 before(async () => {
-  server = await startServer(data)
+  server = await startServer(data, ONE_COPY)
 })
 
 after(async () => {
@@ -90,7 +92,7 @@ test('verify reads each content once, and finds damage', async () => {
     bytes[at + 5] = 0x36
     writeFileSync(join(data, name), bytes)
   }
-  server = await startServer(data)
+  server = await startServer(data, ONE_COPY)
   const damaged = await cairn('verify')
   assert.equal(damaged.code, 1)
   assert.equal(damaged.lines[0].damaged, 1)

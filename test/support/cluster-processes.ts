@@ -28,7 +28,7 @@ export async function freePort(): Promise<number> {
 
 /** Starts `cairn <role>` on a port and waits until it listens or, as a volume server, has joined. */
 export async function startRole(
-  role: 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached',
+  role: 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'objects' | 'memcached',
   port: number,
   flags: readonly string[],
 ): Promise<RoleProcess> {
