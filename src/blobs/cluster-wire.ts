@@ -239,19 +239,7 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
   }
   const idOnly = () => ({ id: fields.number('id', U32_MAX) })
   const read: { [Name in VolumeAdminOperation]: () => VolumeAdminRequests[Name] } = {
-    create: () => {
-      const volume = fields.object('volume')
-      return {
-        volume: {
-          id: volume.number('id', U32_MAX),
-          collection: volume.text('collection'),
-          replicaPlacement: volume.number('replicaPlacement', 255),
-          ttl: volume.number('ttl', 0xffff),
-          ...(volume.has('directory') ? { directory: volume.text('directory') } : {}),
-          ...(volume.has('filling') ? { filling: volume.flag('filling') } : {}),
-        },
-      }
-    },
+    create: () => ({ volume: parseNewVolume(fields.object('volume')) }),
     delete: idOnly,
     compact: () => ({ id: fields.number('id', U32_MAX), garbageThreshold: fields.share('garbageThreshold') }),
     readonly: () => ({ id: fields.number('id', U32_MAX), readOnly: fields.flag('readOnly') }),
@@ -293,6 +281,17 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
     sharddata: () => ({ id: fields.number('id', U32_MAX), keys: fields.hex('keys', SHARD_KEYS_TEXT_MAX) }),
   }
   return { ...envelope, ...read[operation]() } as VolumeAdminRequest<O>
+}
+
+function parseNewVolume(volume: Fields): NewVolume {
+  return {
+    id: volume.number('id', U32_MAX),
+    collection: volume.text('collection'),
+    replicaPlacement: volume.number('replicaPlacement', 255),
+    ttl: volume.number('ttl', 0xffff),
+    ...(volume.has('directory') ? { directory: volume.text('directory') } : {}),
+    ...(volume.has('filling') ? { filling: volume.flag('filling') } : {}),
+  }
 }
 
 function parsePiece(fields: Fields): VolumePiece {
