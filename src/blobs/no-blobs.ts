@@ -15,9 +15,6 @@ export const NO_BLOBS: BlobStore = {
   async *readRange() {
     throw none()
   },
-  async verify() {
-    throw none()
-  },
   async remove() {
     throw none()
   },
