@@ -1,5 +1,5 @@
 /**
- * S3 clients that the tests run, from their own packages, of exact versions. They lie in a cache of their own below `node_modules`, so
+ * Clients of S3 and of memcached's protocol that the tests run, from their own packages, of exact versions. They lie in a cache of their own below `node_modules`, so
  * that neither the program nor its development tools grow by them. Installed where that is possible, never demanded.
  */
 import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
@@ -45,6 +45,16 @@ const CLIENT_SETS = {
     packages: ['aws-sdk@2.1693.0', 'minio@8.0.7'],
     newestMinor: 0,
   },
+  'memcached-python': {
+    kind: 'python',
+    packages: ['pymemcache==4.0.0'],
+    newestMinor: 99,
+  },
+  'memcached-javascript': {
+    kind: 'javascript',
+    packages: ['memcached@2.2.2'],
+    newestMinor: 0,
+  },
 } as const
 
 export type ClientSet = keyof typeof CLIENT_SETS
@@ -65,7 +75,7 @@ export function noClients(set: ClientSet): string | false {
 export async function ensureClients(): Promise<ClientSet[]> {
   const isMissing = (set: ClientSet) => noClients(set) !== false
   const missing = (Object.keys(CLIENT_SETS) as ClientSet[]).filter(isMissing)
-  if (missing.length > 0) process.stderr.write(`installing S3 clients (once): ${missing.join(', ')}\n`)
+  if (missing.length > 0) process.stderr.write(`installing clients (once): ${missing.join(', ')}\n`)
   await Promise.all(missing.map(install))
   return missing.filter(isMissing)
 }

@@ -44,7 +44,7 @@ function show(data, rates) {
   fill('nodes', table([
     { title: 'address', name: true, cell: (node) => node.address },
     { title: 'state', cell: (node) => [tag(node.state, node.state === 'up' ? '' : 'bad'), node.reason === undefined ? '' : el('small', {}, node.reason)] },
-    { title: 'version', wide: true, cell: (node) => node.stats.version ?? '–' },
+    { title: 'version', wide: true, cell: (node) => (node.stats.cairn_version === undefined ? (node.stats.version ?? '–') : 'Cairn ' + node.stats.cairn_version) },
     { title: 'up for', number: true, cell: (node) => (node.stats.uptime === undefined ? '–' : ago(Number(node.stats.uptime))) },
     { title: 'values', number: true, cell: (node) => (node.stats.curr_items === undefined ? '–' : count(Number(node.stats.curr_items))) },
     { title: 'size', number: true, cell: (node) => (node.stats.bytes === undefined ? '–' : bytes(Number(node.stats.bytes))) },

@@ -10,6 +10,7 @@ export interface CommandsOptions {
   store: HashedStore
   clock: Clock
   counters: MemcachedCounters
+  /** The program's. */
   version: string
   valueBytesMax: number
   allowsFlush: boolean
@@ -18,6 +19,8 @@ export interface CommandsOptions {
 
 type Answer = Buffer | Promise<Buffer>
 
+/** The protocol's, by which clients tell what they may ask; some of them read its beginning, some its end. */
+const SPOKEN_VERSION = '1.6.0'
 const KEY_BYTES_MAX = 250
 /** Longer ones are times. */
 const RELATIVE_SECONDS_MAX = 60 * 60 * 24 * 30
@@ -94,7 +97,7 @@ export class Commands {
       case 'stats':
         return this.#stats(args)
       case 'version':
-        return `VERSION ${this.#options.version}`
+        return `VERSION ${SPOKEN_VERSION}`
       case 'verbosity':
         if (args.length === 0) return 'ERROR'
         return args.length === 1 && signed(args[0]!) !== undefined ? 'OK' : BAD_LINE
@@ -276,7 +279,8 @@ export class Commands {
       pid: process.pid,
       uptime: Math.floor((clock.monotonicMs() - this.#startedMs) / 1_000),
       time: Math.floor(clock.nowMs() / 1_000),
-      version,
+      version: SPOKEN_VERSION,
+      cairn_version: version,
       pointer_size: 64,
       rusage_user: (userCPUTime / 1e6).toFixed(6),
       rusage_system: (systemCPUTime / 1e6).toFixed(6),

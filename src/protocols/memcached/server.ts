@@ -28,9 +28,6 @@ export interface MemcachedServerOptions {
   idleTimeoutMs?: number | undefined
 }
 
-/** The protocol's version, by which clients tell what they may ask. */
-const SPOKEN_VERSION = '1.6.0'
-
 export class MemcachedServer {
   readonly #options: MemcachedServerOptions
   readonly #server: SocketServer
@@ -40,7 +37,7 @@ export class MemcachedServer {
 
   constructor(options: MemcachedServerOptions) {
     this.#options = options
-    const { clock, version, idleTimeoutMs } = options
+    const { clock, idleTimeoutMs } = options
     this.#server = new SocketServer({
       clock,
       idleTimeoutMs,
@@ -49,7 +46,6 @@ export class MemcachedServer {
     })
     this.#commands = new Commands({
       ...options,
-      version: `${SPOKEN_VERSION}-cairn-${version}`,
       connections: () => this.#server.connectionCount,
     })
   }
