@@ -154,7 +154,7 @@ test('a flipped bit anywhere gives an error or the right blob', () => {
   }
 })
 
-test('ranges touch the shards that hold them, and can be rebuilt alone', () => {
+test('ranges touch the shards that hold them, and no others', () => {
   const six = codec()
   const blob = randomOf(5).bytes(1_001) // 251 bytes a shard, 248 in the last.
   const shards = unpacked(six, six.pack(blob))
@@ -173,12 +173,6 @@ test('ranges touch the shards that hold them, and can be rebuilt alone', () => {
     const ranges = six.rangesOf(1_001, start, end)
     const read = ranges.map((range) => shards[range.index]!.bytes.subarray(range.start, range.end))
     assert.deepEqual(Buffer.concat(read), blob.subarray(start, end))
-    const rebuilt = ranges.map((range) => {
-      const pieces = shards.map((shard) => shard.bytes.subarray(range.start, range.end))
-      const given = pieces.map((piece, index) => (index === range.index || index === 5 ? undefined : piece))
-      return six.rebuildRange(given, range.index, range.end - range.start)
-    })
-    assert.deepEqual(Buffer.concat(rebuilt), blob.subarray(start, end))
   }
 })
 

@@ -159,16 +159,6 @@ export class ShardCodec {
     return ranges
   }
 
-  /**
-   * Bytes of a shard of a blob, from bytes at the same place of k others (at their index): so a range of a lost shard needs only that
-   * range of others. Shards of data that end before `lengthBytes` of it go on with zeros. Not checked by the blob's hash.
-   */
-  rebuildRange(pieces: readonly (Buffer | undefined)[], index: number, lengthBytes: number): Buffer {
-    const output = Buffer.allocUnsafe(lengthBytes)
-    this.#code.rebuild(pieces, [index], [output])
-    return output
-  }
-
   #storedBytes(blobBytes: number, index: number): number {
     const shardBytes = this.#code.shardBytes(blobBytes)
     if (index >= this.k) return shardBytes

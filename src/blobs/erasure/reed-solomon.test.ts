@@ -33,7 +33,7 @@ for (const [name, product] of [
   test(`${name}: shards are those of the Go library`, () => {
     for (const vector of JSON.parse(readFileSync(VECTORS_URL, 'utf8')) as Vector[]) {
       const code = new ReedSolomon({ ...vector, product })
-      const shards = code.encode(Buffer.from(vector.data, 'base64'))
+      const shards = encode(code, Buffer.from(vector.data, 'base64'))
       assert.deepEqual(
         shards.map((shard) => shard.toString('base64')),
         vector.shards,
@@ -47,7 +47,7 @@ for (const [name, product] of [
       const code = new ReedSolomon({ ...layout, product })
       const random = randomOf(layout.k)
       for (const size of SIZES) {
-        const shards = code.encode(random.bytes(size))
+        const shards = encode(code, random.bytes(size))
         for (const missing of losses(layout.k + layout.m, layout.m)) checkLoss(code, shards, missing)
       }
     })
@@ -55,7 +55,7 @@ for (const [name, product] of [
 
   test(`${name}: 4 MiB, and any two shards lost`, () => {
     const code = new ReedSolomon({ k: 4, m: 2, product })
-    const shards = code.encode(randomOf(7).bytes(LARGE_BYTES))
+    const shards = encode(code, randomOf(7).bytes(LARGE_BYTES))
     for (const missing of [[0, 3], [2], [4, 5]]) checkLoss(code, shards, missing)
   })
 }
@@ -85,9 +85,25 @@ test('random layouts, sizes and losses', async () => {
     await withSeed(seed, (random) => {
       const [k, m] = [1 + random.below(20), 1 + random.below(8)]
       const code = new ReedSolomon({ k, m, product: kernel })
-      const shards = code.encode(random.bytes(random.below(50_000)))
+      const shards = encode(code, random.bytes(random.below(50_000)))
       checkLoss(code, shards, someOf(random, k + m, m))
     })
+  }
+})
+
+test('pieces of shards from one place are rebuilt as whole shards are', () => {
+  const code = new ReedSolomon({ k: 4, m: 2 })
+  const shards = encode(code, randomOf(9).bytes(4_000))
+  for (const [start, end] of [
+    [0, 1],
+    [17, 500],
+    [999, 1_000],
+  ]) {
+    checkLoss(
+      code,
+      shards.map((shard) => shard.subarray(start, end)),
+      [1, 4],
+    )
   }
 })
 
@@ -101,8 +117,8 @@ test('layouts of up to 256 shards', () => {
     const code = new ReedSolomon(layout)
     const plain = new ReedSolomon({ ...layout, product: new PlainRowProduct() })
     const blob = random.bytes(10_000)
-    const shards = code.encode(blob)
-    assert.deepEqual(shards, plain.encode(blob))
+    const shards = encode(code, blob)
+    assert.deepEqual(shards, encode(plain, blob))
     checkLoss(code, shards, someOf(random, layout.k + layout.m, layout.m))
   }
 })
@@ -116,6 +132,19 @@ test('every element but zero has an inverse, and a matrix times its inverse is t
     Uint8Array.of(0, 0, 1),
   ])
 })
+
+/** All shards of a blob, those of data filled with zeros. */
+function encode(code: ReedSolomon, blob: Buffer): Buffer[] {
+  const shardBytes = code.shardBytes(blob.length)
+  const all = Buffer.alloc(shardBytes * (code.k + code.m))
+  blob.copy(all)
+  const shards = Array.from({ length: code.k + code.m }, (_, i) =>
+    all.subarray(i * shardBytes, (i + 1) * shardBytes),
+  )
+  const parityIndexes = Array.from({ length: code.m }, (_, i) => code.k + i)
+  code.makeParity(shards.slice(0, code.k), parityIndexes, shards.slice(code.k))
+  return shards
+}
 
 /** Makes the missing ones of shards that are right from the others, and compares. */
 function checkLoss(code: ReedSolomon, shards: readonly Buffer[], missing: readonly number[]): void {

@@ -43,18 +43,6 @@ export class ReedSolomon {
     return Math.ceil(blobBytes / this.k)
   }
 
-  /** The k + m shards of a blob: its parts one after another, the last ones filled with zeros, then parity. Copies. */
-  encode(blob: Buffer): Buffer[] {
-    const shardBytes = this.shardBytes(blob.length)
-    const all = Buffer.allocUnsafe(shardBytes * (this.k + this.m))
-    all.fill(0, blob.copy(all), this.k * shardBytes)
-    const shards = Array.from({ length: this.k + this.m }, (_, i) =>
-      all.subarray(i * shardBytes, (i + 1) * shardBytes),
-    )
-    this.makeParity(shards.slice(0, this.k), this.parityIndexes(), shards.slice(this.k))
-    return shards
-  }
-
   /** `outputs` become the shards of parity with these indexes, k to k+m-1. Shards of data may end before their zeros do. */
   makeParity(data: readonly Buffer[], indexes: readonly number[], outputs: readonly Buffer[]): void {
     assert(data.length === this.k, 'parity is made from all data')
@@ -81,10 +69,6 @@ export class ReedSolomon {
       given.map((index) => shards[index]!),
       outputs,
     )
-  }
-
-  parityIndexes(): number[] {
-    return Array.from({ length: this.m }, (_, i) => this.k + i)
   }
 
   /** How the missing shards come from the given ones. */
