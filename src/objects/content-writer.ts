@@ -210,7 +210,7 @@ function digestNames(options: StoreContent): DigestName[] {
   const names: DigestName[] = [...(options.check?.digests ?? [])]
   if (!options.hasOpaqueEtag) names.push('md5')
   if (isDeduplicated(options)) names.push('sha256')
-  return names
+  return [...new Set(names)]
 }
 
 /** Ids of contents are given by whoever makes one, on any machine, so they are long enough to differ by chance. */

@@ -346,6 +346,8 @@ export interface PutPart extends UploadRef {
   customerKey?: Buffer
   /** Throws `conflict` where the upload has a part of this number. */
   onlyNew?: boolean
+  /** As PutObject's. */
+  hasOpaqueEtag?: boolean
 }
 
 export interface CopyPart extends UploadRef {

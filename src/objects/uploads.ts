@@ -145,6 +145,7 @@ export class MultipartUploads implements Uploads {
       check: { digests, verify },
       dataKey,
       storageClass: attributes.storageClass,
+      hasOpaqueEtag: part.hasOpaqueEtag,
       sizeBytesMax: PART_BYTES_MAX,
     })
     const checksum = wanted === undefined ? written.checksum : checksumFrom(wanted.algorithm, written.digests)

@@ -111,7 +111,7 @@ export class StepUploads {
         throw new StoreError('conflict', 'the upload was broken off too many times: begin another one')
       const bytes = Math.min(partBytes, left)
       const body = { sizeBytes: undefined, pieces: () => cut.take(bytes) }
-      parts.push(await this.#putPart({ ...upload, number, body, onlyNew: true }))
+      parts.push(await this.#putPart({ ...upload, number, body, onlyNew: true, hasOpaqueEtag: true }))
     }
   }
 
