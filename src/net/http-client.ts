@@ -88,7 +88,7 @@ export class HttpClient {
       method: request.method,
       host: url.hostname.replace(/^\[|\]$/g, ''),
       port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
-      path: url.pathname + url.search,
+      path: writtenPath(request.url) ?? url.pathname + url.search,
       headers,
       agent: secure ? this.#httpsAgent : this.#httpAgent,
       timeout: request.timeoutMs ?? this.#timeoutMs,
@@ -118,6 +118,11 @@ function parseUrl(text: string): URL {
     throw new StoreError('bad_request', `not an http URL: ${text.slice(0, 200)}`)
   }
   return url
+}
+
+/** Path and query as they stand in a URL, dots and all; undefined where they cannot be sent like that. */
+function writtenPath(url: string): string | undefined {
+  return /^https?:\/\/[^/?#]+(\/[!"$-~]*)$/.exec(url)?.[1]
 }
 
 async function exchange(

@@ -4,17 +4,19 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { HttpClient } from '../../src/net/http-client.ts'
 import { runCairn, type ServerProcess, startServer } from '../support/cairn-process.ts'
 import { digest, hash } from './door-kit.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'cairn-objects-commands-'))
 const data = join(directory, 'data')
-/** So that damage cannot be mended. */
-const ONE_COPY = ['--bucket-redundancy', 'objects=none']
+/** Damage cannot be mended, and days are short. */
+const FLAGS = ['--bucket-redundancy', 'objects=none', '--lifecycle-day', '1s']
+const WAIT_MS_MAX = 20_000
 let server: ServerProcess
 
 before(async () => {
-  server = await startServer(data, ONE_COPY)
+  server = await startServer(data, FLAGS)
 })
 
 after(async () => {
@@ -70,6 +72,36 @@ test('prune keeps the latest versions of each object, and says before what it wo
   assert.equal((await versions()).length, 3)
 })
 
+test('names that are dots are pruned and read as well', async () => {
+  // Only a client that sends a path as it is written can name them.
+  const http = new HttpClient()
+  const url = `http://${server.objects}/objects/..`
+  for (const text of ['a', 'b', 'c']) {
+    const reply = await http.request({
+      method: 'PUT',
+      url,
+      headers: { digest: digest(text) },
+      body: Buffer.from(text),
+    })
+    assert.equal(reply.status, 200)
+    reply.discard()
+  }
+  http.close()
+  assert.equal((await cairn('prune', '--keep', '2')).lines[0].removed, 1)
+})
+
+test('uploads that nobody goes on with are removed', async () => {
+  const headers = { digest: digest('some bytes'), size: '10' }
+  const begun = await fetch(`http://${server.objects}/objects/left`, { method: 'POST', headers })
+  const url = `http://${server.objects}${begun.headers.get('location')}`
+  assert.equal((await fetch(url, { method: 'PUT', body: 'some' })).status, 200)
+  const end = Date.now() + WAIT_MS_MAX
+  while ((await fetch(url, { method: 'HEAD' })).status === 200) {
+    assert.ok(Date.now() < end, 'still there')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+})
+
 test('orphans: none that are old enough', async () => {
   for (const flags of [['--dry-run'], []]) {
     const { code, lines, stderr } = await cairn('orphans', ...flags)
@@ -80,10 +112,10 @@ test('orphans: none that are old enough', async () => {
 
 test('verify reads each content once, and finds damage', async () => {
   const dry = await cairn('verify', '--dry-run')
-  assert.deepEqual(dry.lines, [{ versions: 3, read: 3, bytes: 18, damaged: 0, dryRun: true }])
+  assert.deepEqual(dry.lines, [{ versions: 5, read: 5, bytes: 20, damaged: 0, dryRun: true }])
   const clean = await cairn('verify')
   assert.equal(clean.code, 0, clean.stderr)
-  assert.deepEqual(clean.lines, [{ versions: 3, read: 3, bytes: 18, damaged: 0, dryRun: false }])
+  assert.deepEqual(clean.lines, [{ versions: 5, read: 5, bytes: 20, damaged: 0, dryRun: false }])
   await server.stop()
   for (const name of readdirSync(data).filter((each) => each.endsWith('.dat'))) {
     const bytes = readFileSync(join(data, name))
@@ -92,7 +124,7 @@ test('verify reads each content once, and finds damage', async () => {
     bytes[at + 5] = 0x36
     writeFileSync(join(data, name), bytes)
   }
-  server = await startServer(data, ONE_COPY)
+  server = await startServer(data, FLAGS)
   const damaged = await cairn('verify')
   assert.equal(damaged.code, 1)
   assert.equal(damaged.lines[0].damaged, 1)
