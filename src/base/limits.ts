@@ -415,3 +415,5 @@ export const SHARDS_WAITING_MAX = 100_000
 /** Uploads in steps: how long a token is good, and the least that is kept of one at a time. */
 export const STEP_UPLOAD_MS_MAX = 24 * 3_600_000
 export const STEP_PART_BYTES_MIN = 8 * MIB
+/** Shards as files: blobs of which one thread looks at all shards behind reads, at a time. */
+export const SHARD_FILE_LOOKS_MAX = 16

@@ -21,7 +21,7 @@ import {
   parseMessage,
 } from './cluster-wire.ts'
 import type { MasterAddresses } from './master-calls.ts'
-import type { VolumeLocation } from './volume-locator.ts'
+import { parseLocation, type VolumeLocation } from './volume-locator.ts'
 
 /** Heard by the master, whose part in the seed the API servers play. */
 const API_SERVERS = 'apiServers'
@@ -117,11 +117,7 @@ export class ClusterBus implements MasterAddresses {
   /** Where a volume is: the answers that come within a second, the first of which is enough. Throws `unavailable`. */
   async locate(volumeId: number): Promise<readonly VolumeLocation[]> {
     const answers = await this.#ask(DATA_SERVERS, 'locate', { id: volumeId })
-    return answers.map((answer) => ({
-      url: answer.hostPort('url'),
-      publicUrl: answer.hostPort('publicUrl'),
-      nodeId: answer.uuid('nodeId'),
-    }))
+    return answers.map(parseLocation)
   }
 
   /** Makes all volume servers report, as far as they hear it. */

@@ -161,6 +161,11 @@ function isShardName(name: Buffer | undefined): name is Buffer {
   return name !== undefined && /^[A-Za-z0-9+/]{43}=$/.test(name.toString('latin1'))
 }
 
+/** Whether a directory of volumes is of a server that keeps shards as files. */
+export function isBesideFiles(directory: string): boolean {
+  return directory.split('/').includes(VOLUMES_BESIDE_FILES)
+}
+
 /** What `objects` is in, for a directory of volumes in or below VOLUMES_BESIDE_FILES. */
 function rootOf(directory: string): string {
   return directory.slice(0, directory.lastIndexOf(`/${VOLUMES_BESIDE_FILES}`))

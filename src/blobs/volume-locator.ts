@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { CLIENT_LOCATION_TTL_MS, CLIENT_LOCATIONS_MAX } from '../base/limits.ts'
-import { CLUSTER_LOOKUP_PATH } from './cluster-wire.ts'
+import { CLUSTER_LOOKUP_PATH, type Fields } from './cluster-wire.ts'
 import type { MasterCalls } from './master-calls.ts'
 
 export interface VolumeLocation {
@@ -14,6 +14,18 @@ export interface VolumeLocation {
   publicUrl: string
   /** Undefined where it is not known. */
   nodeId?: string | undefined
+  /** The server keeps shards as files, which people remove. */
+  shardFiles?: boolean
+}
+
+/** Of a reply. Throws `bad_request`. */
+export function parseLocation(fields: Fields): VolumeLocation {
+  return {
+    url: fields.hostPort('url'),
+    publicUrl: fields.hostPort('publicUrl'),
+    nodeId: fields.has('nodeId') ? fields.uuid('nodeId') : undefined,
+    shardFiles: fields.has('shardFiles') && fields.flag('shardFiles'),
+  }
 }
 
 /** Where a volume is; empty: nowhere. `again`: what was said before turned out to be wrong. */
@@ -82,10 +94,6 @@ export class VolumeLocator {
     const located = await locate?.(id).catch(() => undefined)
     if (located !== undefined) return located
     const reply = await masterCalls.post(CLUSTER_LOOKUP_PATH, { id })
-    return reply.list('locations', COPIES_MAX).map((each) => ({
-      url: each.hostPort('url'),
-      publicUrl: each.hostPort('publicUrl'),
-      nodeId: each.has('nodeId') ? each.uuid('nodeId') : undefined,
-    }))
+    return reply.list('locations', COPIES_MAX).map(parseLocation)
   }
 }

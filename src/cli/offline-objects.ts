@@ -1,11 +1,11 @@
 /** The names and blobs of a store that is not running, opened by a command that owns its directories: for `cairn fsck`. */
 import { existsSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { StoreError } from '../base/errors.ts'
 import { ClusterAuth } from '../blobs/cluster-auth.ts'
 import { RemoteBlobs } from '../blobs/remote-blobs.ts'
 import { RoutedBlobs } from '../blobs/routed-blobs.ts'
-import { VOLUMES_BESIDE_FILES } from '../blobs/shard-files.ts'
+import { isBesideFiles } from '../blobs/shard-files.ts'
 import { realDisk } from '../disk/real-disk.ts'
 import { createSharedVolumes, createThreadContext } from '../disk/thread-context.ts'
 import { VolumeKeeper } from '../disk/volume-keeper.ts'
@@ -43,7 +43,7 @@ export function openOfflineBlobs(
   const shared = createSharedVolumes({
     directories: paths,
     indexBytesMax: options.indexMemoryBytes,
-    shardFiles: owned.paths.every((path) => basename(path) === VOLUMES_BESIDE_FILES),
+    shardFiles: owned.paths.every(isBesideFiles),
   })
   const keeper = new VolumeKeeper(createThreadContext(shared, realDisk, clock), {
     ...{ random, log },

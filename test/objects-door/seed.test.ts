@@ -1,11 +1,11 @@
 /** The commands of this door's document, one by one with curl, and what they printed there. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type ServerProcess, startServer } from '../support/cairn-process.ts'
+import { curl as curlUrl, type Printed } from '../support/curl.ts'
 
 const HASH = 'DrkE6D0mP4aGOU37mPqUrpauEk5LRso0LBt6jnwISv0='
 const HASH_OF_TEST5 = '2MRHhgqkvILs04RzLIEpZBzpgos/9QlNKRXEh7cMngY='
@@ -23,36 +23,7 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-interface Printed {
-  status: string
-  /** Names as they came; without Date, which differs. */
-  headers: Record<string, string>
-  body: string
-}
-
-/** What `curl -v` prints of the reply, and the body. */
-function curl(target: string, ...args: string[]): Promise<Printed> {
-  const child = spawn('curl', ['-sv', '-m', '20', `${server.objects}${target}`, ...args])
-  let [body, spoken] = ['', '']
-  child.stdout.on('data', (piece: Buffer) => {
-    body += piece.toString()
-  })
-  child.stderr.on('data', (piece: Buffer) => {
-    spoken += piece.toString()
-  })
-  return new Promise((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', () => {
-      const lines = spoken.split('\n').filter((line) => line.startsWith('< '))
-      const [first = '', ...rest] = lines.map((line) => line.slice(2).trim()).filter((line) => line !== '')
-      const headers = Object.fromEntries(rest.map((line) => line.split(': ') as [string, string]))
-      assert.match(headers.Date ?? '', / GMT$/)
-      assert.match(spoken, /left intact/)
-      delete headers.Date
-      resolve({ status: first.replace('HTTP/1.1 ', ''), headers, body })
-    })
-  })
-}
+const curl = (target: string, ...args: string[]) => curlUrl(`${server.objects}${target}`, ...args)
 
 const stored: Printed = { status: '200 OK', headers: { 'Content-Length': '0' }, body: '' }
 const served = (body: string): Printed => ({

@@ -6,11 +6,12 @@ import type { Clock } from '../../base/clock.ts'
 import { type ErasureName, layoutNamed, layoutOf, shardVolume } from '../../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { formatFid } from '../../base/fid.ts'
-import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX } from '../../base/limits.ts'
+import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX, SHARD_FILE_LOOKS_MAX } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
 import type { Volume } from '../../disk/volume.ts'
 import { type BlobId, type BlobWrite, blobBytes, type VerifiedBlob } from '../blob-store.ts'
 import { type AssignKeys, IdLeases } from '../id-lease.ts'
+import { ShardFilesVolume } from '../shard-files.ts'
 import { type Gathered, gatherShards } from './gather-shards.ts'
 import { type PackedBlob, SHARD_HEAD_BYTES, ShardCodec } from './packed-shard.ts'
 import { isMendable, ShardHealth } from './shard-health.ts'
@@ -40,6 +41,8 @@ export class ErasureBlobs {
   readonly #leases: IdLeases
   readonly #health: ShardHealth
   readonly #codecs = new Map<ErasureName, ShardCodec>()
+  /** Blobs of which all shards are being looked at. */
+  readonly #looking = new Set<string>()
   /** Blobs whose shards are being written back; none of the promises rejects. */
   readonly #mending = new Map<string, Promise<void>>()
 
@@ -84,7 +87,24 @@ export class ErasureBlobs {
    * rebuilt: never wrong bytes.
    */
   read(id: BlobId, options: BlobReadOptions = {}): Buffer | Promise<Buffer> {
-    return this.#readNear(id, options) ?? this.#readWidely(id, options)
+    const near = this.#readNear(id, options)
+    if (near === undefined) return this.#readWidely(id, options)
+    if (this.shards.near(id.volumeId) instanceof ShardFilesVolume) void this.#lookAround(id)
+    return near
+  }
+
+  /** Where shards are files, people remove them: those that a read did without are looked at behind it. */
+  async #lookAround(id: BlobId): Promise<void> {
+    const key = formatFid(id)
+    if (this.#looking.has(key) || this.#looking.size >= SHARD_FILE_LOOKS_MAX) return
+    this.#looking.add(key)
+    try {
+      if (await this.shards.areFiles(id.volumeId)) await this.verify(id, { repair: true })
+    } catch {
+      // Who reads the blob next is told.
+    } finally {
+      this.#looking.delete(key)
+    }
   }
 
   /** From the shards of data alone, when all are in this process, small and well. At once, as this is what most reads are. */
@@ -119,6 +139,12 @@ export class ErasureBlobs {
   }
 
   async #readWidely(id: BlobId, options: BlobReadOptions): Promise<Buffer> {
+    const blob = await this.#gather(id, options)
+    void this.#lookAround(id)
+    return blob
+  }
+
+  async #gather(id: BlobId, options: BlobReadOptions): Promise<Buffer> {
     const { name, k, m } = layoutOf(id.volumeId)
     const codec = this.#codec(name)
     const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
@@ -185,6 +211,7 @@ export class ErasureBlobs {
           yield piece
         }
       }
+      void this.#lookAround(id)
     } catch {
       const blob = await this.#readWidely(id, options)
       if (end > blob.length) throw new StoreError('corrupt', `blob of ${blob.length} bytes, not ${end}`)

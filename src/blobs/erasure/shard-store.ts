@@ -8,6 +8,7 @@ import { bytesNeedle, type Needle, type NeedleWrite } from '../../disk/needle.ts
 import type { Volume } from '../../disk/volume.ts'
 import type { LocalVolumes } from '../local-volumes.ts'
 import type { RemoteBlobs } from '../remote-blobs.ts'
+import { ShardFilesVolume } from '../shard-files.ts'
 import { type SyncMode, syncVolume } from '../volume/write.ts'
 import type { FindVolume } from '../volume-locator.ts'
 
@@ -168,6 +169,13 @@ export class ShardStore {
     const [location] = await this.#options.find(volumeId)
     if (location === undefined) throw new StoreError('volume_not_found', `volume ${volumeId} not found`)
     return location.url
+  }
+
+  /** Whether a volume keeps shards as files, as far as that is known. */
+  async areFiles(volumeId: number): Promise<boolean> {
+    const volume = this.near(volumeId)
+    if (volume !== undefined) return volume instanceof ShardFilesVolume
+    return (await this.#options.find(volumeId)).some(({ shardFiles }) => shardFiles === true)
   }
 
   /** Where a shard can be read from now: `host:port`, or '' for this process; undefined: nowhere. */

@@ -3,6 +3,7 @@ import { StoreError } from '../../base/errors.ts'
 import { ASSIGN_COUNT_MAX } from '../../base/limits.ts'
 import { isRedundancy, type Redundancy } from '../../base/redundancy.ts'
 import { CLUSTER_ADMIN_PATH, CLUSTER_ASSIGN_PATH, CLUSTER_LOOKUP_PATH, type Fields } from '../cluster-wire.ts'
+import { isBesideFiles } from '../shard-files.ts'
 import type { Master } from './master.ts'
 import { clusterOverview, type OverviewContext } from './overview.ts'
 import { checkCollection } from './params.ts'
@@ -37,10 +38,15 @@ export async function answerSigned(context: OverviewContext, path: string, field
 }
 
 function lookup(master: Master, fields: Fields): object {
-  const nodes = master.topology.lookup(fields.number('id', VOLUME_ID_MAX))
+  const id = fields.number('id', VOLUME_ID_MAX)
+  const nodes = master.topology.lookup(id)
   const reason = nodes.length === 0 ? master.unknowing() : undefined
   if (reason !== undefined) throw new StoreError('unavailable', reason)
-  return { locations: nodes.map(({ nodeId, url, publicUrl }) => ({ nodeId, url, publicUrl })) }
+  const locations = nodes.map(({ nodeId, url, publicUrl, volumes }) => {
+    const shardFiles = isBesideFiles(volumes.get(id)?.directory ?? '')
+    return { nodeId, url, publicUrl, shardFiles }
+  })
+  return { locations }
 }
 
 /** Keys in a row, of one volume. Cookies are the asker's to choose. */

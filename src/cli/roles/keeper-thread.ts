@@ -98,7 +98,8 @@ const control: KeeperControl = {
     })
     heartbeats = sender
     keeper.onChange(() => sender.notify())
-    const locate = (id: number) => (listed.get(id) === undefined ? undefined : { url, publicUrl })
+    const here = { url, publicUrl, shardFiles: data.shared.shardFiles === true }
+    const locate = (id: number) => (listed.get(id) === undefined ? undefined : here)
     bus?.start({ volumes: { locate, report: () => reportsOver && sender.notify() } })
     reportsOver?.onOpen(() => sender.notify())
     sender.start()
