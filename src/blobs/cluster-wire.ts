@@ -270,7 +270,7 @@ export function parseVolumeAdminRequest<O extends VolumeAdminOperation>(
     }),
     shardentries: () => ({
       id: fields.number('id', U32_MAX),
-      epoch: fields.number('epoch', U32_MAX),
+      filesEpoch: fields.number('filesEpoch', U32_MAX),
       isKnown: fields.flag('isKnown'),
       entries: fields.number('entries', U32_MAX),
     }),

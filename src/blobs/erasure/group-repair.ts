@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import { layoutOf } from '../../base/erasure-id.ts'
+import { toStoreError } from '../../base/errors.ts'
 import {
   SHARD_ENTRIES_MAX,
   SHARD_KEYS_COMPARED,
@@ -146,9 +147,16 @@ export class GroupRepair {
   async #readNewEntries(members: (GroupMember | undefined)[], own: OwnMember[]): Promise<boolean> {
     const others = members.filter((member) => member !== undefined)
     const known = await Promise.all(
-      others.map((member) => this.#readEntriesOf(member, own).catch(() => 'gone' as const)),
+      others.map((member) => this.#readEntriesOf(member, own).catch((error) => this.#isAway(member, error))),
     )
     return known.every((each) => each !== 'new files')
+  }
+
+  /** What it has now is read when it answers again. */
+  #isAway({ shard }: GroupMember, error: unknown): 'away' {
+    const { log, group } = this.#options
+    log.debug({ group, shard, reason: toStoreError(error).message }, 'a member of an erasure group is away')
+    return 'away'
   }
 
   async #readEntriesOf(member: GroupMember, own: OwnMember[]): Promise<'read' | 'new files'> {

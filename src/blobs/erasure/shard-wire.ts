@@ -8,7 +8,7 @@ import type { BlobKey, EntryPlace, GroupMember, MemberStates } from './group-mem
 /** What is asked of a member, by the operation's name. Keys are hex: 16 digits each, 24 with a cookie. */
 export interface ShardRequests {
   shardkeys: { id: number; from: string; through: string; live: number; checksum: number; countMax: number }
-  shardentries: { id: number; epoch: number; isKnown: boolean; entries: number }
+  shardentries: { id: number; filesEpoch: number; isKnown: boolean; entries: number }
   shardstates: { id: number; keys: string }
   sharddata: { id: number; keys: string }
 }
@@ -48,8 +48,8 @@ const ANSWERS: {
     }
     return encodeAnswer(await member.keys(query))
   },
-  async shardentries(member, { epoch, isKnown, entries }) {
-    const found = await member.newEntries({ epoch: isKnown ? epoch : undefined, entries })
+  async shardentries(member, { filesEpoch, isKnown, entries }) {
+    const found = await member.newEntries({ epoch: isKnown ? filesEpoch : undefined, entries })
     const head = Buffer.alloc(8)
     head.writeUInt32BE(found.epoch)
     head.writeUInt32BE(found.entries, 4)
@@ -78,7 +78,7 @@ export function keysRequest(id: number, { from, through, digest, countMax }: Key
 }
 
 export function entriesRequest(id: number, { epoch, entries }: EntryPlace) {
-  return { id, epoch: epoch ?? 0, isKnown: epoch !== undefined, entries }
+  return { id, filesEpoch: epoch ?? 0, isKnown: epoch !== undefined, entries }
 }
 
 export function statesRequest(id: number, keys: readonly Key[]) {
