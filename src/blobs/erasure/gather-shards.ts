@@ -52,8 +52,8 @@ class Gathering {
     this.#options = options
     const { k, m } = layoutOf(id.volumeId)
     const indexes = Array.from({ length: k + m }, (_, index) => index)
-    const isIll = (index: number) => parts.health.isIll(shardVolume(id.volumeId, index))
-    this.#waiting = [...indexes.filter((index) => !isIll(index)), ...indexes.filter(isIll)]
+    const isLate = (index: number) => parts.health.isLate(shardVolume(id.volumeId, index))
+    this.#waiting = [...indexes.filter((index) => !isLate(index)), ...indexes.filter(isLate)]
     this.#found = { shards: indexes.map(() => undefined), failures: indexes.map(() => undefined) }
   }
 

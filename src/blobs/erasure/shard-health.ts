@@ -18,30 +18,43 @@ export class ShardHealth {
   readonly #clock: Clock
   /** Until when each is left alone, monotonic. */
   readonly #ill = new Map<number, number>()
+  /** Until when each is asked last, monotonic. */
+  readonly #slow = new Map<number, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
+  /** It failed: who writes does without it. */
   isIll(volumeId: number): boolean {
-    if (this.#ill.size === 0) return false
-    const untilMs = this.#ill.get(volumeId)
+    return this.#isWithin(this.#ill, volumeId)
+  }
+
+  /** It failed or was slow: who reads asks it last. A write waits for a slow one, for without it it is worth less. */
+  isLate(volumeId: number): boolean {
+    return this.#isWithin(this.#slow, volumeId) || this.isIll(volumeId)
+  }
+
+  #isWithin(marks: Map<number, number>, volumeId: number): boolean {
+    if (marks.size === 0) return false
+    const untilMs = marks.get(volumeId)
     if (untilMs === undefined) return false
     if (this.#clock.monotonicMs() < untilMs) return true
-    this.#ill.delete(volumeId)
+    marks.delete(volumeId)
     return false
   }
 
   noteFailure(volumeId: number, { code }: StoreError): void {
-    if (AWAY.has(code)) this.noteSlow(volumeId)
+    if (AWAY.has(code)) this.#ill.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
   }
 
   noteSlow(volumeId: number): void {
-    this.#ill.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
+    this.#slow.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
   }
 
   noteSuccess(volumeId: number): void {
     if (this.#ill.size > 0) this.#ill.delete(volumeId)
+    if (this.#slow.size > 0) this.#slow.delete(volumeId)
   }
 }
 
