@@ -64,6 +64,8 @@ export async function startCairn(options: { directory: string; flags?: string[] 
   try {
     await waitForHttp(child, `http://127.0.0.1:${masterPort}/dir/assign`)
     await waitForHttp(child, `${volumeUrl}/status`)
+    // It knows nobody who does not sign.
+    await waitForHttp(child, `http://127.0.0.1:${s3Port}`, { anyStatus: true })
   } catch (error) {
     await stopProcess(child)
     throw error
