@@ -5,7 +5,7 @@
 import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Fid } from '../base/fid.ts'
 import { KEYED_ASSIGN_ATTEMPTS_MAX } from '../base/limits.ts'
-import { bytesNeedle, type Needle } from '../disk/needle.ts'
+import { bytesNeedle, type Needle, type NeedleWrite } from '../disk/needle.ts'
 import type { Volume } from '../disk/volume.ts'
 import { listVolume } from '../disk/volume-listing.ts'
 import { FLAG, WORD } from '../disk/volume-table.ts'
@@ -39,6 +39,9 @@ export interface KeyedBlobsOptions {
 
 /** They tell nobody anything, as keys are not shown; one value for all lets a key be written again. */
 const COOKIE = 0x6b657973
+/** Records above that of a volume take time. */
+const AT_ONCE_BYTES_MAX = 1000 * 1024
+const DONE = Promise.resolve()
 
 export class KeyedBlobs {
   readonly #options: KeyedBlobsOptions
@@ -77,7 +80,7 @@ export class KeyedBlobs {
       const volume = this.#choose(refused, presentIn) ?? (await this.#newVolume(refused))
       if (volume === undefined) continue
       try {
-        await volume.write(bytesNeedle(fidOf(volume, key), data))
+        await volume.write(needleOf(volume, key, data))
         if (volume.id !== presentIn) this.#lastVolumeId = volume.id
         return volume.id
       } catch (error) {
@@ -91,6 +94,29 @@ export class KeyedBlobs {
     )
   }
 
+  /**
+   * As `write`, at once; undefined where something must be waited for, and then nothing was done. `presentIn` as there: the
+   * key has a blob in no other volume. Throws as `write`.
+   */
+  writeNow(key: BlobKey, data: Buffer, presentIn: number | undefined): number | undefined {
+    if (data.length > AT_ONCE_BYTES_MAX) return undefined
+    const volume = this.#options.volumes.get(presentIn ?? this.#lastVolumeId)
+    if (volume === undefined || !takesWrites(volume)) return undefined
+    try {
+      void volume.write(needleOf(volume, key, data))
+      return volume.id
+    } catch (error) {
+      const failure = toStoreError(error)
+      if (OTHERS_MAY_TAKE_IT.has(failure.code)) return undefined
+      throw failure
+    }
+  }
+
+  /** Whether a volume is still here. */
+  has(volumeId: number): boolean {
+    return this.#options.volumes.get(volumeId) !== undefined
+  }
+
   /** Removes a key's blob from one volume. False when it was not there. Throws `read_only`, `disk_full`, `io_error`. */
   remove(key: BlobKey, volumeId: number): boolean {
     const volume = this.#options.volumes.get(volumeId)
@@ -98,10 +124,10 @@ export class KeyedBlobs {
   }
 
   /** Resolves when all that was written to or removed from the volume before is as durable as is asked for. */
-  async durable(volumeId: number): Promise<void> {
+  durable(volumeId: number): Promise<void> {
     const volume = this.#options.volumes.get(volumeId)
-    if (volume === undefined) throw new StoreError('io_error', `volume ${volumeId} has gone`)
-    await syncVolume(volume, { sync: this.#options.sync, fsync: false })
+    if (volume === undefined) return Promise.reject(new StoreError('io_error', `volume ${volumeId} has gone`))
+    return syncVolume(volume, { sync: this.#options.sync, fsync: false }) ?? DONE
   }
 
   /** All keys, in batches; those that come or go meanwhile may be missing or doubled. */
@@ -130,9 +156,8 @@ export class KeyedBlobs {
   #choose(refused: ReadonlySet<number>, presentIn: number | undefined): Volume | undefined {
     let chosen: Volume | undefined
     for (const volume of this.#volumes()) {
-      const { slot, id } = volume
-      if (refused.has(id) || slot.get(WORD.tailUnits) >= slot.get(WORD.sizeLimitUnits)) continue
-      if (slot.hasFlag(FLAG.readOnly) || slot.hasFlag(FLAG.failed)) continue
+      const { id } = volume
+      if (refused.has(id) || !takesWrites(volume)) continue
       if (id === presentIn) return volume
       if (chosen === undefined || id === this.#lastVolumeId) chosen = volume
     }
@@ -153,6 +178,16 @@ const OTHERS_MAY_TAKE_IT: ReadonlySet<string> = new Set([
   'cookie_mismatch',
   'io_error',
 ])
+
+function takesWrites({ slot }: Volume): boolean {
+  if (slot.get(WORD.tailUnits) >= slot.get(WORD.sizeLimitUnits)) return false
+  return !slot.hasFlag(FLAG.readOnly) && !slot.hasFlag(FLAG.failed)
+}
+
+/** All have one cookie, and no two blobs of a key are the same: each has a version. */
+function needleOf(volume: Volume, key: BlobKey, data: Buffer): NeedleWrite {
+  return { ...bytesNeedle(fidOf(volume, key), data), isKnownToDiffer: true }
+}
 
 function fidOf(volume: Volume, { keyHigh, keyLow }: BlobKey): Fid {
   return { volumeId: volume.id, keyHigh, keyLow, cookie: COOKIE }

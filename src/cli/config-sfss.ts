@@ -1,6 +1,7 @@
 /** Settings of sfss on servers of memcached's protocol, and of such a server alone. */
-import { integer, text } from './setting.ts'
+import { bytes, integer, text } from './setting.ts'
 
+const MIB = 1024 * 1024
 const HOST_PORT = String.raw`(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}`
 
 export const SFSS_SETTINGS = {
@@ -20,6 +21,12 @@ export const SFSS_SETTINGS = {
     fallbackDoc: '3, or as many as there are servers',
     min: 0,
     max: 9,
+  }),
+  memcachedCacheBytes: bytes({
+    doc: "Memory for values of memcached's protocol that were written or read lately. 0: none.",
+    fallback: 64 * MIB,
+    min: 0,
+    max: 1024 * 1024 * MIB,
   }),
   monitor: text({
     doc: 'HOST:PORT of a page about the servers of `--storage`, with `/metrics` and `/healthz`. Of a memcached node alone: those two. Empty: none.',

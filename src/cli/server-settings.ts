@@ -94,6 +94,7 @@ export const MEMCACHED_SETTINGS = [
   'monitor',
   'maxValueBytes',
   'flushAll',
+  'memcachedCacheBytes',
   'sync',
   'bodyInFlightBytes',
   'idleTimeoutMs',

@@ -56,6 +56,8 @@ export interface NewNeedle {
 export interface NeedleWrite extends NewNeedle {
   /** A repair: `not_found` instead of a write where the volume knows that the key was deleted. */
   isRepair?: boolean
+  /** The writer knows the key's cookie, and that what it has is not the same: that is not looked at. */
+  isKnownToDiffer?: boolean
 }
 
 /** A needle of bytes and nothing else. */

@@ -266,7 +266,7 @@ export class Volume {
     try {
       this.assertWritable(lengthBytes)
       this.assertMayWrite(needle)
-      const existing = this.existingHeader(needle)
+      const existing = needle.isKnownToDiffer === true ? undefined : this.existingHeader(needle)
       if (existing !== undefined && this.#isUnchanged(needle, encoded)) {
         this.sync.noteWrite()
         return { unchanged: true, checksum: encoded.checksum, sizeBytes: encoded.sizeBytes }

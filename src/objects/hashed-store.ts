@@ -3,12 +3,13 @@
  * Two names with one hash share a blob. Changes of one name come one after the other, so that a change may depend on what is
  * there: only one of these may write to a collection. `docs/formats/hashed-store.md` has the bytes.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { HASHED_NAME_BYTES_MAX } from '../base/limits.ts'
 import type { BlobKey, KeyedBlob, KeyedBlobs } from '../blobs/keyed-blobs.ts'
+import { HashedCache, type KeptItem } from './hashed-cache.ts'
 import { decodeHashedItems, encodeHashedItems, type HashedItem } from './hashed-record.ts'
 
 /** What a name shall have. */
@@ -28,6 +29,8 @@ export interface HashedStoreOptions {
   clock: Clock
   /** Of a name; by default the first 64 bits of its SHA-256. */
   hash?: (name: Buffer) => BlobKey
+  /** Values that are kept in memory as well. */
+  cacheBytesMax: number
 }
 
 /** A key's blobs, read. */
@@ -35,7 +38,7 @@ interface Found {
   /** Of the latest blob. */
   items: HashedItem[]
   /** Blobs from the oldest to the latest. */
-  blobs: KeyedBlob[]
+  blobs: Pick<KeyedBlob, 'volumeId'>[]
 }
 
 /** What was cleared: all items up to a version are gone, and those up to a later one will be from a time on. */
@@ -57,13 +60,15 @@ export class HashedStore {
   readonly #hash: (name: Buffer) => BlobKey
   /** The last change of each key that is under way. */
   readonly #changes = new Map<string, Promise<unknown>>()
+  readonly #cache: HashedCache
   #lastVersion = 0
   #clearing: Clearing = { version: 0, laterVersion: 0, laterMs: 0 }
 
-  private constructor({ blobs, clock, hash = hashOfName }: HashedStoreOptions) {
+  private constructor({ blobs, clock, hash: hashWith = hashOfName, cacheBytesMax }: HashedStoreOptions) {
+    this.#cache = new HashedCache(cacheBytesMax)
     this.#blobs = blobs
     this.#clock = clock
-    this.#hash = hash
+    this.#hash = hashWith
   }
 
   /** Throws `corrupt`, `io_error`. */
@@ -80,6 +85,13 @@ export class HashedStore {
     return store
   }
 
+  /** What a name (as latin1) has, where that is in memory and nobody changes it; undefined says nothing. */
+  cached(name: string): HashedItem | undefined {
+    const kept = this.#kept(name)
+    if (kept === undefined || (this.#changes.size > 0 && this.#changes.has(kept.keyText))) return undefined
+    return this.#isLive(kept.item) ? kept.item : undefined
+  }
+
   /**
    * What a name has, after all changes of it that were asked for before. At once where nothing has to be waited for.
    * Throws `corrupt`, `io_error`.
@@ -93,23 +105,76 @@ export class HashedStore {
 
   #get(key: BlobKey, name: Buffer): HashedItem | undefined | Promise<HashedItem | undefined> {
     const found = this.#read(key)
-    return found instanceof Promise
-      ? found.then(({ items }) => this.#liveItem(items, name))
-      : this.#liveItem(found.items, name)
+    if (found instanceof Promise) return found.then(({ items }) => this.#liveItem(items, name))
+    const item = this.#liveItem(found.items, name)
+    if (item !== undefined && found.items.length === 1 && found.blobs.length === 1)
+      this.#keep(item, key, found.blobs[0]!.volumeId)
+    return item
+  }
+
+  #kept(name: string): KeptItem | undefined {
+    const kept = this.#cache.get(name)
+    return kept === undefined || this.#blobs.has(kept.volumeId) ? kept : undefined
+  }
+
+  #keep(item: HashedItem, key: BlobKey, volumeId: number): void {
+    this.#cache.put(textOfName(item.name), { item, key, keyText: textOf(key), volumeId, isUsed: false })
   }
 
   /**
    * Changes what a name has; resolves when that is as durable as is asked for, with what it has now. Throws `too_large`,
    * `no_writable_volume`, `disk_full`, `corrupt`, `io_error`, `unavailable`, and what `change` throws.
    */
-  async update(name: Buffer, change: HashedChange): Promise<HashedItem | undefined> {
+  update(name: Buffer, change: HashedChange): Promise<HashedItem | undefined> {
     assert(name.length > 0, 'a name is not empty')
-    if (name.length > HASHED_NAME_BYTES_MAX) throw new StoreError('too_large', 'the name is too long')
-    return await this.#updateAny(name, change)
+    if (name.length > HASHED_NAME_BYTES_MAX)
+      return Promise.reject(new StoreError('too_large', 'the name is too long'))
+    const kept = this.#kept(textOfName(name))
+    const key = kept?.key ?? this.#hash(name)
+    if (this.#changes.size > 0 && this.#changes.has(textOf(key))) return this.#updateLater(key, name, change)
+    try {
+      const found = kept === undefined ? this.#read(key) : { items: [kept.item], blobs: [kept] }
+      if (found instanceof Promise || found.blobs.length > 1) return this.#updateLater(key, name, change)
+      return this.#updateNow(key, name, { found, change })
+    } catch (error) {
+      this.#cache.delete(textOfName(name))
+      return Promise.reject(error)
+    }
   }
 
-  async #updateAny(name: Buffer, change: HashedChange): Promise<HashedItem | undefined> {
-    const key = this.#hash(name)
+  /** Where nobody else is at the key, and all that it has is known: nothing is waited for but the sync. */
+  #updateNow(
+    key: BlobKey,
+    name: Buffer,
+    { found, change }: { found: Found; change: HashedChange },
+  ): Promise<HashedItem | undefined> {
+    const { item, items } = this.#changed(name, found, change)
+    const presentIn = found.blobs[0]?.volumeId
+    let touched = presentIn
+    if (items !== undefined) {
+      for (const each of found.items) this.#cache.delete(textOfName(each.name))
+      if (items.length === 0 && presentIn !== undefined) this.#blobs.remove(key, presentIn)
+      if (items.length > 0) {
+        touched = this.#blobs.writeNow(key, encodeHashedItems(items), presentIn)
+        if (touched === undefined) return this.#writeLater(key, items, { found, item })
+        if (item !== undefined && items.length === 1) this.#keep(item, key, touched)
+      }
+    }
+    // What was seen may not be on disk yet, and the answer says that it is.
+    return touched === undefined ? Promise.resolve(item) : this.#blobs.durable(touched).then(() => item)
+  }
+
+  async #writeLater(
+    key: BlobKey,
+    items: HashedItem[],
+    { found, item }: { found: Found; item: HashedItem | undefined },
+  ): Promise<HashedItem | undefined> {
+    const touched = await this.#inTurn(key, () => this.#writeItems(key, items, found))
+    for (const volumeId of touched) await this.#blobs.durable(volumeId)
+    return item
+  }
+
+  async #updateLater(key: BlobKey, name: Buffer, change: HashedChange): Promise<HashedItem | undefined> {
     const { item, touched } = await this.#inTurn(key, () => this.#apply(key, name, change))
     // Outside of the turn: changes of one name share a sync as well.
     for (const volumeId of touched) await this.#blobs.durable(volumeId)
@@ -131,7 +196,11 @@ export class HashedStore {
     value.writeBigUInt64BE(BigInt(clearing.laterVersion), 8)
     value.writeBigUInt64BE(BigInt(clearing.laterMs), 16)
     this.#clearing = clearing
-    await this.#updateAny(CLEARING_NAME, () => ({ flags: 0, expiresMs: 0, value }))
+    await this.#updateLater(this.#hash(CLEARING_NAME), CLEARING_NAME, () => ({
+      flags: 0,
+      expiresMs: 0,
+      value,
+    }))
   }
 
   /** Removes the bytes of what is gone. Gives how many blobs it removed. Throws as `update` does, and `conflict`: begin again. */
@@ -142,6 +211,7 @@ export class HashedStore {
         const touched = await this.#inTurn(key, async () => {
           const found = await this.#read(key)
           if (found.blobs.length === 0 || found.items.some((item) => this.#isLive(item))) return []
+          for (const { name } of found.items) this.#cache.delete(textOfName(name))
           return await this.#removeBlobs(key, found)
         })
         if (touched.length > 0) removed++
@@ -163,19 +233,30 @@ export class HashedStore {
     change: HashedChange,
   ): Promise<{ item: HashedItem | undefined; touched: number[] }> {
     const found = await this.#read(key)
+    for (const each of found.items) this.#cache.delete(textOfName(each.name))
+    const { item, items } = this.#changed(name, found, change)
+    // What was seen may not be on disk yet, and the answer says that it is.
+    if (items === undefined) return { item, touched: found.blobs.map(({ volumeId }) => volumeId) }
+    const touched =
+      items.length === 0 ? await this.#removeBlobs(key, found) : await this.#writeItems(key, items, found)
+    return { item, touched }
+  }
+
+  /** What the name has behind the change, and what its key shall have: undefined for no change. */
+  #changed(
+    name: Buffer,
+    found: Found,
+    change: HashedChange,
+  ): { item: HashedItem | undefined; items: HashedItem[] | undefined } {
     const present = this.#liveItem(found.items, name)
     const wanted = change(present)
-    // What was seen may not be on disk yet, and the answer says that it is.
-    if (wanted === undefined) return { item: present, touched: found.blobs.map(({ volumeId }) => volumeId) }
+    if (wanted === undefined) return { item: present, items: undefined }
     const items = found.items.filter((each) => !each.name.equals(name) && this.#isLive(each))
-    if (wanted === 'remove') {
-      if (items.length === 0) return { item: undefined, touched: await this.#removeBlobs(key, found) }
-      return { item: undefined, touched: await this.#writeItems(key, items, found) }
-    }
-    const before = Math.max(0, ...found.items.map(({ version }) => version))
+    if (wanted === 'remove') return { item: undefined, items }
+    const before = found.items.reduce((highest, { version }) => Math.max(highest, version), 0)
     const item: HashedItem = { name, ...wanted, version: this.#nextVersion(before) }
     items.push(item)
-    return { item, touched: await this.#writeItems(key, items, found) }
+    return { item, items }
   }
 
   /** Gives the volumes to be synced. */
@@ -219,10 +300,11 @@ export class HashedStore {
 
   #isLive({ name, expiresMs, version }: HashedItem): boolean {
     if (name.length === 0) return true
-    const now = this.#clock.nowMs()
-    if (expiresMs !== 0 && now >= expiresMs) return false
     const { version: cleared, laterVersion, laterMs } = this.#clearing
     if (version <= cleared) return false
+    if (expiresMs === 0 && laterMs === 0) return true
+    const now = this.#clock.nowMs()
+    if (expiresMs !== 0 && now >= expiresMs) return false
     return laterMs === 0 || now < laterMs || version > laterVersion
   }
 
@@ -257,9 +339,13 @@ function foundIn(blobs: KeyedBlob[]): Found {
 }
 
 function hashOfName(name: Buffer): BlobKey {
-  const digest = createHash('sha256').update(name).digest()
+  const digest = hash('sha256', name, 'buffer')
   // Key 0 marks holes of volumes.
   return { keyHigh: digest.readUInt32BE(0), keyLow: digest.readUInt32BE(4) || 1 }
+}
+
+function textOfName(name: Buffer): string {
+  return name.toString('latin1')
 }
 
 function textOf({ keyHigh, keyLow }: BlobKey): string {

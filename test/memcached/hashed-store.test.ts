@@ -25,7 +25,7 @@ interface Kit {
   reopen(): Promise<void>
 }
 
-async function open(hash?: (name: Buffer) => BlobKey): Promise<Kit> {
+async function open(hash?: (name: Buffer) => BlobKey, cacheBytesMax = 10_000): Promise<Kit> {
   const directory = temporaryDirectory()
   cleanups.push(() => directory.remove())
   const clock = new TurnedClock()
@@ -42,7 +42,7 @@ async function open(hash?: (name: Buffer) => BlobKey): Promise<Kit> {
         return { volumeId, keyHigh: 0, keyLow: 1, count: 1, url: '127.0.0.1:1' }
       },
     })
-    return { engine, store: await HashedStore.open({ blobs, clock, ...(hash && { hash }) }) }
+    return { engine, store: await HashedStore.open({ blobs, clock, cacheBytesMax, ...(hash && { hash }) }) }
   }
   const kit = { ...(await start()), clock, named } as Kit
   kit.reopen = async () => {

@@ -30,7 +30,7 @@ export async function openMemcached(data: MemcachedData, parts: MemcachedParts):
   return new MemcachedServer({
     ...{ clock, bodyBudget },
     counters: new MemcachedCounters(data.counters),
-    store: await HashedStore.open({ blobs, clock }),
+    store: await HashedStore.open({ blobs, clock, cacheBytesMax: data.cacheBytesMax }),
     log: log.with({ role: 'memcached' }),
     version: VERSION,
     valueBytesMax: data.valueBytesMax,

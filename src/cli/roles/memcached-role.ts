@@ -98,6 +98,7 @@ function startThreads(
         counters,
         valueBytesMax: config.maxValueBytes,
         allowsFlush: config.flushAll,
+        cacheBytesMax: config.memcachedCacheBytes,
         idleTimeoutMs: config.idleTimeoutMs,
       },
     }

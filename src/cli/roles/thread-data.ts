@@ -232,6 +232,8 @@ export interface MemcachedData {
   counters: SharedArrayBuffer
   valueBytesMax: number
   allowsFlush: boolean
+  /** Values that are kept in memory as well. */
+  cacheBytesMax: number
   idleTimeoutMs: number
 }
 

@@ -35,6 +35,7 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
 
 const NOTHING = Buffer.alloc(0)
 const END = Buffer.from('END\r\n')
+const STORED = Buffer.from('STORED\r\n')
 const CRLF = Buffer.from('\r\n')
 const BAD_LINE = 'CLIENT_ERROR bad command line format'
 
@@ -115,7 +116,7 @@ export class Commands {
     const found: (HashedItem | undefined | Promise<HashedItem | undefined>)[] = []
     let isNear = true
     for (const key of keys) {
-      const item = this.#store.get(Buffer.from(key, 'latin1'))
+      const item = this.#store.cached(key) ?? this.#store.get(Buffer.from(key, 'latin1'))
       if (item instanceof Promise) isNear = false
       found.push(item)
     }
@@ -124,19 +125,29 @@ export class Commands {
   }
 
   #values(items: readonly (HashedItem | undefined)[], withVersion: boolean): Buffer {
-    const pieces: Buffer[] = []
+    let sizeBytes = END.length
+    const heads: string[] = []
     for (const item of items) {
-      this.count(item === undefined ? 'get_misses' : 'get_hits')
       if (item === undefined) continue
       const { name, flags, value, version } = item
       const end = withVersion ? ` ${version}` : ''
-      pieces.push(
-        Buffer.from(`VALUE ${name.toString('latin1')} ${flags} ${value.length}${end}\r\n`, 'latin1'),
-      )
-      pieces.push(value, CRLF)
+      const head = `VALUE ${name.toString('latin1')} ${flags} ${value.length}${end}\r\n`
+      heads.push(head)
+      sizeBytes += head.length + value.length + CRLF.length
     }
-    pieces.push(END)
-    return Buffer.concat(pieces)
+    this.count('get_hits', heads.length)
+    this.count('get_misses', items.length - heads.length)
+    const bytes = Buffer.allocUnsafe(sizeBytes)
+    let [at, next] = [0, 0]
+    for (const item of items) {
+      if (item === undefined) continue
+      at += bytes.write(heads[next++]!, at, 'latin1')
+      bytes.set(item.value, at)
+      at += item.value.length
+      at += CRLF.copy(bytes, at)
+    }
+    END.copy(bytes, at)
+    return bytes
   }
 
   #getAndTouch([time = '', ...keys]: string[], withVersion: boolean): string | Answer {
@@ -165,7 +176,7 @@ export class Commands {
     return this.#put(key, { name, wanted: { flags, expiresMs, value: data }, version })
   }
 
-  async #put(
+  #put(
     key: string,
     { name, wanted, version }: { name: string; wanted: HashedValue; version: number },
   ): Promise<Buffer> {
@@ -174,7 +185,7 @@ export class Commands {
       answer = why
       return undefined
     }
-    await this.#update(key, (present) => {
+    const updated = this.#update(key, (present) => {
       if (name === 'cas') return this.#isSame(present, version, no) ? wanted : undefined
       if (name === 'set') return wanted
       if (name === 'add') return present === undefined ? wanted : no('NOT_STORED')
@@ -185,8 +196,11 @@ export class Commands {
       if (value.length > this.#options.valueBytesMax) return no('SERVER_ERROR object too large for cache')
       return { ...present, value }
     })
-    if (answer === 'STORED') this.count('total_items')
-    return Buffer.from(`${answer}\r\n`)
+    return updated.then(() => {
+      if (answer !== 'STORED') return line(answer)
+      this.count('total_items')
+      return STORED
+    })
   }
 
   #isSame(present: HashedItem | undefined, version: number, no: (why: string) => undefined): boolean {
