@@ -4,6 +4,9 @@ import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import { StoreError } from '../../src/base/errors.ts'
+import { BasicAuth } from '../../src/net/basic-auth.ts'
+import { HttpClient } from '../../src/net/http-client.ts'
+import { TEST_TLS_CERT, TEST_TLS_KEY } from '../support/tls-files.ts'
 import { ADMIN, type DoorKit, digest, hash, startDoor } from './door-kit.ts'
 
 const MIB = 1024 * 1024
@@ -202,6 +205,28 @@ test('bytes that cannot be read: 404 with the reason; names that cannot be asked
     ),
     503,
   )
+})
+
+test('with a password, and over TLS', async () => {
+  const tls = { cert: TEST_TLS_CERT, key: TEST_TLS_KEY }
+  const safe = await door.another({ basicAuth: new BasicAuth('ann:secret'), tls })
+  const url = safe.url('/objects/private').replace('http:', 'https:')
+  const http = new HttpClient({ ca: TEST_TLS_CERT })
+  const ask = async (method: string, user: string) => {
+    const authorization = `Basic ${Buffer.from(user).toString('base64')}`
+    const headers = { authorization, digest: digest('x') }
+    const reply = await http.request({
+      method,
+      url,
+      headers,
+      ...(method === 'PUT' && { body: Buffer.from('x') }),
+    })
+    return [reply.status, (await reply.bytes(MIB)).toString()]
+  }
+  assert.equal((await ask('PUT', 'ann:wrong'))[0], 401)
+  assert.equal((await ask('PUT', 'ann:secret'))[0], 200)
+  assert.deepEqual(await ask('GET', 'ann:secret'), [200, 'x'])
+  http.close()
 })
 
 test('a bucket of that name that another made is left alone', async () => {

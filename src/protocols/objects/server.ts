@@ -3,7 +3,6 @@
  * port. `docs/objects.md` says what it answers. Its plain replies carry the headers of the service that it is like, and no others.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
@@ -19,36 +18,14 @@ import {
   sendOutcome,
   streamTo,
 } from '../../net/reply.ts'
-import type { Contents } from '../../objects/contents.ts'
-import type { ObjectBody, ObjectStore } from '../../objects/object-store.ts'
-import type { NumberedVersions } from '../../objects/version-numbers.ts'
+import type { ObjectBody } from '../../objects/object-store.ts'
+import { type Answer, Answers, type AnswersOptions, type Asked, type TakenBody } from './answers.ts'
 import { failureOutcome } from './errors.ts'
-import { readObject } from './get-object.ts'
-import type { ObjectLocator } from './locator.ts'
-import { announcedHash, decodedName, hashOf, versionOfQuery } from './object-path.ts'
-import { StoredObjects } from './stored-objects.ts'
-import { UploadTokens } from './upload-token.ts'
-import { RangeMismatch, StepUploads } from './uploads.ts'
-import { versionLines } from './version-lines.ts'
+import { RangeMismatch } from './uploads.ts'
 
-export interface ObjectsServerOptions {
-  objects: ObjectStore
-  contents: Contents
-  versions: NumberedVersions
-  locator: ObjectLocator
-  clock: Clock
+export interface ObjectsServerOptions extends AnswersOptions {
   random: Random
   log: Log
-  /** Account that owns the bucket. */
-  owner: string
-  /** A PUT without a Digest is refused. */
-  needsDigest: boolean
-  /** Of the installation: signs the tokens of uploads. */
-  secret: string
-  /** Who may remove versions for good, and orphans. Throws `unauthorized`. `authorization`: the header. */
-  checkAdmin: (head: { method: string; path: string }, authorization: string | undefined) => void
-  /** Searches for bytes that nothing names, and says how far it is. */
-  removeOrphans: (options: { isDryRun: boolean }) => AsyncIterable<OrphanCounts>
   bodyBudget: BodyBudget
   /** Asked for on everything but `/healthz`. */
   basicAuth?: BasicAuth | undefined
@@ -60,58 +37,21 @@ export interface ObjectsServerOptions {
   onReply?: (reply: { method: string; status: number; receivedBytes: number; sentBytes: number }) => void
 }
 
-export interface OrphanCounts {
-  searched: number
-  orphans: number
-  bytes: number
-}
-
-/** A request as both ways of serving have it. */
-interface Asked {
-  method: string
-  /** Without the query. */
-  path: string
-  query: string
-  target: string
-  rawHeaders: readonly string[]
-  /** Asked for at most once. */
-  body(): Promise<TakenBody>
-}
-
-interface TakenBody {
-  body: ObjectBody
-  release(): void
-}
-
-/** A reply whose length is not known before its end. */
-interface Lines {
-  lines: AsyncIterable<Buffer>
-}
-
-type Answer = Outcome | Lines
-
 /** Answered by lines. */
 const LINES = /^\/(versions\/|orphans)/
 /** Longer bodies are stored while they come. */
 const GATHERED_BYTES_MAX = 64 * 1024
-/** Not Authorization, which may hold a password. */
-const ADMIN_HEADER = 'cairn-authorization'
-const UPLOAD_RANGE = /^bytes=([0-9]{1,15})-[0-9]*$/
-const UPLOAD_SIZE = /^[0-9]{1,15}$/
 
 export class ObjectsServer {
   readonly #options: ObjectsServerOptions
-  readonly #stored: StoredObjects
-  readonly #uploads: StepUploads
+  readonly #answers: Answers
   readonly #server: HttpServer
   readonly #common: CommonHeaders
 
   constructor(options: ObjectsServerOptions) {
     this.#options = options
     const { clock, random, log } = options
-    this.#stored = new StoredObjects(options)
-    const tokens = new UploadTokens(options.secret)
-    this.#uploads = new StepUploads({ ...options, stored: this.#stored, tokens })
+    this.#answers = new Answers(options)
     this.#common = new CommonHeaders({ clock, random, server: '' })
     this.#server = new HttpServer({
       clock,
@@ -142,19 +82,21 @@ export class ObjectsServer {
     if (this.#options.basicAuth !== undefined || this.#options.logsRequests) return undefined
     if (method === 'HEAD' || LINES.test(target)) return undefined
     const taken = { body: wholeBody(bytes), release() {} }
-    const asked = { method, ...splitTarget(target), rawHeaders, body: async () => taken }
+    const asked: Asked = { method, ...splitTarget(target), rawHeaders, body: async () => taken }
     const onReply = ({ status }: Outcome, sentBytes: number) =>
       this.#options.onReply?.({ method, status, receivedBytes: bytes.length, sentBytes })
-    return { outcome: this.#settled(asked) as Promise<Outcome>, onSent: onReply }
+    const outcome = this.#settled(() => this.#answers.answer(asked)) as Promise<Outcome>
+    return { outcome, onSent: onReply }
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { rawHeaders } = request
     const [method, target] = [request.method!, request.url!]
     const exchange = { request, response, receivedBytes: 0 }
-    const asked = { method, ...splitTarget(target), rawHeaders, body: () => this.#take(exchange) }
-    const isKnown = await this.#isKnown(target, rawHeaders)
-    const answer = isKnown ? await this.#settled(asked) : wrongPassword()
+    const asked: Asked = { method, ...splitTarget(target), rawHeaders, body: () => this.#take(exchange) }
+    const answer = await this.#settled(async () =>
+      (await this.#isKnown(target, rawHeaders)) ? await this.#answers.answer(asked) : wrongPassword(),
+    )
     const headers = ['Date', this.#common.date()]
     const isLines = 'lines' in answer
     const status = isLines ? 200 : answer.status
@@ -171,6 +113,7 @@ export class ObjectsServer {
     if (logsRequests) log.debug({ door: 'objects', method, path: target, status }, 'request')
   }
 
+  /** Throws `too_many_requests`. */
   async #isKnown(target: string, rawHeaders: readonly string[]): Promise<boolean> {
     const { basicAuth } = this.#options
     if (basicAuth === undefined || target === '/healthz') return true
@@ -188,9 +131,9 @@ export class ObjectsServer {
     return { body: wholeBody(bytes), release }
   }
 
-  async #settled(asked: Asked): Promise<Answer> {
+  async #settled(answer: () => Promise<Answer>): Promise<Answer> {
     try {
-      return await this.#answerOf(asked)
+      return await answer()
     } catch (error) {
       if (error instanceof RangeMismatch) return errorOutcome(416, error.message)
       const outcome = failureOutcome(error)
@@ -198,108 +141,6 @@ export class ObjectsServer {
       this.#options.log.error({ error }, 'a request to objects failed by a bug')
       return errorOutcome(500, 'internal error')
     }
-  }
-
-  async #answerOf(asked: Asked): Promise<Answer> {
-    const { method, path } = asked
-    if (path.startsWith('/objects/')) return await this.#object(asked, path.slice('/objects/'.length))
-    if (path.startsWith('/temp/')) return await this.#temp(asked, path.slice('/temp/'.length))
-    const isRead = method === 'GET' || method === 'HEAD'
-    if (path.startsWith('/versions/'))
-      return isRead ? this.#versions(path.slice('/versions/'.length)) : notAllowed(method, 'GET')
-    if (path.startsWith('/locate/'))
-      return isRead ? await this.#locate(path.slice('/locate/'.length)) : notAllowed(method, 'GET')
-    if (path === '/healthz') return plain(200)
-    if (path === '/orphans') return this.#orphans(asked)
-    return errorOutcome(404, 'there are /objects/, /versions/, /locate/ and /temp/')
-  }
-
-  async #object(asked: Asked, quoted: string): Promise<Outcome> {
-    const { method, rawHeaders, query } = asked
-    const name = decodedName(quoted)
-    switch (method) {
-      case 'GET':
-      case 'HEAD': {
-        const stored = await this.#stored.find(name, versionOfQuery(query))
-        return await readObject(stored, { method, range: rawHeader(rawHeaders, 'range') })
-      }
-      case 'PUT':
-        return await this.#put(asked, name)
-      case 'POST':
-        return await this.#beginUpload(asked, name)
-      case 'DELETE':
-        return await this.#remove(asked, name)
-      default:
-        return notAllowed(method, 'GET, HEAD, PUT, POST, DELETE')
-    }
-  }
-
-  async #put(asked: Asked, name: string): Promise<Outcome> {
-    const expected = announcedHash(rawHeader(asked.rawHeaders, 'digest'))
-    if (expected === undefined && this.#options.needsDigest) throw noDigest()
-    const { body, release } = await asked.body()
-    try {
-      await this.#stored.put(name, body, expected)
-    } finally {
-      release()
-    }
-    return plain(200)
-  }
-
-  async #beginUpload({ rawHeaders }: Asked, name: string): Promise<Outcome> {
-    const sha256 = announcedHash(rawHeader(rawHeaders, 'digest'))
-    if (sha256 === undefined) throw noDigest()
-    const size = rawHeader(rawHeaders, 'size') ?? ''
-    if (!UPLOAD_SIZE.test(size))
-      throw new StoreError('bad_request', 'a header Size is needed: the bytes of the object')
-    const token = await this.#uploads.begin(name, { sha256, sizeBytes: Number(size) })
-    if (token === undefined) return plain(200)
-    return { ...plain(201), headers: ['Location', `/temp/${token}`] }
-  }
-
-  async #remove({ method, target, query, rawHeaders }: Asked, name: string): Promise<Outcome> {
-    const number = versionOfQuery(query)
-    if (number === undefined) await this.#stored.remove(name)
-    else {
-      this.#options.checkAdmin({ method, path: target }, rawHeader(rawHeaders, ADMIN_HEADER))
-      await this.#stored.purge(name, number)
-    }
-    return plain(200)
-  }
-
-  #orphans({ method, target, query, rawHeaders }: Asked): Answer {
-    if (method !== 'POST') return notAllowed(method, 'POST')
-    this.#options.checkAdmin({ method, path: target }, rawHeader(rawHeaders, ADMIN_HEADER))
-    return { lines: jsonLines(this.#options.removeOrphans({ isDryRun: query === 'dry-run' })) }
-  }
-
-  async #temp(asked: Asked, token: string): Promise<Outcome> {
-    const { method, rawHeaders } = asked
-    if (method === 'HEAD') return { ...plain(200), sizeBytes: await this.#uploads.receivedBytes(token) }
-    if (method !== 'PUT') return notAllowed(method, 'HEAD, PUT')
-    const range = rawHeader(rawHeaders, 'range')
-    const [, first] = range === undefined ? ['', '0'] : (UPLOAD_RANGE.exec(range) ?? [])
-    if (first === undefined) throw new StoreError('bad_request', 'the Range is bytes=<first>-')
-    const { body, release } = await asked.body()
-    try {
-      await this.#uploads.take({ token, first: Number(first), body })
-    } finally {
-      release()
-    }
-    return plain(200)
-  }
-
-  #versions(quoted: string): Lines {
-    return { lines: versionLines(this.#stored.versions(quoted === '' ? undefined : decodedName(quoted))) }
-  }
-
-  async #locate(quoted: string): Promise<Outcome> {
-    const sha256 = hashOf(decodedName(quoted))
-    const bucket = sha256 && (await this.#stored.bucket())
-    const place = bucket && (await this.#options.locator.locate(bucket, sha256))
-    if (place === undefined) return errorOutcome(404, 'there are no such bytes, or too few of their shards')
-    const headers = ['Content-Type', 'text/plain; charset=utf-8']
-    return { status: 200, headers, body: JSON.stringify(place) }
   }
 }
 
@@ -376,21 +217,6 @@ function splitTarget(target: string): { path: string; query: string; target: str
   const question = target.indexOf('?')
   if (question < 0) return { path: target, query: '', target }
   return { path: target.slice(0, question), query: target.slice(question + 1), target }
-}
-
-async function* jsonLines(values: AsyncIterable<object>): AsyncGenerator<Buffer> {
-  for await (const value of values) yield Buffer.from(`${JSON.stringify(value)}\n`)
-}
-
-const plain = (status: number): Outcome => ({ status, headers: [], body: undefined })
-
-const noDigest = () =>
-  new StoreError('bad_request', 'a header `Digest: SHA-256=<base64>` of the bytes is needed')
-
-function notAllowed(method: string, allowed: string): Outcome {
-  const outcome = errorOutcome(405, `method ${method} is not allowed`)
-  outcome.headers.push('Allow', allowed)
-  return outcome
 }
 
 function wrongPassword(): Outcome {
