@@ -1,0 +1,45 @@
+/** Pairs of six servers, killed under load and started again. */
+import assert from 'node:assert/strict'
+import { systemClock } from '../../src/base/clock.ts'
+import type { Random } from '../../src/base/random.ts'
+import { SixServers } from './six-servers.ts'
+
+/** How long two are down. */
+const DOWN_MS = 3_000
+const LOAD_MS = 1_500
+
+export const ALL_PAIRS: [number, number][] = [0, 1, 2, 3, 4, 5].flatMap((a) =>
+  [0, 1, 2, 3, 4, 5].filter((b) => b > a).map((b): [number, number] => [a, b]),
+)
+
+export async function killPairs(
+  random: Random,
+  pairs: readonly [number, number][],
+  tell: (line: string) => void = () => undefined,
+): Promise<void> {
+  const six = await SixServers.start(random)
+  try {
+    for (let i = 0; i < 60; i++) assert.ok(await six.write())
+    await six.untilWhole()
+    for (const pair of pairs) {
+      six.startLoad()
+      await systemClock.sleep(LOAD_MS)
+      await six.kill(pair)
+      await systemClock.sleep(DOWN_MS)
+      await six.startAgain(pair)
+      await systemClock.sleep(LOAD_MS)
+      await six.stopLoad()
+      const { ms } = await six.untilWhole()
+      const { acknowledged, failedReads, failedWrites, reads } = six
+      assert.deepEqual(failedReads, [], `reads while ${pair.join(' and ')} were away`)
+      tell(
+        `${pair.join(' and ')}: whole after ${Math.round(ms)} ms; ${reads} reads, ${acknowledged.size} objects, ${failedWrites} writes refused`,
+      )
+    }
+    await six.readAll()
+    assert.deepEqual(six.failedReads, [])
+    await six.checkVolumes()
+  } finally {
+    await six.close()
+  }
+}

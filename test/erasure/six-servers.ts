@@ -1,0 +1,274 @@
+/**
+ * Six volume servers, a master, a filer and PostgreSQL as processes of their own, under a load of reads and writes of which
+ * everything is remembered. Servers are killed and started again; what was acknowledged must be readable all the time.
+ */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock } from '../../src/base/clock.ts'
+import { groupVolumeOf, isErasure, layoutOf, shardIndexOf } from '../../src/base/erasure-id.ts'
+import type { Random } from '../../src/base/random.ts'
+import { ShardCodec } from '../../src/blobs/erasure/packed-shard.ts'
+import { VolumeMember } from '../../src/blobs/erasure/volume-member.ts'
+import type { Volume } from '../../src/disk/volume.ts'
+import { freePort, type RoleProcess, startRole } from '../support/cluster-processes.ts'
+import { PostgresServer } from '../support/postgres.ts'
+import { RealStore, temporaryDirectory } from '../support/real-store.ts'
+
+export const SERVERS = 6
+const WHOLE_MS_MAX = 60_000
+const SIZES = [0, 100, 1_000, 5_000, 70_000]
+const READS_AT_ONCE = 4
+const WRITES_AT_ONCE = 2
+/** About 200 requests a second in all. */
+const PAUSE_MS = 25
+
+export interface Whole {
+  /** Since it was waited for. */
+  ms: number
+}
+
+export class SixServers {
+  readonly #directory: { path: string; remove: () => void }
+  readonly #random: Random
+  readonly #flags: readonly string[]
+  readonly #ports: number[] = []
+  #postgres: PostgresServer | undefined
+  #master: RoleProcess | undefined
+  #filer: RoleProcess | undefined
+  readonly servers: RoleProcess[] = []
+  /** SHA-256 by name. */
+  readonly acknowledged = new Map<string, string>()
+  /** Names of those that had all six shards when `untilWhole` looked: two servers less do not matter to them. */
+  #whole: string[] = []
+  readonly failedReads: string[] = []
+  reads = 0
+  failedWrites = 0
+  #loading: Promise<void>[] = []
+  #isLoading = false
+  #next = 0
+
+  private constructor(random: Random, flags: readonly string[]) {
+    this.#random = random
+    this.#flags = flags
+    this.#directory = temporaryDirectory()
+  }
+
+  /** `flags`: of each volume server. */
+  static async start(random: Random, flags: readonly string[] = []): Promise<SixServers> {
+    const six = new SixServers(random, flags)
+    try {
+      await six.#startAll()
+      return six
+    } catch (error) {
+      await six.close()
+      throw error
+    }
+  }
+
+  async #startAll(): Promise<void> {
+    this.#postgres = await PostgresServer.start()
+    const database = await this.#postgres.createDatabase('six')
+    const common = ['--cluster-secret-file', this.#secretFile()]
+    const master = await startRole('master', await freePort(), [
+      ...['--data', join(this.#directory.path, 'master'), '--repair-after', '2s'],
+      ...common,
+    ])
+    this.#master = master
+    for (let index = 0; index < SERVERS; index++) {
+      this.#ports.push(await freePort())
+      await this.startServer(index)
+    }
+    this.#filer = await startRole('filer', await freePort(), [
+      ...['--master', master.address, '--metadata', database, '--redundancy', 'rs-4-2'],
+      ...common,
+    ])
+  }
+
+  #secretFile(): string {
+    const path = join(this.#directory.path, 'cluster.secret')
+    writeFileSync(path, 'a secret that six servers of a test share\n', { mode: 0o600 })
+    return path
+  }
+
+  dataOf(index: number): string {
+    return join(this.#directory.path, `volume-${index}`)
+  }
+
+  async startServer(index: number): Promise<void> {
+    const flags = ['--dir', this.dataOf(index), '--master', this.#master!.address, '--ballast', '0']
+    const secret = ['--cluster-secret-file', join(this.#directory.path, 'cluster.secret')]
+    const more = ['--workers', '1', ...this.#flags]
+    this.servers[index] = await startRole('volume', this.#ports[index]!, [...flags, ...secret, ...more])
+  }
+
+  async kill(indexes: readonly number[]): Promise<void> {
+    await Promise.all(indexes.map((index) => this.servers[index]!.kill()))
+  }
+
+  async startAgain(indexes: readonly number[]): Promise<void> {
+    await Promise.all(indexes.map((index) => this.startServer(index)))
+  }
+
+  /** The whole data directory of a server that is down. */
+  empty(index: number): void {
+    rmSync(this.dataOf(index), { recursive: true })
+  }
+
+  // Load
+
+  startLoad(): void {
+    this.#isLoading = true
+    const loops = (count: number, run: () => Promise<void>) =>
+      Array.from({ length: count }, async () => {
+        while (this.#isLoading) {
+          await run()
+          await systemClock.sleep(PAUSE_MS)
+        }
+      })
+    this.#loading = [
+      ...loops(READS_AT_ONCE, () => this.#readOne()),
+      ...loops(WRITES_AT_ONCE, async () => void (await this.write())),
+    ]
+  }
+
+  async stopLoad(): Promise<void> {
+    this.#isLoading = false
+    await Promise.all(this.#loading)
+  }
+
+  async write(lengthBytes = SIZES[this.#random.below(SIZES.length)]!): Promise<boolean> {
+    const name = `file-${this.#next++}`
+    const bytes = this.#random.bytes(lengthBytes)
+    const reply = await fetch(this.#url(name), { method: 'PUT', body: bytes }).catch(() => undefined)
+    await reply?.arrayBuffer().catch(() => undefined)
+    if (reply?.status !== 201) {
+      this.failedWrites++
+      return false
+    }
+    this.acknowledged.set(name, sha256(bytes))
+    return true
+  }
+
+  async #readOne(): Promise<void> {
+    const name = this.#whole[this.#random.below(Math.max(1, this.#whole.length))]
+    if (name !== undefined) await this.#read(name)
+  }
+
+  async #read(name: string): Promise<void> {
+    this.reads++
+    try {
+      const reply = await fetch(this.#url(name))
+      const bytes = Buffer.from(await reply.arrayBuffer())
+      if (reply.status !== 200) this.failedReads.push(`${name}: ${reply.status} ${bytes.toString()}`)
+      else if (sha256(bytes) !== this.acknowledged.get(name)) this.failedReads.push(`${name}: other bytes`)
+    } catch (error) {
+      this.failedReads.push(`${name}: ${String(error)}`)
+    }
+  }
+
+  async readAll(): Promise<void> {
+    for (const name of this.acknowledged.keys()) await this.#read(name)
+  }
+
+  #url(name: string): string {
+    return `http://${this.#filer!.address}/six/${name}`
+  }
+
+  // What became of it
+
+  /** While nobody writes: waits until all six members of each group have as many shards and none is being filled. */
+  async untilWhole(): Promise<Whole> {
+    const startMs = systemClock.monotonicMs()
+    let seen = ''
+    for (;;) {
+      const uneven = await this.#unevenGroups()
+      const ms = systemClock.monotonicMs() - startMs
+      // Twice the same: what the master says is up to a heartbeat old.
+      if (uneven.length === 0 && seen === 'even') {
+        this.#whole = [...this.acknowledged.keys()]
+        return { ms }
+      }
+      seen = uneven.length === 0 ? 'even' : ''
+      assert.ok(ms < WHOLE_MS_MAX, `not whole after ${WHOLE_MS_MAX} ms: ${JSON.stringify(uneven)}`)
+      await systemClock.sleep(300)
+    }
+  }
+
+  async #unevenGroups(): Promise<object[]> {
+    const reply = await fetch(`http://${this.#master!.address}/`, { headers: { accept: 'application/json' } })
+    const { volumes } = (await reply.json()) as {
+      volumes: { id: number; fileCount: number; state: string }[]
+    }
+    const groups = Map.groupBy(
+      volumes.filter(({ id }) => isErasure(id)),
+      ({ id }) => groupVolumeOf(id),
+    )
+    const uneven = [...groups].filter(([group, members]) => {
+      const { k, m } = layoutOf(group)
+      const counts = new Set(members.map(({ fileCount }) => fileCount))
+      const isFilling = members.some(({ state }) => state === 'filling')
+      return members.length !== k + m || counts.size !== 1 || isFilling
+    })
+    return uneven.map(([group, members]) => ({
+      group,
+      counts: members.map(({ id, fileCount, state }) => `${shardIndexOf(id)}: ${fileCount} ${state}`),
+    }))
+  }
+
+  /** A server's metric. */
+  async metric(index: number, name: string): Promise<number> {
+    const page = await (await fetch(`http://${this.servers[index]!.address}/metrics`)).text()
+    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(page)?.[1])
+  }
+
+  /** Stops all, and looks into the volumes: each key is in all six, and its shards make one blob, checked by its hash. */
+  async checkVolumes(): Promise<void> {
+    await this.#filer?.stop()
+    await Promise.all(this.servers.map((server) => server.stop()))
+    const stores = this.servers.map((_, index) => new RealStore(this.dataOf(index)))
+    const volumes = stores.flatMap((store) => store.volumes.list()).filter(({ id }) => isErasure(id))
+    const groups = Map.groupBy(volumes, ({ id }) => groupVolumeOf(id))
+    for (const members of groups.values()) await checkGroup(members)
+    for (const store of stores) await store.close()
+  }
+
+  async close(): Promise<void> {
+    this.#isLoading = false
+    await Promise.all([...this.servers, this.#filer, this.#master].map((each) => each?.kill()))
+    await this.#postgres?.end()
+    this.#directory.remove()
+  }
+}
+
+async function checkGroup(volumes: Volume[]): Promise<void> {
+  const layout = layoutOf(volumes[0]!.id)
+  assert.equal(volumes.length, layout.k + layout.m)
+  const members = volumes
+    .map((volume) => new VolumeMember(volume, shardIndexOf(volume.id)))
+    .sort((a, b) => a.shard - b.shard)
+  const codec = new ShardCodec(layout)
+  const listed = members.map((member) =>
+    member.range({ keyHigh: 0, keyLow: 0 }, Number.POSITIVE_INFINITY).keys.filter(({ deleted }) => !deleted),
+  )
+  for (const keys of listed) assert.deepEqual(keys, listed[0])
+  for (const { deleted: _, ...key } of listed[0]!) {
+    const [state] = (await members[0]!.states([key])).states
+    assert.ok(state?.kind === 'live')
+    const blobKey = { ...key, cookie: state.cookie }
+    const packed = await Promise.all(members.map(async (member) => (await member.data([blobKey]))[0]))
+    const shards = packed.map((each, shard) => each && codec.unpack(each, shard))
+    assert.ok(
+      shards.every((shard) => shard !== undefined),
+      `all shards of ${key.keyLow} are good`,
+    )
+    const { blob, wrong } = codec.join(shards)
+    assert.deepEqual(wrong, [])
+    for (const [shard, right] of codec.pack(blob).entries()) assert.ok(packed[shard]!.equals(right))
+  }
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
