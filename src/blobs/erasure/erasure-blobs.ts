@@ -7,6 +7,7 @@ import { type ErasureName, layoutNamed, layoutOf, shardVolume } from '../../base
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { formatFid } from '../../base/fid.ts'
 import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX, SHARD_FILE_LOOKS_MAX } from '../../base/limits.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Random } from '../../base/random.ts'
 import type { Volume } from '../../disk/volume.ts'
 import { type BlobId, type BlobWrite, blobBytes, type VerifiedBlob } from '../blob-store.ts'
@@ -138,13 +139,13 @@ export class ErasureBlobs {
     }
   }
 
-  async #readWidely(id: BlobId, options: BlobReadOptions): Promise<Buffer> {
+  async #readWidely(id: BlobId, options: BlobReadOptions): Promise<LentPiece> {
     const blob = await this.#gather(id, options)
     void this.#lookAround(id)
     return blob
   }
 
-  async #gather(id: BlobId, options: BlobReadOptions): Promise<Buffer> {
+  async #gather(id: BlobId, options: BlobReadOptions): Promise<LentPiece> {
     const { name, k, m } = layoutOf(id.volumeId)
     const codec = this.#codec(name)
     const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
@@ -154,7 +155,9 @@ export class ErasureBlobs {
       const live = gathered
       gathered = await gatherShards(parts, id, { needed: k, deleted: true })
       if (countOf(gathered.shards) < k) throw lost(id, live)
-      return codec.join(gathered.shards).blob
+      const { blob } = codec.join(gathered.shards)
+      gathered.giveBack()
+      return blob
     }
     try {
       return this.#join(id, codec, gathered)
@@ -166,11 +169,15 @@ export class ErasureBlobs {
     }
   }
 
-  #join(id: BlobId, codec: ShardCodec, { shards, failures }: Gathered): Buffer {
+  #join(id: BlobId, codec: ShardCodec, { shards, failures, giveBack }: Gathered): LentPiece {
     const { blob, wrong } = codec.join(shards)
+    giveBack()
     const mendable = [...wrong, ...[...failures.keys()].filter((index) => isMendable(failures[index]))]
-    if (mendable.length > 0 && !this.#mending.has(formatFid(id)))
+    if (mendable.length > 0 && !this.#mending.has(formatFid(id))) {
+      // Its name may be asked for later than its reader needs it.
+      blob.giveBack = undefined
       void this.#mend(id, codec.pack(blob, mendable), mendable)
+    }
     return blob
   }
 
@@ -215,12 +222,15 @@ export class ErasureBlobs {
     } catch {
       const blob = await this.#readWidely(id, options)
       if (end > blob.length) throw new StoreError('corrupt', `blob of ${blob.length} bytes, not ${end}`)
-      yield blob.subarray(at, end)
+      const piece: LentPiece = blob.subarray(at, end)
+      piece.giveBack = blob.giveBack
+      yield piece
     }
   }
 
   /** From the head of the first shard. Throws as `ShardStore.read`. */
   async #lengthOf(id: BlobId, codec: ShardCodec, options: BlobReadOptions): Promise<number> {
+    if (this.#health.isIll(id.volumeId)) throw new StoreError('unavailable', 'it failed just now')
     const head: Buffer[] = []
     const bytes = { start: 0, end: SHARD_HEAD_BYTES }
     for await (const piece of this.shards.readRange(id, bytes, options)) head.push(piece)
@@ -301,6 +311,7 @@ export class ErasureBlobs {
     const { blob, wrong } = codec.join(gathered.shards)
     const missing = [...gathered.shards.keys()].filter((index) => gathered.shards[index] === undefined)
     const lacking = [...wrong, ...missing]
+    gathered.giveBack()
     if (repair && lacking.length > 0) await this.#mend(id, codec.pack(blob, lacking), lacking)
     return { sizeBytes: blob.length, shardsLost: lacking.length }
   }

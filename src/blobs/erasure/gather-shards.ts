@@ -7,6 +7,7 @@ import { layoutOf, shardVolume } from '../../base/erasure-id.ts'
 import { type StoreError, toStoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
 import { ERASURE_HEDGE_MS } from '../../base/limits.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Shard, ShardCodec } from './packed-shard.ts'
 import type { ShardHealth } from './shard-health.ts'
 import type { ShardReadOptions, ShardStore } from './shard-store.ts'
@@ -22,6 +23,8 @@ export interface GatherParts {
 export interface Gathered {
   shards: (Shard | undefined)[]
   failures: (StoreError | undefined)[]
+  /** When the bytes of the shards are not used any more. */
+  giveBack(): void
 }
 
 /** `needed` shards, or all that there are. Never throws. */
@@ -38,6 +41,8 @@ class Gathering {
   readonly #id: Fid
   readonly #options: ShardReadOptions & { needed: number }
   readonly #found: Gathered
+  readonly #lent: LentPiece[] = []
+  #isOver = false
   /** Indexes that nobody has asked for yet, in the order in which they are. */
   readonly #waiting: number[]
   readonly #pending = new Set<number>()
@@ -54,7 +59,13 @@ class Gathering {
     const indexes = Array.from({ length: k + m }, (_, index) => index)
     const isLate = (index: number) => parts.health.isLate(shardVolume(id.volumeId, index))
     this.#waiting = [...indexes.filter((index) => !isLate(index)), ...indexes.filter(isLate)]
-    this.#found = { shards: indexes.map(() => undefined), failures: indexes.map(() => undefined) }
+    this.#found = {
+      shards: indexes.map(() => undefined),
+      failures: indexes.map(() => undefined),
+      giveBack: () => {
+        for (const packed of this.#lent.splice(0)) packed.giveBack?.()
+      },
+    }
   }
 
   run(): Promise<Gathered> {
@@ -81,6 +92,7 @@ class Gathering {
     this.#stopHedge()
     if (this.#isLate)
       for (const index of this.#pending) this.#parts.health.noteSlow(shardVolume(this.#id.volumeId, index))
+    this.#isOver = true
     this.#done(this.#found)
   }
 
@@ -90,6 +102,9 @@ class Gathering {
     try {
       const packed = await shards.read({ ...this.#id, volumeId }, this.#options)
       health.noteSuccess(volumeId)
+      // It comes too late, and whoever asked may have given the others back.
+      if (this.#isOver) return packed.giveBack?.()
+      this.#lent.push(packed)
       this.#found.shards[index] = codec.unpack(packed, index)
       this.#have++
     } catch (error) {

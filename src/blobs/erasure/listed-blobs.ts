@@ -2,19 +2,19 @@
 import { groupVolumeOf, isErasure, layoutOf, shardIndexOf } from '../../base/erasure-id.ts'
 import type { ListedNeedle } from '../../disk/volume-listing.ts'
 import type { ListedBlob } from '../blob-store.ts'
-import { ShardCodec } from './packed-shard.ts'
+import { readShardHead } from './packed-shard.ts'
 
 /** Of one volume. What is no shard, where shards should be, is left out. */
 export function listedBlobs(needles: readonly ListedNeedle[]): ListedBlob[] {
   const volumeId = needles[0]?.id.volumeId
   if (volumeId === undefined || !isErasure(volumeId))
     return needles.map(({ id, sizeBytes, appendedMs }) => ({ id, sizeBytes, appendedMs }))
-  const codec = new ShardCodec(layoutOf(volumeId))
+  const layout = layoutOf(volumeId)
   const index = shardIndexOf(volumeId)
   const found: ListedBlob[] = []
   for (const { id, dataHead, appendedMs } of needles) {
     try {
-      const { blobBytes } = codec.readHead(dataHead, index)
+      const { blobBytes } = readShardHead(layout, dataHead, index)
       found.push({ id: { ...id, volumeId: groupVolumeOf(volumeId) }, sizeBytes: blobBytes, appendedMs })
     } catch {
       // Another shard of the blob names it.

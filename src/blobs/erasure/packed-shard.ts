@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto'
 import { assert } from '../../base/assert.ts'
 import { StoreError } from '../../base/errors.ts'
-import { PACKED_BYTES_KEPT_MIN, PACKED_KEPT_BYTES_MAX } from '../../base/limits.ts'
-import { type LentPiece, PieceBuffers } from '../../base/piece-buffers.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
 import { Kernel } from './kernel.ts'
+import { LentMemory } from './lent-memory.ts'
 import { ReedSolomon } from './reed-solomon.ts'
 import type { BlobHash } from './xxhash.ts'
 
@@ -41,7 +41,7 @@ export type PackedBlob = Buffer[] & {
 }
 
 export interface JoinedBlob {
-  blob: Buffer
+  blob: LentPiece
   /** Indexes of shards that were given, but do not belong to this blob; they are to be replaced, like missing ones. */
   wrong: number[]
 }
@@ -61,8 +61,7 @@ export class ShardCodec {
   readonly #code: ReedSolomon
   readonly #hash: BlobHash
   readonly #indexes: readonly number[]
-  /** Memory of packed blobs, by its size. New memory for each would cost as much as all else here. */
-  readonly #buffers = new Map<number, PieceBuffers>()
+  readonly #memory = new LentMemory()
 
   constructor({ k, m }: { k: number; m: number }) {
     const kernel = new Kernel()
@@ -100,16 +99,7 @@ export class ShardCodec {
 
   /** Checks a head, the first 16 bytes of a packed shard. Throws `corrupt`. */
   readHead(head: Buffer, index: number): ShardHead {
-    if (head.length < SHARD_HEAD_BYTES) throw corrupt(index, `has ${head.length} bytes`)
-    const format = head[0]!
-    if (format !== FORMAT) {
-      const known = (format & ~VERSION_MASK) === (FORMAT & ~VERSION_MASK)
-      throw corrupt(index, known ? `is of version ${format & VERSION_MASK}` : 'does not begin as a shard')
-    }
-    const [k, m, storedIndex] = [head[1]!, head[2]!, head[INDEX_AT]!]
-    if (k !== this.k || m !== this.m) throw corrupt(index, `says that it is one of ${k}+${m}`)
-    if (storedIndex !== index) throw corrupt(index, `says that it is shard ${storedIndex}`)
-    return { index, blobBytes: head.readUInt32BE(4), blobHash: head.readBigUInt64BE(8) }
+    return readShardHead(this, head, index)
   }
 
   /** Checks the data of needle `index`. Throws `corrupt`. The bytes are a view of what is given. */
@@ -175,7 +165,7 @@ export class ShardCodec {
   #memoryFor(blobBytes: number, indexes: readonly number[]): PackedBlob {
     const sizes = indexes.map((index) => this.packedBytes(blobBytes, index))
     const bytes = sizes.reduce((sum, size) => sum + size, 0)
-    const memory: LentPiece = bytes < PACKED_BYTES_KEPT_MIN ? Buffer.allocUnsafe(bytes) : this.#lend(bytes)
+    const memory = this.#memory.lend(bytes)
     let end = 0
     const packed: PackedBlob = sizes.map((size) => {
       end += size
@@ -183,17 +173,6 @@ export class ShardCodec {
     })
     if (memory.giveBack !== undefined) packed.giveBack = memory.giveBack
     return packed
-  }
-
-  /** Memory that comes back: a power of two of bytes. */
-  #lend(bytes: number): LentPiece {
-    const wholeBytes = 2 ** Math.ceil(Math.log2(bytes))
-    let buffers = this.#buffers.get(wholeBytes)
-    if (buffers === undefined) {
-      buffers = new PieceBuffers(wholeBytes, Math.max(2, PACKED_KEPT_BYTES_MAX / wholeBytes))
-      this.#buffers.set(wholeBytes, buffers)
-    }
-    return buffers.lend(buffers.take(), 0, bytes)
   }
 
   /** The head of a blob's shard 0. */
@@ -209,9 +188,9 @@ export class ShardCodec {
     return head
   }
 
-  #joinChosen(chosen: readonly Shard[]): Buffer | undefined {
+  #joinChosen(chosen: readonly Shard[]): LentPiece | undefined {
     const { blobBytes, blobHash } = chosen[0]!
-    const blob = Buffer.allocUnsafe(blobBytes)
+    const blob = this.#memory.lend(blobBytes)
     const data = this.#dataOf(blob)
     const byIndex: (Buffer | undefined)[] = new Array(this.k + this.m).fill(undefined)
     for (const shard of chosen) {
@@ -226,7 +205,9 @@ export class ShardCodec {
         missing.map((index) => data[index]!),
       )
     }
-    return this.#hash.hash(blob) === blobHash ? blob : undefined
+    if (this.#hash.hash(blob) === blobHash) return blob
+    blob.giveBack?.()
+    return undefined
   }
 
   /** Those that are not as this blob's shards are. */
@@ -235,6 +216,20 @@ export class ShardCodec {
     const right = this.pack(blob, indexes)
     return shards.filter((shard, i) => !shard.bytes.equals(right[i]!.subarray(SHARD_HEAD_BYTES)))
   }
+}
+
+/** As `ShardCodec.readHead`, for who has none. */
+export function readShardHead(layout: { k: number; m: number }, head: Buffer, index: number): ShardHead {
+  if (head.length < SHARD_HEAD_BYTES) throw corrupt(index, `has ${head.length} bytes`)
+  const format = head[0]!
+  if (format !== FORMAT) {
+    const known = (format & ~VERSION_MASK) === (FORMAT & ~VERSION_MASK)
+    throw corrupt(index, known ? `is of version ${format & VERSION_MASK}` : 'does not begin as a shard')
+  }
+  const [k, m, storedIndex] = [head[1]!, head[2]!, head[INDEX_AT]!]
+  if (k !== layout.k || m !== layout.m) throw corrupt(index, `says that it is one of ${k}+${m}`)
+  if (storedIndex !== index) throw corrupt(index, `says that it is shard ${storedIndex}`)
+  return { index, blobBytes: head.readUInt32BE(4), blobHash: head.readBigUInt64BE(8) }
 }
 
 /** As many as are of one blob by their heads. */

@@ -4,6 +4,7 @@
  */
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { type Fid, formatFid } from '../../base/fid.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
 import { bytesNeedle, type Needle, type NeedleWrite } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
 import type { LocalVolumes } from '../local-volumes.ts'
@@ -11,6 +12,7 @@ import type { RemoteBlobs } from '../remote-blobs.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
 import { type SyncMode, syncVolume } from '../volume/write.ts'
 import type { FindVolume } from '../volume-locator.ts'
+import { LentMemory } from './lent-memory.ts'
 
 export interface ShardStoreOptions {
   volumes: LocalVolumes
@@ -37,6 +39,7 @@ const DELETED_TOO = { readDeleted: true }
 
 export class ShardStore {
   readonly #options: ShardStoreOptions
+  readonly #memory = new LentMemory()
   /** Volumes that want the name of a shard's blob. */
   readonly #named = new Set<number>()
 
@@ -53,7 +56,7 @@ export class ShardStore {
    * The packed shard, verified by its needle. Throws `not_found` (the volume is there, and has it not), `corrupt`, `io_error`, and
    * `volume_not_found`, `unavailable`, `timeout` when its volume cannot be reached.
    */
-  async read(fid: Fid, options: ShardReadOptions = {}): Promise<Buffer> {
+  async read(fid: Fid, options: ShardReadOptions = {}): Promise<LentPiece> {
     const volume = this.near(fid.volumeId)
     if (volume === undefined) return await this.#options.remote.readWhole(fid, options)
     const reading = this.#needle(volume, fid, options)
@@ -62,9 +65,12 @@ export class ShardStore {
     if (found.large === undefined) return found.borrowed ? Buffer.from(found.data!) : found.data!
     const { large } = found
     try {
-      const whole = Buffer.allocUnsafeSlow(found.dataSizeBytes)
+      const whole = this.#memory.lend(found.dataSizeBytes)
       let filled = 0
-      for await (const piece of large.read(0, found.dataSizeBytes)) filled += piece.copy(whole, filled)
+      for await (const piece of large.read(0, found.dataSizeBytes) as AsyncIterable<LentPiece>) {
+        filled += piece.copy(whole, filled)
+        piece.giveBack?.()
+      }
       return whole
     } finally {
       large.close()

@@ -1,0 +1,25 @@
+/** Memory for shards and blobs of many lengths that comes back: new memory for each would cost as much as all else. */
+import { PACKED_BYTES_KEPT_MIN, PACKED_KEPT_BYTES_MAX } from '../../base/limits.ts'
+import { type LentPiece, PieceBuffers } from '../../base/piece-buffers.ts'
+
+/** So large ones are kept, few of each size. */
+const STEP_BYTES = 128 * 1024
+const KEPT_MIN = 4
+
+export class LentMemory {
+  /** By the size of the buffers. */
+  readonly #buffers = new Map<number, PieceBuffers>()
+
+  /** `bytes` of memory, to be given back where that can be done; they may be anything. */
+  lend(bytes: number): LentPiece {
+    if (bytes < PACKED_BYTES_KEPT_MIN) return Buffer.allocUnsafe(bytes)
+    const wholeBytes =
+      bytes > STEP_BYTES ? Math.ceil(bytes / STEP_BYTES) * STEP_BYTES : 2 ** Math.ceil(Math.log2(bytes))
+    let buffers = this.#buffers.get(wholeBytes)
+    if (buffers === undefined) {
+      buffers = new PieceBuffers(wholeBytes, Math.max(KEPT_MIN, PACKED_KEPT_BYTES_MAX / wholeBytes))
+      this.#buffers.set(wholeBytes, buffers)
+    }
+    return buffers.lend(buffers.take(), 0, bytes)
+  }
+}
