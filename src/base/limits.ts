@@ -417,3 +417,6 @@ export const STEP_UPLOAD_MS_MAX = 24 * 3_600_000
 export const STEP_PART_BYTES_MIN = 8 * MIB
 /** Shards as files: blobs of which one thread looks at all shards behind reads, at a time. */
 export const SHARD_FILE_LOOKS_MAX = 16
+/** Shards as files: those that no volume names are looked for this often, and removed when they are so old. */
+export const SHARD_FILE_SWEEP_PERIOD_MS = 3_600_000
+export const SHARD_FILE_AGE_MS_MIN = 3_600_000

@@ -59,13 +59,21 @@ export function parseReference(needle: Pick<Needle, 'data' | 'name'>): ShardRefe
 }
 
 export class ShardFilesVolume extends Volume {
-  readonly #root: string
+  /** What SHARD_FILES is in. */
+  readonly root: string
   readonly #random: Random
 
   constructor(context: ThreadContext, slot: VolumeSlot, random: Random) {
     super(context, slot)
-    this.#root = rootOf(context.directories[slot.get(WORD.directory)]!)
+    this.root = rootOf(context.directories[slot.get(WORD.directory)]!)
     this.#random = random
+  }
+
+  /** What is in the volume in place of a shard; undefined: nothing, or the shard itself. Throws as `Volume.read`. */
+  reference(fid: Fid): ShardReference | undefined | Promise<ShardReference | undefined> {
+    const found = super.read(fid)
+    const parse = (needle: Needle | undefined) => needle && parseReference(needle)
+    return found instanceof Promise ? found.then(parse) : parse(found)
   }
 
   override read(fid: Fid, options?: ReadOptions): Needle | undefined | Promise<Needle | undefined> {
@@ -77,7 +85,7 @@ export class ShardFilesVolume extends Volume {
     const reference = needle && parseReference(needle)
     if (needle === undefined || reference === undefined) return needle
     try {
-      const packed = readShardFile(this.context.disk, this.#root, reference)
+      const packed = readShardFile(this.context.disk, this.root, reference)
       const checksum = crc32c(packed)
       return {
         ...needle,
@@ -122,8 +130,8 @@ export class ShardFilesVolume extends Volume {
 
   async #replaceFile(fileName: string, bytes: Buffer): Promise<void> {
     const { disk } = this.context
-    const directory = `${this.#root}/${SHARD_FILES}`
-    const begun = `${this.#root}/${SHARD_FILES_BEGUN}/${this.#random.bytes(RANDOM_BYTES).toString('hex')}`
+    const directory = `${this.root}/${SHARD_FILES}`
+    const begun = `${this.root}/${SHARD_FILES_BEGUN}/${this.#random.bytes(RANDOM_BYTES).toString('hex')}`
     try {
       const handle = disk.open(begun, 'wx+')
       try {

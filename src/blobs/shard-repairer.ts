@@ -105,7 +105,12 @@ export class ShardRepairer {
 
   /** What the scrub found. Of erasure volumes, live records are rewritten at once. */
   noteDamage({ volumeId, key, live }: ScrubDamage): void {
-    if (!isErasure(volumeId) || key === undefined || !live) return
+    if (key !== undefined && live) this.noteLost(volumeId, key)
+  }
+
+  /** A shard cannot be read. */
+  noteLost(volumeId: number, key: { keyHigh: number; keyLow: number }): void {
+    if (!isErasure(volumeId)) return
     this.#groupOf(groupVolumeOf(volumeId)).noteDamage(shardIndexOf(volumeId), key)
     this.#isCalled = true
     this.#wake?.()

@@ -40,6 +40,14 @@ export class VolumeSet {
       throw new StoreError('io_error', 'a data directory failed, and the volume may be there')
   }
 
+  /** Throws `io_error` unless `list` has all volumes that are here. */
+  assertAllOpen(): void {
+    this.assertComplete()
+    if (this.#version !== this.context.table.version) this.#refresh()
+    const [unopened] = this.#unopened
+    if (unopened !== undefined) throw new StoreError('io_error', `volume ${unopened} could not be opened`)
+  }
+
   list(): Volume[] {
     if (this.#version !== this.context.table.version) this.#refresh()
     return [...this.#volumes.values()]

@@ -52,18 +52,25 @@ async function walk({ objects }: ServerProcess, directories: readonly string[]):
   assert.deepEqual(await get(), ['200 OK', TEXT])
   await until('all are right again', () => filesOf(directories).length === 6 && isRight(files[0]!))
   assert.deepEqual(filesOf(directories), files)
-
-  for (const path of files.slice(1, 4)) rmSync(path)
-  assert.equal((await get())[0], '404 Not Found')
 }
 
 for (const count of [1, 6]) {
   test(`in ${count} of its directories`, async () => {
     const root = mkdtempSync(join(tmpdir(), 'cairn-layout-'))
     const directories = Array.from({ length: count }, (_, at) => join(root, String(at + 1)))
-    const server = await startServer(directories.join(','), ['--layout', 'files', '--workers', '2'])
+    const start = () => startServer(directories.join(','), ['--layout', 'files', '--workers', '2'])
+    let server = await start()
     try {
       await walk(server, directories)
+      await server.stop()
+      const files = filesOf(directories)
+      for (const path of files.slice(3, 5)) rmSync(path)
+      server = await start()
+      await until('they come back by themselves', () => filesOf(directories).length === 6)
+      assert.deepEqual(filesOf(directories), files)
+
+      for (const path of files.slice(1, 4)) rmSync(path)
+      assert.equal((await curl(`${server.objects}/objects/test5`)).status, '404 Not Found')
       await server.stop()
       const other = await runCairn(['server', '--data', directories[0]!, '--master-port', '0'])
       assert.deepEqual([other.code, /was used with --layout files/.test(other.stderr)], [2, true])

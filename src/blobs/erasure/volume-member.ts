@@ -6,12 +6,14 @@ import type { Volume } from '../../disk/volume.ts'
 import {
   type Key,
   type KeyRange,
+  type NeedleState,
   type NewEntries,
   needleState,
   readKeys,
   readNewEntries,
 } from '../../disk/volume-keys.ts'
 import { FLAG } from '../../disk/volume-table.ts'
+import { ShardFilesVolume } from '../shard-files.ts'
 import { answerKeys, type KeyAnswer, type KeyQuery } from './compare-keys.ts'
 import type { BlobKey, EntryPlace, MemberStates, OwnMember } from './group-member.ts'
 
@@ -44,7 +46,23 @@ export class VolumeMember implements OwnMember {
   }
 
   async states(keys: readonly Key[]): Promise<MemberStates> {
-    return { filling: this.filling, states: keys.map((key) => needleState(this.#volume, key)) }
+    const states: NeedleState[] = []
+    for (const key of keys) states.push(await this.#state(key))
+    return { filling: this.filling, states }
+  }
+
+  /** Where a shard is a file, the needle alone does not say how it is. */
+  async #state(key: Key): Promise<NeedleState> {
+    const volume = this.#volume
+    const state = needleState(volume, key)
+    if (state.kind !== 'live' || !(volume instanceof ShardFilesVolume)) return state
+    try {
+      const needle = await volume.read({ ...key, volumeId: volume.id, cookie: state.cookie })
+      return needle === undefined ? state : { ...state, sizeBytes: needle.dataSizeBytes }
+    } catch (error) {
+      if (toStoreError(error).code !== 'corrupt') throw error
+      return { kind: 'damaged' }
+    }
   }
 
   async data(keys: readonly BlobKey[]): Promise<(Buffer | undefined)[]> {

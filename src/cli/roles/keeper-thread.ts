@@ -10,6 +10,7 @@ import { ClusterBus } from '../../blobs/cluster-bus.ts'
 import { ClusterClient } from '../../blobs/cluster-client.ts'
 import { HeartbeatSender } from '../../blobs/heartbeat.ts'
 import { MasterCalls, namedMasters } from '../../blobs/master-calls.ts'
+import { ShardFileSweep } from '../../blobs/shard-file-sweep.ts'
 import { ShardRepairer } from '../../blobs/shard-repairer.ts'
 import { localClusterDoor, offerClusterDoor } from '../../blobs/volume-admin-door.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
@@ -72,6 +73,12 @@ const scrubber = new Scrubber(context, {
   periodMs: data.scrubPeriodMs,
   onDamage: (damage) => repairer.noteDamage(damage),
 })
+const sweep = data.shared.shardFiles
+  ? new ShardFileSweep({
+      ...{ volumes: listed, disk: realDisk, clock, random, log },
+      onMissing: (volumeId, key) => repairer.noteLost(volumeId, key),
+    })
+  : undefined
 let heartbeats: HeartbeatSender | undefined
 
 const control: KeeperControl = {
@@ -105,6 +112,7 @@ const control: KeeperControl = {
     sender.start()
     await sender.flush()
     repairer.start()
+    sweep?.start()
   },
   async metrics() {
     const { status: scrub } = scrubber
@@ -116,7 +124,7 @@ const control: KeeperControl = {
     await bus?.close()
   },
   async stop() {
-    await Promise.all([scrubber.stop(), repairer.stop(), keeper.adoption.stop()])
+    await Promise.all([scrubber.stop(), repairer.stop(), keeper.adoption.stop(), sweep?.stop()])
     await keeper.stop()
   },
 }
