@@ -6,9 +6,11 @@ import { delimiter, join } from 'node:path'
 /** Package → the program by which it is recognised. */
 export const TEST_PACKAGES = {
   curl: 'curl',
+  'docker-registry': 'docker-registry',
   'libmemcached-tools': 'memccapable',
   memcached: 'memcached',
   chromium: 'chromium',
+  pgbackrest: 'pgbackrest',
   postgresql: 'postgres',
   'python3-venv': 'python3',
   'rabbitmq-server': 'rabbitmq-server',

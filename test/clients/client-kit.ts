@@ -30,7 +30,7 @@ export interface RunOptions {
 
 export interface ClientKit {
   server: ServerProcess
-  /** `http://host:port`. */
+  /** `http://host:port`, or with `https` where the flags name a certificate. */
   endpoint: string
   /** Where the test's files lie; clients find their settings in it. */
   home: string
@@ -56,7 +56,7 @@ export async function startClients(bin?: string, flags: string[] = []): Promise<
   const data = join(home, 'data')
   mkdirSync(data)
   const server = await startServer(data, flags)
-  const endpoint = `http://${server.s3}`
+  const endpoint = `${flags.includes('--tls-cert') ? 'https' : 'http'}://${server.s3}`
   // What the machine has set up for AWS is for AWS.
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('AWS_'))
   const env: NodeJS.ProcessEnv = {
@@ -93,6 +93,23 @@ export async function startClients(bin?: string, flags: string[] = []): Promise<
       if (complaints.length > 0) throw new Error(`the server logged:\n${complaints.join('\n')}`)
     },
   }
+}
+
+/** With curl's own signer. */
+export async function makeBucket(kit: ClientKit, name: string): Promise<void> {
+  const key = `${ROOT_KEY.accessKeyId}:${ROOT_KEY.secretAccessKey}`
+  const words = ['--fail', '--silent', '--show-error', '--insecure', '--aws-sigv4', 'aws:amz:us-east-1:s3']
+  const hash = `x-amz-content-sha256: ${createHash('sha256').digest('hex')}`
+  await kit.run('curl', [
+    ...words,
+    '--user',
+    key,
+    '--header',
+    hash,
+    '--request',
+    'PUT',
+    `${kit.endpoint}/${name}`,
+  ])
 }
 
 /** The SHA-256 of a file, in hex. */

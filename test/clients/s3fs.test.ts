@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { ROOT_KEY } from '../support/cairn-process.ts'
-import { type ClientKit, digestOf, MIB, noPrograms, startClients } from './client-kit.ts'
+import { type ClientKit, digestOf, MIB, makeBucket, noPrograms, startClients } from './client-kit.ts'
 
 const MOUNT_MS_MAX = 20_000
 const LOOK_MS = 50
@@ -37,7 +37,7 @@ if (canMount()) {
     test('files and folders of a mounted bucket, as another mount sees them', async () => {
       const passwords = join(kit.home, 'passwd-s3fs')
       writeFileSync(passwords, `${ROOT_KEY.accessKeyId}:${ROOT_KEY.secretAccessKey}`, { mode: 0o600 })
-      await makeBucket(kit)
+      await makeBucket(kit, 'mounted')
       const first = await mount(kit, 'first')
       unmount = first.unmount
       const sh = (script: string) => kit.run('sh', ['-euc', script])
@@ -55,14 +55,6 @@ if (canMount()) {
       assert.equal((await sh('ls second')).stdout, '')
     })
   })
-}
-
-/** With the program's own signer: curl has one too. */
-async function makeBucket(kit: ClientKit): Promise<void> {
-  const key = `${ROOT_KEY.accessKeyId}:${ROOT_KEY.secretAccessKey}`
-  const words = ['--fail', '--silent', '--show-error', '--aws-sigv4', 'aws:amz:us-east-1:s3', '--user', key]
-  const hash = 'x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
-  await kit.run('curl', [...words, '--header', hash, '--request', 'PUT', `${kit.endpoint}/mounted`])
 }
 
 async function mount(kit: ClientKit, name: string): Promise<{ unmount: () => Promise<void> }> {

@@ -28,20 +28,24 @@ function owner(): { uid?: number; gid?: number } {
 
 export class PostgresServer {
   readonly port: number
-  readonly #directory: string
+  /** Belongs to the user that the server runs as. */
+  readonly directory: string
+  readonly #settings: readonly string[]
   #process: ChildProcess | undefined
 
-  private constructor(directory: string, port: number) {
-    this.#directory = directory
+  private constructor(directory: string, port: number, settings: readonly string[]) {
+    this.directory = directory
     this.port = port
+    this.#settings = settings
   }
 
-  static async start(): Promise<PostgresServer> {
+  /** `settingsIn`: more settings, `name=value`, for a server in that directory. */
+  static async start(settingsIn: (directory: string) => string[] = () => []): Promise<PostgresServer> {
     const directory = mkdtempSync(join(tmpdir(), 'cairn-postgres-'))
     const { uid, gid } = owner()
     if (uid !== undefined && gid !== undefined) chownSync(directory, uid, gid)
-    const server = new PostgresServer(directory, await freePort())
-    const words = ['-D', server.#data, '--username=cairn', '--auth=trust', '--encoding=UTF8', '--no-sync']
+    const server = new PostgresServer(directory, await freePort(), settingsIn(directory))
+    const words = ['-D', server.data, '--username=cairn', '--auth=trust', '--encoding=UTF8', '--no-sync']
     const { status, stderr } = spawnSync(join(programs!, 'initdb'), [...words, '--locale=C.UTF-8'], {
       ...owner(),
       cwd: directory,
@@ -76,7 +80,8 @@ export class PostgresServer {
   /** Starts the server, and resolves when it answers. What a killed one has left may refuse a first attempt. */
   async run(): Promise<void> {
     const settings = ['-c', 'listen_addresses=127.0.0.1', '-c', `port=${this.port}`, '-c', 'fsync=on']
-    const own = ['-c', `unix_socket_directories=${this.#directory}`, '-c', 'max_connections=50']
+    const own = ['-c', `unix_socket_directories=${this.directory}`, '-c', 'max_connections=50']
+    const more = this.#settings.flatMap((setting) => ['-c', setting])
     const deadline = performance.now() + READY_MS_MAX
     while (performance.now() < deadline) {
       if (
@@ -84,9 +89,9 @@ export class PostgresServer {
         this.#process.exitCode !== null ||
         this.#process.signalCode !== null
       ) {
-        this.#process = spawn(join(programs!, 'postgres'), ['-D', this.#data, ...settings, ...own], {
+        this.#process = spawn(join(programs!, 'postgres'), ['-D', this.data, ...settings, ...own, ...more], {
           ...owner(),
-          cwd: this.#directory,
+          cwd: this.directory,
           stdio: 'ignore',
         })
       }
@@ -107,11 +112,11 @@ export class PostgresServer {
   /** Stops it and removes all that it had. */
   async end(): Promise<void> {
     await this.stop('SIGQUIT')
-    rmSync(this.#directory, { recursive: true, force: true })
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
-  get #data(): string {
-    return join(this.#directory, 'data')
+  get data(): string {
+    return join(this.directory, 'data')
   }
 }
 
