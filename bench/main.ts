@@ -1,8 +1,8 @@
 /**
  * `npm run bench [-- <name>] [--quick] [--rounds N] [--seconds S] [--json FILE]`: how fast the store is.
- * `small-files` and `names`, by default both in one run, compare with nginx and others; `names-scale` measures what a
- * million names change; `ten-million` fills the engine with needles; `needle-index` measures the index alone, `erasure` the
- * code of erasure volumes alone.
+ * `small-files` and `names`, by default both in one run, compare with nginx and others; `encryption` compares encrypted
+ * objects with plain ones; `names-scale` measures what a million names change; `ten-million` fills the engine with needles;
+ * `needle-index` measures the index alone, `erasure` the code of erasure volumes alone, `redundancy` what they cost.
  * What the figures were is in docs/performance.md.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -11,14 +11,17 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Contender, formatRows, type Row, takeTurns } from './contenders.ts'
+import { encryptionContenders } from './encryption.ts'
 import { NAMES_NGINX_FILES, nameContenders } from './names.ts'
 import { busyShare, cleanUpAtExit } from './processes.ts'
 import { SMALL_NGINX_FILES, smallFileContenders } from './small-files.ts'
 import { Stage } from './stage.ts'
 
 /** Parts that can take turns in one run. */
-const PARTS = ['small-files', 'names']
-const SCRIPTS = ['names-scale', 'ten-million', 'needle-index', 'erasure']
+const PARTS = ['small-files', 'names', 'encryption']
+/** Without a name. */
+const PARTS_DEFAULT = ['small-files', 'names']
+const SCRIPTS = ['names-scale', 'ten-million', 'needle-index', 'erasure', 'redundancy']
 const ROUNDS = 5
 const SECONDS_DEFAULT = 3
 const SECONDS_QUICK = 2
@@ -45,7 +48,7 @@ async function main(argv: string[]): Promise<number> {
   })
   for (const program of ['nginx', 'wrk']) if (!ensureInstalled(program)) return 2
   const busy = await busyShare()
-  const rows = await runParts(name === undefined ? PARTS : [name], {
+  const rows = await runParts(name === undefined ? PARTS_DEFAULT : [name], {
     rounds: wholeNumber('rounds', values.rounds, 100),
     seconds: wholeNumber('seconds', values.seconds ?? (values.quick ? SECONDS_QUICK : SECONDS_DEFAULT), 60),
     cairnFlags: values['cairn-flags'].split(' ').filter((flag) => flag !== ''),
@@ -76,6 +79,7 @@ async function runParts(
     const made = [
       ...(parts.includes('small-files') ? await smallFileContenders(stage) : []),
       ...(parts.includes('names') ? await nameContenders(stage) : []),
+      ...(parts.includes('encryption') ? await encryptionContenders(stage) : []),
     ]
     // A measure that several parts have runs once.
     for (const contender of made) contenders.set(contender.name, contender)

@@ -2,6 +2,7 @@
 import { assert } from '../base/assert.ts'
 import { StoreError } from '../base/errors.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import { PieceBuffers } from '../base/piece-buffers.ts'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
 import { BlobMap, type BlobPart } from './content/blob-map.ts'
@@ -16,6 +17,9 @@ import type { ContentReader, StoredContent } from './parts.ts'
 /** Rows are the truth: what a row named a moment ago is still to be read when another has taken its place. */
 const DELETED_TOO = { deleted: true }
 const NO_BYTES = Buffer.alloc(0)
+/** Pieces of what is decrypted, and how many of them are kept for the next. */
+const OPENED_PIECE_BYTES = SMALL_RECORD_BYTES_MAX
+const OPENED_PIECES_KEPT = 16
 
 export interface ContentReaderOptions {
   blobs: BlobStore
@@ -32,6 +36,8 @@ interface Reading {
 
 export class BlobContentReader implements ContentReader {
   readonly #options: ContentReaderOptions
+  /** For what is decrypted. */
+  readonly #buffers = new PieceBuffers(OPENED_PIECE_BYTES, OPENED_PIECES_KEPT)
 
   constructor(options: ContentReaderOptions) {
     this.#options = options
@@ -103,16 +109,15 @@ export class BlobContentReader implements ContentReader {
 
   /** While one blob is given out, the first piece of the next is on its way. */
   async *#pieces(stored: StoredContent, { start, end, dataKey }: Reading): AsyncGenerator<Buffer> {
-    const { blobs, meta } = this.#options
-    const map = new BlobMap(meta, stored, { start, end })
+    const map = new BlobMap(this.#options.meta, stored, { start, end })
     const begun: OpenBlob[] = []
     let left = end - start
     try {
       let part = await map.next()
-      if (part !== undefined) begun.push(new OpenBlob(blobs, part, dataKey))
+      if (part !== undefined) begun.push(new OpenBlob(part, this.#open(part, dataKey)))
       for (let open = begun[0]; open !== undefined; open = begun[0]) {
         part = await map.next()
-        if (part !== undefined) begun.push(new OpenBlob(blobs, part, dataKey))
+        if (part !== undefined) begun.push(new OpenBlob(part, this.#open(part, dataKey)))
         for (let piece = await open.next(); piece !== undefined; piece = await open.next()) {
           left -= piece.length
           yield piece
@@ -124,6 +129,24 @@ export class BlobContentReader implements ContentReader {
       for (const open of begun) await open.close()
     }
   }
+
+  async *#open(part: BlobPart, dataKey: DataKey | undefined): AsyncGenerator<Buffer> {
+    const { blobs } = this.#options
+    const { blob, start, end } = part
+    if (dataKey !== undefined) {
+      const range = sealedPart(dataKey, part)
+      const stored = sealedRange(range)
+      yield* openPieces(blobs.readRange(blob, stored.start, stored.end, DELETED_TOO), range, this.#buffers)
+      return
+    }
+    if (blob.sizeBytes > SMALL_RECORD_BYTES_MAX) {
+      yield* blobs.readRange(blob, start, end, DELETED_TOO)
+      return
+    }
+    const bytes = await blobs.read(blob, DELETED_TOO)
+    if (bytes.length !== blob.sizeBytes) throw wrongLength(blob.sizeBytes, bytes.length)
+    yield bytes.subarray(start, end)
+  }
 }
 
 /** A blob whose first piece was asked for already. */
@@ -133,10 +156,10 @@ class OpenBlob {
   #ahead: Promise<IteratorResult<Buffer>> | undefined
   #left: number
 
-  constructor(blobs: BlobStore, part: BlobPart, dataKey: DataKey | undefined) {
+  constructor(part: BlobPart, pieces: AsyncIterable<Buffer>) {
     this.#part = part
     this.#left = part.end - part.start
-    this.#pieces = piecesOf(blobs, part, dataKey)[Symbol.asyncIterator]()
+    this.#pieces = pieces[Symbol.asyncIterator]()
     this.#ahead = this.#pieces.next()
     // Its failure is heard when its turn comes.
     this.#ahead.catch(() => {})
@@ -161,27 +184,6 @@ class OpenBlob {
       // The reader has left, or has heard of another failure.
     }
   }
-}
-
-async function* piecesOf(
-  blobs: BlobStore,
-  part: BlobPart,
-  dataKey: DataKey | undefined,
-): AsyncGenerator<Buffer> {
-  const { blob, start, end } = part
-  if (dataKey !== undefined) {
-    const range = sealedPart(dataKey, part)
-    const stored = sealedRange(range)
-    yield* openPieces(blobs.readRange(blob, stored.start, stored.end, DELETED_TOO), range)
-    return
-  }
-  if (blob.sizeBytes > SMALL_RECORD_BYTES_MAX) {
-    yield* blobs.readRange(blob, start, end, DELETED_TOO)
-    return
-  }
-  const bytes = await blobs.read(blob, DELETED_TOO)
-  if (bytes.length !== blob.sizeBytes) throw wrongLength(blob.sizeBytes, bytes.length)
-  yield bytes.subarray(start, end)
 }
 
 const sealedPart = (dataKey: DataKey, { blob, start, end }: BlobPart) => ({

@@ -28,6 +28,7 @@ const SALT_BYTES = 16
 const TAG_BYTES = 16
 const WRAPPED_BYTES = SALT_BYTES + ENCRYPTION_KEY_BYTES + TAG_BYTES
 const ETAG_BYTES = 16
+const OPENED_KEYS_MAX = 1_000
 /** A key that is derived for one message needs no other nonce. */
 const NONCE = Buffer.alloc(12)
 
@@ -62,6 +63,8 @@ export class ObjectKeys {
   readonly #clock: Clock
   readonly #random: Random
   #keys: readonly InstallationKey[]
+  /** Of the objects that were read last, by their wrapped keys. */
+  readonly #opened = new Map<string, DataKey>()
 
   /** `keys`: of the installation, in the order in which they were made; without any SSE-S3 is refused. */
   constructor(options: { clock: Clock; random: Random; keys?: readonly InstallationKey[] }) {
@@ -73,6 +76,7 @@ export class ObjectKeys {
   /** The same, from now on. */
   replace(keys: readonly InstallationKey[]): void {
     this.#keys = keys
+    this.#opened.clear()
   }
 
   /**
@@ -114,12 +118,17 @@ export class ObjectKeys {
   }
 
   #openManaged(stored: StoredEncryption): DataKey {
+    const known = this.#opened.get(stored.key)
+    if (known !== undefined && known.stored.keyId === stored.keyId) return known
     const key = this.#keys.find(({ id }) => id === stored.keyId)
     if (key === undefined)
       throw new StoreError('unavailable', `the file of encryption keys has no key ${stored.keyId}`)
     const secret = unwrap(stored.key, key.secret, `SSE-S3 ${key.id}`)
     if (secret === undefined) throw new StoreError('corrupt', 'the wrapped key of an object is damaged')
-    return new DataKey(stored, secret)
+    if (this.#opened.size >= OPENED_KEYS_MAX) this.#opened.clear()
+    const dataKey = new DataKey(stored, secret)
+    this.#opened.set(stored.key, dataKey)
+    return dataKey
   }
 
   /** A key that was made a moment ago is not known to every thread and process yet. */

@@ -1,6 +1,7 @@
 /** Sealed blobs: every range comes back, and nothing else than what was sealed opens. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { PieceBuffers } from '../../base/piece-buffers.ts'
 import { seededRandom } from '../../base/random.ts'
 import {
   openPieces,
@@ -14,6 +15,7 @@ import {
 const B = SEAL_BLOCK_BYTES
 const random = seededRandom(20)
 const KEY = random.bytes(32)
+const BUFFERS = new PieceBuffers(2 * B, 4)
 
 async function* cut(bytes: Buffer, pieceBytes: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
@@ -35,7 +37,7 @@ test('ranges of blobs of all lengths, in pieces of all lengths', async () => {
         const place = sealedRange(range)
         const stored = sealed.subarray(place.start, place.end)
         for (const pieceBytes of [7_919, B + 16, B + 17, 1 << 20]) {
-          const pieces = await Array.fromAsync(openPieces(cut(stored, pieceBytes), range))
+          const pieces = await Array.fromAsync(openPieces(cut(stored, pieceBytes), range, BUFFERS))
           assert.ok(Buffer.concat(pieces).equals(wanted), `${start} to ${end} in ${pieceBytes}`)
         }
       }
@@ -50,7 +52,9 @@ test('blocks that are changed, swapped, cut off, or of another blob do not open'
   const range = { key: KEY, sizeBytes: bytes.length, start: 0, end: bytes.length }
   const refuses = async (other: Buffer, asked = range) => {
     assert.throws(() => openWhole(other, asked), { code: 'corrupt' })
-    await assert.rejects(Array.fromAsync(openPieces(cut(other, 100_000), asked)), { code: 'corrupt' })
+    await assert.rejects(Array.fromAsync(openPieces(cut(other, 100_000), asked, BUFFERS)), {
+      code: 'corrupt',
+    })
   }
   for (const at of [0, B, B + 15, stored, sealed.length - 1]) {
     const flipped = Buffer.from(sealed)

@@ -6,6 +6,7 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { assert } from '../../base/assert.ts'
 import { StoreError } from '../../base/errors.ts'
+import type { LentPiece, PieceBuffers } from '../../base/piece-buffers.ts'
 
 const CIPHER = 'aes-256-gcm'
 export const SEAL_BLOCK_BYTES = 64 * 1024
@@ -35,8 +36,10 @@ export function sealBlob(key: Buffer, bytes: Buffer): Buffer {
     const encrypted = cipher.update(block)
     cipher.final()
     sealed.set(encrypted, filled)
-    sealed.set(cipher.getAuthTag(), filled + encrypted.length)
-    filled += encrypted.length + TAG_BYTES
+    const { length } = encrypted
+    release(encrypted)
+    sealed.set(cipher.getAuthTag(), filled + length)
+    filled += length + TAG_BYTES
   }
   return sealed
 }
@@ -73,17 +76,59 @@ export function openWhole(sealed: Buffer, range: SealedRange): Buffer {
   const opening = new SealedBlocks(range)
   const pieces = opening.add(sealed.subarray(start, end))
   opening.end()
-  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+  if (pieces.length === 1) return pieces[0]!
+  const whole = Buffer.concat(pieces)
+  for (const piece of pieces) release(piece)
+  return whole
 }
 
-/** The range of a blob, of the stored bytes that `sealedRange` names as they arrive. Throws `corrupt`. */
+/**
+ * The range of a blob, of the stored bytes that `sealedRange` names as they arrive. Pieces are given back when they are opened, and
+ * what they held is given out in memory of `buffers`. Throws `corrupt`.
+ */
 export async function* openPieces(
-  stored: AsyncIterable<Buffer>,
+  stored: AsyncIterable<LentPiece>,
   range: SealedRange,
-): AsyncGenerator<Buffer, void, undefined> {
+  buffers: PieceBuffers,
+): AsyncGenerator<LentPiece, void, undefined> {
   const opening = new SealedBlocks(range)
-  for await (const piece of stored) yield* opening.add(piece)
+  for await (const piece of stored) {
+    const opened = opening.add(piece)
+    piece.giveBack?.()
+    yield* gathered(opened, buffers)
+  }
   opening.end()
+}
+
+/**
+ * Frees the memory of a block at once. Each has memory of its own, from the cipher; so much of it comes and goes that the collector
+ * would run all the time.
+ */
+function release({ buffer }: Buffer): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
+/** Blocks, several in one piece: each piece costs its receiver more than a copy does. */
+function* gathered(blocks: readonly Buffer[], buffers: PieceBuffers): Generator<LentPiece> {
+  let whole: Buffer | undefined
+  let filled = 0
+  for (const block of blocks) {
+    if (whole !== undefined && filled + block.length > whole.length) {
+      yield buffers.lend(whole, 0, filled)
+      whole = undefined
+    }
+    if (whole === undefined) {
+      if (blocks.length === 1) {
+        yield block
+        return
+      }
+      whole = buffers.take()
+      filled = 0
+    }
+    filled += block.copy(whole, filled)
+    release(block)
+  }
+  if (whole !== undefined) yield buffers.lend(whole, 0, filled)
 }
 
 /** Opens the blocks of a range, which arrive in pieces of any length; nothing is given out before its tag was verified. */
