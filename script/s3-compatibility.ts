@@ -14,6 +14,10 @@ table (\`src/protocols/s3/routes.ts\`). **works**: as the reference says. **stub
 would change something is refused. **501**: NotImplemented. The test beside a row is the file that calls the operation over HTTP, on a
 real store. Operations of directory buckets, tables, vectors, access points and Object Lambda are not there.
 
+Server-side encryption is SSE-S3 (\`AES256\`) and SSE-C, in every operation that takes it; SSE-C only over TLS, unless \`--sse-c-over-http\` is set. There is no
+key management service: \`aws:kms\` and \`aws:kms:dsse\` get \`KMS.NotFoundException\`, as with a key that does not exist. Unlike on AWS a bucket without
+an encryption configuration has none, and does not encrypt; a copy that says nothing of encryption stays under SSE-S3 where its source is.
+
 | operation | request | | what differs, test |
 |---|---|---|---|
 `
