@@ -15,6 +15,8 @@ export interface ClusterOverview {
   /** Classes of volumes. */
   layouts: LayoutOverview[]
   volumes: VolumeOverview[]
+  /** Erasure groups. */
+  groups: GroupOverview[]
 }
 
 export interface NodeOverview {
@@ -55,6 +57,25 @@ export interface LayoutOverview {
   ttl: string
   volumeCount: number
   writableCount: number
+}
+
+/**
+ * `degraded`: some volumes are away or are being filled, and everything can be read; `lost`: so many that it cannot, until
+ * some come back.
+ */
+export type GroupHealth = 'healthy' | 'degraded' | 'lost'
+
+export interface GroupOverview {
+  /** The volume of its first shard. */
+  id: number
+  redundancy: string
+  collection: string
+  health: GroupHealth
+  shardsWanted: number
+  /** Volumes that are there and have everything. */
+  shardsComplete: number
+  /** Volumes that take the place of lost ones, and are being filled. */
+  shardsFilling: number
 }
 
 export interface VolumeOverview {

@@ -29,6 +29,7 @@ import {
 import { MARK, marksOf } from '../net/request-marks.ts'
 import { type ClusterAuth, isClusterAuthorization } from './cluster-auth.ts'
 import { RemoteBlobs } from './remote-blobs.ts'
+import type { RepairStatus } from './shard-repairer.ts'
 import { isStatusPagePath } from './status-shell.ts'
 import { Elsewhere } from './volume/elsewhere.ts'
 import { failureOutcome } from './volume/errors.ts'
@@ -84,6 +85,8 @@ export interface VolumeServerOptions {
   metrics: () => Promise<{ contentType: string; text: string }>
   /** How far the background reader is. */
   scrubbed?: () => Promise<ScrubStatus>
+  /** What the repair of erasure groups has done. */
+  repaired?: () => Promise<RepairStatus>
   /** Logs every request at level debug. */
   logsRequests?: boolean
   /** Asked for on everything but `/healthz` and the master's calls. */
@@ -394,10 +397,11 @@ export class VolumeServer {
 }
 
 function newStatusPage(options: VolumeServerOptions): VolumeStatusPage {
-  const { admin, counters, clock, version, nodeId, scrubbed } = options
+  const { admin, counters, clock, version, nodeId, scrubbed, repaired } = options
   return new VolumeStatusPage({
     status: () => admin.status(),
     scrubbed,
+    repaired,
     counters,
     nowMs: () => clock.nowMs(),
     version,

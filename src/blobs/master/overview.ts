@@ -5,6 +5,7 @@ import { formatTtl } from '../../base/ttl.ts'
 import type { VolumeInfo } from '../../disk/volume-admin.ts'
 import type { ClusterOverview, LayoutOverview, NodeOverview, VolumeOverview } from '../cluster-overview.ts'
 import { volumeState } from '../volume-info-json.ts'
+import { groupOverviews } from './group-health.ts'
 import type { Master } from './master.ts'
 import { layoutKey, slotCount, type Topology, type TopologyNode } from './topology.ts'
 
@@ -31,6 +32,7 @@ export function clusterOverview({ master, version, url, clock }: OverviewContext
     volumes: nodes
       .flatMap((node) => [...node.volumes.values()].map((info) => volumeOverview(topology, node, info)))
       .sort((a, b) => a.id - b.id),
+    groups: groupOverviews(topology),
   }
 }
 
@@ -69,11 +71,11 @@ function layoutOverviews(topology: Topology): LayoutOverview[] {
     volumeCount: counts.get(layoutKey(layout)) ?? 0,
     writableCount: writables.length,
   }))
-  return [...plain, ...groupOverviews(topology)]
+  return [...plain, ...groupLayouts(topology)]
 }
 
 /** A group counts as one volume. */
-function groupOverviews(topology: Topology): LayoutOverview[] {
+function groupLayouts(topology: Topology): LayoutOverview[] {
   const groups = Map.groupBy(topology.erasureGroups(), (each) => `${each.layout.name} ${layoutKey(each)}`)
   return [...groups.values()].map((members) => ({
     collection: members[0]!.collection,

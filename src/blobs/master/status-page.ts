@@ -35,6 +35,9 @@ function show(data) {
   byId('about').textContent = data.url + ' · version ' + data.version + ' · cluster ' + data.clusterId
   const { nodes, volumes, layouts } = data
   const troubles = nodes.flatMap((node) => node.directoriesFailed.map((path) => node.url + ': ' + path + ' does not work'))
+  const ailing = data.groups.filter((group) => group.health !== 'healthy')
+  const lost = ailing.filter((group) => group.health === 'lost')
+  if (ailing.length > 0) troubles.push(plural(ailing.length - lost.length, 'erasure group') + ' degraded, ' + lost.length + ' lost')
   byId('alert').textContent = troubles.join(' · ')
   if (data.unknowing !== undefined) setState('starting', 'warn')
   else if (troubles.length > 0 || nodes.some((node) => node.volumesFailed > 0)) setState('needs attention', 'bad')
@@ -50,6 +53,7 @@ function show(data) {
     tile('Files', count(sum(nodes, (node) => node.fileCount))),
     tile('Stored', bytes(stored), percent(garbage, stored) + ' garbage'),
     tile('Volumes', count(volumes.length), writable + ' writable, ' + count(Math.max(0, slots - volumes.length)) + ' free'),
+    data.groups.length === 0 ? undefined : tile('Erasure groups', count(data.groups.length), ailing.length === 0 ? 'all healthy' : sum(ailing, (group) => group.shardsFilling) + ' volumes being filled', { level: lost.length > 0 ? 'bad' : ailing.length > 0 ? 'warn' : '' }),
     tile('Free on disks', bytes(free), 'of ' + bytes(total), { level: total > 0 && free / total < 0.05 ? 'bad' : '' }),
     tile('Damaged records met', count(damage), damage === 0 ? 'none' : 'see the servers', { level: damage > 0 ? 'bad' : '' }))
   const of = (name) => sum(nodes, (node) => node.rates?.[name] ?? 0)

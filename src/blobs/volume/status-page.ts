@@ -4,6 +4,7 @@ import { formatTtl } from '../../base/ttl.ts'
 import type { ScrubStatus } from '../../disk/scrub.ts'
 import type { StoreStatus, VolumeInfo } from '../../disk/volume-admin.ts'
 import { jsonOutcome, type Outcome } from '../../net/reply.ts'
+import type { RepairStatus } from '../shard-repairer.ts'
 import { statusPageReply, UNCACHED, wantsJson } from '../status-shell.ts'
 import type { VolumeCounters } from '../volume-counters.ts'
 import { volumeState } from '../volume-info-json.ts'
@@ -12,6 +13,8 @@ export interface VolumeStatusPageOptions {
   status: () => Promise<StoreStatus>
   /** How far the background reader is; undefined where there is none. */
   scrubbed: (() => Promise<ScrubStatus>) | undefined
+  /** What the repair of erasure groups has done; undefined where there is none. */
+  repaired: (() => Promise<RepairStatus>) | undefined
   counters: Pick<VolumeCounters, 'totals'>
   nowMs: () => number
   version: string
@@ -30,8 +33,12 @@ export class VolumeStatusPage {
   /** The page, or with `Accept: application/json` what it shows. Rejects as the keeper does. */
   async answer(rawHeaders: readonly string[], pretty: boolean): Promise<Outcome> {
     if (!wantsJson(rawHeaders)) return this.#html()
-    const { status, scrubbed, counters, nowMs, version, nodeId } = this.#options
-    const [{ directories, volumes }, scrub] = await Promise.all([status(), scrubbed?.()])
+    const { status, scrubbed, repaired, counters, nowMs, version, nodeId } = this.#options
+    const [{ directories, volumes }, scrub, repair] = await Promise.all([
+      status(),
+      scrubbed?.(),
+      repaired?.(),
+    ])
     const shown = {
       role: 'volume',
       version,
@@ -39,6 +46,7 @@ export class VolumeStatusPage {
       atMs: nowMs(),
       traffic: counters.totals(),
       scrub,
+      repair,
       directories,
       volumes: volumes.toSorted((a, b) => a.id - b.id).map(volumeJson),
     }
@@ -74,6 +82,12 @@ function scrubTile(scrub) {
   const round = scrub.cycles + (scrub.position < 1 ? 1 : 0)
   return tile('Scrub, round ' + count(round), percent(scrub.position, 1), found, { level: scrub.damaged > 0 ? 'bad' : '' })
 }
+function repairTile(repair) {
+  if (repair === undefined || repair.groups === 0) return undefined
+  const open = repair.waiting + repair.filling + repair.lost
+  const state = repair.lost > 0 ? count(repair.lost) + ' objects lost' : repair.filling > 0 ? plural(repair.filling, 'volume') + ' being filled' : repair.waiting > 0 ? count(repair.waiting) + ' waiting' : 'all there'
+  return tile('Shards made anew', count(repair.rebuilt), state, { level: repair.lost > 0 ? 'bad' : open > 0 ? 'warn' : '' })
+}
 function show(data, rates) {
   byId('about').textContent = location.host + ' · version ' + data.version + ' · node ' + data.nodeId
   const { volumes, directories } = data
@@ -99,7 +113,8 @@ function show(data, rates) {
     tile('Volumes', count(volumes.length), writable + ' writable'),
     tile('Free on disk', bytes(free), 'of ' + bytes(total), { level: total > 0 && free / total < 0.05 ? 'bad' : '' }),
     tile('Damaged records met', count(damage), damage === 0 ? 'none since the start' : 'see the log', { level: damage > 0 ? 'bad' : '' }),
-    scrubTile(data.scrub))
+    scrubTile(data.scrub),
+    repairTile(data.repair))
   const troubles = directories.filter((each) => each.failed).map((each) => each.path + ' does not work')
   if (failed > 0) troubles.push(plural(failed, 'volume') + ' failed')
   byId('alert').textContent = troubles.join(' · ')

@@ -1,5 +1,10 @@
 /** `cairn status`: servers, volumes and space of a running store, for people. */
-import type { ClusterOverview, LayoutOverview, NodeOverview } from '../../blobs/cluster-overview.ts'
+import type {
+  ClusterOverview,
+  GroupOverview,
+  LayoutOverview,
+  NodeOverview,
+} from '../../blobs/cluster-overview.ts'
 import { ONLINE_SETTINGS, withCluster } from '../cluster-admin.ts'
 import { defineCommand } from '../command.ts'
 import { type Column, formatShare, formatSize, formatTable } from '../text-table.ts'
@@ -28,16 +33,33 @@ export function statusText(overview: ClusterOverview): string {
     ['stored', `${formatSize(stored)}, ${formatShare(garbage, stored)} of it garbage`],
     ['free', `${formatSize(sum((node) => node.freeBytes))} of ${formatSize(sum((node) => node.totalBytes))}`],
   ]
+  if (overview.groups.length > 0) facts.push(['groups', groupsText(overview.groups)])
   const parts = [facts.map(([name, value]) => `${name!.padEnd(8)}${value}\n`).join('')]
   parts.push(nodes.length === 0 ? 'no volume server has reported yet\n' : formatTable(NODE_COLUMNS, nodes))
   if (layouts.length > 0) parts.push(formatTable(LAYOUT_COLUMNS, layouts))
+  const ailing = overview.groups.filter(({ health }) => health !== 'healthy')
+  if (ailing.length > 0) parts.push(formatTable(GROUP_COLUMNS, ailing))
   const lines = troubles(overview)
   if (lines.length > 0) parts.push(lines.map((line) => `! ${line}\n`).join(''))
   return parts.join('\n')
 }
 
-function troubles({ nodes, volumes }: ClusterOverview): string[] {
+function groupsText(groups: readonly GroupOverview[]): string {
+  const counts = (['healthy', 'degraded', 'lost'] as const).map((health) => {
+    const count = groups.filter((group) => group.health === health).length
+    return count === 0 ? undefined : `${count} ${health}`
+  })
+  return counts.filter((each) => each !== undefined).join(', ')
+}
+
+function troubles({ nodes, volumes, groups }: ClusterOverview): string[] {
   return [
+    ...groups
+      .filter(({ health }) => health !== 'healthy')
+      .map(
+        ({ id, health, shardsComplete, shardsWanted }) =>
+          `group ${id} is ${health}: ${shardsComplete} of ${shardsWanted} volumes are whole`,
+      ),
     ...nodes.flatMap(({ url, directoriesFailed }) =>
       directoriesFailed.map((path) => `${url}: ${path} does not work`),
     ),
@@ -67,6 +89,15 @@ const NODE_COLUMNS: Column<NodeOverview>[] = [
   { title: 'READS/S', right: true, text: (node) => rate(node.rates?.readsPerS) },
   { title: 'WRITES/S', right: true, text: (node) => rate(node.rates?.writesPerS) },
   { title: 'SEEN', right: true, text: (node) => `${(node.silentMs / 1000).toFixed(1)} s ago` },
+]
+
+const GROUP_COLUMNS: Column<GroupOverview>[] = [
+  { title: 'GROUP', right: true, text: (each) => String(each.id) },
+  { title: 'REDUNDANCY', text: (each) => each.redundancy },
+  { title: 'COLLECTION', text: (each) => each.collection || '-' },
+  { title: 'HEALTH', text: (each) => each.health },
+  { title: 'WHOLE', right: true, text: (each) => `${each.shardsComplete}/${each.shardsWanted}` },
+  { title: 'FILLING', right: true, text: (each) => String(each.shardsFilling) },
 ]
 
 const LAYOUT_COLUMNS: Column<LayoutOverview>[] = [

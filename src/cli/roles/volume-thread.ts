@@ -8,6 +8,7 @@ import { createLog } from '../../base/log.ts'
 import { offerCalls } from '../../base/port-calls.ts'
 import { systemRandom } from '../../base/random.ts'
 import { assignFromMasters } from '../../blobs/id-lease.ts'
+import type { RepairStatus } from '../../blobs/shard-repairer.ts'
 import { ClusterDoorPort } from '../../blobs/volume-admin-door.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { VolumeServer } from '../../blobs/volume-server.ts'
@@ -60,6 +61,7 @@ const server = new VolumeServer({
   find: cluster.find,
   readMode: data.readMode,
   scrubbed: () => keeper.caller.call<ScrubStatus>('scrubbed'),
+  repaired: () => keeper.caller.call<RepairStatus>('repaired'),
   metrics: () => keeper.caller.call<MetricsPage>('metrics'),
   basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
   jwt: secrets.jwt,
