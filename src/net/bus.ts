@@ -93,7 +93,11 @@ export class Bus {
 
   /** Says something of which no answer is expected; without a connection nobody hears it. */
   tell(exchange: string, message: BusMessage): void {
-    if (this.#open !== undefined) publish(this.#open.channel, { exchange, queue: '' }, message)
+    try {
+      if (this.#open !== undefined) publish(this.#open.channel, { exchange, queue: '' }, message)
+    } catch {
+      // The channel has gone just now.
+    }
   }
 
   /** The answers, in their order; fewer than `enough` when the time is up. Throws `unavailable` without a connection. */
@@ -117,6 +121,8 @@ export class Bus {
       })
       await ended
       return waiting.answers
+    } catch (error) {
+      throw new StoreError('unavailable', 'the bus has gone', { cause: error })
     } finally {
       stopTimer()
       this.#waiting.delete(message.id)
