@@ -78,15 +78,27 @@ export class LargeRecord implements LargeData {
       const pieces = lengthBytes > PIECE_BYTES / 2 ? this.#place.pieces : undefined
       const memory = pieces?.take()
       const piece = await this.#readPiece(at, lengthBytes, memory)
-      for (let block = 0; block < lengthBytes; block += CHECKSUM_BLOCK_BYTES) {
-        const crc = crc32c(piece.subarray(block, block + CHECKSUM_BLOCK_BYTES))
-        const expected = codec.blockChecksum(this.#frame, this.fields, (at + block) / CHECKSUM_BLOCK_BYTES)
-        if (crc !== expected) throw this.#damage()
-      }
+      this.#verifyBlocks(piece, at)
       const [from, to] = [Math.max(0, start - at), Math.min(lengthBytes, end - at)]
       yield memory === undefined ? piece.subarray(from, to) : pieces!.lend(memory, from, to)
       at += lengthBytes
     }
+  }
+
+  /** `at`: where the first of these blocks is in the data. */
+  #verifyBlocks(blocks: Buffer, at: number): void {
+    for (let block = 0; block < blocks.length; block += CHECKSUM_BLOCK_BYTES) {
+      const crc = crc32c(blocks.subarray(block, block + CHECKSUM_BLOCK_BYTES))
+      const expected = codec.blockChecksum(this.#frame, this.fields, (at + block) / CHECKSUM_BLOCK_BYTES)
+      if (crc !== expected) throw this.#damage()
+    }
+  }
+
+  async readInto(whole: Buffer): Promise<void> {
+    const position = this.#place.offsetUnits * 8 + codec.DATA_OFFSET
+    await readExactly(this.#disk, this.#place.handle, whole, position)
+    if (this.fields.blockChecksumsOffset > 0) this.#verifyBlocks(whole, 0)
+    else if (!codec.checksumMatches(this.fields, crc32c(whole))) throw this.#damage()
   }
 
   /** Verifies the whole while it passes, and gives out the part that is asked for. The last piece leaves only if all is well. */

@@ -111,6 +111,8 @@ export interface LargeData {
   read(start: number, end: number): AsyncIterable<Buffer>
   /** Call it once, always. */
   close(): void
+  /** All of the data, verified, into memory of exactly its length. Throws `corrupt`, `io_error`. */
+  readInto(whole: Buffer): Promise<void>
 }
 
 /** What a record is, when its fields are decoded but its data not yet verified. */

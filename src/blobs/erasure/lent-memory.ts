@@ -2,9 +2,10 @@
 import { PACKED_BYTES_KEPT_MIN, PACKED_KEPT_BYTES_MAX } from '../../base/limits.ts'
 import { type LentPiece, PieceBuffers } from '../../base/piece-buffers.ts'
 
-/** So large ones are kept, few of each size. */
+/** Sizes above this differ by it. */
 const STEP_BYTES = 128 * 1024
-const KEPT_MIN = 4
+/** Of each size: the shards of a few blobs that are read at once. */
+const KEPT_MIN = 12
 
 export class LentMemory {
   /** By the size of the buffers. */

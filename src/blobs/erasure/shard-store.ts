@@ -66,11 +66,7 @@ export class ShardStore {
     const { large } = found
     try {
       const whole = this.#memory.lend(found.dataSizeBytes)
-      let filled = 0
-      for await (const piece of large.read(0, found.dataSizeBytes) as AsyncIterable<LentPiece>) {
-        filled += piece.copy(whole, filled)
-        piece.giveBack?.()
-      }
+      await large.readInto(whole)
       return whole
     } finally {
       large.close()
