@@ -203,6 +203,42 @@ def settings():
     s3.delete_object(Bucket=locked, Key="k", VersionId=version, BypassGovernanceRetention=True)
 
 
+def encryption():
+    b = make("encryption")
+    key, other = os.urandom(32), os.urandom(32)
+    own = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}
+    source = {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": key}
+    put = s3.put_object(Bucket=b, Key="own", Body=b"secret", **own)
+    assert put["SSECustomerAlgorithm"] == "AES256" and put["ETag"] != '"%s"' % hashlib.md5(b"secret").hexdigest()
+    assert s3.get_object(Bucket=b, Key="own", **own)["Body"].read() == b"secret"
+    assert s3.head_object(Bucket=b, Key="own", **own)["ContentLength"] == 6
+    fails("InvalidRequest", s3.get_object, Bucket=b, Key="own")
+    fails("AccessDenied", s3.get_object, Bucket=b, Key="own", SSECustomerAlgorithm="AES256", SSECustomerKey=other)
+    fails("400", s3.head_object, Bucket=b, Key="own")
+    s3.copy_object(Bucket=b, Key="managed", CopySource={"Bucket": b, "Key": "own"}, ServerSideEncryption="AES256", **source)
+    got = s3.get_object(Bucket=b, Key="managed")
+    assert got["ServerSideEncryption"] == "AES256" and got["Body"].read() == b"secret"
+    data = os.urandom(20 * MIB)
+    config = TransferConfig(multipart_threshold=8 * MIB)
+    for name, extra, down in (("large-own", own, own), ("large", {"ServerSideEncryption": "AES256"}, None)):
+        s3.upload_fileobj(io.BytesIO(data), b, name, ExtraArgs=extra, Config=config)
+        back = io.BytesIO()
+        s3.download_fileobj(b, name, back, ExtraArgs=down, Config=config)
+        assert back.getvalue() == data
+    s3.copy({"Bucket": b, "Key": "large-own"}, b, "large-other", Config=config,
+            ExtraArgs={**source, "SSECustomerAlgorithm": "AES256", "SSECustomerKey": other})
+    got = s3.get_object(Bucket=b, Key="large-other", Range="bytes=9000000-9000099", SSECustomerAlgorithm="AES256", SSECustomerKey=other)
+    assert got["Body"].read() == data[9000000:9000100]
+    fails("ServerSideEncryptionConfigurationNotFoundError", s3.get_bucket_encryption, Bucket=b)
+    rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]
+    s3.put_bucket_encryption(Bucket=b, ServerSideEncryptionConfiguration={"Rules": rules})
+    assert s3.get_bucket_encryption(Bucket=b)["ServerSideEncryptionConfiguration"]["Rules"] == rules
+    assert s3.put_object(Bucket=b, Key="default", Body=b"x")["ServerSideEncryption"] == "AES256"
+    s3.delete_bucket_encryption(Bucket=b)
+    assert "ServerSideEncryption" not in s3.put_object(Bucket=b, Key="plain", Body=b"x")
+    fails("KMS.NotFoundException", s3.put_object, Bucket=b, Key="kms", Body=b"x", ServerSideEncryption="aws:kms")
+
+
 def threads():
     from concurrent.futures import ThreadPoolExecutor
 

@@ -1,0 +1,47 @@
+/** Encryption as boto3 and awscli ask for it, over TLS: clients' keys come no other way. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { clientDirectory, noClients } from '../../script/clients.ts'
+import { TEST_TLS_CERT, TEST_TLS_KEY } from '../support/tls-files.ts'
+import { type ClientKit, digestOf, MIB, makeBucket, PROGRAMS, startClients } from './client-kit.ts'
+
+describe('encryption', { skip: noClients('python') }, () => {
+  const files = mkdtempSync(join(tmpdir(), 'cairn-tls-'))
+  let kit: ClientKit
+  let env: Record<string, string>
+  before(async () => {
+    const [cert, key] = [join(files, 'cert.pem'), join(files, 'key.pem')]
+    writeFileSync(cert, TEST_TLS_CERT)
+    writeFileSync(key, TEST_TLS_KEY)
+    kit = await startClients(join(clientDirectory('python'), 'bin'), ['--tls-cert', cert, '--tls-key', key])
+    env = { AWS_CA_BUNDLE: cert, AWS_ENDPOINT_URL: kit.endpoint }
+  })
+  after(async () => {
+    await kit?.close()
+    rmSync(files, { recursive: true, force: true })
+  })
+
+  test('boto3', async () => {
+    await kit.run('python', [join(PROGRAMS, 'boto3_client.py'), 'encryption'], { env })
+  })
+
+  test('awscli', async () => {
+    await makeBucket(kit, 'cli')
+    const aws = (...words: string[]) => kit.run('aws', words, { env })
+    const path = kit.file('large', 12 * MIB)
+    writeFileSync(join(kit.home, 'own.key'), randomBytes(32))
+    const own = ['--sse-c', 'AES256', '--sse-c-key', 'fileb://own.key']
+    await aws('s3', 'cp', 'large', 's3://cli/own', ...own)
+    await aws('s3', 'cp', 's3://cli/own', 'back', ...own)
+    assert.equal(await digestOf(join(kit.home, 'back')), await digestOf(path))
+    await aws('s3', 'cp', 'large', 's3://cli/managed', '--sse', 'AES256')
+    const head = await aws('s3api', 'head-object', '--bucket', 'cli', '--key', 'managed')
+    assert.equal(JSON.parse(head.stdout).ServerSideEncryption, 'AES256')
+    const refused = await kit.run('aws', ['s3', 'cp', 's3://cli/own', 'none'], { env, code: 1 })
+    assert.match(refused.stderr, /\(400\)/)
+  })
+})
