@@ -9,12 +9,10 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
 import { groupVolumeOf, isErasure, layoutOf, shardIndexOf } from '../../src/base/erasure-id.ts'
 import type { Random } from '../../src/base/random.ts'
-import { ShardCodec } from '../../src/blobs/erasure/packed-shard.ts'
-import { VolumeMember } from '../../src/blobs/erasure/volume-member.ts'
-import type { Volume } from '../../src/disk/volume.ts'
 import { freePort, type RoleProcess, startRole } from '../support/cluster-processes.ts'
 import { PostgresServer } from '../support/postgres.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
+import { checkGroups } from './check-groups.ts'
 
 export const SERVERS = 6
 const WHOLE_MS_MAX = 60_000
@@ -228,9 +226,7 @@ export class SixServers {
     await this.#filer?.stop()
     await Promise.all(this.servers.map((server) => server.stop()))
     const stores = this.servers.map((_, index) => new RealStore(this.dataOf(index)))
-    const volumes = stores.flatMap((store) => store.volumes.list()).filter(({ id }) => isErasure(id))
-    const groups = Map.groupBy(volumes, ({ id }) => groupVolumeOf(id))
-    for (const members of groups.values()) await checkGroup(members)
+    await checkGroups(stores.flatMap((store) => store.volumes.list()))
     for (const store of stores) await store.close()
   }
 
@@ -239,33 +235,6 @@ export class SixServers {
     await Promise.all([...this.servers, this.#filer, this.#master].map((each) => each?.kill()))
     await this.#postgres?.end()
     this.#directory.remove()
-  }
-}
-
-async function checkGroup(volumes: Volume[]): Promise<void> {
-  const layout = layoutOf(volumes[0]!.id)
-  assert.equal(volumes.length, layout.k + layout.m)
-  const members = volumes
-    .map((volume) => new VolumeMember(volume, shardIndexOf(volume.id)))
-    .sort((a, b) => a.shard - b.shard)
-  const codec = new ShardCodec(layout)
-  const listed = members.map((member) =>
-    member.range({ keyHigh: 0, keyLow: 0 }, Number.POSITIVE_INFINITY).keys.filter(({ deleted }) => !deleted),
-  )
-  for (const keys of listed) assert.deepEqual(keys, listed[0])
-  for (const { deleted: _, ...key } of listed[0]!) {
-    const [state] = (await members[0]!.states([key])).states
-    assert.ok(state?.kind === 'live')
-    const blobKey = { ...key, cookie: state.cookie }
-    const packed = await Promise.all(members.map(async (member) => (await member.data([blobKey]))[0]))
-    const shards = packed.map((each, shard) => each && codec.unpack(each, shard))
-    assert.ok(
-      shards.every((shard) => shard !== undefined),
-      `all shards of ${key.keyLow} are good`,
-    )
-    const { blob, wrong } = codec.join(shards)
-    assert.deepEqual(wrong, [])
-    for (const [shard, right] of codec.pack(blob).entries()) assert.ok(packed[shard]!.equals(right))
   }
 }
 

@@ -1,0 +1,43 @@
+/** Looks into the volumes of erasure groups: each key is in all members, and its shards make one blob, checked by its hash. */
+import assert from 'node:assert/strict'
+import { groupVolumeOf, isErasure, layoutOf, shardIndexOf } from '../../src/base/erasure-id.ts'
+import { ShardCodec } from '../../src/blobs/erasure/packed-shard.ts'
+import { VolumeMember } from '../../src/blobs/erasure/volume-member.ts'
+import type { Volume } from '../../src/disk/volume.ts'
+
+/** Volumes that are of no group are left out. */
+export async function checkGroups(volumes: Volume[]): Promise<void> {
+  const groups = Map.groupBy(
+    volumes.filter(({ id }) => isErasure(id)),
+    ({ id }) => groupVolumeOf(id),
+  )
+  assert.ok(groups.size > 0)
+  for (const members of groups.values()) await checkGroup(members)
+}
+
+async function checkGroup(volumes: Volume[]): Promise<void> {
+  const layout = layoutOf(volumes[0]!.id)
+  assert.equal(volumes.length, layout.k + layout.m)
+  const members = volumes
+    .map((volume) => new VolumeMember(volume, shardIndexOf(volume.id)))
+    .sort((a, b) => a.shard - b.shard)
+  const codec = new ShardCodec(layout)
+  const listed = members.map((member) =>
+    member.range({ keyHigh: 0, keyLow: 0 }, Number.POSITIVE_INFINITY).keys.filter(({ deleted }) => !deleted),
+  )
+  for (const keys of listed) assert.deepEqual(keys, listed[0])
+  for (const { deleted: _, ...key } of listed[0]!) {
+    const [state] = (await members[0]!.states([key])).states
+    assert.ok(state?.kind === 'live')
+    const blobKey = { ...key, cookie: state.cookie }
+    const packed = await Promise.all(members.map(async (member) => (await member.data([blobKey]))[0]))
+    const shards = packed.map((each, shard) => each && codec.unpack(each, shard))
+    assert.ok(
+      shards.every((shard) => shard !== undefined),
+      `all shards of ${key.keyLow} are good`,
+    )
+    const { blob, wrong } = codec.join(shards)
+    assert.deepEqual(wrong, [])
+    for (const [shard, right] of codec.pack(blob).entries()) assert.ok(packed[shard]!.equals(right))
+  }
+}
