@@ -29,7 +29,7 @@ export const SFSS_SETTINGS = {
     max: 1024 * 1024 * MIB,
   }),
   monitor: text({
-    doc: 'HOST:PORT of a page about the servers of `--storage`, with `/metrics` and `/healthz`. Of a memcached node alone: those two. Empty: none.',
+    doc: 'HOST:PORT of `/metrics` and `/healthz`, for a process that serves one door alone; with `--storage` also of a page about its servers. Empty: none.',
     fallback: '',
     fallbackOf: { sfss: '127.0.0.1:9900' },
     placeholder: 'HOST:PORT',

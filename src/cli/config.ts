@@ -13,6 +13,7 @@ import { ENCRYPTION_SETTINGS } from './config-encryption.ts'
 import { HASHSTORE_PORTS, HASHSTORE_SETTINGS } from './config-hashstore.ts'
 import { OBJECTS_PORTS, OBJECTS_SETTINGS } from './config-objects.ts'
 import { REDUNDANCY_SETTINGS } from './config-redundancy.ts'
+import { S3_DOOR_SETTINGS } from './config-s3.ts'
 import { SFSS_SETTINGS } from './config-sfss.ts'
 import { bytes, choice, decimal, duration, flag, integer, list, type Setting, text } from './setting.ts'
 import { UsageError } from './usage-error.ts'
@@ -253,7 +254,7 @@ export const SETTINGS = {
     expected: 'domain names in lower case',
   }),
   s3WebsiteDomain: list({
-    doc: 'Domains of websites: BUCKET.DOMAIN shows that bucket as a website, at the port of S3. None of `--s3-domain`.',
+    doc: 'Domains of websites: BUCKET.DOMAIN shows that bucket as a website, at the port of S3 and at `--website`. None of `--s3-domain`.',
     fallback: [],
     placeholder: 'DOMAIN,…',
     pattern: /^[a-z0-9.-]{1,253}$/,
@@ -314,6 +315,7 @@ export const SETTINGS = {
   ...CLUSTER_SETTINGS,
   ...ENCRYPTION_SETTINGS,
   ...SFSS_SETTINGS,
+  ...S3_DOOR_SETTINGS,
 
   // Who may do what.
   jwtSigningKey: text({

@@ -76,6 +76,16 @@ test('the filer stays on this machine unless it is named, S3 goes where the serv
   await named.stop()
 })
 
+test('websites have a door of their own where one is asked for', async () => {
+  const port = await freePort()
+  const server = await startServer(newDirectory(), ['--website', `127.0.0.1:${port}`])
+  cleanups.push(() => server.kill())
+  const reply = await fetch(`http://127.0.0.1:${port}/`)
+  assert.equal(reply.status, 404)
+  assert.match(await reply.text(), /<h1>404 Not Found<\/h1>.*NoSuchBucket/s)
+  await server.stop()
+})
+
 test('the root key is made once, shown once, and nobody else can read it', async () => {
   const data = newDirectory()
   const doors = ['master', 'volume', 'filer', 's3', 'sfss', 'memcached', 'hashstore', 'objects']
@@ -165,12 +175,14 @@ describe('alone, on PostgreSQL', { skip: noPostgres }, () => {
     const roles = ['filer', 'filer', 's3', 'sfss'] as const
     const doors = await Promise.all(
       roles.map(async (role) => {
-        const door = await startRole(role, await freePort(), [...names, '--workers', '2'])
+        const monitor = `127.0.0.1:${await freePort()}`
+        const flags = [...names, '--workers', '2', '--monitor', monitor]
+        const door = await startRole(role, await freePort(), flags)
         cleanups.push(() => door.stop())
-        return door.address
+        return { address: door.address, monitor }
       }),
     )
-    const [one, other, s3, sfss] = doors as [string, string, string, string]
+    const [one, other, s3, sfss] = doors.map(({ address }) => address) as [string, string, string, string]
     const large = randomBytes(5 * MIB)
     assert.equal((await put(one, '/dir/large', large)).status, 201)
     assert.equal((await put(other, '/dir/small', 'small')).status, 201)
@@ -181,6 +193,13 @@ describe('alone, on PostgreSQL', { skip: noPostgres }, () => {
     assert.equal((await fetch(`http://${s3}/`)).status, 403)
     assert.equal((await put(sfss, '/file?path=a/b.txt', 'by path')).status, 200)
     assert.equal((await get(sfss, '/file?path=a/b.txt')).toString(), 'by path')
+    for (const [at, { monitor }] of doors.entries()) {
+      const door = roles[at]!
+      await get(monitor, '/healthz')
+      const metrics = (await get(monitor, '/metrics')).toString()
+      assert.match(metrics, new RegExp(`^cairn_requests_total\\{door="${door}",action="[^"]*"\\} [1-9]`, 'm'))
+      assert.deepEqual(JSON.parse((await get(monitor, '/')).toString()).doors, { [door]: doors[at]!.address })
+    }
     const status = JSON.parse((await get(sfss, '/status')).toString())
     assert.equal(status[master.address].curr_items, '1')
     await volume.kill()

@@ -1,7 +1,7 @@
 /** GetBucketWebsite, PutBucketWebsite, DeleteBucketWebsite; and the websites themselves. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { ALICE, element, errorOf, type S3Client, type S3Kit, startS3 } from './s3-kit.ts'
+import { ALICE, element, errorOf, exchange, type S3Client, type S3Kit, startS3 } from './s3-kit.ts'
 
 let kit: S3Kit
 let alice: S3Client
@@ -148,6 +148,21 @@ test('redirects by rule', async () => {
   assert.equal(lost.headers.location, 'https://other.test/lost')
   await put('<RedirectAllRequestsTo><HostName>new.test</HostName></RedirectAllRequestsTo>')
   assert.equal((await visit('/docs/')).headers.location, 'http://new.test/docs/')
+})
+
+test('on a port of its own every host is a bucket, and there is nothing else', async () => {
+  await put(INDEX)
+  const port = await kit.server.listenWebsite({ host: '127.0.0.1', port: 0 })
+  const visit = (host: string, path = '/', method = 'GET') =>
+    exchange(port, method, path, [['Host', host]], Buffer.alloc(0))
+  for (const host of ['site.web.test', 'site.localhost:8000', `SITE:${port}`])
+    assert.equal((await visit(host)).text, 'home', host)
+  assert.equal((await visit('site', '/docs')).headers.location, '/docs/')
+  for (const host of ['127.0.0.1', `localhost:${port}`, 'web.test', 'other.web.test'])
+    assert.match((await visit(host, '/site/index.html')).text, /404 Not Found.*Code: NoSuchBucket/s, host)
+  assert.equal((await visit('site', '/?acl', 'PUT')).status, 405)
+  const signed = kit.as(ALICE).send('GET', { path: '/private', query: { list: '' }, host: 'private' })
+  assert.equal((await signed).status, 200, 'at the port of S3 a host is only a host')
 })
 
 test('the same bucket through the API is as before', async () => {

@@ -51,6 +51,26 @@ test('every reply has ids of its own, a date and a server', async () => {
   }
 })
 
+test('load balancers ask without credentials whether the door lives, but buckets come first', async () => {
+  for (const path of [
+    '/healthz',
+    '/minio/health/live',
+    '/minio/health/ready',
+    '/minio/health/cluster/read',
+  ]) {
+    for (const method of ['GET', 'HEAD']) {
+      const reply = await kit.as().send(method, { path })
+      assert.deepEqual([reply.status, reply.text], [200, ''], path)
+    }
+  }
+  assert.equal(errorOf(await kit.as().put('/minio/health/live')), '404 NoSuchBucket')
+  assert.equal(errorOf(await kit.as().get('/minio/health/lively')), '404 NoSuchBucket')
+  await alice.put('/minio')
+  assert.equal(errorOf(await kit.as().get('/minio/health/live')), '403 AccessDenied')
+  await alice.put('/minio/health/live', 'an object')
+  assert.equal((await alice.get('/minio/health/live')).text, 'an object')
+})
+
 test('errors of requests that are hardly ones', async () => {
   const uri = await kit.as().send('GET', { path: '/', target: '/bucket/%zz' })
   assert.equal(errorOf(uri), '400 InvalidURI')

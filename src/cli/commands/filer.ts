@@ -6,7 +6,12 @@ import { DOOR_SETTINGS, OBJECT_SETTINGS, SERVING_SETTINGS } from '../server-sett
 export const filer = defineCommand({
   name: 'filer',
   summary: 'Run the filer alone, for a cluster with names in PostgreSQL',
-  settings: ['ip', 'port', 'master', 'bus', ...SERVING_SETTINGS, ...OBJECT_SETTINGS, ...DOOR_SETTINGS],
+  settings: [
+    ...(['ip', 'port', 'monitor', 'master', 'bus'] as const),
+    ...SERVING_SETTINGS,
+    ...OBJECT_SETTINGS,
+    ...DOOR_SETTINGS,
+  ],
   async run(config, context) {
     await runStateless('filer', config, context)
     return 0

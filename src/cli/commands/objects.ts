@@ -14,7 +14,12 @@ const actions: readonly Command<never>[] = [prune, verify, orphans]
 export const objects = defineCommand({
   name: 'objects',
   summary: 'Run objects with versions alone, for a cluster with names in PostgreSQL, or look after them',
-  settings: ['host', 'port', 'master', 'bus', ...SERVING_SETTINGS, ...OBJECT_SETTINGS, ...DOOR_SETTINGS],
+  settings: [
+    ...(['host', 'port', 'monitor', 'master', 'bus'] as const),
+    ...SERVING_SETTINGS,
+    ...OBJECT_SETTINGS,
+    ...DOOR_SETTINGS,
+  ],
   actions,
   async run(config, context) {
     await runStateless('objects', { ...config, ip: config.host }, context)

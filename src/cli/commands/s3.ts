@@ -6,7 +6,12 @@ import { DOOR_SETTINGS, OBJECT_SETTINGS, SERVING_SETTINGS } from '../server-sett
 export const s3 = defineCommand({
   name: 's3',
   summary: 'Run S3 alone, for a cluster with names in PostgreSQL',
-  settings: ['ip', 'port', 'master', 'bus', ...SERVING_SETTINGS, ...OBJECT_SETTINGS, ...DOOR_SETTINGS],
+  settings: [
+    ...(['ip', 'port', 'website', 'monitor', 'master', 'bus'] as const),
+    ...SERVING_SETTINGS,
+    ...OBJECT_SETTINGS,
+    ...DOOR_SETTINGS,
+  ],
   async run(config, context) {
     await runStateless('s3', config, context)
     return 0

@@ -6,7 +6,7 @@ import type { Context } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { type RedundancyConfig, redundancyRules } from '../redundancy-settings.ts'
 import { ownDirectories, shardDirectories, untilAborted } from '../roles/directories.ts'
-import { type HostPort, parseListen, reachableAt, readDoorSecrets } from '../roles/doors.ts'
+import { type HostPort, parseHostPort, parseListen, reachableAt, readDoorSecrets } from '../roles/doors.ts'
 import { layOut } from '../roles/layout.ts'
 import { startMaster } from '../roles/master-role.ts'
 import { readObjectsRole } from '../roles/objects-role.ts'
@@ -29,6 +29,7 @@ export const server = defineCommand({
     'volumePort',
     'filerPort',
     's3Port',
+    'website',
     'sfssPort',
     'memcachedPort',
     'hashstorePort',
@@ -57,6 +58,7 @@ export const server = defineCommand({
         ['hashstore', named.get('hashstore') ?? { host: LOOPBACK, port: config.hashstorePort }],
         ['objects', named.get('objects') ?? { host: LOOPBACK, port: config.objectsPort }],
       ])
+      if (config.website !== '') doors.set('website', parseHostPort(config.website))
       const objects = readObjectsRole(config, { directory: first, doors }, context)
       const master = await startMaster(
         {

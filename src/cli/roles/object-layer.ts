@@ -94,9 +94,12 @@ export class ObjectLayer {
     await presence.start()
     if (thread === 0) resumeRenames(tree, log)
     const identities = new Identities(data.root, data.identities)
+    const s3 = s3Server(data, parts, { objects, identities })
     const doors = {
       filer: filerServer(data, parts, objects),
-      s3: s3Server(data, parts, { objects, identities }),
+      s3,
+      // S3 closes it too.
+      website: { listen: (options: ListenOptions) => s3.listenWebsite(options), close: async () => {} },
       sfss: sfssServer(data, parts, { objects, blobs }),
       hashstore: hashstoreServer(data, parts, objects),
       objects: objectsDoor(data, parts, { objects, contents, meta, blobs, presence }),

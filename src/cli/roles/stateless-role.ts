@@ -1,22 +1,41 @@
 /** Starts doors of names in a process without volumes: the names are in PostgreSQL, the bytes on the cluster's volume servers. */
+import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { PortCaller } from '../../base/port-calls.ts'
 import { randomUuid } from '../../blobs/heartbeat.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
 import { assertPortFree } from '../../net/http-server.ts'
+import { jsonOutcome } from '../../net/reply.ts'
 import type { Context } from '../command.ts'
 import type { Config } from '../config.ts'
 import type { OBJECT_SETTINGS, SERVING_SETTINGS } from '../server-settings.ts'
 import { UsageError } from '../usage-error.ts'
 import { untilAborted } from './directories.ts'
-import { type DoorConfig, httpSettings, reachableAt, readDoorSecrets } from './doors.ts'
+import {
+  type DoorConfig,
+  type HostPort,
+  httpSettings,
+  parseHostPort,
+  reachableAt,
+  readDoorSecrets,
+} from './doors.ts'
+import { type Monitor, openMonitor } from './monitor.ts'
+import { ObjectMetrics } from './object-metrics.ts'
 import { ObjectThreads, openDoors, readObjectsRole } from './objects-role.ts'
-import type { ObjectDoor, ObjectThreadData } from './thread-data.ts'
+import type { ObjectDoor, ObjectMetricsData, ObjectThreadData } from './thread-data.ts'
 import { Threads } from './threads.ts'
+import { VERSION } from './version.ts'
 
 export type StatelessConfig = DoorConfig &
   Config<
-    'ip' | 'port' | 'master' | 'bus' | (typeof SERVING_SETTINGS)[number] | (typeof OBJECT_SETTINGS)[number]
-  >
+    | 'ip'
+    | 'port'
+    | 'monitor'
+    | 'master'
+    | 'bus'
+    | (typeof SERVING_SETTINGS)[number]
+    | (typeof OBJECT_SETTINGS)[number]
+  > &
+  Partial<Config<'website'>>
 
 /** Serves one door until the process is told to end. Throws `UsageError`, `in_use`, `unavailable`, `unauthorized`. */
 export async function runStateless(
@@ -32,9 +51,10 @@ export async function runStateless(
   const { machine, random, log, signal } = context
   const secrets = readDoorSecrets(config, random, machine.configDir)
   const listen = { host: config.ip, port: config.port }
-  const doors = new Map([[door, listen]])
+  const doors = new Map<ObjectDoor, HostPort>([[door, listen]])
+  if (config.website) doors.set('website', parseHostPort(config.website))
   const role = readObjectsRole(config, { directory: machine.configDir, doors }, context)
-  await assertPortFree(listen.host, listen.port)
+  for (const { host, port } of doors.values()) await assertPortFree(host, port)
   const threads = new Threads(context)
   try {
     const common = {
@@ -60,12 +80,36 @@ export async function runStateless(
     await objects.prepare()
     const open = await openDoors(servers, role, context)
     await objects.start()
-    log.info({ [door]: reachableAt(open.get(door)!) }, 'ready')
+    const monitor = await monitorOf(config.monitor, { metrics: objects.metrics, doors: open }, context)
+    const at = [...open].map(([name, address]) => [name, reachableAt(address)])
+    const monitored = monitor && { monitor: reachableAt(monitor.address) }
+    log.info({ ...Object.fromEntries(at), ...monitored }, 'ready')
     await untilAborted(signal)
+    await monitor?.close()
     await Promise.all(servers.map((server) => server.call('closeObjects')))
     await objects.stop()
     await Promise.all(servers.map((server) => server.call('stop')))
   } finally {
     await threads.end()
   }
+}
+
+async function monitorOf(
+  address: string,
+  { metrics, doors }: { metrics: ObjectMetricsData; doors: ReadonlyMap<ObjectDoor, HostPort> },
+  context: Context,
+): Promise<Monitor | undefined> {
+  if (address === '') return undefined
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const counted = new ObjectMetrics(registry, metrics)
+  const at = Object.fromEntries([...doors].map(([door, where]) => [door, reachableAt(where)]))
+  const options = {
+    async metrics() {
+      await counted.fill()
+      return { contentType: registry.contentType, text: await registry.metrics() }
+    },
+    about: async () => jsonOutcome(200, { version: VERSION, doors: at }),
+  }
+  return await openMonitor(options, parseHostPort(address), context)
 }

@@ -108,7 +108,7 @@ export interface KeeperControl {
 }
 
 /** Doors of names, which threads open beside that of the volumes. */
-export type ObjectDoor = 'filer' | 's3' | 'sfss' | 'hashstore' | 'objects'
+export type ObjectDoor = 'filer' | 's3' | 'website' | 'sfss' | 'hashstore' | 'objects'
 
 /** How a thread comes to the metadata. */
 export interface MetadataAccess {

@@ -16,6 +16,9 @@ export interface S3RequestInput {
   isTls: boolean
 }
 
+/** Among domains: a host below none of the others is itself the name of a bucket. */
+export const ANY_HOST = ''
+
 export class S3Request {
   readonly method: string
   /** As received, without the query; begins with `/`. */
@@ -34,7 +37,7 @@ export class S3Request {
   /** Name, value, …, decoded. A parameter without `=` has the value ''. */
   readonly params: readonly string[]
 
-  /** `domains`: lower case; a host below one of them names a bucket. Throws S3Error `InvalidURI`. */
+  /** `domains`: lower case; a host below one of them names a bucket, and any host does where ANY_HOST is the last of them. Throws S3Error `InvalidURI`. */
   constructor(input: S3RequestInput, domains: readonly string[]) {
     this.method = input.method
     this.rawHeaders = input.rawHeaders
@@ -99,6 +102,7 @@ function bucketOfHost(host: string | undefined, domains: readonly string[]): str
   const isPort = colon >= 0 && /^[0-9]*$/.test(host.slice(colon + 1))
   const name = (isPort ? host.slice(0, colon) : host).toLowerCase()
   for (const domain of domains) {
+    if (domain === ANY_HOST) return name
     const dot = name.length - domain.length - 1
     if (dot > 0 && name[dot] === '.' && name.endsWith(domain)) return name.slice(0, dot)
   }

@@ -23,6 +23,7 @@ import { type ErrorPlace, errorDocument, errorOutcome, toS3Error } from './error
 import { ExpirationHeader } from './expiration-header.ts'
 import type { Authenticated, Gate, Question } from './gate.ts'
 import { HANDLERS } from './handlers.ts'
+import { healthOf, isHealthCheck } from './health.ts'
 import { deletedError, readOptionsOf } from './read-options.ts'
 import { ReplyIds } from './reply-ids.ts'
 import { arrivingBody, cutOffBody, type RequestBody, wholeBody } from './request-body.ts'
@@ -31,7 +32,7 @@ import { PREFLIGHT, WEBSITE } from './routes.ts'
 import { S3Context, type S3Services } from './s3-context.ts'
 import type { S3Counters } from './s3-counters.ts'
 import { S3Error, type S3ErrorCode } from './s3-error.ts'
-import { S3Request, type S3RequestInput } from './s3-request.ts'
+import { ANY_HOST, S3Request, type S3RequestInput } from './s3-request.ts'
 import { errorPage, WebsiteHost } from './website.ts'
 import { XML_HEADERS } from './xml-writer.ts'
 
@@ -62,6 +63,9 @@ export interface S3ServerOptions {
 }
 
 export const REGION_DEFAULT = 'us-east-1'
+
+/** Browsers find names below it on their own machine. */
+const LOCAL_DOMAIN = 'localhost'
 
 /** Codes of what the HTTP server refuses by itself. */
 const HTTP_ERROR_CODES: Readonly<Record<number, S3ErrorCode>> = {
@@ -99,6 +103,8 @@ export class S3Server {
   readonly #options: S3ServerOptions
   readonly #services: S3Services
   readonly #server: HttpServer
+  /** The door that shows nothing but websites. */
+  readonly #websiteServer: HttpServer
   readonly #ids: ReplyIds
   readonly #accessLogs: AccessLogs
   readonly #websites: WebsiteHost
@@ -129,9 +135,14 @@ export class S3Server {
     })
     this.#websites = new WebsiteHost(this.#services)
     this.#websiteDomains = (options.websiteDomains ?? []).map((domain) => domain.toLowerCase())
+    const shared = {
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.settings === undefined ? {} : { settings: options.settings }),
+      onHandlerError: (error: unknown) => log.error({ error }, 'a request failed by a bug'),
+    }
     this.#server = new HttpServer({
       clock,
-      handler: (request, response) => this.#handle(request, response),
+      handler: (request, response) => this.#handle(request, response, { isWebsite: false }),
       errorBody: (status, reason, isCutOff) => this.#httpErrorBody(status, reason, isCutOff),
       fastLane: {
         answer: (request) => this.#answerFast(request, wholeBody(request.body)),
@@ -139,9 +150,12 @@ export class S3Server {
         commonHead: () => this.#ids.lines(),
         bodyBudget: options.bodyBudget,
       },
-      ...(options.tls === undefined ? {} : { tls: options.tls }),
-      ...(options.settings === undefined ? {} : { settings: options.settings }),
-      onHandlerError: (error) => log.error({ error }, 'a request failed by a bug'),
+      ...shared,
+    })
+    this.#websiteServer = new HttpServer({
+      ...shared,
+      clock,
+      handler: (request, response) => this.#handle(request, response, { isWebsite: true }),
     })
   }
 
@@ -152,9 +166,14 @@ export class S3Server {
     return port
   }
 
+  /** Shows websites on a port of their own, where every host names a bucket. Throws the same. */
+  async listenWebsite(options: ListenOptions): Promise<number> {
+    return await this.#websiteServer.listen(options)
+  }
+
   /** Stops accepting and lets the requests in flight finish, for a bounded time. */
   async close(): Promise<void> {
-    await this.#server.close()
+    await Promise.all([this.#server.close(), this.#websiteServer.close()])
     await this.#accessLogs.close()
   }
 
@@ -174,7 +193,11 @@ export class S3Server {
     }
   }
 
-  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { isWebsite }: { isWebsite: boolean },
+  ): Promise<void> {
     const { socket } = request
     const input = {
       method: request.method!,
@@ -185,6 +208,7 @@ export class S3Server {
     }
     const receivedBefore = socket.bytesRead
     const exchange = this.#begin(input, arrivingBody(request, response))
+    exchange.isWebsite = isWebsite
     const outcome = await this.#run(exchange)
     const sent = sendOutcome(response, outcome, this.#ids.begin())
     this.#note(exchange, outcome.status, { received: socket.bytesRead - receivedBefore, sent })
@@ -222,12 +246,20 @@ export class S3Server {
   }
 
   async #act(exchange: Exchange): Promise<Outcome> {
+    if (exchange.isWebsite) {
+      const domains = [...this.#websiteDomains, LOCAL_DOMAIN, ANY_HOST]
+      return this.#visit(exchange, new S3Request(exchange.input, domains))
+    }
     if (this.#websiteDomains.length > 0) {
       const asked = new S3Request(exchange.input, this.#websiteDomains)
       if (asked.isVirtualHost) return this.#visit(exchange, asked)
     }
     const request = new S3Request(exchange.input, this.#services.domains)
     exchange.request = request
+    if (isHealthCheck(request)) {
+      const health = await healthOf(request, this.#services.objects)
+      if (health !== undefined) return health
+    }
     if (request.method === 'OPTIONS') return this.#preflight(exchange, request)
     const pending = this.#services.gate.authenticate(request)
     const authenticated = pending instanceof Promise ? await pending : pending
