@@ -70,6 +70,13 @@ test('documents that are refused', async () => {
   assert.equal(errorOf(await alice.putXml('/refusing', 'encryption', '<Wrong/>')), '400 MalformedXML')
 })
 
+test('a bucket that keeps equal bytes once does not encrypt', async () => {
+  await alice.put('/once')
+  await kit.objects.changeBucket((await kit.objects.bucket('once'))!, { configs: { dedupe: '{}' } })
+  assert.equal(errorOf(await set('/once', AES)), '409 InvalidBucketState')
+  assert.equal((await set('/once', BLOCKS)).status, 200)
+})
+
 test('new objects are encrypted as the bucket says, unless they ask for something else', async () => {
   await alice.put('/default')
   await alice.put('/default/before', 'x')

@@ -17,6 +17,11 @@ export function getBucketEncryption({ bucket }: S3Context): Outcome {
 export async function putBucketEncryption(context: S3Context): Promise<Outcome> {
   const root = await context.readXml(ROOT)
   const encryption = parseEncryption(root, bucketEncryption(context.bucket))
+  if (context.bucket.configs.has('dedupe') && encryption.algorithm !== undefined)
+    throw new S3Error(
+      'InvalidBucketState',
+      'The bucket keeps equal bytes once: each object has a key of its own.',
+    )
   await setConfig(context, 'encryption', JSON.stringify(encryption))
   return emptyOutcome(200)
 }
