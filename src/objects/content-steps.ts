@@ -53,13 +53,15 @@ export function* insertContent(args: InsertContent): Steps<ContentPlace> {
   if (content.sha256 !== undefined) {
     const known = yield* shareByHash(bucketId, content.sha256)
     if (known !== undefined) {
-      // The bytes that were written now are not needed. A content without references is what the collector expects.
-      yield* insertPages(args, content, 0)
-      yield garbage(args.nowMs, content.contentId, { blobs: null, contentId: content.contentId })
+      yield* replacePages(args, content, known)
       return { blobs: null, contentId: known }
     }
   }
-  yield* insertPages(args, content, 1)
+  yield query(
+    'insert into content (content_id, bucket_id, refs, size, kind, sha256) values (?, ?, 1, ?, ?, ?)',
+    ...[content.contentId, bucketId, args.sizeBytes, CONTENT_KINDS[content.entries], content.sha256 ?? null],
+  )
+  yield* insertPages(content.contentId, content)
   return { blobs: null, contentId: content.contentId }
 }
 
@@ -75,24 +77,33 @@ export function* shareByHash(bucketId: number, sha256: Uint8Array): Steps<Buffer
 
 type Pages = Extract<NewContent, { kind: 'pages' }>
 
-function* insertPages(args: InsertContent, content: Pages, refs: number): Steps<void> {
+/**
+ * Bytes that are there come again: the new ones are kept, for whoever has them, because the ones before may be damaged or lost.
+ * Those become garbage under the id that the new ones were to have.
+ */
+function* replacePages({ nowMs }: InsertContent, content: Pages, known: Buffer): Steps<void> {
+  const { contentId, entries } = content
+  assert(entries === 'chunks', 'what others may have segments of is no segments itself')
   yield query(
-    'insert into content (content_id, bucket_id, refs, size, kind, sha256) values (?, ?, ?, ?, ?, ?)',
-    content.contentId,
-    args.bucketId,
-    refs,
-    args.sizeBytes,
-    CONTENT_KINDS[content.entries],
-    refs === 0 ? null : (content.sha256 ?? null),
+    `insert into content (content_id, bucket_id, refs, size, kind, sha256)
+     select ?, bucket_id, 0, size, kind, null from content where content_id = ?`,
+    contentId,
+    known,
   )
-  for (const [page, entries] of content.pages.entries()) {
+  yield query('update content_page set content_id = ? where content_id = ?', contentId, known)
+  yield query('update content set kind = ? where content_id = ?', CONTENT_KINDS[entries], known)
+  yield* insertPages(known, content)
+  yield garbage(nowMs, contentId, { blobs: null, contentId })
+}
+
+function* insertPages(contentId: Uint8Array, { pages }: Pages): Steps<void> {
+  for (const [page, entries] of pages.entries())
     yield query(
       'insert into content_page (content_id, page, entries) values (?, ?, ?)',
-      content.contentId,
+      contentId,
       page,
       entries,
     )
-  }
 }
 
 export interface ShareContent {

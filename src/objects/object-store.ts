@@ -380,6 +380,8 @@ export interface CompleteUpload extends UploadRef {
   checksum?: Checksum
   /** What the bytes of all parts must have: they are read to see that. Parts may then be of any size. */
   sha256?: Buffer
+  /** Bytes that the bucket has already with this hash cannot be read, and are not used. */
+  replacesEqual?: boolean
 }
 
 export interface ListUploadsRequest {

@@ -301,7 +301,7 @@ export class MultipartUploads implements Uploads {
     const { random } = this.#options
     checkOrder(request.parts)
     const at = this.#contextOf(request)
-    const { sha256 } = request
+    const { sha256, replacesEqual = false } = request
     if (sha256 !== undefined) await this.#checkSha256(at, request.parts, sha256)
     const { partBytesMin = PART_BYTES_MIN } = this.#options
     const completed = await this.#writes.run(completeUpload, {
@@ -310,7 +310,7 @@ export class MultipartUploads implements Uploads {
       conditions: request.conditions,
       sizeBytes: request.sizeBytes,
       checksum: request.checksum,
-      sha256,
+      ...{ sha256, replacesEqual },
       partBytesMin: sha256 === undefined ? partBytesMin : 0,
       contentId: newContentId(random),
     })

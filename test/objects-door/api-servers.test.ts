@@ -91,11 +91,39 @@ describe('two servers', { skip: noPostgres }, () => {
     assert.equal((await get(1, target))[0], 404)
   })
 
+  test('what is lost comes back for all who have it, when the same bytes come again', async () => {
+    const put = { method: 'PUT', headers: { digest: digest(TEXT) }, body: TEXT }
+    assert.equal((await fetch(url(0, '/objects/again'), put)).status, 200)
+    for (const name of ['again', 'test5', encodeURIComponent(hash(TEXT))])
+      assert.deepEqual(await get(1, `/objects/${name}`), [200, TEXT])
+    const large = randomBytes(17_000_000)
+    const headers = { digest: digest(large), size: String(large.length) }
+    const begin = (name: string) => fetch(url(0, `/objects/${name}`), { method: 'POST', headers })
+    const upload = async (name: string) => {
+      const begun = await begin(name)
+      assert.equal(begun.status, 201)
+      const reply = await fetch(url(1, begun.headers.get('location')!), {
+        method: 'PUT',
+        body: new Uint8Array(large),
+      })
+      assert.equal(reply.status, 200)
+    }
+    await upload('large')
+    assert.equal((await begin('known')).status, 200)
+    damage(6)
+    await upload('more')
+    assert.equal((await begin('known')).status, 200)
+    for (const name of ['more', 'known', encodeURIComponent(hash(large))]) {
+      const found = await fetch(url(0, `/objects/${name}`))
+      assert.ok(Buffer.from(await found.arrayBuffer()).equals(large), name)
+    }
+  })
+
   test('say so when no volume server is there', async () => {
     await volume.kill()
     const put = { method: 'PUT', headers: { digest: digest('x') }, body: 'x' }
     assert.equal((await fetch(url(0, '/objects/new'), put)).status, 503)
-    assert.equal((await get(0, '/objects/steps'))[0], 404)
+    assert.equal((await get(0, '/objects/more'))[0], 404)
     assert.match((await get(0, '/versions/test5'))[1], /"version":1/)
   })
 })

@@ -43,6 +43,8 @@ export interface CompleteArgs {
   checksum: Checksum | undefined
   /** Of the bytes of all parts, as the caller has found. */
   sha256: Buffer | undefined
+  /** Bytes that are there with this hash cannot be read. */
+  replacesEqual: boolean
   /** Every part but the last has at least so many. */
   partBytesMin: number
   /** For the object's content: 16 random bytes. */
@@ -79,7 +81,7 @@ export const completeUpload: Script<CompleteArgs, Completed> = {
     const checksum = wholeChecksum(args, notes, sums)
     checkWhole(args, sizeBytes, checksum)
     const etag = etagOfParts(sums)
-    const known = yield* knownContent(args)
+    const known = yield* knownContent(args, parts)
     if (known === undefined) yield* takeParts(args, all, parts)
     const put = yield* putVersion({
       ...args,
@@ -189,8 +191,13 @@ function* takeParts(
 function* contentOfParts(args: CompleteArgs, parts: readonly PartWithKind[]): Steps<NewContent> {
   const [only] = parts
   if (parts.length === 1) {
-    if (args.sha256 !== undefined)
-      yield query('update content set sha256 = ? where content_id = ?', args.sha256, only!.content_id)
+    const { sha256, bucketId } = args
+    if (sha256 !== undefined)
+      yield query(
+        `update content set sha256 = ? where content_id = ?
+           and not exists (select 1 from content where bucket_id = ? and sha256 = ?)`,
+        ...[sha256, only!.content_id, bucketId, sha256],
+      )
     return { kind: 'taken', blobs: null, contentId: only!.content_id }
   }
   const segments: SegmentEntry[] = []
@@ -207,8 +214,14 @@ function* contentOfParts(args: CompleteArgs, parts: readonly PartWithKind[]): St
 }
 
 /** Bytes that the bucket has already: one reference more, and the parts are not needed. */
-function* knownContent({ bucketId, sha256 }: CompleteArgs): Steps<NewContent | undefined> {
-  if (sha256 === undefined) return undefined
+function* knownContent(args: CompleteArgs, parts: readonly PartWithKind[]): Steps<NewContent | undefined> {
+  const { bucketId, sha256, replacesEqual } = args
+  // A part that is the whole has taken the place of what was there.
+  if (sha256 === undefined || parts.length === 1) return undefined
+  if (replacesEqual) {
+    yield query('update content set sha256 = null where bucket_id = ? and sha256 = ?', bucketId, sha256)
+    return undefined
+  }
   const contentId = yield* shareByHash(bucketId, sha256)
   return contentId === undefined ? undefined : { kind: 'taken', blobs: null, contentId }
 }

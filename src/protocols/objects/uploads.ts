@@ -13,6 +13,7 @@ import {
 import type { Contents } from '../../objects/contents.ts'
 import type { Bucket, ObjectBody, ObjectStore, PartInfo, UploadRef } from '../../objects/object-store.ts'
 import { CutBody } from './cut-body.ts'
+import type { ObjectLocator } from './locator.ts'
 import { checksumOf, type StoredObjects } from './stored-objects.ts'
 import type { UploadToken, UploadTokens } from './upload-token.ts'
 
@@ -24,6 +25,7 @@ export interface StepUploadsOptions {
   stored: StoredObjects
   objects: ObjectStore
   contents: Contents
+  locator: ObjectLocator
   tokens: UploadTokens
   clock: Clock
 }
@@ -46,10 +48,8 @@ export class StepUploads {
    * A token; undefined: these bytes are here already, and the object has them now. Throws `bad_request`, `too_large`, and as
    * `ObjectStore.put` does.
    */
-  async begin(
-    name: string,
-    { sha256, sizeBytes }: { sha256: Buffer; sizeBytes: number },
-  ): Promise<string | undefined> {
+  async begin(name: string, facts: { sha256: Buffer; sizeBytes: number }): Promise<string | undefined> {
+    const { sha256, sizeBytes } = facts
     const { stored, objects, contents, tokens, clock } = this.#options
     if (sizeBytes > OBJECT_BYTES_MAX)
       throw new StoreError('too_large', `an object has at most ${OBJECT_BYTES_MAX} bytes`)
@@ -58,8 +58,8 @@ export class StepUploads {
       const known = await contents.find({ bucket, sha256 })
       if (known !== undefined && known.sizeBytes !== sizeBytes)
         throw new StoreError('bad_request', `these bytes are ${known.sizeBytes}, not ${sizeBytes}`)
-      if (known !== undefined && (await contents.name({ bucket, sha256, key: name, attributes })))
-        return undefined
+      const isThere = known !== undefined && !(await this.#isLost(bucket, facts))
+      if (isThere && (await contents.name({ bucket, sha256, key: name, attributes }))) return undefined
       if (sizeBytes === 0) throw new StoreError('bad_request', 'no bytes have another SHA-256')
       const { uploadId } = await objects.createUpload({ bucket, key: name, attributes })
       return tokens.sign({
@@ -125,11 +125,20 @@ export class StepUploads {
     }
   }
 
+  /** Whether bytes that are known by their hash are nowhere to be read. */
+  async #isLost(
+    bucket: Bucket,
+    { sha256, sizeBytes }: { sha256: Buffer; sizeBytes: number },
+  ): Promise<boolean> {
+    return sizeBytes > 0 && (await this.#options.locator.locate(bucket, sha256)) === undefined
+  }
+
   async #complete(upload: UploadRef, facts: UploadToken, parts: readonly PartInfo[]): Promise<void> {
     const { objects } = this.#options
     try {
       const { sha256, sizeBytes } = facts
-      await objects.completeUpload({ ...upload, parts, sha256, sizeBytes })
+      const replacesEqual = await this.#isLost(upload.bucket, facts)
+      await objects.completeUpload({ ...upload, parts, sha256, sizeBytes, replacesEqual })
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'digest_mismatch') throw error
       await objects.abortUpload(upload)
