@@ -7,7 +7,9 @@ import type { Random } from '../../src/base/random.ts'
 import type { ClusterClient } from '../../src/blobs/cluster-client.ts'
 import { ShardCodec } from '../../src/blobs/erasure/packed-shard.ts'
 import { ShardRepairer } from '../../src/blobs/shard-repairer.ts'
+import type { Disk } from '../../src/disk/disk.ts'
 import { bytesNeedle } from '../../src/disk/needle.ts'
+import { realDisk } from '../../src/disk/real-disk.ts'
 import { Scrubber } from '../../src/disk/scrub.ts'
 import type { ScrubDamage } from '../../src/disk/scrub-volume.ts'
 import { FAST, HOUR_MS, until } from '../support/planted-flips.ts'
@@ -31,9 +33,9 @@ export class ShardGroup {
   readonly #random: Random
   repairer: ShardRepairer
 
-  constructor(random: Random) {
+  constructor(random: Random, disk: Disk) {
     this.#random = random
-    this.store = new RealStore(this.#directory.path)
+    this.store = new RealStore(this.#directory.path, { disk })
     this.repairer = this.#newRepairer()
   }
 
@@ -41,8 +43,8 @@ export class ShardGroup {
     return this.#directory.path
   }
 
-  static async make(random: Random): Promise<ShardGroup> {
-    const group = new ShardGroup(random)
+  static async make(random: Random, disk = realDisk): Promise<ShardGroup> {
+    const group = new ShardGroup(random, disk)
     for (const id of MEMBERS) await group.store.create(id)
     return group
   }

@@ -1,7 +1,10 @@
 /** Repair of shards on real files: whatever is missing or damaged in up to two of six members is made anew. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Disk } from '../../src/disk/disk.ts'
+import { realDisk } from '../../src/disk/real-disk.ts'
 import { MIB } from '../support/needles.ts'
+import { until } from '../support/planted-flips.ts'
 import { seedsToRun, withSeed } from '../support/seeds.ts'
 import { plantInShards } from './planted-shards.ts'
 import { MEMBERS, ShardGroup } from './shard-group.ts'
@@ -51,3 +54,54 @@ test('members that missed writes, deletes and everything get what they lack', as
     }
   })
 })
+
+/** A disk of which the files of one volume are on a part without room, while `isFull` says so. */
+function partlyFull(volumeId: number, isFull: () => boolean): Disk {
+  const handles = new Set<number>()
+  const check = (handle: number) => {
+    if (handles.has(handle) && isFull()) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' })
+  }
+  return {
+    ...realDisk,
+    open(path, mode) {
+      const handle = realDisk.open(path, mode)
+      if (path.includes(`/${volumeId}.`)) handles.add(handle)
+      else handles.delete(handle)
+      return handle
+    },
+    writeSync(handle, ...rest) {
+      check(handle)
+      realDisk.writeSync(handle, ...rest)
+    },
+    async write(handle, ...rest) {
+      check(handle)
+      await realDisk.write(handle, ...rest)
+    },
+  }
+}
+
+test('a disk that is full gets its shards when it has room', () =>
+  withSeed(seed, async (random) => {
+    let isFull = false
+    const group = await ShardGroup.make(
+      random,
+      partlyFull(MEMBERS[4]!, () => isFull),
+    )
+    try {
+      isFull = true
+      for (let i = 0; i < 30; i++) await group.put(random.below(5000), [4])
+      await group.put(5 * MIB, [1, 4])
+      group.repairer.start()
+      await until(() => group.repairer.status.failed > 0, 'the disk is full')
+      assert.deepEqual(
+        await group.wrongShards(),
+        group.blobs.map(({ keyLow }) => `${keyLow}/4`),
+      )
+      isFull = false
+      await group.store.keeper.tend()
+      await group.untilWhole()
+      assert.equal(group.repairer.status.lost, 0)
+    } finally {
+      await group.close()
+    }
+  }))
