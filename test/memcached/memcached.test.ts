@@ -120,6 +120,9 @@ test('values of all sizes up to the limit, pipelined by the hundred', async () =
     keys.map((key, at) => `set ${key} 0 0 3\r\n${String(at).padStart(3)}\r\n`).join(''),
   )
   assert.equal(stored, 'STORED\r\n'.repeat(500))
+  const each = await ask(keys.map((key) => `get ${key}\r\n`).join(''), 'bogus\r\n'.repeat(2_000))
+  assert.equal(each.split('END\r\n').length - 1, keys.length)
+  assert.ok(each.endsWith('ERROR\r\n'.repeat(2_000)))
   const got = await ask(`get ${keys.join(' ')}\r\n`)
   assert.equal(
     got,

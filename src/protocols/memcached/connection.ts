@@ -31,17 +31,13 @@ export class MemcachedConnection {
   #hasEnded = false
   /** Nothing more is begun. */
   #isEnding = false
+  #willFlush = false
 
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#parser = new Parser((words) => this.#dataOf(words))
     const { socket, commands } = options
     commands.count('total_connections')
-    socket.on('data', (bytes: Buffer) => {
-      commands.count('bytes_read', bytes.length)
-      this.#parser.add(bytes)
-      this.#pump()
-    })
     socket.on('drain', () => this.#pump())
     socket.on('end', () => {
       this.#hasEnded = true
@@ -52,6 +48,16 @@ export class MemcachedConnection {
       options.release(this.#reserved)
       this.#reserved = 0
     })
+  }
+
+  /** Bytes from the client, which are the caller's again when this returns. */
+  take(bytes: Buffer): void {
+    // What comes behind the end is dropped, so that the close does not reset the connection under the answers.
+    if (this.#isEnding) return
+    this.#options.commands.count('bytes_read', bytes.length)
+    this.#parser.add(bytes)
+    this.#pump()
+    this.#parser.keepRest()
   }
 
   /** Answers what was begun, and closes. */
@@ -73,9 +79,22 @@ export class MemcachedConnection {
 
   #pump(): void {
     const { socket } = this.#options
-    while (!this.#isEnding && !this.#isFull()) {
+    this.#flush()
+    while (!this.#isFull() && this.#beginWaiting()) this.#flush()
+    if (this.#isFull()) socket.pause()
+    else {
+      if (this.#hasEnded) this.#isEnding = true
+      socket.resume()
+    }
+    this.#flush()
+  }
+
+  /** Begins the commands that are there, as many as may be under way. False: there are no more. */
+  #beginWaiting(): boolean {
+    while (!this.#isEnding) {
+      if (this.#isFull()) return true
       const command = this.#parser.next()
-      if (command === undefined) break
+      if (command === undefined) return false
       if (command === 'line' || command === 'binary') {
         const why = command === 'line' ? 'line too long' : 'only the text protocol is spoken here'
         this.#slots.push({ bytes: Buffer.from(`CLIENT_ERROR ${why}\r\n`) })
@@ -86,12 +105,7 @@ export class MemcachedConnection {
         else this.#begin(command, true)
       } else this.#begin(command, false)
     }
-    if (this.#isFull()) socket.pause()
-    else {
-      if (this.#hasEnded) this.#isEnding = true
-      socket.resume()
-    }
-    this.#flush()
+    return false
   }
 
   /** Waits for all before it. */
@@ -129,9 +143,19 @@ export class MemcachedConnection {
       this.#waits.delete(slot)
       if (isAlone) this.#isAlone = false
       done()
-      this.#pump()
+      this.#pumpSoon()
     })
     this.#waits.set(slot, wait)
+  }
+
+  /** Once for all answers that are there at the same time, as those of one sync are. */
+  #pumpSoon(): void {
+    if (this.#willFlush) return
+    this.#willFlush = true
+    queueMicrotask(() => {
+      this.#willFlush = false
+      this.#pump()
+    })
   }
 
   #isFull(): boolean {
@@ -147,16 +171,14 @@ export class MemcachedConnection {
     const { socket, commands } = this.#options
     let ready = 0
     while (ready < this.#slots.length && this.#slots[ready]!.bytes !== undefined) ready++
-    const answers = this.#slots.splice(0, ready).map(({ bytes }) => bytes!)
-    const bytes = answers.length === 1 ? answers[0]! : Buffer.concat(answers)
-    if (bytes.length > 0 && socket.writable) {
+    if (ready > 0) {
+      const answers = this.#slots.splice(0, ready)
+      const bytes = ready === 1 ? answers[0]!.bytes! : Buffer.concat(answers.map((slot) => slot.bytes!))
       commands.count('bytes_written', bytes.length)
-      socket.write(bytes)
+      if (bytes.length > 0 && socket.writable) socket.write(bytes)
     }
     if (!this.#isEnding || this.#slots.length > 0 || socket.writableEnded) return
     socket.end()
-    // What still comes is dropped, so that the close does not reset the connection under the answers.
-    socket.removeAllListeners('data')
     socket.resume()
   }
 }

@@ -31,14 +31,24 @@ interface Block {
 export class Parser {
   readonly #dataOf: DataOf
   #rest: Buffer = Buffer.alloc(0)
+  /** `#rest` lies in memory of the caller. */
+  #isBorrowed = false
   #block: Block | undefined
 
   constructor(dataOf: DataOf) {
     this.#dataOf = dataOf
   }
 
+  /** Follow it with `next` until that gives nothing, then with `keepRest`. */
   add(bytes: Buffer): void {
-    this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes])
+    this.#isBorrowed = this.#rest.length === 0
+    this.#rest = this.#isBorrowed ? bytes : Buffer.concat([this.#rest, bytes])
+  }
+
+  /** Copies what is left of what was added: its memory is used for other things. */
+  keepRest(): void {
+    if (this.#isBorrowed && this.#rest.length > 0) this.#rest = Buffer.from(this.#rest)
+    this.#isBorrowed = false
   }
 
   /** The next command; undefined: more bytes are needed. */

@@ -8,6 +8,7 @@ import { toStoreError } from '../../base/errors.ts'
 import { HASHED_SWEEP_PERIOD_MS } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { BodyBudget } from '../../net/body.ts'
+import { READ_BUFFER_BYTES, readInto } from '../../net/shared-read-buffer.ts'
 import { SocketServer } from '../../net/socket-server.ts'
 import type { HashedStore } from '../../objects/hashed-store.ts'
 import { Commands } from './commands.ts'
@@ -31,6 +32,8 @@ export interface MemcachedServerOptions {
 export class MemcachedServer {
   readonly #options: MemcachedServerOptions
   readonly #server: SocketServer
+  /** All connections are read into it, one after another. */
+  readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   readonly #connections = new Map<Socket, MemcachedConnection>()
   readonly #commands: Commands
   #stopSweeps: (() => void) | undefined
@@ -41,6 +44,12 @@ export class MemcachedServer {
     this.#server = new SocketServer({
       clock,
       idleTimeoutMs,
+      takeOver: (accepted) => {
+        const socket: Socket = readInto(this.#readBuffer, accepted, (bytes) => {
+          this.#connections.get(socket)?.take(bytes)
+        })
+        return socket
+      },
       onConnection: (socket) => this.#add(socket),
       onClosing: (socket) => this.#connections.get(socket)?.end(),
     })
@@ -74,6 +83,7 @@ export class MemcachedServer {
     })
     this.#connections.set(socket, connection)
     socket.once('close', () => this.#connections.delete(socket))
+    socket.resume()
   }
 
   /** Gives back the bytes of what has expired or was flushed. */
