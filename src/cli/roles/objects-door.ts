@@ -1,5 +1,4 @@
 /** The door of objects with versions, put together: it is told by others where bytes are, and who may administrate it. */
-
 import type { Clock } from '../../base/clock.ts'
 import { isErasure, layoutOf, shardVolume } from '../../base/erasure-id.ts'
 import type { Random } from '../../base/random.ts'
