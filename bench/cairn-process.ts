@@ -21,6 +21,7 @@ export interface CairnServer {
   volumeUrl: string
   filerUrl: string
   s3Url: string
+  sfssUrl: string
   pid: number
   /** Milliseconds from the start of the process to the first answer. */
   startMs: number
@@ -34,6 +35,7 @@ export async function startCairn(options: { directory: string; flags?: string[] 
   const volumePort = await freePort()
   const filerPort = await freePort()
   const s3Port = await freePort()
+  const sfssPort = await freePort()
   const args = [PROGRAM, 'server', '--data', options.directory, '--log-level', 'warn']
   args.push(
     '--master-port',
@@ -45,7 +47,7 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     '--s3-port',
     String(s3Port),
     '--sfss-port',
-    '0',
+    String(sfssPort),
     '--memcached-port',
     '0',
     '--hashstore-port',
@@ -75,6 +77,7 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     volumeUrl,
     filerUrl: `http://127.0.0.1:${filerPort}`,
     s3Url: `http://127.0.0.1:${s3Port}`,
+    sfssUrl: `http://127.0.0.1:${sfssPort}`,
     pid: child.pid!,
     startMs: performance.now() - started,
     residentBytes: () => residentBytesOf(child.pid!),

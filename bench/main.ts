@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- <name>] [--quick] [--rounds N] [--seconds S] [--json FILE]`: how fast the store is.
  * `small-files` and `names`, by default both in one run, compare with nginx and others; `encryption` compares encrypted
- * objects with plain ones; `names-scale` measures what a million names change; `ten-million` fills the engine with needles;
+ * objects with plain ones; `sfss` and `memcached` measure those doors; `names-scale` measures what a million names change; `ten-million` fills the engine with needles;
  * `needle-index` measures the index alone, `erasure` the code of erasure volumes alone, `redundancy` what they cost.
  * What the figures were is in docs/performance.md.
  */
@@ -12,13 +12,15 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Contender, formatRows, type Row, takeTurns } from './contenders.ts'
 import { encryptionContenders } from './encryption.ts'
+import { memcachedContenders } from './memcached.ts'
 import { NAMES_NGINX_FILES, nameContenders } from './names.ts'
 import { busyShare, cleanUpAtExit } from './processes.ts'
+import { sfssContenders } from './sfss.ts'
 import { SMALL_NGINX_FILES, smallFileContenders } from './small-files.ts'
 import { Stage } from './stage.ts'
 
 /** Parts that can take turns in one run. */
-const PARTS = ['small-files', 'names', 'encryption']
+const PARTS = ['small-files', 'names', 'encryption', 'sfss', 'memcached']
 /** Without a name. */
 const PARTS_DEFAULT = ['small-files', 'names']
 const SCRIPTS = ['names-scale', 'ten-million', 'needle-index', 'erasure', 'redundancy']
@@ -46,7 +48,8 @@ async function main(argv: string[]): Promise<number> {
       'cairn-flags': { type: 'string', default: '' },
     },
   })
-  for (const program of ['nginx', 'wrk']) if (!ensureInstalled(program)) return 2
+  const programs = name === 'memcached' ? ['memcached'] : ['nginx', 'wrk']
+  for (const program of programs) if (!ensureInstalled(program)) return 2
   const busy = await busyShare()
   const rows = await runParts(name === undefined ? PARTS_DEFAULT : [name], {
     rounds: wholeNumber('rounds', values.rounds, 100),
@@ -79,6 +82,8 @@ async function runParts(
     const made = [
       ...(parts.includes('small-files') ? await smallFileContenders(stage) : []),
       ...(parts.includes('names') ? await nameContenders(stage) : []),
+      ...(parts.includes('sfss') ? await sfssContenders(stage) : []),
+      ...(parts.includes('memcached') ? await memcachedContenders(stage) : []),
       ...(parts.includes('encryption') ? await encryptionContenders(stage) : []),
     ]
     // A measure that several parts have runs once.

@@ -1,9 +1,9 @@
-/** Stores the files that a benchmark reads, through the filer. */
+/** Stores the files that a benchmark reads, through the filer or sfss. */
 import http from 'node:http'
 
 const CONNECTIONS = 16
 
-/** Throws for a reply that is not 201. */
+/** Throws for a reply that is neither 200 nor 201. */
 export async function putAll(url: string, paths: readonly string[], body: Buffer): Promise<void> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   let next = 0
@@ -23,7 +23,9 @@ function putOne(agent: http.Agent, url: string, body: Buffer): Promise<void> {
     const request = http.request(url, { agent, method: 'PUT', headers }, (reply) => {
       reply.resume()
       reply.once('end', () =>
-        reply.statusCode === 201 ? resolve() : reject(new Error(`PUT ${url}: ${reply.statusCode}`)),
+        reply.statusCode === 200 || reply.statusCode === 201
+          ? resolve()
+          : reject(new Error(`PUT ${url}: ${reply.statusCode}`)),
       )
     })
     request.once('error', reject)
