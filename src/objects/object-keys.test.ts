@@ -89,3 +89,24 @@ test('what buckets say', () => {
   assert.throws(() => kindIn({ algorithm: 'aws:kms' }), { code: 'unsupported' })
   assert.equal(kindIn({ algorithm: 'aws:kms' }, { managed: true }), 'SSE-S3')
 })
+
+test('what is stored stays readable', () => {
+  const secret = Buffer.alloc(32, 3)
+  const keys = keysAt(0, { id: '0123456789abcdef', createdMs: 0, secret })
+  const id: BlobId = { volumeId: 1, keyHigh: 2, keyLow: 3, cookie: 4 }
+  const managed = {
+    kind: 'SSE-S3',
+    keyId: '0123456789abcdef',
+    key: 'Mt7PeqaZ2QxscBZxt4VedY0oej8glm+1VxXvQfE9ZZJdlawi+Cjubvs55/zNCkfmsaaGmxhtdnRnTBqTUg1cUA==',
+  } as const
+  const blobKey = keys.open(managed, undefined)!.blobKey(id).toString('hex')
+  assert.equal(blobKey, 'd6b6d454c4a99b9d8c15d9c3b4d0531c1766a94591aab9f73cb39ffb7b030cdf')
+  const own = {
+    kind: 'SSE-C',
+    key: 'JdE9JgxH3is3L0TtTSTJqXQd9C9wL2t1krC8oPo6Oe7lAfR6OQj2UnzmsVaRfw55tSIo98f1SUO1245d3qJJxg==',
+  } as const
+  const dataKey = keys.open(own, Buffer.alloc(32, 4))!
+  const ownBlobKey = dataKey.blobKey(id).toString('hex')
+  assert.equal(ownBlobKey, '668f26606ddb4d2810e10604d8f1d981da8aa8d4b32098d3dec1c0b1fc4e1819')
+  assert.equal(dataKey.etagOf(Buffer.alloc(16, 5)), 'c89e6d59bab4418f80cafdca6004f874')
+})

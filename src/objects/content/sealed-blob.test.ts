@@ -1,5 +1,6 @@
 /** Sealed blobs: every range comes back, and nothing else than what was sealed opens. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { PieceBuffers } from '../../base/piece-buffers.ts'
 import { seededRandom } from '../../base/random.ts'
@@ -70,4 +71,10 @@ test('blocks that are changed, swapped, cut off, or of another blob do not open'
   await refuses(Buffer.concat([first!, second!]), { ...range, sizeBytes: 2 * B, end: 2 * B })
   await refuses(sealed.subarray(0, -1))
   await refuses(sealed, { ...range, key: random.bytes(32) })
+})
+
+test('what is stored stays as it is', () => {
+  const sealed = sealBlob(Buffer.alloc(32, 1), Buffer.alloc(70_000, 2))
+  const digest = createHash('sha256').update(sealed).digest('hex')
+  assert.equal(digest, '056464aa1d26249b3e8bc9012a02206dfc718857592cf01a8eeb5b5bd24f684f')
 })
