@@ -13,7 +13,17 @@ import { checkGroups } from './check-groups.ts'
 
 export const DIRECTORIES = 6
 const WHOLE_MS_MAX = 60_000
-const FLAGS = ['--workers', '1', '--redundancy', 'rs-4-2', '--repair-after', '1s', '--heartbeat', '200ms']
+const FLAGS = [
+  '--no-journal',
+  '--workers',
+  '1',
+  '--redundancy',
+  'rs-4-2',
+  '--repair-after',
+  '1s',
+  '--heartbeat',
+  '200ms',
+]
 
 export class OneServer {
   readonly #random: Random
