@@ -179,7 +179,7 @@ export const LIST_KEYS_MAX = 1000
 export const BUCKETS_PER_OWNER_MAX = 1000
 /** A blob of a large object, and what all uploads of a process may hold in chunks together. */
 export const OBJECT_CHUNK_BYTES = 4 * MIB
-export const UPLOAD_BYTES_IN_FLIGHT_MAX = 256 * MIB
+export const UPLOAD_BYTES_IN_FLIGHT_MAX = 128 * MIB
 /** A blob of an object: a chunk, and what encryption adds to it. */
 export const BLOB_BYTES_MAX = OBJECT_CHUNK_BYTES + 64 * KIB
 export const OBJECT_CHUNK_BYTES_MIN = 64 * KIB
@@ -232,6 +232,8 @@ export const BLOB_VOLUME_REFUSED_MS = 2_000
 export const BLOB_LEASES_MAX = 256
 /** Blobs on other servers that one call removes at a time. */
 export const BLOB_REMOVES_AT_ONCE_MAX = 8
+/** As ASSIGN_WAIT_MS_MAX, where all volumes of a group have to be made; a slow disk needs it. Below CLUSTER_CALL_MS_MAX. */
+export const ERASURE_ASSIGN_WAIT_MS_MAX = 9_000
 /** A read of an erasure volume asks for one more shard when it has waited so long for those that it asked for. */
 export const ERASURE_HEDGE_MS = 50
 /** A write to an erasure volume that k + 1 shards have waits so long for the others; repair brings those later. */

@@ -7,7 +7,12 @@ import type { Clock } from '../../base/clock.ts'
 import { layoutNamed } from '../../base/erasure-id.ts'
 import { StoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
-import { ASSIGN_WAIT_MS_MAX, ASSIGNS_WAITING_MAX, GROW_COUNT_DEFAULT } from '../../base/limits.ts'
+import {
+  ASSIGN_WAIT_MS_MAX,
+  ASSIGNS_WAITING_MAX,
+  ERASURE_ASSIGN_WAIT_MS_MAX,
+  GROW_COUNT_DEFAULT,
+} from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
 import type { Redundancy } from '../../base/redundancy.ts'
 import { formatReplication } from '../../base/replication.ts'
@@ -161,7 +166,8 @@ export class Assigner {
       throw new StoreError('unavailable', 'too many assigns wait for a volume')
     this.#waiting += 1
     try {
-      const deadlineMs = this.#options.clock.monotonicMs() + ASSIGN_WAIT_MS_MAX
+      const waitMs = request.redundancy === 'none' ? ASSIGN_WAIT_MS_MAX : ERASURE_ASSIGN_WAIT_MS_MAX
+      const deadlineMs = this.#options.clock.monotonicMs() + waitMs
       await this.#waitForWarmUp(deadlineMs)
       for (;;) {
         const ready = this.#pick(request)

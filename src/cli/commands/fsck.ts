@@ -30,8 +30,8 @@ export const fsck = defineCommand({
       if (config.rebuild) await rebuild(url, store.blobs, context)
       const result = await check(url, store.blobs, config, context)
       context.stdout.write(config.json ? `${JSON.stringify(result)}\n` : reportOf(result, config.repair))
-      const { missingCount, corruptCount, orphanedCount, wrongReferencesCount } = result
-      const repaired = config.repair ? 0 : orphanedCount + wrongReferencesCount
+      const { missingCount, corruptCount, orphanedCount, wrongReferencesCount, weakenedCount } = result
+      const repaired = config.repair ? 0 : orphanedCount + wrongReferencesCount + weakenedCount
       return missingCount + corruptCount + repaired > 0 ? 1 : 0
     } finally {
       await store.close()
