@@ -65,7 +65,7 @@ export class SocketServer {
     const deadlineMs = clock.monotonicMs() + SHUTDOWN_GRACE_MS
     for (const socket of this.#sockets) onClosing(socket)
     while (this.#sockets.size > 0 && clock.monotonicMs() < deadlineMs) await clock.sleep(CLOSE_POLL_MS)
-    for (const socket of this.#sockets) socket.destroy()
+    for (const socket of this.#sockets) socket.resetAndDestroy()
     await closed
   }
 

@@ -26,15 +26,19 @@ export async function freePort(): Promise<number> {
   return port
 }
 
+type StartedRole =
+  | ('master' | 'volume' | 'filer' | 's3' | 'sfss' | 'objects' | 'memcached')
+  | ('hashstore serve' | 'hashstore nameserver')
+
 /** Starts `cairn <role>` on a port and waits until it listens or, as a volume server, has joined. */
 export async function startRole(
-  role: 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'objects' | 'memcached',
+  role: StartedRole,
   port: number,
   flags: readonly string[],
 ): Promise<RoleProcess> {
   const args = [
     PROGRAM,
-    role,
+    ...role.split(' '),
     '--port',
     String(port),
     '--log-format',
@@ -47,7 +51,7 @@ export async function startRole(
   const wanted =
     role === 'volume'
       ? '"joined the master"'
-      : role === 'memcached' || role === 'sfss'
+      : role === 'memcached' || role === 'sfss' || role.startsWith('hashstore')
         ? '"ready"'
         : `"${role} is listening"`
   const ended = new Promise<void>((resolve) => void child.once('close', () => resolve()))

@@ -7,6 +7,8 @@ import { ByteStream, ReadBuffers } from '../../net/byte-stream.ts'
 import { textOfPath } from './paths.ts'
 import type { Machine } from './placement.ts'
 import {
+  type Accepted,
+  accepted,
   CRC_BYTES,
   EXTENDED_OPENING,
   encodeCrc,
@@ -59,7 +61,7 @@ export class HashstoreClient {
 
   async put(path: Buffer, source: Source, options: PutOptions = {}): Promise<Changed> {
     return await this.#use(async (stream) => {
-      const replied = readReply(stream)
+      const replied = readReply(stream).then(accepted)
       let isRefused = false
       replied.catch(() => {
         isRefused = true
@@ -88,13 +90,22 @@ export class HashstoreClient {
   /** Throws `not_found`. */
   async get(path: Buffer): Promise<Fetched> {
     const stream = await this.#connection()
+    let isDone = false
+    const done = () => {
+      isDone = true
+      this.#idle.push(stream)
+    }
+    const close = () => {
+      if (!isDone) stream.reset()
+    }
     try {
       await stream.write(requestHead('get', path))
-      const { size, entry } = await readReply(stream)
-      const done = () => void this.#idle.push(stream)
-      return { entry: entry!, pieces: () => readBody(stream, size, done), close: () => stream.reset() }
+      const reply = await readReply(stream)
+      if ('error' in reply) done()
+      const { size, entry } = accepted(reply)
+      return { entry: entry!, pieces: () => readBody(stream, size, done), close }
     } catch (error) {
-      stream.reset()
+      close()
       throw error
     }
   }
@@ -106,10 +117,13 @@ export class HashstoreClient {
 
   /** Throws `not_found`, `precondition_failed`. */
   async remove(path: Buffer, tag?: string): Promise<Changed> {
-    return await this.#use(async (stream) => {
+    const changed = await this.#use(async (stream) => {
       await stream.write(requestHead('delete', path, tag === undefined ? {} : { tag }))
-      return await changeOf(stream, await readReply(stream))
+      const reply = await readReply(stream)
+      return 'error' in reply ? reply : await changeOf(stream, reply)
     })
+    if ('error' in changed) accepted(changed)
+    return changed as Changed
   }
 
   /** All files of the server. */
@@ -140,7 +154,7 @@ export class HashstoreClient {
       const head = headOf(after)
       const page: Page<T> = await this.#use(async (stream) => {
         await stream.write(head)
-        const { size } = await readReply(stream)
+        const { size } = accepted(await readReply(stream))
         return JSON.parse((await wholeBody(stream, size)).toString())
       })
       if (page.entries.length > 0) yield page.entries
@@ -148,11 +162,12 @@ export class HashstoreClient {
     }
   }
 
-  async #ask(head: Buffer): Promise<Extract<Reply, { ok: true }>> {
-    return await this.#use(async (stream) => {
+  async #ask(head: Buffer): Promise<Accepted> {
+    const reply = await this.#use(async (stream) => {
       await stream.write(head)
       return await readReply(stream)
     })
+    return accepted(reply)
   }
 
   /** A connection for one exchange, which is used again when that went to its end. */
@@ -195,12 +210,12 @@ function requestHead(op: Request['op'], path: Buffer, rest: Partial<Request> = {
   return encodeHead({ op, path: textOfPath(path), size: 0, ...rest })
 }
 
-async function readReply(stream: ByteStream): Promise<Extract<Reply, { ok: true }>> {
+async function readReply(stream: ByteStream): Promise<Reply> {
   const length = headLength(await stream.take(LENGTH_BYTES))
   return parseReply(await stream.take(length))
 }
 
-async function changeOf(stream: ByteStream, { size, entry }: Extract<Reply, { ok: true }>): Promise<Changed> {
+async function changeOf(stream: ByteStream, { size, entry }: Accepted): Promise<Changed> {
   return { entry, manifest: size === 0 ? undefined : await wholeBody(stream, size) }
 }
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Random } from '../../base/random.ts'
-import { HashstoreClient, type Source } from './client.ts'
+import { type Changed, HashstoreClient, type Source } from './client.ts'
 import {
   chunkBytes,
   chunkPath,
@@ -101,17 +101,10 @@ export class HashstoreCluster {
 
   /** Removes a file wherever it is. Throws `not_found`, `unavailable`. */
   async remove(path: Buffer): Promise<void> {
-    const own = this.serverOf(path)
-    let isFound = false
-    // Its own server last: whoever moves the file there finds that it is gone where it was.
-    for (const server of [...this.servers.filter((each) => each !== own), own]) {
-      const removed = await ifThere(server.remove(path))
-      if (removed === undefined) continue
-      isFound = true
-      if (removed.manifest !== undefined) await this.#removeChunks(removed.manifest)
-    }
+    const removed = await this.#removeEverywhere(path)
+    for (const { manifest } of removed) if (manifest !== undefined) await this.#removeChunks(manifest)
     await this.nameserver?.leave(path)
-    if (!isFound) throw new StoreError('not_found', `there is no file ${textOfPath(path)}`)
+    if (removed.length === 0) throw new StoreError('not_found', `there is no file ${textOfPath(path)}`)
   }
 
   /** All files of all servers, chunks left out, with their whole length. For stores without a name server. */
@@ -195,10 +188,18 @@ export class HashstoreCluster {
   }
 
   async #removeChunksOf(manifest: Manifest): Promise<void> {
-    for (const index of manifest.chunks.keys()) {
-      const path = chunkPath(manifest, index)
-      for (const server of this.servers) await ifThere(server.remove(path))
+    for (const index of manifest.chunks.keys()) await this.#removeEverywhere(chunkPath(manifest, index))
+  }
+
+  /** From its own server last: whoever moves it there finds that it is gone where it was. */
+  async #removeEverywhere(path: Buffer): Promise<Changed[]> {
+    const own = this.serverOf(path)
+    const removed: Changed[] = []
+    for (const server of [...this.servers.filter((each) => each !== own), own]) {
+      const changed = await ifThere(server.remove(path))
+      if (changed !== undefined) removed.push(changed)
     }
+    return removed
   }
 }
 

@@ -6,7 +6,7 @@ import { type ByteStream, inTime } from '../../net/byte-stream.ts'
 import type { ObjectPieces } from '../../objects/object-store.ts'
 import type { HashstoreFiles, StoredFile } from './files.ts'
 import { IncomingBody } from './incoming.ts'
-import { pathOfText } from './paths.ts'
+import { checkedText, pathOfText } from './paths.ts'
 import type { SessionParts } from './session.ts'
 import {
   CRC_BYTES,
@@ -131,6 +131,8 @@ export class ExtendedSession {
 
   async #put({ size, ...how }: Request, path: Buffer, files: HashstoreFiles): Promise<void> {
     const { clock, counters } = this.#parts
+    // Before the body is taken.
+    checkedText(how.path)
     const incoming = new IncomingBody({ stream: this.#stream, clock, sizeBytes: size })
     const { manifest, chunkOf, unlessNewer, time: timeMs } = how
     let stored: Awaited<ReturnType<HashstoreFiles['put']>>

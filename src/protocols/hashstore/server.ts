@@ -71,6 +71,8 @@ export class HashstoreServer {
     const { socket } = stream
     this.#connections.set(socket, { stream, end: () => stream.end() })
     socket.once('close', () => this.#connections.delete(socket))
+    // An orderly end would say that a file is stored, or has been sent.
+    socket.once('timeout', () => stream.reset())
     return stream
   }
 

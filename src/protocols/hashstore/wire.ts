@@ -64,7 +64,14 @@ export interface Page<T> {
   next?: string
 }
 
-export type Reply = { ok: true; size: number; entry?: FileEntry } | { error: ErrorCode; message: string }
+export interface Accepted {
+  ok: true
+  /** Of the body. */
+  size: number
+  entry?: FileEntry
+}
+
+export type Reply = Accepted | { error: ErrorCode; message: string }
 
 export function encodeHead(head: Request | Reply): Buffer {
   const text = JSON.stringify(head)
@@ -102,14 +109,19 @@ export function parseRequest(bytes: Buffer): Request {
   return request
 }
 
-/** Throws what the reply says, `bad_request`. */
-export function parseReply(bytes: Buffer): Extract<Reply, { ok: true }> {
+/** Throws `bad_request`. */
+export function parseReply(bytes: Buffer): Reply {
   const head = parseJson(bytes)
-  if (head.ok === true && Number.isSafeInteger(head.size))
-    return head as unknown as Extract<Reply, { ok: true }>
-  const code = ERROR_CODES.find((each) => each === head.error)
-  if (code === undefined) throw new StoreError('bad_request', 'a reply that is not understood')
-  throw new StoreError(code, String(head.message))
+  if (head.ok === true && Number.isSafeInteger(head.size)) return head as unknown as Accepted
+  const error = ERROR_CODES.find((each) => each === head.error)
+  if (error === undefined) throw new StoreError('bad_request', 'a reply that is not understood')
+  return { error, message: String(head.message) }
+}
+
+/** Throws what an error reply says. */
+export function accepted(reply: Reply): Accepted {
+  if ('error' in reply) throw new StoreError(reply.error, reply.message)
+  return reply
 }
 
 function parseJson(bytes: Buffer): Record<string, unknown> {
