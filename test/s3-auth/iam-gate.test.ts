@@ -18,6 +18,7 @@ const ACCOUNTS = { accounts: [{ name: 'alice', id: 'a1', accessKeys: [ALICE] }, 
 const identities = new Identities(ROOT, { path: 'x', text: JSON.stringify(ACCOUNTS) })
 const gate = new IamGate({ identities, region: REGION, clock: stoppedClock(NOW), allowsV2: true })
 const signer = new SignerV4(ALICE)
+const UNTIL = 'x-amz-object-lock-retain-until-date'
 
 interface Sent {
   method?: string
@@ -27,12 +28,14 @@ interface Sent {
   body?: Buffer
   payload?: string
   isTls?: boolean
+  tlsVersion?: string
   remoteAddress?: string
   signed?: 'v4' | 'v4-link' | 'v2' | 'no'
 }
 
 function requestOf(sent: Sent): S3Request {
   const { method = 'GET', path = '/bucket/key', query = [], isTls = false, remoteAddress = '10.1.2.3' } = sent
+  const { tlsVersion } = sent
   const request = { ...sent, method, path, query, host: 'localhost:9000' }
   const way = sent.signed ?? 'v4'
   const wire =
@@ -42,7 +45,8 @@ function requestOf(sent: Sent): S3Request {
         ? new SignerV2(ALICE).sign(request, NOW)
         : signer.sign(request, NOW - 5_000)
   const headers = way === 'no' ? [['Host', 'localhost'], ...(sent.headers ?? [])] : wire.headers
-  return new S3Request({ method, target: wire.target, rawHeaders: headers.flat(), remoteAddress, isTls }, [])
+  const input = { method, target: wire.target, rawHeaders: headers.flat(), remoteAddress, isTls, tlsVersion }
+  return new S3Request(input, [])
 }
 
 let buckets = 0
@@ -97,7 +101,8 @@ function allowing(condition: object, action = 's3:GetObject'): Bucket {
 }
 
 describe('values for conditions', () => {
-  const table: [key: string, value: string, sent: Sent, other: Sent][] = [
+  /** `other`: a request without that value; undefined: all have it. */
+  const table: [key: string, value: string, sent: Sent, other: Sent | undefined][] = [
     ['aws:SourceIp', '10.1.0.0/16', {}, { remoteAddress: '10.2.0.1' }],
     ['aws:SecureTransport', 'true', { isTls: true }, {}],
     [
@@ -133,6 +138,25 @@ describe('values for conditions', () => {
       { headers: [['x-amz-tagging', 'a=c']] },
     ],
     ['s3:object-lock-mode', 'GOVERNANCE', { headers: [['x-amz-object-lock-mode', 'GOVERNANCE']] }, {}],
+    ['s3:object-lock-legal-hold', 'ON', { headers: [['x-amz-object-lock-legal-hold', 'ON']] }, {}],
+    ['s3:object-lock-retain-until-date', '2027*', { headers: [[UNTIL, '2027-01-01T00:00:00Z']] }, {}],
+    ['s3:object-lock-remaining-retention-days', '41', { headers: [[UNTIL, '2027-01-01T00:00:00Z']] }, {}],
+    ['s3:RequestObjectTagKeys', 'd', { headers: [['x-amz-tagging', 'd=c']] }, {}],
+    ['s3:TlsVersion', '1.3', { tlsVersion: '1.3' }, { tlsVersion: '1.2' }],
+    ['s3:x-amz-content-sha256', 'UNSIGNED-PAYLOAD', { signed: 'v4-link' }, {}],
+    ['s3:ObjectCreationOperation', 'false', { query: [['uploads', '']] }, { query: [['uploadId', 'x']] }],
+    ['s3:ResourceAccount', 'owner', {}, undefined],
+    ['aws:ResourceAccount', 'owner', {}, undefined],
+    ['aws:RequestedRegion', REGION, {}, undefined],
+    ['aws:ViaAWSService', 'false', {}, undefined],
+    ['aws:PrincipalIsAWSService', 'false', {}, undefined],
+    ['aws:PrincipalAccount', 'a1', {}, { signed: 'no' }],
+    ['aws:EpochTime', String(NOW / 1000), {}, undefined],
+    ...['x-amz-metadata-directive', 'x-amz-storage-class', 'x-amz-grant-read', 'x-amz-object-ownership']
+      .concat('x-amz-server-side-encryption', 'x-amz-server-side-encryption-customer-algorithm')
+      .concat('x-amz-website-redirect-location', 'if-match', 'if-none-match')
+      .map((name): [string, string, Sent, Sent] => [`s3:${name}`, 'a*', { headers: [[name, 'abc']] }, {}]),
+    ['s3:x-amz-acl', 'public-read', { signed: 'v4-link', query: [['x-amz-acl', 'public-read']] }, {}],
   ]
   for (const [key, value, sent, other] of table) {
     test(key, () => {
@@ -140,7 +164,9 @@ describe('values for conditions', () => {
         key === 'aws:SourceIp' ? 'IpAddress' : key === 'aws:SecureTransport' ? 'Bool' : 'StringLike'
       const bucket = allowing({ [operator]: { [key]: value } })
       assert.equal(allows(sent, bucket), true)
-      assert.equal(allows(other, bucket), false)
+      const elsewhere = allowing({ StringEquals: { [key]: `${value}x` } })
+      if (other === undefined) assert.equal(allows(sent, elsewhere), false)
+      else assert.equal(allows(other, bucket), false)
     })
   }
 

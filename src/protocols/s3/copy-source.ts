@@ -67,7 +67,7 @@ export async function findCopySource(context: S3Context): Promise<CopySource> {
   const found = await find(context, { bucket, key, versionId, ...(customerKey && { customerKey }) })
   const action = versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion'
   const object = found instanceof Error ? undefined : found.info
-  context.demand(action, { bucket, key, object })
+  context.demand(action, { bucket, key, ...(object && { object }), told: { versionId } })
   if (found instanceof Error) throw asSeen(context, bucket, found)
   const { info, isVersioned } = found
   if (!info.isDeleteMarker) {

@@ -1,9 +1,16 @@
 /** What the front door asks about its callers: who they are, and what they may. */
 import type { Identities, Principal } from '../../iam/identities.ts'
-import type { Bucket, ObjectBody, ObjectInfo } from '../../objects/object-store.ts'
+import type { Bucket, ObjectBody, ObjectInfo, ObjectLock, Tag } from '../../objects/object-store.ts'
 import type { FormFields, SignedForm } from './auth/post-policy.ts'
 import type { RequestBody } from './request-body.ts'
 import type { S3Request } from './s3-request.ts'
+
+/** What conditions of policies ask about and is neither header nor parameter: it stands in a document, a form, or a copy's source. */
+export interface Told {
+  versionId?: string | undefined
+  tags?: readonly Tag[]
+  lock?: Readonly<ObjectLock>
+}
 
 /** What the caller wants to do, and to what. */
 export interface Question {
@@ -18,6 +25,7 @@ export interface Question {
   request: S3Request
   /** What is there, for its ACL, owner and tags. */
   object?: ObjectInfo
+  told?: Told
 }
 
 /** A request whose caller is known. */

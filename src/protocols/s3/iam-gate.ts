@@ -62,12 +62,14 @@ class ProvenForm extends Proven implements AuthenticatedForm {
 export class IamGate implements Gate {
   readonly identities: Identities
   readonly #clock: Clock
+  readonly #region: string
   readonly #authenticator: Authenticator
   readonly #rules = new BucketCache(rulesOf)
 
   constructor(options: IamGateOptions) {
     this.identities = options.identities
     this.#clock = options.clock
+    this.#region = options.region
     this.#authenticator = new Authenticator(options)
   }
 
@@ -90,7 +92,7 @@ export class IamGate implements Gate {
   }
 
   allows(authenticated: Authenticated, question: Question): boolean {
-    const { action, bucketName, bucket, key, request, object } = question
+    const { action, bucketName, bucket, key, request, object, told = {} } = question
     const { authentication } = authenticated as Proven
     let context: PolicyContext | undefined
     return authorize({
@@ -107,7 +109,10 @@ export class IamGate implements Gate {
               acl: object.attributes.acl === undefined ? undefined : parseAcl(object.attributes.acl),
             },
       context: () => {
-        context ??= policyContext({ request, authentication, object, nowMs: this.#clock.nowMs() })
+        context ??= policyContext({
+          ...{ request, authentication, object, told, region: this.#region, nowMs: this.#clock.nowMs() },
+          bucketOwner: bucket?.owner,
+        })
         return context
       },
     })

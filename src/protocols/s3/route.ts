@@ -15,10 +15,11 @@ export type Level = 'service' | 'bucket' | 'object'
  * `allowed`: whoever is allowed what the operation needs; anonymous callers where a policy or an ACL says so.
  * `signed`: the same, and never anonymous.
  * `form`: the credentials are in the form itself; the action verifies them before it does anything.
+ * `document`: the same as `allowed`, once the action has read what its document says: conditions of policies ask about that.
  * `each`: the action asks for each of the keys that its body names; nothing is done without.
  * `preflight`: a browser's question, which carries no credentials and tells nothing but the bucket's CORS rules.
  */
-export type Access = 'allowed' | 'signed' | 'form' | 'each' | 'preflight'
+export type Access = 'allowed' | 'signed' | 'form' | 'document' | 'each' | 'preflight'
 
 export interface Route {
   /** As the API reference names it. */

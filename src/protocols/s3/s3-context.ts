@@ -8,15 +8,16 @@ import { StoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Account, Identities } from '../../iam/identities.ts'
+import { neededActions } from '../../iam/s3-operations.ts'
 import type { BodyBudget } from '../../net/body.ts'
 import type { Outcome } from '../../net/reply.ts'
 import { digestsOf } from '../../objects/digests.ts'
-import type { Bucket, FoundObject, ObjectBody, ObjectInfo, ObjectStore } from '../../objects/object-store.ts'
+import type { Bucket, FoundObject, ObjectBody, ObjectStore } from '../../objects/object-store.ts'
 import { assertHasDigest } from './digest-headers.ts'
 import type { ExpirationHeader } from './expiration-header.ts'
-import type { Authenticated, Gate } from './gate.ts'
+import type { Authenticated, Gate, Question, Told } from './gate.ts'
 import type { RequestBody } from './request-body.ts'
-import type { Route } from './route.ts'
+import { factsOf, type Route } from './route.ts'
 import { S3Error, type S3ErrorCode } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
 import { openUpload, type UploadBody } from './upload-body.ts'
@@ -49,6 +50,13 @@ export interface DocumentOptions {
   bytesMax?: number
   /** Code of the error for a document that is malformed. Default MalformedXML. */
   fault?: S3ErrorCode
+}
+
+/** What a question of permission is about. */
+interface Place extends Pick<Question, 'object' | 'told'> {
+  bucket: Bucket
+  /** '' or absent: the bucket itself. */
+  key?: string
 }
 
 export class S3Context {
@@ -167,16 +175,36 @@ export class S3Context {
   }
 
   /** Whether the caller may do something more than the route itself asked for. */
-  allows(action: string, where: { bucket: Bucket; key?: string; object?: ObjectInfo }): boolean {
-    const { bucket, key = '', object } = where
-    const question = { action, bucketName: bucket.name, bucket, key, request: this.request }
-    const { gate } = this.services
-    return gate.allows(this.authenticated, object === undefined ? question : { ...question, object })
+  allows(action: string, { bucket, key = '', ...more }: Place): boolean {
+    const question = { action, bucketName: bucket.name, bucket, key, request: this.request, ...more }
+    return this.services.gate.allows(this.authenticated, question)
   }
 
   /** The same, and throws AccessDenied. */
-  demand(action: string, where: { bucket: Bucket; key?: string; object?: ObjectInfo }): void {
+  demand(action: string, where: Place): void {
     if (!this.allows(action, where)) throw new S3Error('AccessDenied')
+  }
+
+  /**
+   * For routes with the access `document`: reads what the body says, and asks whether the caller may do that. What is wrong
+   * with a document is for those to know who could send a right one.
+   */
+  async readAllowed<T extends Told>(read: () => Promise<T>): Promise<T> {
+    let told: T
+    try {
+      told = await read()
+    } catch (error) {
+      this.#demandRoute({})
+      throw error
+    }
+    this.#demandRoute(told)
+    return told
+  }
+
+  #demandRoute(told: Told): void {
+    const where = { bucket: this.bucket, key: this.key, object: this.found.info, told }
+    for (const { action } of neededActions(this.route.needsOf, factsOf(this.request)))
+      this.demand(action, where)
   }
 
   /** A bucket other than the request's. Throws NoSuchBucket. */

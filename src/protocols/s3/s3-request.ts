@@ -14,6 +14,8 @@ export interface S3RequestInput {
   rawHeaders: readonly string[]
   remoteAddress: string
   isTls: boolean
+  /** `1.3`, where it is known. */
+  tlsVersion?: string | undefined
 }
 
 /** Among domains: a host below none of the others is itself the name of a bucket. */
@@ -25,9 +27,13 @@ export class S3Request {
   readonly rawPath: string
   /** As received, without `?`. */
   readonly rawQuery: string
+  /** As received. */
+  readonly sentHeaders: readonly string[]
+  /** The same, and those that a presigned link carries in its query. */
   readonly rawHeaders: readonly string[]
   readonly remoteAddress: string
   readonly isTls: boolean
+  readonly tlsVersion: string | undefined
   /** '' at the level of the service. */
   readonly bucket: string
   /** '' at the level of a bucket. */
@@ -40,14 +46,16 @@ export class S3Request {
   /** `domains`: lower case; a host below one of them names a bucket, and any host does where ANY_HOST is the last of them. Throws S3Error `InvalidURI`. */
   constructor(input: S3RequestInput, domains: readonly string[]) {
     this.method = input.method
-    this.rawHeaders = input.rawHeaders
+    this.sentHeaders = input.rawHeaders
     this.remoteAddress = input.remoteAddress
     this.isTls = input.isTls
+    this.tlsVersion = input.tlsVersion
     const target = originForm(input.target)
     const question = target.indexOf('?')
     this.rawPath = question < 0 ? target : target.slice(0, question)
     this.rawQuery = question < 0 ? '' : target.slice(question + 1)
-    const hosted = domains.length === 0 ? undefined : bucketOfHost(this.header('host'), domains)
+    const hosted =
+      domains.length === 0 ? undefined : bucketOfHost(rawHeader(input.rawHeaders, 'host'), domains)
     this.isVirtualHost = hosted !== undefined
     if (hosted === undefined) {
       const slash = this.rawPath.indexOf('/', 1)
@@ -59,6 +67,8 @@ export class S3Request {
       this.key = decodeUri(this.rawPath.slice(1))
     }
     this.params = this.rawQuery === '' ? NO_PARAMS : parseQuery(this.rawQuery)
+    const isLink = this.param('X-Amz-Signature') !== undefined
+    this.rawHeaders = isLink ? withLinkHeaders(input.rawHeaders, this.params) : input.rawHeaders
   }
 
   /** The first header of that name, given in lower case. */
@@ -85,6 +95,21 @@ export class S3Request {
 }
 
 const NO_PARAMS: readonly string[] = []
+
+/** Who makes a link may have put headers into its query, for those who send nothing else; headers that are sent come first. */
+function withLinkHeaders(sent: readonly string[], params: readonly string[]): string[] {
+  const all = [...sent]
+  for (let i = 0; i < params.length; i += 2) {
+    const name = params[i]!.toLowerCase()
+    if (!name.startsWith('x-amz-') || OF_THE_LINK.test(name) || rawHeader(sent, name) !== undefined) continue
+    all.push(name, Buffer.from(params[i + 1]!).toString('latin1'))
+  }
+  return all
+}
+
+/** What is said of the signature, and checksums: who makes a link has not seen the body, and means an empty one. */
+const OF_THE_LINK =
+  /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256|trailer|decoded-content-length|sdk-checksum-algorithm|checksum-(crc32c?|crc64nvme|sha1|sha256))$/
 
 /** A proxy's form of the target is the same request. */
 function originForm(target: string): string {

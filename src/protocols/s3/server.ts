@@ -4,6 +4,8 @@
  * action throws becomes an error document here, and here alone are metrics, CORS and the access log.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { ACCESS_LOG_PERIOD_MS } from '../../base/limits.ts'
@@ -81,6 +83,11 @@ const MISSING: ReadonlySet<string> = new Set(['not_found', 'version_not_found', 
 
 /** A key that is not there tells whether a delete marker is. */
 const NO_MARKER = { headers: ['x-amz-delete-marker', 'false'] }
+
+/** `1.3` of `TLSv1.3`. */
+function tlsVersionOf(socket: Socket | TLSSocket): string | undefined {
+  return 'getProtocol' in socket ? socket.getProtocol()?.replace('TLSv', '') : undefined
+}
 
 /** One request on its way to its reply. */
 interface Exchange {
@@ -205,6 +212,7 @@ export class S3Server {
       rawHeaders: request.rawHeaders,
       remoteAddress: socket.remoteAddress ?? '',
       isTls: this.#options.tls !== undefined,
+      tlsVersion: tlsVersionOf(socket),
     }
     const receivedBefore = socket.bytesRead
     const exchange = this.#begin(input, arrivingBody(request, response))
@@ -342,6 +350,8 @@ export class S3Server {
   ): void {
     const { access } = route
     if (access === 'form' || access === 'each') return
+    // Where there is nothing, no document has to be read to say no.
+    if (access === 'document' && found !== undefined && !(found instanceof Error)) return
     const request = exchange.request!
     const isAnonymous = authenticated.principal.account === undefined
     if (access === 'preflight' || (access === 'signed' && isAnonymous)) throw new S3Error('AccessDenied')

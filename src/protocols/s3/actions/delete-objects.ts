@@ -99,7 +99,8 @@ function checkOne(context: S3Context, { key, versionId }: Asked, bypassGovernanc
   if (key === '') throw new S3Error('UserKeyMustBeSpecified')
   const { bucket } = context
   const facts = { version: versionId !== undefined, bypassGovernance }
-  for (const { action } of neededActions('DeleteObjects', facts)) context.demand(action, { bucket, key })
+  for (const { action } of neededActions('DeleteObjects', facts))
+    context.demand(action, { bucket, key, told: { versionId } })
   assertKeyLength(key)
   if (versionId !== undefined && versionId !== 'null' && rankOf(versionId) === undefined)
     throw new S3Error('NoSuchVersion')

@@ -13,11 +13,14 @@ export function getObjectLegalHold({ bucket, found }: S3Context): Outcome {
 
 export async function putObjectLegalHold(context: S3Context): Promise<Outcome> {
   const { bucket, found, key, objects, request } = context
-  assertLockable(bucket)
-  const root = await context.readXml('LegalHold')
-  const status = root.word('Status', ['ON', 'OFF'])
-  root.done()
+  const { lock } = await context.readAllowed(async () => {
+    assertLockable(bucket)
+    const root = await context.readXml('LegalHold')
+    const status = root.word('Status', ['ON', 'OFF'])
+    root.done()
+    return { lock: { legalHold: status === 'ON' } }
+  })
   const at = { bucket, key, versionId: versionIdOf(request) }
-  await objects.setLock(at, { legalHold: status === 'ON' }, { bypassGovernance: false })
+  await objects.setLock(at, lock, { bypassGovernance: false })
   return { status: 200, headers: versionHeaders(found), body: undefined }
 }

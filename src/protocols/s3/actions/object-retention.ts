@@ -17,16 +17,21 @@ export function getObjectRetention({ bucket, found }: S3Context): Outcome {
 }
 
 export async function putObjectRetention(context: S3Context): Promise<Outcome> {
-  const { bucket, found, key, objects, request, services } = context
-  assertLockable(bucket)
+  const { bucket, found, key, objects, request } = context
+  const { lock } = await context.readAllowed(async () => ({ lock: await readRetention(context) }))
+  const at = { bucket, key, versionId: versionIdOf(request) }
+  await objects.setLock(at, lock, { bypassGovernance: bypassesGovernance(request) })
+  return { status: 200, headers: versionHeaders(found), body: undefined }
+}
+
+async function readRetention(context: S3Context): Promise<ObjectLock> {
+  assertLockable(context.bucket)
   const root = await context.readXml('Retention')
   const mode = root.maybeWord('Mode', ['GOVERNANCE', 'COMPLIANCE'])
   const until = root.maybeString('RetainUntilDate')
   root.done()
   if ((mode === undefined) !== (until === undefined)) throw root.malformed()
-  const lock: ObjectLock =
-    mode === undefined ? {} : { mode, untilMs: retainUntil(until!.trim(), services.clock.nowMs()) }
-  const at = { bucket, key, versionId: versionIdOf(request) }
-  await objects.setLock(at, lock, { bypassGovernance: bypassesGovernance(request) })
-  return { status: 200, headers: versionHeaders(found), body: undefined }
+  return mode === undefined
+    ? {}
+    : { mode, untilMs: retainUntil(until!.trim(), context.services.clock.nowMs()) }
 }

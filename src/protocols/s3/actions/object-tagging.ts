@@ -14,8 +14,11 @@ export function getObjectTagging({ found }: S3Context): Outcome {
 }
 
 export async function putObjectTagging(context: S3Context): Promise<Outcome> {
-  const root = await context.readXml('Tagging')
-  await setTags(context, parseTagging(root, { countMax: OBJECT_TAGS_MAX, of: 'Object' }))
+  const { tags } = await context.readAllowed(async () => {
+    const root = await context.readXml('Tagging')
+    return { tags: parseTagging(root, { countMax: OBJECT_TAGS_MAX, of: 'Object' }) }
+  })
+  await setTags(context, tags)
   return { status: 200, headers: versionHeaders(context.found), body: undefined }
 }
 

@@ -8,7 +8,7 @@ import { neededActions, type OperationFacts } from '../../../iam/s3-operations.t
 import { type FieldsForm, openFieldsForm } from '../../../net/form-stream.ts'
 import { formBoundary } from '../../../net/multipart.ts'
 import type { Outcome } from '../../../net/reply.ts'
-import type { BodyCheck, ObjectBody, PutResult } from '../../../objects/object-store.ts'
+import type { BodyCheck, ObjectBody, PutResult, Tag } from '../../../objects/object-store.ts'
 import { assertFormLength, type LengthRange } from '../auth/post-policy.ts'
 import { addChecksum } from '../digest-headers.ts'
 import { encryptionHeaders } from '../encryption-headers.ts'
@@ -30,15 +30,12 @@ export async function postObject(context: S3Context): Promise<Outcome> {
   const filename = part.filename === undefined ? undefined : utf8(part.filename)
   const signed = services.gate.authenticateForm(request, { bucket: bucket.name, fields: list, filename })
   const { key, fields } = signed
-  assertMay(context, signed)
+  const tags = formTags(context, signed)
+  assertMay(context, signed, tags)
   assertKeyLength(key)
   const view = new FieldsView(fields)
   const object = newObject(context, view, signed.principal.account?.id)
-  const tagging = fields.get('tagging')
-  if (tagging !== undefined) {
-    const root = parseXml(Buffer.from(tagging), 'Tagging')
-    object.tags = parseTagging(root, { countMax: OBJECT_TAGS_MAX, of: 'Object' })
-  }
+  if (tags !== undefined) object.tags = tags
   const { body, check } = openUpload(view, await fileBody(context, form, signed))
   const withRange = withLengthRange(check, signed.lengthRange)
   const result = await putWhole(context, { bucket, key, body, ...object, check: withRange })
@@ -93,7 +90,24 @@ class FieldsView implements HeaderView {
   }
 }
 
-function assertMay({ bucket, request, services }: S3Context, signed: AuthenticatedForm): void {
+/** Tags as a document in a field. What is wrong with it is told to those only who could send another. */
+function formTags(context: S3Context, signed: AuthenticatedForm): Tag[] | undefined {
+  const text = signed.fields.get('tagging')
+  if (text === undefined) return undefined
+  try {
+    const root = parseXml(Buffer.from(text), 'Tagging')
+    return parseTagging(root, { countMax: OBJECT_TAGS_MAX, of: 'Object' })
+  } catch (error) {
+    assertMay(context, signed, undefined)
+    throw error
+  }
+}
+
+function assertMay(
+  { bucket, request, services }: S3Context,
+  signed: AuthenticatedForm,
+  tags: readonly Tag[] | undefined,
+): void {
   const { key, fields } = signed
   const facts: OperationFacts = {
     acl: fields.has('acl') || [...fields.keys()].some((name) => name.startsWith('x-amz-grant-')),
@@ -102,8 +116,8 @@ function assertMay({ bucket, request, services }: S3Context, signed: Authenticat
     legalHold: fields.has('x-amz-object-lock-legal-hold'),
   }
   for (const { action } of neededActions('PostObject', facts)) {
-    if (!services.gate.allows(signed, { action, bucketName: bucket.name, bucket, key, request }))
-      throw new S3Error('AccessDenied')
+    const question = { action, bucketName: bucket.name, bucket, key, request, told: tags ? { tags } : {} }
+    if (!services.gate.allows(signed, question)) throw new S3Error('AccessDenied')
   }
 }
 

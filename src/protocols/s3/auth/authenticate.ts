@@ -58,15 +58,18 @@ export class Authenticator {
 
   /** Throws S3Error for credentials that are wrong in any way. */
   authenticate(request: S3Request): Authentication {
-    const headers = headersOf(request.rawHeaders)
+    const headers = headersOf(request.sentHeaders)
     const authorization = headers.get('authorization')
     const hasV4Query = hasAny(request, V4_PARAMS)
     const hasV2Query = hasAny(request, V2_PARAMS)
     const claims = [authorization !== undefined, hasV4Query, hasV2Query].filter(Boolean).length
-    if (claims > 1 || (authorization !== undefined && countOf(request.rawHeaders, 'authorization') > 1))
+    if (claims > 1 || (authorization !== undefined && countOf(request.sentHeaders, 'authorization') > 1))
       throw severalClaims(authorization ?? '')
     if (authorization !== undefined) return this.#byHeader(request, headers, authorization)
-    if (hasV4Query) return made('v4-query', headers, this.#v4.verifyQuery(request, headers))
+    if (hasV4Query) {
+      const signed = this.#v4.verifyQuery(request, headers)
+      return made('v4-query', headersOf(request.rawHeaders), signed)
+    }
     if (hasV2Query) return made('v2-query', headers, this.#assertV2().verifyQuery(request, headers))
     const payload = payloadOf(headers.get('x-amz-content-sha256'), headers, undefined)
     return { principal: ANONYMOUS, mechanism: 'anonymous', payload, signedMs: undefined, headers }

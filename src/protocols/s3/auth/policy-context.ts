@@ -1,7 +1,9 @@
 /** What conditions of policies can ask about a request. Made only when a policy has conditions. */
 import type { PolicyContext } from '../../../iam/policy.ts'
 import type { ObjectInfo } from '../../../objects/object-store.ts'
+import type { Told } from '../gate.ts'
 import type { S3Request } from '../s3-request.ts'
+import { isoTime } from '../xml-writer.ts'
 import type { Authentication } from './authenticate.ts'
 
 const MS_PER_DAY = 86_400_000
@@ -9,7 +11,6 @@ const MS_PER_DAY = 86_400_000
 /** Headers and parameters that are keys of their own name. */
 const HEADERS = [
   'x-amz-acl',
-  'x-amz-content-sha256',
   'x-amz-grant-full-control',
   'x-amz-grant-read',
   'x-amz-grant-read-acp',
@@ -31,6 +32,10 @@ export interface ContextSource {
   request: S3Request
   authentication: Authentication
   object: ObjectInfo | undefined
+  told: Told
+  /** Account id; undefined where there is no bucket. */
+  bucketOwner: string | undefined
+  region: string
   nowMs: number
 }
 
@@ -49,8 +54,9 @@ function add(context: Building, key: string, value: string | undefined): void {
   if (value !== undefined) context.set(key, [value])
 }
 
-function addRequest(context: Building, { request, authentication, nowMs }: ContextSource): void {
-  const { headers } = authentication
+function addRequest(context: Building, source: ContextSource): void {
+  const { request, authentication, told, bucketOwner, region, nowMs } = source
+  const { headers, mechanism } = authentication
   const now = new Date(nowMs).toISOString()
   add(context, 'aws:currenttime', `${now.slice(0, 19)}Z`)
   add(context, 'aws:epochtime', String(Math.floor(nowMs / 1_000)))
@@ -60,9 +66,24 @@ function addRequest(context: Building, { request, authentication, nowMs }: Conte
   add(context, 'aws:referer', headers.get('referer'))
   for (const name of HEADERS) add(context, `s3:${name}`, headers.get(name))
   for (const name of PARAMS) add(context, `s3:${name}`, request.param(name))
-  add(context, 's3:versionid', request.filledParam('versionId'))
+  add(context, 's3:versionid', 'versionId' in told ? told.versionId : request.filledParam('versionId'))
+  const unsent = mechanism === 'v4-query' ? 'UNSIGNED-PAYLOAD' : undefined
+  const payload = request.param('X-Amz-Content-Sha256') ?? headers.get('x-amz-content-sha256') ?? unsent
+  add(context, 's3:x-amz-content-sha256', payload)
+  add(context, 's3:tlsversion', request.tlsVersion)
+  add(context, 's3:objectcreationoperation', String(createsObject(request)))
+  add(context, 's3:resourceaccount', bucketOwner)
+  add(context, 'aws:resourceaccount', bucketOwner)
+  add(context, 'aws:requestedregion', region)
+  add(context, 'aws:principalisawsservice', 'false')
+  add(context, 'aws:viaawsservice', 'false')
   const copySource = headers.get('x-amz-copy-source')
   if (copySource !== undefined) add(context, 's3:x-amz-copy-source', plainSource(copySource))
+}
+
+/** Of what needs s3:PutObject: false for the steps of an upload before the last. */
+function createsObject(request: S3Request): boolean {
+  return request.param(request.method === 'PUT' ? 'uploadId' : 'uploads') === undefined
 }
 
 /** `bucket/key`, decoded, without a slash before and a version behind. */
@@ -109,22 +130,24 @@ export function principalArn({ id, name, isRoot }: { id: string; name: string; i
   return isRoot ? `arn:aws:iam::${id}:root` : `arn:aws:iam::${id}:user/${name}`
 }
 
-function addLock(context: Building, { authentication, nowMs }: ContextSource): void {
+function addLock(context: Building, { authentication, told, nowMs }: ContextSource): void {
   const { headers } = authentication
-  add(context, 's3:object-lock-mode', headers.get('x-amz-object-lock-mode'))
-  add(context, 's3:object-lock-legal-hold', headers.get('x-amz-object-lock-legal-hold'))
-  const until = headers.get('x-amz-object-lock-retain-until-date')
+  const { mode, untilMs: toldMs, legalHold } = told.lock ?? {}
+  const hold = legalHold === undefined ? undefined : legalHold ? 'ON' : 'OFF'
+  add(context, 's3:object-lock-mode', mode ?? headers.get('x-amz-object-lock-mode'))
+  add(context, 's3:object-lock-legal-hold', hold ?? headers.get('x-amz-object-lock-legal-hold'))
+  const until = toldMs === undefined ? headers.get('x-amz-object-lock-retain-until-date') : isoTime(toldMs)
   add(context, 's3:object-lock-retain-until-date', until)
   const untilMs = until === undefined ? Number.NaN : Date.parse(until)
   if (!Number.isNaN(untilMs))
     add(context, 's3:object-lock-remaining-retention-days', String(Math.ceil((untilMs - nowMs) / MS_PER_DAY)))
 }
 
-function addTags(context: Building, { authentication, object }: ContextSource): void {
+function addTags(context: Building, { authentication, object, told }: ContextSource): void {
   for (const [name, value] of object?.tags ?? []) add(context, `s3:existingobjecttag/${name}`, value)
   const requested = authentication.headers.get('x-amz-tagging')
-  if (requested === undefined) return
-  const tags = [...new URLSearchParams(requested)]
+  if (told.tags === undefined && requested === undefined) return
+  const tags = told.tags ?? [...new URLSearchParams(requested)]
   for (const [name, value] of tags) add(context, `s3:requestobjecttag/${name}`, value)
   context.set(
     's3:requestobjecttagkeys',
