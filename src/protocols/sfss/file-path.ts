@@ -2,6 +2,9 @@
 import { StoreError } from '../../base/errors.ts'
 import { OBJECT_KEY_BYTES_MAX } from '../../base/limits.ts'
 
+/** Stands for itself in a query. */
+const PLAIN = /^[A-Za-z0-9/._~:@!$'()*,;=-]*$/
+
 /** The first `path` of a query, decoded. Throws `bad_request` where it is missing, empty, or no UTF-8. */
 export function pathOfQuery(query: string): string {
   for (const pair of query.split('&')) {
@@ -12,6 +15,7 @@ export function pathOfQuery(query: string): string {
 }
 
 function decode(text: string): string {
+  if (PLAIN.test(text)) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {

@@ -22,8 +22,8 @@ export interface StorageState {
 
 /** All of it throws `unavailable` or `timeout` where too little of the storage answers. */
 export interface FileStore {
-  /** Throws `not_found`, `corrupt`. */
-  find(path: string): Promise<StoredFile>
+  /** At once where nothing has to be waited for. Throws `not_found`, `corrupt`. */
+  find(path: string): StoredFile | Promise<StoredFile>
   /** Throws `precondition_failed`, `too_large`, `disk_full`. */
   put(path: string, bytes: Buffer, conditions: Conditions | undefined): Promise<void>
   /** Throws `not_found`. */

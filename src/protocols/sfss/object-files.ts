@@ -44,14 +44,18 @@ export class ObjectFiles implements FileStore {
     this.#startedMs = options.clock.monotonicMs()
   }
 
-  async find(path: string): Promise<StoredFile> {
-    const found = await this.#find(path)
-    const { etag, modifiedMs, sizeBytes } = found.info
-    return {
-      ...{ etag, modifiedMs, sizeBytes },
-      // Of the path alone, without a character set that nobody knows.
-      contentType: mimeTypeOfName(path).split(';')[0]!,
-      read: (start, end) => found.read(start, end),
+  find(path: string): StoredFile | Promise<StoredFile> {
+    const bucket = this.#knownBucket()
+    if (bucket === undefined) return this.#find(path).then((found) => fileOf(found, path))
+    try {
+      const found = this.#objects.find(bucket, path)
+      if (!(found instanceof Promise)) return fileOf(found, path)
+      return found.then(
+        (each) => fileOf(each, path),
+        (error: unknown) => this.#failed(error),
+      )
+    } catch (error) {
+      return this.#failed(error)
     }
   }
 
@@ -59,7 +63,6 @@ export class ObjectFiles implements FileStore {
     const bucket = await this.#bucket()
     if (bucket === undefined) throw notFound(path)
     const found = await this.#inBucket(() => this.#objects.find(bucket, path))
-    if (found.info.isDeleteMarker) throw notFound(path)
     return found
   }
 
@@ -87,6 +90,7 @@ export class ObjectFiles implements FileStore {
 
   async remove(path: string): Promise<void> {
     const { info } = await this.#find(path)
+    if (info.isDeleteMarker) throw notFound(path)
     const bucket = await this.#bucket()
     if (bucket !== undefined) await this.#inBucket(() => this.#objects.delete({ bucket, key: info.key }))
   }
@@ -110,14 +114,24 @@ export class ObjectFiles implements FileStore {
     try {
       return await use()
     } catch (error) {
-      if (error instanceof StoreError && error.code === 'bucket_not_found') this.#known = undefined
-      throw error
+      return this.#failed(error)
     }
   }
 
+  #failed(error: unknown): never {
+    if (error instanceof StoreError && error.code === 'bucket_not_found') this.#known = undefined
+    throw error
+  }
+
+  #knownBucket(): Bucket | undefined {
+    const age = this.#clock.monotonicMs() - this.#knownMs
+    return age < FILER_BUCKET_KNOWN_MS ? this.#known : undefined
+  }
+
   async #bucket(): Promise<Bucket | undefined> {
+    const known = this.#knownBucket()
+    if (known !== undefined) return known
     const now = this.#clock.monotonicMs()
-    if (this.#known !== undefined && now - this.#knownMs < FILER_BUCKET_KNOWN_MS) return this.#known
     this.#known = await this.#objects.bucket(SFSS_BUCKET)
     this.#knownMs = now
     return this.#known
@@ -134,6 +148,17 @@ export class ObjectFiles implements FileStore {
         throw new StoreError('conflict', 'the bucket comes and goes', { cause: error })
       return bucket
     }
+  }
+}
+
+function fileOf(found: FoundObject, path: string): StoredFile {
+  const { etag, modifiedMs, sizeBytes, isDeleteMarker } = found.info
+  if (isDeleteMarker) throw notFound(path)
+  return {
+    ...{ etag, modifiedMs, sizeBytes },
+    // Of the path alone, without a character set that nobody knows.
+    contentType: mimeTypeOfName(path).split(';')[0]!,
+    read: (start, end) => found.read(start, end),
   }
 }
 

@@ -20,7 +20,7 @@ import {
 } from '../../net/reply.ts'
 import { failureOutcome } from './errors.ts'
 import { pathOfQuery } from './file-path.ts'
-import type { FileStore } from './file-store.ts'
+import type { FileStore, StoredFile } from './file-store.ts'
 import { readFile } from './get-file.ts'
 import { FORM_BYTES_MAX, uploadedFile, writeConditions } from './put-file.ts'
 import type { SfssCounters } from './sfss-counters.ts'
@@ -132,32 +132,37 @@ export class SfssServer {
     return (await basicAuth.user(rawHeader(rawHeaders, 'authorization'))) !== undefined
   }
 
-  async #settled(asked: Asked): Promise<Outcome> {
+  #settled(asked: Asked): Outcome | Promise<Outcome> {
     try {
-      return await this.#outcomeOf(asked)
+      const outcome = this.#outcomeOf(asked)
+      return outcome instanceof Promise ? outcome.catch((error: unknown) => this.#failed(error)) : outcome
     } catch (error) {
-      const outcome = failureOutcome(error)
-      if (outcome !== undefined) return outcome
-      this.#options.log.error({ error }, 'a request to sfss failed by a bug')
-      return errorOutcome(500, 'internal error')
+      return this.#failed(error)
     }
   }
 
-  async #outcomeOf(asked: Asked): Promise<Outcome> {
+  #failed(error: unknown): Outcome {
+    const outcome = failureOutcome(error)
+    if (outcome !== undefined) return outcome
+    this.#options.log.error({ error }, 'a request to sfss failed by a bug')
+    return errorOutcome(500, 'internal error')
+  }
+
+  #outcomeOf(asked: Asked): Outcome | Promise<Outcome> {
     const { method, target } = asked
     const question = target.indexOf('?')
     const query = question < 0 ? '' : target.slice(question + 1)
     switch (question < 0 ? target : target.slice(0, question)) {
       case '/file':
-        if (method === 'GET' || method === 'HEAD') return await this.#read(asked, pathOfQuery(query))
-        if (method === 'PUT') return await this.#store(asked, pathOfQuery(query), 200)
-        if (method === 'DELETE') return await this.#remove(pathOfQuery(query))
+        if (method === 'GET' || method === 'HEAD') return this.#read(asked, pathOfQuery(query))
+        if (method === 'PUT') return this.#store(asked, pathOfQuery(query), 200)
+        if (method === 'DELETE') return this.#remove(pathOfQuery(query))
         return notAllowed(method, FILE_METHODS)
       case '/files':
-        if (method === 'POST') return await this.#store(asked, pathOfQuery(query), 201)
+        if (method === 'POST') return this.#store(asked, pathOfQuery(query), 201)
         return notAllowed(method, 'POST')
       case '/status':
-        if (method === 'GET' || method === 'HEAD') return await this.#status()
+        if (method === 'GET' || method === 'HEAD') return this.#status()
         return notAllowed(method, 'GET, HEAD')
       case '/healthz':
         return { status: 200, headers: [], body: undefined }
@@ -166,18 +171,31 @@ export class SfssServer {
     }
   }
 
-  async #read({ method, rawHeaders }: Asked, path: string): Promise<Outcome> {
-    const { counters, random } = this.#options
-    counters.add('cmd_get')
+  /** At once where the file is small and near. */
+  #read(asked: Asked, path: string): Outcome | Promise<Outcome> {
+    this.#options.counters.add('cmd_get')
     try {
-      const found = await this.#files.find(path)
-      const outcome = await readFile({ method, rawHeaders }, found, random)
-      counters.add('get_hits')
-      return outcome
+      const file = this.#files.find(path)
+      const outcome =
+        file instanceof Promise ? file.then((each) => this.#reply(asked, each)) : this.#reply(asked, file)
+      return outcome instanceof Promise ? outcome.then(this.#hit, this.#missed) : this.#hit(outcome)
     } catch (error) {
-      counters.add('get_misses')
-      throw error
+      return this.#missed(error)
     }
+  }
+
+  #reply({ method, rawHeaders }: Asked, file: StoredFile): Outcome | Promise<Outcome> {
+    return readFile({ method, rawHeaders }, file, this.#options.random)
+  }
+
+  readonly #hit = (outcome: Outcome): Outcome => {
+    this.#options.counters.add('get_hits')
+    return outcome
+  }
+
+  readonly #missed = (error: unknown): never => {
+    this.#options.counters.add('get_misses')
+    throw error
   }
 
   async #store(asked: Asked, path: string, status: number): Promise<Outcome> {
