@@ -124,7 +124,8 @@ export class ShardRepairer {
       for (const known of this.#groups.keys()) if (!groups.has(known)) this.#groups.delete(known)
       for (const group of groups) {
         if (this.#stopping) return
-        await this.#visit(this.#groupOf(group))
+        const repair = this.#groupOf(group)
+        if (repair.isDue()) await this.#visit(repair)
       }
       if (!this.#isCalled) await this.#sleep(SHARD_REPAIR_PERIOD_MS)
     }

@@ -61,8 +61,11 @@ export function cutRange(range: KeyRange, through: Key | undefined): KeyRange {
   return { keys: range.keys.filter((key) => compareKeys(key, through) <= 0), through }
 }
 
-/** At least `countMax` keys from `from` on, unless there are no more; a page of the index more at most. */
-export function readKeys(volume: Volume, from: Key, countMax: number): KeyRange {
+/**
+ * At least `countMax` keys from `from` on, or all up to `through`, unless there are no more; a page of the index more at
+ * most.
+ */
+export function readKeys(volume: Volume, from: Key, countMax: number, through?: Key): KeyRange {
   const page = indexEntries()
   const keys: KeyState[] = []
   for (let at: IndexEntries['next'] = from; at !== undefined; at = page.next) {
@@ -71,7 +74,10 @@ export function readKeys(volume: Volume, from: Key, countMax: number): KeyRange 
       const [keyHigh, keyLow] = [page.keyHighs[i] as number, page.keyLows[i] as number]
       keys.push({ keyHigh, keyLow, deleted: page.deleted[i] === 1 })
     }
-    if (keys.length >= countMax && page.next !== undefined) return { keys, through: keys.at(-1) }
+    const last = keys.at(-1)
+    if (last === undefined || page.next === undefined) continue
+    const isThrough = through !== undefined && compareKeys(last, through) >= 0
+    if (isThrough || keys.length >= countMax) return { keys, through: last }
   }
   return { keys, through: undefined }
 }
@@ -108,6 +114,17 @@ export function needleState(volume: Volume, key: Key): NeedleState {
     if (!index.get(key.keyHigh, key.keyLow)) return { kind: 'absent' }
     if (index.deleted) return { kind: 'deleted' }
     return readState(volume, key, { start: index.offsetUnits * 8, lengthBytes: index.lengthUnits * 8 })
+  })
+}
+
+/** The cookie in the record of a key that is not deleted, whatever it is worth; undefined: there is no record. */
+export function storedCookie(volume: Volume, key: Key): number | undefined {
+  return pinned(volume, () => {
+    const { index, context, slot } = volume
+    if (!index.get(key.keyHigh, key.keyLow) || index.deleted) return undefined
+    const head = Buffer.alloc(codec.HEADER_BYTES)
+    context.disk.readSync(slot.get(WORD.datHandle), head, 0, head.length, index.offsetUnits * 8)
+    return codec.decodeHeader(head).cookie
   })
 }
 

@@ -53,9 +53,12 @@ export function digestOf(keys: readonly KeyState[]): RangeDigest {
   return { live: live.length, checksum: crc32c(bytes) }
 }
 
-/** How a member answers: `read` gives at least so many keys from one on, or all that there are. */
-export function answerKeys(read: (from: Key, countMax: number) => KeyRange, query: KeyQuery): KeyAnswer {
-  const range = cutRange(read(query.from, query.countMax), query.through)
+/** At least so many keys from one on, or all up to another one, or all that there are. */
+export type ReadKeys = (from: Key, countMax: number, through?: Key) => KeyRange
+
+/** How a member answers. */
+export function answerKeys(read: ReadKeys, query: KeyQuery): KeyAnswer {
+  const range = cutRange(read(query.from, query.countMax, query.through), query.through)
   const isWhole = compareEnds(range.through, query.through) >= 0
   if (!isWhole) return range
   const { live, checksum } = digestOf(range.keys)
@@ -67,7 +70,7 @@ export function answerKeys(read: (from: Key, countMax: number) => KeyRange, quer
  * Keys that come or go meanwhile may be among those that differ, or not.
  */
 export async function* compareMembers(
-  read: (from: Key, countMax: number) => KeyRange,
+  read: ReadKeys,
   others: readonly ComparedMember[],
   countMax: number,
 ): AsyncGenerator<Differing, void, undefined> {

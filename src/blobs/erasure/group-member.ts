@@ -1,6 +1,6 @@
 /** One member of an erasure group, as repair sees it: in this process or on another server. */
-import type { Key, KeyRange, NeedleState, NewEntries } from '../../disk/volume-keys.ts'
-import type { KeyAnswer, KeyQuery } from './compare-keys.ts'
+import type { Key, NeedleState, NewEntries } from '../../disk/volume-keys.ts'
+import type { KeyAnswer, KeyQuery, ReadKeys } from './compare-keys.ts'
 
 /** Since when new entries are wanted; without an epoch only the present place is told. */
 export interface EntryPlace {
@@ -34,8 +34,7 @@ export interface OwnMember extends GroupMember {
   readonly filling: boolean
   /** Now, without the disk. */
   knows(key: Key): 'live' | 'deleted' | 'absent'
-  /** At least `countMax` keys from one on, or all that there are. */
-  range(from: Key, countMax: number): KeyRange
+  readonly range: ReadKeys
   /** Replaces a damaged one. `blobName`: as `PackedBlob` has it, for volumes that want it. */
   write(key: BlobKey, data: Buffer, blobName?: () => Buffer): Promise<void>
   /** Whatever cookie it has. */

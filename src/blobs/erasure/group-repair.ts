@@ -62,6 +62,8 @@ const RETRY_MS_MAX = 300_000
 /** Calls for new entries in one visit. */
 const ENTRY_CALLS_MAX = 16
 const PROGRESS_MS = 10_000
+/** A group in which nothing happens is looked at so often. */
+const CALM_PERIOD_MS_MAX = 8_192
 
 interface Waiting {
   key: Key
@@ -85,6 +87,10 @@ export class GroupRepair {
   #comparedAtMs: number | undefined
   #retryAtMs = Number.POSITIVE_INFINITY
   #retryMs = RETRY_MS
+  /** Of new entries, ever. */
+  #keysSeen = 0
+  #visitPeriodMs = 1
+  #visitAtMs = 0
   /** Keys that too few members have, at the last whole comparison. */
   #lost = 0
 
@@ -113,10 +119,16 @@ export class GroupRepair {
     this.#comparedAtMs = undefined
   }
 
+  /** Whether it is worth a visit: those in which nothing happens are visited less and less often. */
+  isDue(): boolean {
+    return this.#damaged.size > 0 || this.#options.clock.monotonicMs() >= this.#visitAtMs
+  }
+
   /** One visit. `comparePeriodMs`: how old the last whole comparison may be. Throws what an own disk throws. */
   async visit(comparePeriodMs: number): Promise<void> {
     const { clock } = this.#options
     const members = await this.#options.members()
+    const keysSeen = this.#keysSeen
     const own = members.filter((member) => member !== undefined).filter(isOwn)
     if (own.length === 0) return
     await this.#mendDamaged(members, own)
@@ -128,6 +140,9 @@ export class GroupRepair {
       (await this.#ownIsNew(own))
     if (isDue || !(await this.#readNewEntries(members, own))) await this.#compareAll(members, own)
     await this.#mendWaiting(members, own)
+    const isCalm = this.#keysSeen === keysSeen && this.waiting === 0
+    this.#visitPeriodMs = isCalm ? Math.min(this.#visitPeriodMs * 2, CALM_PERIOD_MS_MAX) : 1
+    this.#visitAtMs = clock.monotonicMs() + this.#visitPeriodMs
   }
 
   /** Whether an own member has other files than when all was compared: it was made anew, or lost what it had. */
@@ -166,6 +181,7 @@ export class GroupRepair {
       const found = await member.newEntries(place)
       if (found.epoch !== place.epoch || found.entries < place.entries) return 'new files'
       const dueMs = clock.monotonicMs() + SETTLE_MS
+      this.#keysSeen += found.keys.length
       for (const { deleted, ...key } of found.keys) {
         const matters = own.some((each) => {
           if (each.shard === member.shard) return false
@@ -306,9 +322,10 @@ export class GroupRepair {
       if (verdict.kind === 'remove') {
         for (const member of own) {
           if (member.knows(key) !== 'live') continue
-          member.remove(key)
-          touched.add(member)
-          counts[verdict.why === 'dead' ? 'dead' : 'removed']++
+          if (this.#remove(member, key)) {
+            touched.add(member)
+            counts[verdict.why === 'dead' ? 'dead' : 'removed']++
+          } else result.unsettled++
         }
       } else if (verdict.kind === 'short') {
         if (verdict.why === 'lost') result.lost++
@@ -335,6 +352,19 @@ export class GroupRepair {
     }
     for (const member of touched) await member.durable()
     return result
+  }
+
+  /** False where it cannot be removed now, such as from a volume that is read only. */
+  #remove(member: OwnMember, key: Key): boolean {
+    try {
+      member.remove(key)
+      return true
+    } catch (error) {
+      const { group, log } = this.#options
+      const { message: reason } = toStoreError(error)
+      log.debug({ group, shard: member.shard, reason }, 'a shard is not removed')
+      return false
+    }
   }
 }
 

@@ -11,6 +11,7 @@ import {
   needleState,
   readKeys,
   readNewEntries,
+  storedCookie,
 } from '../../disk/volume-keys.ts'
 import { FLAG } from '../../disk/volume-table.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
@@ -33,12 +34,12 @@ export class VolumeMember implements OwnMember {
     return this.#volume.slot.hasFlag(FLAG.filling)
   }
 
-  range(from: Key, countMax: number): KeyRange {
-    return readKeys(this.#volume, from, countMax)
+  range(from: Key, countMax: number, through?: Key): KeyRange {
+    return readKeys(this.#volume, from, countMax, through)
   }
 
   async keys(query: KeyQuery): Promise<KeyAnswer> {
-    return answerKeys((from, countMax) => this.range(from, countMax), query)
+    return answerKeys((...range) => this.range(...range), query)
   }
 
   async newEntries(from: EntryPlace): Promise<NewEntries> {
@@ -99,11 +100,8 @@ export class VolumeMember implements OwnMember {
   }
 
   remove(key: Key): void {
-    const volumeId = this.#volume.id
-    const state = needleState(this.#volume, key)
-    // A damaged record goes with any cookie.
-    if (state.kind === 'live') this.#volume.remove({ ...key, volumeId, cookie: state.cookie })
-    if (state.kind === 'damaged') this.#volume.remove({ ...key, volumeId, cookie: 0 })
+    const cookie = storedCookie(this.#volume, key)
+    if (cookie !== undefined) this.#volume.remove({ ...key, volumeId: this.#volume.id, cookie })
   }
 
   durable(): Promise<void> {
