@@ -4,6 +4,7 @@
  * volume read only, verifies every record, and only then lets it take writes. A crash at any step leaves what the next
  * start goes on with: files in the folder, or a marker beside the volume that says that it is not verified yet.
  */
+import { PLAIN_VOLUME_IDS_END } from '../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { placeStaged } from './copy-volume.ts'
@@ -116,6 +117,7 @@ export class VolumeAdoption {
       if (readAdoption(disk, place) === undefined) {
         this.#host.assertUnknown(volumeId)
         refuseWideOffsets(disk, arrived)
+        refuseOthersIds(disk, arrived)
         removeVolumeFiles(disk, directory, volumeBaseName(collection, volumeId))
         writeAdoption(disk, place, { state: 'verifying', damaged: 0, reason: '' })
       }
@@ -213,4 +215,11 @@ export function readRefusal(disk: Disk, arrived: VolumePlace): string | undefine
 export function removeArrived(disk: Disk, arrived: VolumePlace): void {
   removeVolumeFiles(disk, arrived.directory, volumeBaseName(arrived.collection, arrived.volumeId))
   disk.removeSync(placePath(arrived, REFUSED))
+}
+
+/** Ids above those of plain volumes say what is in a volume of Cairn's, and nothing of others'. Throws `unsupported`. */
+function refuseOthersIds(disk: Disk, place: VolumePlace): void {
+  if (place.volumeId < PLAIN_VOLUME_IDS_END || disk.stat(placePath(place, EXTENSION.cairn)) !== undefined)
+    return
+  throw new StoreError('unsupported', `ids of volumes from elsewhere are below ${PLAIN_VOLUME_IDS_END}`)
 }

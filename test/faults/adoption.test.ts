@@ -1,6 +1,6 @@
 /** Volumes put into a data directory: whatever step a crash cuts, the next start goes on, and nothing is half there. */
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { StoreError } from '../../src/base/errors.ts'
@@ -97,5 +97,21 @@ test('a number that is taken is refused, and the volume that has it is not touch
   assert.equal(readAdoption(realDisk, placeIn(data)), undefined)
   assert.ok(existsSync(join(folder, '5.dat')))
   assert.ok(await store.volume(5).read(fidOf(9999, 5)))
+  await store.close()
+})
+
+test('a volume from elsewhere with the number of an erasure volume is refused', async (t) => {
+  const { data, folder } = await prepare(t)
+  const volumeId = 2 ** 30
+  for (const name of readdirSync(folder)) {
+    const extension = name.slice(name.indexOf('.'))
+    if (extension === '.cairn') rmSync(join(folder, name))
+    else renameSync(join(folder, name), join(folder, `${volumeId}${extension}`))
+  }
+  const store = new RealStore(data)
+  await store.keeper.adoption.look()
+  const refused = readRefusal(realDisk, { directory: folder, collection: '', volumeId })
+  assert.match(refused ?? '', /ids of volumes from elsewhere are below 1073741824/)
+  assert.equal(store.volumes.get(volumeId), undefined)
   await store.close()
 })
