@@ -9,8 +9,9 @@ import {
 import type { Random } from '../base/random.ts'
 import type { BlobId, BlobStore, BlobTarget } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
+import { BlobWrites } from './content/blob-writes.ts'
 import { ChunkBuffers } from './content/chunk-buffers.ts'
-import { ChunkStream, storedBytes, tooLarge, wrongLength } from './content/chunk-stream.ts'
+import { ChunkStream, tooLarge, wrongLength } from './content/chunk-stream.ts'
 import { type BlobEntry, packBlobs, unpackBlobs } from './content/entries.ts'
 import { leaveBlobs } from './content/garbage-scripts.ts'
 import { digestsOf, type HashPool, inlineHashPool } from './digests.ts'
@@ -39,12 +40,14 @@ export interface ContentWriterOptions {
 
 export class BlobContentWriter implements ContentWriter {
   readonly #options: ContentWriterOptions
+  readonly #blobs: BlobWrites
   readonly #buffers: ChunkBuffers
   /** When each body that is being stored came, the oldest first. */
   readonly #starts = new Set<{ startMs: number }>()
 
   constructor(options: ContentWriterOptions) {
     this.#options = options
+    this.#blobs = new BlobWrites(options.blobs)
     this.#buffers = new ChunkBuffers(options.hashPool.isShared)
   }
 
@@ -86,12 +89,11 @@ export class BlobContentWriter implements ContentWriter {
     if (whole.length > options.sizeBytesMax) throw tooLarge(options.sizeBytesMax)
     const digests = digestsOf(digestNames(options), whole)
     const verified = options.check?.verify(digests, whole.length)
-    const { blobs } = this.#options
     const entries: BlobEntry[] = []
     if (whole.length > 0) {
       try {
-        const data = storedBytes(whole, options.dataKey)
-        const id = await blobs.write({ data, ...this.#target(options) })
+        const target = this.#target(options)
+        const id = await this.#blobs.write({ data: whole, target, dataKey: options.dataKey })
         entries.push({ ...id, sizeBytes: whole.length })
       } catch (error) {
         this.#options.load.noteOrphan()
@@ -102,12 +104,12 @@ export class BlobContentWriter implements ContentWriter {
   }
 
   async #storeStream(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
-    const { blobs, load } = this.#options
+    const { load } = this.#options
     const isLong = body.sizeBytes === undefined || body.sizeBytes > HASH_AT_ONCE_BYTES_MAX
     const hashPool = isLong ? this.#options.hashPool : inlineHashPool
     const promise = load.enter(body.sizeBytes, options.dataKey === undefined ? 1 : 2)
     const stream = new ChunkStream({
-      blobs,
+      blobs: this.#blobs,
       load,
       buffers: this.#buffers,
       chunkBytes: promise.chunkBytes,

@@ -50,8 +50,14 @@ export class WatchedBlobs implements BlobStore {
     this.writesAtOnceMax = Math.max(this.writesAtOnceMax, ++this.writesAtOnce)
     try {
       await this.beforeWrite(blob)
-      const id = await this.#store.write(blob)
-      this.live.set(formatFid(id), blobBytes(blob, id).length)
+      let sizeBytes = 0
+      const data = (id: BlobId) => {
+        const bytes = blobBytes(blob, id)
+        sizeBytes = bytes.length
+        return bytes
+      }
+      const id = await this.#store.write({ ...blob, data })
+      this.live.set(formatFid(id), sizeBytes)
       return id
     } finally {
       this.writesAtOnce--

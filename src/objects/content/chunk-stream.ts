@@ -4,20 +4,20 @@
  */
 import { StoreError } from '../../base/errors.ts'
 import { UPLOAD_CHUNKS_WRITTEN_MAX } from '../../base/limits.ts'
-import type { BlobId, BlobStore, BlobTarget, BlobWrite } from '../../blobs/blob-store.ts'
+import type { BlobId, BlobTarget } from '../../blobs/blob-store.ts'
 import type { Hashing } from '../digests.ts'
 import type { DataKey } from '../object-keys.ts'
 import type { Digests, ObjectBody } from '../object-store.ts'
 import type { UploadLoad } from '../upload-load.ts'
+import type { BlobWrites } from './blob-writes.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
 import type { BlobEntry } from './entries.ts'
-import { sealBlob } from './sealed-blob.ts'
 
 /** Bytes go to the digests in pieces of at least this, so that another thread can begin before a chunk is full. */
 const HASH_BYTES = 256 * 1024
 
 export interface ChunkStreamParts {
-  blobs: BlobStore
+  blobs: BlobWrites
   load: UploadLoad
   buffers: ChunkBuffers
   /** Of all chunks but the last, so that the chunk at an offset can be computed. */
@@ -149,10 +149,8 @@ export class ChunkStream {
   async #writeChunk(chunk: Chunk, index: number): Promise<void> {
     const { blobs, target, dataKey } = this.#parts
     try {
-      const id = await blobs.write({
-        data: storedBytes(chunk.buffer.subarray(0, chunk.filled), dataKey),
-        ...target,
-      })
+      const data = chunk.buffer.subarray(0, chunk.filled)
+      const id = await blobs.write({ data, target, dataKey })
       this.#entries[index] = { ...id, sizeBytes: chunk.filled }
     } catch (error) {
       this.#parts.load.noteOrphan()
@@ -179,8 +177,3 @@ export const tooLarge = (sizeBytesMax: number) =>
 
 export const wrongLength = (announced: number) =>
   new StoreError('incomplete_body', `not the ${announced} bytes that were announced`)
-
-/** For the write of a blob. */
-export function storedBytes(data: Buffer, dataKey: DataKey | undefined): BlobWrite['data'] {
-  return dataKey === undefined ? data : (id) => sealBlob(dataKey.blobKey(id), data)
-}

@@ -26,9 +26,16 @@ export function isLengthOf(sizeBytes: number, storedBytes: number): boolean {
   return storedBytes === sizeBytes || storedBytes === sealedLength(sizeBytes)
 }
 
-/** The bytes of a blob as they are stored. `key`: 32 bytes that are used for this blob only. */
-export function sealBlob(key: Buffer, bytes: Buffer): Buffer {
-  const sealed = Buffer.allocUnsafeSlow(sealedLength(bytes.length))
+/**
+ * The bytes of a blob as they are stored, in `sealed`, which has just that length. `key`: 32 bytes that are used for this blob
+ * only.
+ */
+export function sealBlob(
+  key: Buffer,
+  bytes: Buffer,
+  sealed: Buffer = Buffer.allocUnsafeSlow(sealedLength(bytes.length)),
+): Buffer {
+  assert(sealed.length === sealedLength(bytes.length), 'sealed bytes fill their memory')
   let filled = 0
   for (let at = 0; at < bytes.length; at += SEAL_BLOCK_BYTES) {
     const block = bytes.subarray(at, at + SEAL_BLOCK_BYTES)
