@@ -135,17 +135,18 @@ export class Bus {
     const model = this.#open?.model
     this.#lost()
     this.#wake()
-    if (model === undefined) return
-    const { clock } = this.#options
+    if (model !== undefined) await this.#letGo(model)
+  }
+
+  /** A broker that dies meanwhile never answers. */
+  async #letGo(model: ChannelModel): Promise<void> {
     await new Promise<void>((resolve) => {
-      const stopTimer = clock.after(BUS_CLOSE_MS_MAX, resolve)
-      void model
-        .close()
-        .catch(() => undefined)
-        .then(() => {
-          stopTimer()
-          resolve()
-        })
+      const stopTimer = this.#options.clock.after(BUS_CLOSE_MS_MAX, resolve)
+      const done = () => {
+        stopTimer()
+        resolve()
+      }
+      model.close().then(done, done)
     })
   }
 
@@ -169,7 +170,7 @@ export class Bus {
         await this.#connect()
         pauseMs = BUS_RECONNECT_MS
       } catch (error) {
-        this.#say(toStoreError(error).message)
+        if (!this.#closed) this.#say(toStoreError(error).message)
       }
       if (this.#closed) return
       // Not all servers at the same moment.
@@ -193,17 +194,19 @@ export class Bus {
       const channel = await model.createChannel()
       channel.on('error', (error) => this.#say(error.message))
       // Without its channel a connection is of no use.
-      channel.on('close', () => void model.close().catch(() => undefined))
+      channel.on('close', () => void this.#letGo(model))
       const answersTo = await this.#listen(channel)
       if (this.#closed) throw new StoreError('unavailable', 'the bus was closed')
       this.#open = { model, channel, answersTo }
       this.#wasOpen = true
     } catch (error) {
-      await model.close().catch(() => undefined)
+      await this.#letGo(model)
       throw error
     }
+    // Of those who only ask there are many.
+    const isNews = this.#handlers.size > 0 || this.#trouble !== ''
     this.#trouble = ''
-    this.#options.log.info({ broker: url.host }, 'connected to the bus')
+    this.#options.log[isNews ? 'info' : 'debug']({ broker: url.host }, 'connected to the bus')
     this.#wake()
     await lost
     this.#lost()

@@ -188,7 +188,9 @@ describe('the bus', { skip: noRabbit }, () => {
       await readAll()
 
       await second.kill()
-      await until('a dead server is out', async () => (await nodeCount()) === 1)
+      await until('a dead server is out', async () => (await nodeCount()) === 1).catch((error: Error) => {
+        throw new Error(`${error.message}; the master says:\n${master.log()}`)
+      })
     } finally {
       for (const each of processes) await each.stop()
       rmSync(directory, { recursive: true, force: true })
