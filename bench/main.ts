@@ -2,7 +2,8 @@
  * `npm run bench [-- <name>] [--quick] [--rounds N] [--seconds S] [--json FILE]`: how fast the store is.
  * `small-files` and `names`, by default both in one run, compare with nginx and others; `encryption` compares encrypted
  * objects with plain ones; `sfss` and `memcached` measure those doors; `names-scale` measures what a million names change; `ten-million` fills the engine with needles;
- * `needle-index` measures the index alone, `erasure` the code of erasure volumes alone, `redundancy` what they cost.
+ * `needle-index` measures the index alone, `erasure` the code of erasure volumes alone, `redundancy` what they cost,
+ * `hashstore` one large file and many small ones, beside `cp` and the volume server.
  * What the figures were is in docs/performance.md.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -23,7 +24,7 @@ import { Stage } from './stage.ts'
 const PARTS = ['small-files', 'names', 'encryption', 'sfss', 'memcached']
 /** Without a name. */
 const PARTS_DEFAULT = ['small-files', 'names']
-const SCRIPTS = ['names-scale', 'ten-million', 'needle-index', 'erasure', 'redundancy']
+const SCRIPTS = ['names-scale', 'ten-million', 'needle-index', 'erasure', 'redundancy', 'hashstore']
 const ROUNDS = 5
 const SECONDS_DEFAULT = 3
 const SECONDS_QUICK = 2

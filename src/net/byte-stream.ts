@@ -191,7 +191,7 @@ export class ByteStream {
   /** Breaks the connection, so that the other side learns that something went wrong. */
   reset(): void {
     this.#drop()
-    this.socket.resetAndDestroy()
+    resetSocket(this.socket)
   }
 
   #drop(): void {
@@ -200,6 +200,12 @@ export class ByteStream {
     this.#unreadBytes = 0
     this.socket.resume()
   }
+}
+
+/** Breaks a connection. One whose end was sent already cannot be reset any more: trying leaves it open for good. */
+export function resetSocket(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 /** Throws `timeout` and breaks the connection when `work`, which waits for the other side, takes longer. */

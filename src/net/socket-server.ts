@@ -3,6 +3,7 @@ import net, { type Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { CONNECTIONS_MAX, IDLE_TIMEOUT_MS, SHUTDOWN_GRACE_MS } from '../base/limits.ts'
+import { resetSocket } from './byte-stream.ts'
 
 export interface SocketServerOptions {
   clock: Clock
@@ -65,7 +66,7 @@ export class SocketServer {
     const deadlineMs = clock.monotonicMs() + SHUTDOWN_GRACE_MS
     for (const socket of this.#sockets) onClosing(socket)
     while (this.#sockets.size > 0 && clock.monotonicMs() < deadlineMs) await clock.sleep(CLOSE_POLL_MS)
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    for (const socket of this.#sockets) resetSocket(socket)
     await closed
   }
 

@@ -1,12 +1,11 @@
 /** `cairn hashstore get`: fetches files. A file appears under its name when all of it is here. */
 import { once } from 'node:events'
-import { renameSync, rmSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StoreError } from '../../base/errors.ts'
 import { givingBack } from '../../base/piece-buffers.ts'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
+import { saveTo } from '../hashstore-files.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
 import { UsageError } from '../usage-error.ts'
 
@@ -38,20 +37,7 @@ async function fetchTo(
     }
     return
   }
-  const partial = `${target}.${context.random.u32().toString(16)}.part`
-  const local = await open(partial, 'w')
-  try {
-    for await (const piece of remote.pieces()) {
-      await local.writeFile(piece)
-      piece.giveBack?.()
-    }
-    await local.close()
-    renameSync(partial, target)
-  } catch (error) {
-    await local.close()
-    rmSync(partial, { force: true })
-    throw error
-  }
+  await saveTo(target, remote.pieces(), context.random)
 }
 
 /** What stands behind the last separator of either kind. Throws `bad_request` for what names no file here. */

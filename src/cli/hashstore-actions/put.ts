@@ -1,16 +1,12 @@
 /** `cairn hashstore put`: stores files under the paths by which they are named, as the first client does. */
-import { statSync } from 'node:fs'
-import { open, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toStoreError } from '../../base/errors.ts'
-import { PieceBuffers } from '../../base/piece-buffers.ts'
-import type { HashstoreCluster, LocalFile } from '../../protocols/hashstore/cluster.ts'
+import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
+import { localFile, readBuffers, statOf } from '../hashstore-files.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
 import { UsageError } from '../usage-error.ts'
-
-const READ_BYTES = 256 * 1024
-const READ_BUFFERS_FREE_MAX = 16
 
 export const put = defineCommand({
   name: 'put',
@@ -44,7 +40,7 @@ async function putAll(
   { concurrency, context }: { concurrency: number; context: Context },
 ): Promise<number> {
   const { stdout, stderr, signal } = context
-  const buffers = new PieceBuffers(READ_BYTES, READ_BUFFERS_FREE_MAX)
+  const buffers = readBuffers()
   let [next, failed] = [0, 0]
   const lane = async () => {
     while (next < files.length && !signal.aborted) {
@@ -60,32 +56,4 @@ async function putAll(
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, files.length) }, lane))
   return failed > 0 || next < files.length ? 1 : 0
-}
-
-function localFile(local: string, buffers: PieceBuffers): LocalFile {
-  return {
-    sizeBytes: statOf(local).size,
-    async *read(start, end) {
-      const file = await open(local)
-      try {
-        for (let at = start; at < end; ) {
-          const buffer = buffers.take()
-          const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at)
-          if (bytesRead === 0) return
-          at += bytesRead
-          yield buffers.lend(buffer, 0, bytesRead)
-        }
-      } finally {
-        await file.close()
-      }
-    },
-  }
-}
-
-function statOf(local: string) {
-  try {
-    return statSync(local)
-  } catch (error) {
-    throw new UsageError(`cannot read ${local}: ${(error as Error).message}`)
-  }
 }

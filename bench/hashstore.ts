@@ -1,0 +1,192 @@
+/**
+ * The hash store: `npm run bench -- hashstore [--quick] [--json FILE]`. One file of 1 GiB (256 MiB with `--quick`) through loopback, in
+ * turns with `cp` on the same disk; and 10,000 files of 1 KiB, beside the volume server's rate with the same connections. The
+ * client is in this process, the servers are processes of their own.
+ */
+import { spawnSync } from 'node:child_process'
+import { openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { systemClock } from '../src/base/clock.ts'
+import { systemRandom } from '../src/base/random.ts'
+import { runLoad } from '../src/bench/load.ts'
+import type { PhaseFigures } from '../src/bench/report.ts'
+import { runVolumeBenchmark } from '../src/bench/volume-benchmark.ts'
+import { localFile, readBuffers, saveTo } from '../src/cli/hashstore-files.ts'
+import { HashstoreClient } from '../src/protocols/hashstore/client.ts'
+import { startCairn } from './cairn-process.ts'
+import { median } from './contenders.ts'
+import { cleanUpAtExit, freePort, startProcess, stopProcess, temporaryDirectory } from './processes.ts'
+
+const MIB = 1024 * 1024
+const PROGRAM = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const ROUNDS = 5
+const SMALL_FILES = 10_000
+const SMALL_BYTES = 1024
+const CONNECTIONS = 16
+const START_MS_MAX = 30_000
+const PASS_MARK = 0.5
+
+cleanUpAtExit()
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } },
+})
+const directory = temporaryDirectory()
+const at = (name: string) => join(directory, name)
+
+async function timed(work: () => unknown): Promise<number> {
+  const startMs = performance.now()
+  await work()
+  return performance.now() - startMs
+}
+
+function run(program: string, ...args: string[]): void {
+  const { status, stderr } = spawnSync(program, args)
+  if (status !== 0) throw new Error(`${program}: ${stderr}`)
+}
+
+function makeFile(path: string, bytes: number): void {
+  const file = openSync(path, 'w')
+  for (let done = 0; done < bytes; done += MIB) writeSync(file, systemRandom.bytes(MIB))
+  run('sync', path)
+}
+
+/** A data server, and a client of it. */
+async function startDataServer() {
+  const port = await freePort()
+  const args = ['hashstore', 'serve', '--dir', at('server'), '--port', String(port), '--log-level', 'warn']
+  const child = startProcess(process.execPath, [PROGRAM, ...args], ['ignore', 'ignore', 'inherit'])
+  const client = new HashstoreClient({ host: '127.0.0.1', port }, { timeoutMs: START_MS_MAX })
+  for (const startMs = performance.now(); ; ) {
+    try {
+      await client.stat(Buffer.from('nothing'))
+    } catch (error) {
+      if ((error as { code?: string }).code === 'not_found') break
+      if (performance.now() - startMs > START_MS_MAX) throw error
+      await systemClock.sleep(100)
+    }
+  }
+  return { client, stop: () => stopProcess(child) }
+}
+
+/** Milliseconds of each way, medians. */
+async function largeFile(client: HashstoreClient, bytes: number): Promise<Map<string, number>> {
+  const [source, copy, back, path] = [at('large'), at('copy'), at('back'), Buffer.from('large')]
+  makeFile(source, bytes)
+  const buffers = readBuffers()
+  const file = localFile(source, buffers)
+  const pieces = () => file.read(0, bytes)
+  const ways: [string, () => unknown][] = [
+    ['cp', () => run('cp', source, copy)],
+    ['cp, then sync', () => [run('cp', source, copy), run('sync', copy)]],
+    ['put, on disk', () => client.put(path, { sizeBytes: bytes, pieces })],
+    ['get, to a file', async () => saveTo(back, (await client.get(path)).pieces(), systemRandom)],
+  ]
+  const times = new Map<string, number[]>(ways.map(([name]) => [name, []]))
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [name, way] of ways) {
+      for (const each of [copy, back]) rmSync(each, { force: true })
+      run('sync', directory)
+      const ms = await timed(way)
+      if (round > 0) times.get(name)!.push(ms)
+    }
+    console.error(`round ${round} of ${ROUNDS}`)
+  }
+  run('cmp', source, back)
+  return new Map([...times].map(([name, all]) => [name, median(all)]))
+}
+
+/** Files a second. */
+async function smallFiles(client: HashstoreClient): Promise<{ put: number; get: number }> {
+  const bytes = systemRandom.bytes(SMALL_BYTES)
+  const paths = Array.from({ length: SMALL_FILES }, (_, each) => Buffer.from(`small\\${each}.gif`))
+  const inLanes = async (one: (path: Buffer) => Promise<unknown>) => {
+    let next = 0
+    const lane = async () => {
+      while (next < paths.length) await one(paths[next++]!)
+    }
+    const ms = await timed(() => Promise.all(Array.from({ length: CONNECTIONS }, lane)))
+    return (paths.length / ms) * 1_000
+  }
+  const source = {
+    sizeBytes: bytes.length,
+    pieces: async function* () {
+      yield bytes
+    },
+  }
+  const put = await inLanes((path) => client.put(path, source))
+  const get = await inLanes(async (path) => {
+    let length = 0
+    for await (const piece of (await client.get(path)).pieces()) length += piece.length
+    if (length !== SMALL_BYTES) throw new Error('a file has another length')
+  })
+  return { put, get }
+}
+
+async function volumeServer(): Promise<{ put: number; get: number }> {
+  const server = await startCairn({ directory: at('volumes') })
+  try {
+    const { phases } = await runVolumeBenchmark(
+      {
+        ...{
+          masters: [server.master],
+          requests: SMALL_FILES,
+          sizeBytes: SMALL_BYTES,
+          concurrency: CONNECTIONS,
+        },
+        ...{ write: true, read: true, fids: undefined, assignBatch: 1, deletePercent: 0, verify: true },
+        timeoutMs: START_MS_MAX,
+      },
+      {
+        threads: [{ run: (spec) => runLoad(spec, systemClock) }],
+        ...{ clock: systemClock, random: systemRandom },
+        progress: { write: () => undefined, isTerminal: true },
+        onPhase: () => undefined,
+      },
+    )
+    const rateOf = ({ completed, elapsedMs }: PhaseFigures) => (completed / elapsedMs) * 1_000
+    return { put: rateOf(phases[0]!), get: rateOf(phases[1]!) }
+  } finally {
+    await server.stop()
+  }
+}
+
+async function main(): Promise<number> {
+  const bytes = (values.quick ? 256 : 1024) * MIB
+  const server = await startDataServer()
+  const large = await largeFile(server.client, bytes)
+  const small = await smallFiles(server.client)
+  server.client.close()
+  await server.stop()
+  const volumes = await volumeServer()
+  const ratioOf = (measure: string, way: string) => large.get(measure)! / large.get(way)!
+  const ratios = {
+    'put, beside cp and sync': ratioOf('cp, then sync', 'put, on disk'),
+    'put, beside cp': ratioOf('cp', 'put, on disk'),
+    'get, beside cp': ratioOf('cp', 'get, to a file'),
+  }
+  console.log(`one file of ${bytes / MIB} MiB, medians of ${ROUNDS} rounds`)
+  for (const [way, ms] of large) console.log(`  ${way.padEnd(24)} ${Math.round(ms)} ms`)
+  for (const [way, ratio] of Object.entries(ratios)) console.log(`  ${way.padEnd(24)} ${ratio.toFixed(2)}`)
+  console.log(`${SMALL_FILES} files of ${SMALL_BYTES} bytes, ${CONNECTIONS} connections, a second`)
+  for (const kind of ['put', 'get'] as const)
+    console.log(
+      `  ${kind.padEnd(4)} hash store ${Math.round(small[kind])}, volume server ${Math.round(volumes[kind])}: ` +
+        `${(small[kind] / volumes[kind]).toFixed(2)}`,
+    )
+  if (values.json !== undefined) {
+    const report = {
+      node: process.version,
+      bytes,
+      milliseconds: Object.fromEntries(large),
+      ratios,
+      small,
+      volumes,
+    }
+    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
+  }
+  return ratios['put, beside cp and sync'] >= PASS_MARK && ratios['get, beside cp'] >= PASS_MARK ? 0 : 1
+}
+
+process.exitCode = await main()
