@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { runCairn } from '../support/cairn-process.ts'
 import { cairnNode, debianNode, type Node, NodesService, noMemcached, until } from './nodes-kit.ts'
 
 const KIB = 1024
@@ -205,6 +206,19 @@ test("any of three nodes of Cairn's is killed under load: no request fails, noth
     isOver = true
     await lanes.catch(() => {})
     await service.stop()
+  }
+})
+
+test('wrong settings of the storage are said at once', async () => {
+  const wrong: [string, RegExp][] = [
+    ['memcached://127.0.0.1:1 --copies 2', /--copies 2 needs as many servers/],
+    ['memcached://127.0.0.1:1,127.0.0.1:1', /names a server twice/],
+    ['redis://127.0.0.1:1', /must be memcached:\/\//],
+  ]
+  for (const [words, reason] of wrong) {
+    const { code, stderr } = await runCairn(['sfss', '--storage', ...words.split(' ')])
+    assert.equal(code, 2)
+    assert.match(stderr, reason)
   }
 })
 

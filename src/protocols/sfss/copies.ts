@@ -53,10 +53,11 @@ export class Copies {
       let [answers, newest]: [number, FileRecord | undefined] = [0, undefined]
       const note = () => {
         const isLast = copies.length + failures.length === nodes.length
-        // Nothing is said to be missing before all have been heard: servers that forget are served, too.
-        if (answers >= this.#quorums.read && (newest !== undefined || isLast)) resolve(newest)
+        // A server that has nothing may have forgotten what it took: then all are heard that can be.
+        const found = copies.filter(({ record }) => record !== undefined).length
+        if (found >= this.#quorums.read || (isLast && answers >= this.#quorums.read)) resolve(newest)
         if (!isLast) return
-        reject(tooFew(failures, copies.length > answers))
+        if (answers < this.#quorums.read) reject(tooFew(failures, copies.length > answers))
         if (newest !== undefined) this.#repair(copies, key, newest)
       }
       for (const node of nodes) {
