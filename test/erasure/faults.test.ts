@@ -63,8 +63,15 @@ test(`killed in the middle of puts, again and again, seed ${seed}`, () =>
       }
       await server.start()
       await server.checkAll()
-      await server.untilWhole()
-      await server.checkAll()
+      await server.until(
+        'all is compared',
+        async () => (await server.metric('cairn_repair_comparisons_total')) >= 1,
+      )
+      await server.until(
+        'all is repaired',
+        async () => (await server.metric('cairn_repair_shards_waiting')) === 0,
+      )
+      await server.checkVolumes({ rests: true })
     } finally {
       await server.close()
     }

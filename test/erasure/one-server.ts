@@ -136,10 +136,13 @@ export class OneServer {
   }
 
   /** Stops the server and looks into the volumes. */
-  async checkVolumes(): Promise<void> {
+  async checkVolumes(options: { rests?: boolean } = {}): Promise<void> {
     await this.stop()
     const stores = this.directories.map((path) => new RealStore(path))
-    await checkGroups(stores.flatMap((store) => store.volumes.list()))
+    await checkGroups(
+      stores.flatMap((store) => store.volumes.list()),
+      options,
+    )
     for (const store of stores) await store.close()
   }
 
