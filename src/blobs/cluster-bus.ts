@@ -23,7 +23,7 @@ import {
 import type { MasterAddresses } from './master-calls.ts'
 import { parseLocation, type VolumeLocation } from './volume-locator.ts'
 
-/** Heard by the master, whose part in the seed the API servers play. */
+/** Heard by the master. */
 const API_SERVERS = 'apiServers'
 /** Heard by the volume servers. */
 const DATA_SERVERS = 'dataServers'

@@ -9,10 +9,10 @@ import type { Context } from './command.ts'
 import { COMMANDS, type NamedCommand } from './commands.ts'
 import { nameOf, SETTINGS, type SettingKey, variableOf } from './config.ts'
 import { describeFallback } from './describe.ts'
+import { logUnusedGuideVariables, withGuideVariables } from './guide-environment.ts'
 import { descriptorWriter } from './log-writer.ts'
 import { type Machine, thisMachine } from './machine.ts'
 import { readConfig, readConfigFile, settingsOf, unknownVariables } from './read-config.ts'
-import { logUnusedSeedVariables, withSeedVariables } from './seed-environment.ts'
 import type { Setting } from './setting.ts'
 import { stopOnSignals } from './signals.ts'
 import { UsageError } from './usage-error.ts'
@@ -48,12 +48,12 @@ async function runCommand({ name, command, flags, args }: Chosen): Promise<numbe
       command: name,
       settings: command.settings,
       flags,
-      env: withSeedVariables(name, process.env),
+      env: withGuideVariables(name, process.env),
       file: path ? readConfigFile(path) : undefined,
       machine,
     })
     log = createLog({ level: config.logLevel, format: config.logFormat, write: descriptorWriter(STDERR) })
-    logUnusedSeedVariables(name, process.env, log)
+    logUnusedGuideVariables(name, process.env, log)
     for (const variable of unknownVariables(process.env))
       log.warn({ variable }, 'no setting has this variable')
     const context = makeContext(machine, { log, args })

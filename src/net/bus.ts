@@ -100,7 +100,10 @@ export class Bus {
     }
   }
 
-  /** The answers, in their order; fewer than `enough` when the time is up. Throws `unavailable` without a connection. */
+  /**
+   * The answers, in their order; fewer than `enough` when the time is up. Throws `unavailable` without a connection, and when
+   * it is lost meanwhile.
+   */
   async ask({ exchange, message, timeoutMs, enough }: BusQuestion): Promise<BusMessage[]> {
     const { clock } = this.#options
     const untilMs = clock.monotonicMs() + timeoutMs
@@ -120,16 +123,19 @@ export class Bus {
         expiration: String(leftMs),
       })
       await ended
-      return waiting.answers
     } catch (error) {
       throw new StoreError('unavailable', 'the bus has gone', { cause: error })
     } finally {
       stopTimer()
       this.#waiting.delete(message.id)
     }
+    // That nobody answers says nothing when nobody could.
+    if (waiting.answers.length < waiting.enough && this.#open !== open)
+      throw new StoreError('unavailable', 'the bus has gone')
+    return waiting.answers
   }
 
-  /** Lets go of the connection; who waits for answers gets those that came. */
+  /** Lets go of the connection. */
   async close(): Promise<void> {
     this.#closed = true
     const model = this.#open?.model
@@ -195,7 +201,7 @@ export class Bus {
       channel.on('error', (error) => this.#say(error.message))
       // Without its channel a connection is of no use.
       channel.on('close', () => void this.#letGo(model))
-      const answersTo = await this.#listen(channel)
+      const answersTo = await this.#listen(channel, () => void this.#letGo(model))
       if (this.#closed) throw new StoreError('unavailable', 'the bus was closed')
       this.#open = { model, channel, answersTo }
       this.#wasOpen = true
@@ -213,22 +219,23 @@ export class Bus {
     if (!this.#closed) this.#say('the connection was lost')
   }
 
-  /** Makes what is missing at the broker, and listens; gives the queue for answers. */
-  async #listen(channel: Channel): Promise<string> {
+  /** Makes what is missing at the broker, and listens; gives the queue for answers. `onEnd`: somebody removed a queue. */
+  async #listen(channel: Channel, onEnd: () => void): Promise<string> {
     for (const exchange of this.#options.exchanges) await channel.assertExchange(exchange, 'fanout')
     const own = { exclusive: true, autoDelete: true }
     const { queue: answersTo } = await channel.assertQueue('', own)
-    await channel.consume(answersTo, (message) => this.#takeAnswer(message), { noAck: true })
+    const listen = (queue: string, take: (message: ConsumeMessage) => void) =>
+      channel.consume(queue, (message) => (message === null ? onEnd() : take(message)), { noAck: true })
+    await listen(answersTo, (message) => this.#takeAnswer(message))
     for (const [exchange, handler] of this.#handlers) {
       const { queue } = await channel.assertQueue('', own)
       await channel.bindQueue(queue, exchange, '')
-      await channel.consume(queue, (message) => void this.#answer(channel, handler, message), { noAck: true })
+      await listen(queue, (message) => void this.#answer(channel, handler, message))
     }
     return answersTo
   }
 
-  async #answer(channel: Channel, handler: BusHandler, received: ConsumeMessage | null): Promise<void> {
-    if (received === null) return
+  async #answer(channel: Channel, handler: BusHandler, received: ConsumeMessage): Promise<void> {
     const { replyTo } = received.properties
     const answer = await handler(messageOf(received))
     if (answer === undefined || typeof replyTo !== 'string' || replyTo === '') return
@@ -239,8 +246,7 @@ export class Bus {
     }
   }
 
-  #takeAnswer(received: ConsumeMessage | null): void {
-    if (received === null) return
+  #takeAnswer(received: ConsumeMessage): void {
     const answer = messageOf(received)
     const waiting = this.#waiting.get(answer.id)
     if (waiting === undefined) return

@@ -18,7 +18,7 @@ const STANDS_FOR: Readonly<Record<string, { root?: string; address: 'listen' | '
  * The environment with the settings that `LISTEN_ADDRESS`, `STORAGE_ROOT` and `RABBITMQ_SERVER` stand for in a command. Those
  * that are set themselves stay. Throws `UsageError`.
  */
-export function withSeedVariables(command: string, env: Environment): Environment {
+export function withGuideVariables(command: string, env: Environment): Environment {
   const meaning = STANDS_FOR[command]
   if (meaning === undefined) return env
   const { LISTEN_ADDRESS: listen, STORAGE_ROOT: root, RABBITMQ_SERVER: bus } = env
@@ -31,7 +31,7 @@ export function withSeedVariables(command: string, env: Environment): Environmen
 }
 
 /** Says what of the guide's variables is not used. */
-export function logUnusedSeedVariables(command: string, env: Environment, log: Log): void {
+export function logUnusedGuideVariables(command: string, env: Environment, log: Log): void {
   if (STANDS_FOR[command] === undefined || !env.ES_SERVER) return
   log.info({ variable: 'ES_SERVER' }, 'not used: names and versions are kept where --metadata says')
 }
