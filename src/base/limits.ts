@@ -235,7 +235,7 @@ export const BLOB_REMOVES_AT_ONCE_MAX = 8
 /** As ASSIGN_WAIT_MS_MAX, where all volumes of a group have to be made; a slow disk needs it. Below CLUSTER_CALL_MS_MAX. */
 export const ERASURE_ASSIGN_WAIT_MS_MAX = 9_000
 /** A read of an erasure volume asks for one more shard when it has waited so long for those that it asked for. */
-export const ERASURE_HEDGE_MS = 50
+export const ERASURE_HEDGE_MS = 100
 /** A write to an erasure volume that k + 1 shards have waits so long for the others; repair brings those later. */
 export const ERASURE_SLOW_SHARD_MS = 1_000
 /** A shard's volume that failed is asked last, and not written to, for so long. */

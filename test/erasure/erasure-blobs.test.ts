@@ -166,3 +166,20 @@ function suite(isLocal: (index: number) => boolean): void {
     }
   })
 }
+
+test('servers that take requests and do not answer are done without', async () => {
+  const kit = await startErasure((index) => index !== 1 && index !== 3)
+  kits.push(kit)
+  const store = (data: Buffer) => kit.blobs.write({ data, collection: 'c', redundancy: 'rs-4-2' })
+  const [small, large] = [randomBytes(3000), randomBytes(4 * MIB)]
+  const whole = [await store(small), await store(large)] as const
+  await kit.hang(1)
+  const ids: BlobId[] = []
+  // More than the ids that were leased when the server still answered.
+  for (let at = 0; at < 40; at++) ids.push(await store(small))
+  assert.equal(await kit.has(ids.at(-1)!, 1), false)
+  for (const id of [whole[0], ...ids]) assert.ok((await kit.blobs.read(id)).equals(small))
+  await kit.hang(3)
+  assert.ok((await kit.blobs.read(whole[0])).equals(small))
+  assert.ok((await collect(kit.blobs.readRange(whole[1], 9, 4 * MIB))).equals(large.subarray(9)))
+})

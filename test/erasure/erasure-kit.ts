@@ -1,6 +1,7 @@
 /** Erasure groups over real volumes: each volume in a store of its own, in this process or behind a volume server. */
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
 import { groupMembers, groupVolume, layoutNamed } from '../../src/base/erasure-id.ts'
@@ -47,6 +48,8 @@ export interface ErasureKit {
   hidden: Set<number>
   /** Stops a domain as a killed server or a lost disk would. */
   lose(index: number): Promise<void>
+  /** From now on a domain's server takes connections and never answers; for those that are not in this process. */
+  hang(index: number): Promise<void>
   /** Flips a byte in the middle of a blob's record in a shard's volume. */
   damage(id: BlobId, index: number): void
   /** Whether a shard is there, and can be read. */
@@ -67,6 +70,8 @@ export async function startErasure(
   const away = new Set<number>()
   const hidden = new Set<number>()
   const domains: Domain[] = []
+  const silents: Server[] = []
+  const sockets: Socket[] = []
   for (const [index, volumeId] of groupMembers(first).entries()) {
     const { path } = temporaryDirectory()
     const store = files ? filesStore(path) : new RealStore(path)
@@ -112,6 +117,12 @@ export async function startErasure(
       if (server === undefined) hidden.add(volumeId)
       else await server.close()
     },
+    async hang(index) {
+      const silent = createServer((socket) => void sockets.push(socket))
+      await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+      silents.push(silent)
+      domains[index]!.url = `127.0.0.1:${(silent.address() as AddressInfo).port}`
+    },
     damage(id, index) {
       const { store, volumeId } = domains[index]!
       const volume = store.volumes.get(volumeId)!
@@ -132,6 +143,8 @@ export async function startErasure(
     },
     async close() {
       blobs.close()
+      for (const socket of sockets) socket.destroy()
+      for (const silent of silents) silent.close()
       for (const { server } of domains) await server?.close()
       http.close()
       for (const { store } of domains) await store.close()

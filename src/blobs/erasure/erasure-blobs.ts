@@ -6,7 +6,12 @@ import type { Clock } from '../../base/clock.ts'
 import { type ErasureName, layoutNamed, layoutOf, shardVolume } from '../../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { formatFid } from '../../base/fid.ts'
-import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX, SHARD_FILE_LOOKS_MAX } from '../../base/limits.ts'
+import {
+  BLOB_REMOVES_AT_ONCE_MAX,
+  BLOB_WRITE_ATTEMPTS_MAX,
+  ERASURE_HEDGE_MS,
+  SHARD_FILE_LOOKS_MAX,
+} from '../../base/limits.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Random } from '../../base/random.ts'
 import type { Volume } from '../../disk/volume.ts'
@@ -211,9 +216,8 @@ export class ErasureBlobs {
       if (end > blobBytes) throw new StoreError('corrupt', `blob of ${blobBytes} bytes, not ${end}`)
       for (const range of codec.rangesOf(blobBytes, start, end)) {
         const volumeId = shardVolume(id.volumeId, range.index)
-        if (this.#health.isIll(volumeId)) throw new StoreError('unavailable', 'it failed just now')
         const bytes = { start: range.start + SHARD_HEAD_BYTES, end: range.end + SHARD_HEAD_BYTES }
-        for await (const piece of this.shards.readRange({ ...id, volumeId }, bytes, options)) {
+        for await (const piece of this.#piecesOf({ ...id, volumeId }, bytes, options)) {
           at += piece.length
           yield piece
         }
@@ -228,12 +232,58 @@ export class ErasureBlobs {
     }
   }
 
+  /** Of one shard. Throws as `ShardStore.readRange`, and `timeout` when another server does not come up with them at once. */
+  async *#piecesOf(
+    fid: BlobId,
+    bytes: { start: number; end: number },
+    options: BlobReadOptions,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    const { volumeId } = fid
+    if (this.#health.isLate(volumeId))
+      throw new StoreError('unavailable', `volume ${volumeId} failed just now`)
+    const pieces = this.shards.readRange(fid, bytes, options)
+    if (this.shards.near(volumeId) !== undefined) {
+      yield* pieces
+      return
+    }
+    try {
+      for (;;) {
+        const { value, done } = await this.#soon(pieces.next())
+        if (done === true) return
+        yield value
+      }
+    } catch (error) {
+      const failure = toStoreError(error)
+      if (failure.code === 'timeout') this.#health.noteSlow(volumeId)
+      else this.#health.noteFailure(volumeId, failure)
+      throw error
+    } finally {
+      // Behind the read that hangs, if one does.
+      pieces.return().catch(() => {})
+    }
+  }
+
+  /** What others can do without is not waited for. */
+  async #soon<T>(coming: Promise<T>): Promise<T> {
+    const timer: { stop?: () => void } = {}
+    const late = new Promise<never>((_, reject) => {
+      timer.stop = this.#options.clock.after(ERASURE_HEDGE_MS, () =>
+        reject(new StoreError('timeout', 'a shard takes long')),
+      )
+    })
+    try {
+      return await Promise.race([coming, late])
+    } finally {
+      timer.stop?.()
+      coming.catch(() => {})
+    }
+  }
+
   /** From the head of the first shard. Throws as `ShardStore.read`. */
   async #lengthOf(id: BlobId, codec: ShardCodec, options: BlobReadOptions): Promise<number> {
-    if (this.#health.isIll(id.volumeId)) throw new StoreError('unavailable', 'it failed just now')
     const head: Buffer[] = []
     const bytes = { start: 0, end: SHARD_HEAD_BYTES }
-    for await (const piece of this.shards.readRange(id, bytes, options)) head.push(piece)
+    for await (const piece of this.#piecesOf(id, bytes, options)) head.push(piece)
     return codec.readHead(Buffer.concat(head), 0).blobBytes
   }
 

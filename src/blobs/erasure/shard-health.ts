@@ -45,7 +45,12 @@ export class ShardHealth {
   }
 
   noteFailure(volumeId: number, { code }: StoreError): void {
-    if (AWAY.has(code)) this.#ill.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
+    if (AWAY.has(code)) this.noteHung(volumeId)
+  }
+
+  /** A write had to go on without it. */
+  noteHung(volumeId: number): void {
+    this.#ill.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
   }
 
   noteSlow(volumeId: number): void {

@@ -31,7 +31,7 @@ class ShardWrites {
   readonly #failures: StoreError[] = []
   /** Shards that are on disk. */
   readonly #written: number[] = []
-  #pending = 0
+  readonly #pending = new Set<number>()
   #isOver = false
   #isSlow = false
   #stopTimer = () => {}
@@ -52,7 +52,7 @@ class ShardWrites {
         this.#isSlow = true
         this.#look()
       })
-      this.#pending = this.#packed.length
+      for (const index of this.#packed.keys()) this.#pending.add(index)
       for (const index of this.#packed.keys()) void this.#write(index)
     })
   }
@@ -61,37 +61,55 @@ class ShardWrites {
     const { shards, health } = this.#parts
     const { fid, members } = this.#place
     const volumeId = shardVolume(fid.volumeId, index)
-    try {
-      const url = members?.[index]
-      const near = shards.near(volumeId)
-      if (near === undefined && !url) throw new StoreError('unavailable', `volume ${volumeId} is away`)
-      if (health.isIll(volumeId)) throw new StoreError('unavailable', `volume ${volumeId} failed just now`)
-      if (near !== undefined && near.slot.get(WORD.tailUnits) >= near.slot.get(WORD.sizeLimitUnits))
-        throw new StoreError('volume_full', `volume ${volumeId} is full`)
-      await shards.write({ ...fid, volumeId }, this.#packed[index]!, {
-        url: url || undefined,
-        blobName: this.#packed.blobName,
-      })
-      this.#written.push(index)
-    } catch (error) {
-      const failure = toStoreError(error)
-      this.#failures.push(failure)
-      health.noteFailure(volumeId, failure)
+    const refusal = this.#refusal(index, volumeId)
+    if (refusal !== undefined) this.#failures.push(refusal)
+    else {
+      try {
+        const { blobName } = this.#packed
+        const url = members?.[index] || undefined
+        await shards.write({ ...fid, volumeId }, this.#packed[index]!, { url, blobName })
+        this.#written.push(index)
+        health.noteSuccess(volumeId)
+      } catch (error) {
+        const failure = toStoreError(error)
+        this.#failures.push(failure)
+        health.noteFailure(volumeId, failure)
+      }
     }
-    this.#pending--
+    this.#pending.delete(index)
     // After a failure somebody may still be sending them.
-    if (this.#pending === 0 && this.#failures.length === 0) this.#packed.giveBack?.()
-    if (this.#isOver) return
-    this.#look()
+    if (this.#pending.size === 0 && this.#failures.length === 0) this.#packed.giveBack?.()
+    if (!this.#isOver) this.#look()
+  }
+
+  /** Why a shard is not even tried: what is known of its volume is enough. */
+  #refusal(index: number, volumeId: number): StoreError | undefined {
+    const { shards, health } = this.#parts
+    if (health.isIll(volumeId)) return new StoreError('unavailable', `volume ${volumeId} failed just now`)
+    try {
+      const near = shards.near(volumeId)
+      if (near === undefined)
+        return this.#place.members?.[index]
+          ? undefined
+          : new StoreError('unavailable', `volume ${volumeId} is away`)
+      return near.slot.get(WORD.tailUnits) >= near.slot.get(WORD.sizeLimitUnits)
+        ? new StoreError('volume_full', `volume ${volumeId} is full`)
+        : undefined
+    } catch (error) {
+      return toStoreError(error)
+    }
   }
 
   #look(): void {
     const { k } = this.#parts.layout
     const isEnough = this.#written.length > k
-    if (this.#isOver || (this.#pending > 0 && !(isEnough && this.#isSlow))) return
+    if (this.#isOver || (this.#pending.size > 0 && !(isEnough && this.#isSlow))) return
     this.#isOver = true
     this.#stopTimer()
     if (isEnough) {
+      const { health } = this.#parts
+      // Not so soon again: each write would wait as long.
+      for (const index of this.#pending) health.noteHung(shardVolume(this.#place.fid.volumeId, index))
       this.#resolve()
       return
     }

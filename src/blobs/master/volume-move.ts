@@ -3,6 +3,7 @@
  * over, released. Each step survives a crash of any of the three: what is held stays held, and the same call again goes
  * on from where it was. Nothing here writes: in doubt a volume stays read only, and the error says so.
  */
+import { groupMembers, isErasure } from '../../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { type HeldVolume, isSameCopy } from '../../disk/volume-copies.ts'
@@ -62,6 +63,7 @@ export class VolumeMover {
     const sources = holders.filter((node) => node !== target)
     if (sources.length > 1)
       throw new StoreError('conflict', `volume ${id} is on ${sources.length} other servers`)
+    if (isErasure(id)) assertApart(id, target, sources[0])
     this.#moving.add(id)
     try {
       if (sources[0] === undefined) return await this.#finish(id, target)
@@ -159,4 +161,12 @@ export class VolumeMover {
       throw new StoreError(code, `${message}; ${state}: move it again to go on`, { cause: error })
     }
   }
+}
+
+/** Volumes of an erasure group do not come together on a server by a move. Throws `conflict`. */
+function assertApart(id: number, target: TopologyNode, source: TopologyNode | undefined): void {
+  const countOn = (node: TopologyNode) =>
+    groupMembers(id).filter((member) => member !== id && node.volumes.has(member)).length
+  if (source === undefined || countOn(target) <= countOn(source)) return
+  throw new StoreError('conflict', `${target.url} has ${countOn(target)} other volumes of the group of ${id}`)
 }
