@@ -19,6 +19,8 @@ export interface ConnectionOptions {
 /** An answer in its turn; undefined: not there yet. */
 interface Slot {
   bytes: Buffer | undefined
+  /** Resolves when it is there. */
+  wait: Promise<void> | undefined
 }
 
 export class MemcachedConnection {
@@ -97,7 +99,7 @@ export class MemcachedConnection {
       if (command === undefined) return false
       if (command === 'line' || command === 'binary') {
         const why = command === 'line' ? 'line too long' : 'only the text protocol is spoken here'
-        this.#slots.push({ bytes: Buffer.from(`CLIENT_ERROR ${why}\r\n`) })
+        this.#slots.push({ bytes: Buffer.from(`CLIENT_ERROR ${why}\r\n`), wait: undefined })
         this.#isEnding = true
       } else if (command.words[0] === 'quit') this.#isEnding = true
       else if (command.words[0] === 'flush_all') {
@@ -111,12 +113,10 @@ export class MemcachedConnection {
   /** Waits for all before it. */
   async #runAlone(command: Parameters<Commands['run']>[0]): Promise<void> {
     this.#isAlone = true
-    await Promise.all(this.#slots.map((slot) => this.#waits.get(slot)))
+    await Promise.all(this.#slots.map(({ wait }) => wait))
     this.#begin(command, true)
     this.#pump()
   }
-
-  readonly #waits = new Map<Slot, Promise<void>>()
 
   #begin(command: Parameters<Commands['run']>[0], isAlone: boolean): void {
     const { commands, release } = this.#options
@@ -132,20 +132,18 @@ export class MemcachedConnection {
     if (!(answer instanceof Promise)) {
       done()
       this.#isAlone = false
-      if (answer.length > 0 || this.#slots.length > 0) this.#slots.push({ bytes: answer })
+      if (answer.length > 0 || this.#slots.length > 0) this.#slots.push({ bytes: answer, wait: undefined })
       return
     }
     this.#isAlone = isAlone
-    const slot: Slot = { bytes: undefined }
+    const slot: Slot = { bytes: undefined, wait: undefined }
     this.#slots.push(slot)
-    const wait = answer.then((bytes) => {
+    slot.wait = answer.then((bytes) => {
       slot.bytes = bytes
-      this.#waits.delete(slot)
       if (isAlone) this.#isAlone = false
       done()
       this.#pumpSoon()
     })
-    this.#waits.set(slot, wait)
   }
 
   /** Once for all answers that are there at the same time, as those of one sync are. */
