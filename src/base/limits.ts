@@ -379,7 +379,7 @@ export const HASHSTORE_WHOLE_BYTES_MAX = 64 * KIB
 /** Hash store: of a body that was refused, so much is read and dropped; a connection with a longer rest is closed. */
 export const HASHSTORE_DROPPED_BYTES_MAX = 1 * MIB
 /** Hash store: bytes that came and were not looked at yet; above it, a connection is read no further. */
-export const HASHSTORE_UNREAD_BYTES_MAX = 1 * MIB
+export const HASHSTORE_UNREAD_BYTES_MAX = 256 * KIB
 /** Hash store: points of each server on the ring. All clients must use the same. */
 export const HASHSTORE_RING_POINTS = 128
 /** Hash store: longer files go in chunks of this, and those that no manifest names are removed after so long. */

@@ -305,3 +305,36 @@ test('kill -9 of every server under load loses nothing that was acknowledged', a
   }
   assert.ok(!existsSync(join(directory, 'kill')))
 })
+
+test('kill -9 of the name server loses no name that was acknowledged', async () => {
+  const port = portOf(nameserver)
+  const client = new HashstoreClient({ host: '127.0.0.1', port }, { timeoutMs: WAIT_MS_MAX })
+  const acknowledged: string[] = []
+  let isKilled = false
+  const enter = async (writer: number) => {
+    for (let turn = 0; !isKilled; turn++) {
+      const path = `names\\${writer}\\${turn}`
+      const isEntered = await client.enter(Buffer.from(path), { size: 1, time: 1 }).then(
+        () => true,
+        () => false,
+      )
+      if (isEntered) acknowledged.push(path)
+    }
+  }
+  const writers = Array.from({ length: 6 }, (_, writer) => enter(writer))
+  await until(async () => acknowledged.length >= ACKNOWLEDGED_MIN)
+  isKilled = true
+  await nameserver.kill()
+  await Promise.all(writers)
+  client.close()
+  nameserver = await startRole('hashstore nameserver', port, ['--dir', join(directory, 'names')])
+  const again = new HashstoreClient({ host: '127.0.0.1', port }, { timeoutMs: WAIT_MS_MAX })
+  const known = new Set<string>()
+  for await (const page of again.browse(Buffer.from('names'), true))
+    for (const each of page) if ('path' in each) known.add(each.path)
+  again.close()
+  assert.deepEqual(
+    acknowledged.filter((path) => !known.has(path)),
+    [],
+  )
+})
