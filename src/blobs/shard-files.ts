@@ -11,6 +11,7 @@ import type { Fid } from '../base/fid.ts'
 import type { Random } from '../base/random.ts'
 import { type Disk, readFileWhole } from '../disk/disk.ts'
 import type { Needle, NeedleWrite } from '../disk/needle.ts'
+import type { FollowNeedle } from '../disk/scrub-volume.ts'
 import type { ThreadContext } from '../disk/thread-context.ts'
 import { type ReadOptions, Volume, type WriteResult } from '../disk/volume.ts'
 import type { VolumeOf } from '../disk/volume-set.ts'
@@ -157,6 +158,15 @@ export function readShardFile(disk: Disk, root: string, reference: ShardReferenc
   if (!hashOf(bytes).equals(hash))
     throw new StoreError('corrupt', `the file of a shard does not match its name: ${fileName}`)
   return Buffer.concat([head, bytes.subarray(0, storedBytes)])
+}
+
+/** For the scrub: verifies the files that needles refer to. */
+export function followShardFiles({ disk, directories }: ThreadContext): FollowNeedle {
+  return (slot, needle) => {
+    const reference = isErasure(slot.get(WORD.volumeId)) ? parseReference(needle) : undefined
+    if (reference === undefined) return 0
+    return readShardFile(disk, rootOf(directories[slot.get(WORD.directory)]!), reference).length
+  }
 }
 
 /** As a path of a URL has it: a slash would be a directory. */

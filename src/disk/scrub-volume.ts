@@ -46,7 +46,11 @@ export interface ScrubCallbacks {
   onProgress: (records: number, position: ScrubPosition) => void
   /** Waits as long as so many bytes may take. Resolves to false when the scrub is to stop. */
   pace: (bytes: number) => Promise<boolean>
+  follow?: FollowNeedle | undefined
 }
+
+/** Verifies what a live needle only refers to; gives the bytes that it read. Throws what is wrong with them. */
+export type FollowNeedle = (slot: VolumeSlot, needle: codec.Needle) => number
 
 /** Entries of `.idx` below this one are done, in this state of the files. */
 export interface ScrubPosition {
@@ -79,6 +83,8 @@ export class VolumeScrub {
   #files: Files = { generation: 0, dat: -1, idx: -1, fileSalt: 0, foreignUnits: 0 }
   #windowAt = 0
   #windowBytes = 0
+  /** Beside the records of the window. */
+  #followedBytes = 0
   /** CRC32C of the blocks of `.idx`, as far as the sidecar covers it, and how many entries that is. */
   #sums: { checksums: number[]; entries: number } = { checksums: [], entries: 0 }
   /** Behind the last record that a good block of `.idx` spoke of. */
@@ -276,8 +282,9 @@ export class VolumeScrub {
       this.#reportRecord(first, toStoreError(error).message)
       return wanted
     }
+    this.#followedBytes = 0
     for (const entry of group) if (!isPlaceless(entry)) this.#verify(entry)
-    return wanted
+    return wanted + this.#followedBytes
   }
 
   async #verifySingly(group: IdxEntry[]): Promise<number | undefined> {
@@ -310,8 +317,11 @@ export class VolumeScrub {
         : 'damaged record: its checksum does not match'
     }
     try {
-      const { hasTrailer } = codec.decodeWhole(record, seed)
-      return hasTrailer || isForeign || isFillerKey(entry) ? undefined : 'damaged record: its trailer is gone'
+      const { hasTrailer, needle } = codec.decodeWhole(record, seed)
+      if (!hasTrailer && !isForeign && !isFillerKey(entry)) return 'damaged record: its trailer is gone'
+      const { follow } = this.#callbacks
+      if (follow !== undefined && this.#isLive(entry)) this.#followedBytes += follow(this.#slot, needle)
+      return undefined
     } catch (error) {
       return toStoreError(error).message
     }
@@ -354,16 +364,20 @@ export class VolumeScrub {
     // The place is one of files that are no more: the walk finds it again in the new ones.
     if (this.#slot.generation !== this.#files.generation) return
     const { keyHigh, keyLow, offsetUnits } = entry
-    const known = this.#index.get(keyHigh, keyLow)
-    const live = known && !this.#index.deleted && this.#index.offsetUnits === offsetUnits
     this.#report({
       file: EXTENSION.dat,
       offsetBytes: offsetUnits * 8,
       key: { keyHigh, keyLow },
       lengthBytes: lengthOf(entry),
-      live,
+      live: this.#isLive(entry),
       reason,
     })
+  }
+
+  /** The key's present record. */
+  #isLive({ keyHigh, keyLow, offsetUnits }: IdxEntry): boolean {
+    const known = this.#index.get(keyHigh, keyLow)
+    return known && !this.#index.deleted && this.#index.offsetUnits === offsetUnits
   }
 
   // Where the index cannot be believed

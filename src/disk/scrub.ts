@@ -8,7 +8,7 @@ import { toStoreError } from '../base/errors.ts'
 import { SCRUB_DAMAGE_NOTED_MAX, SCRUB_SAVE_PERIOD_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { loadScrubState, type ScrubState, saveScrubState } from './scrub-state.ts'
-import { type ScrubDamage, type ScrubPosition, VolumeScrub } from './scrub-volume.ts'
+import { type FollowNeedle, type ScrubDamage, type ScrubPosition, VolumeScrub } from './scrub-volume.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -20,6 +20,7 @@ export interface ScrubOptions {
   periodMs: number
   /** Called once for each damaged record, after it was logged. Repair has its place here. */
   onDamage?: (damage: ScrubDamage) => void
+  follow?: FollowNeedle | undefined
 }
 
 /** Since the start of the process, but for the position. */
@@ -150,6 +151,7 @@ export class Scrubber {
       onDamage: (damage) => this.#noteDamage(damage, slot.get(WORD.compactionRevision)),
       onProgress: (records, position) => this.#noteProgress(slot, records, position),
       pace: (bytes) => this.#pace(bytes),
+      follow: this.#options.follow,
     })
     await scrub.run(from)
   }

@@ -4,7 +4,12 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { silentLog } from '../../src/base/log.ts'
+import { followShardFiles } from '../../src/blobs/shard-files.ts'
+import { Scrubber } from '../../src/disk/scrub.ts'
+import type { ScrubDamage } from '../../src/disk/scrub-volume.ts'
 import { type ErasureKit, startErasure } from '../erasure/erasure-kit.ts'
+import { FAST, HOUR_MS } from '../support/planted-flips.ts'
 
 const WAIT_MS_MAX = 10_000
 const TEXT = Buffer.from('this object will be seperated to 4+2')
@@ -38,6 +43,36 @@ function isRight(path: string): boolean {
     return false
   }
 }
+
+test('the scrub verifies the files, too', async () => {
+  const kit = await startErasure(() => true, 'rs-4-2', { files: true })
+  try {
+    const write = () => kit.blobs.write({ data: TEXT, collection: 'c', redundancy: 'rs-4-2' })
+    const [gone, id] = [await write(), await write()]
+    await kit.blobs.remove([gone])
+    const scrubbed = async () => {
+      const { store } = kit.domains[5]!
+      const damages: ScrubDamage[] = []
+      const scrubber = new Scrubber(store.context, {
+        ...{ log: silentLog, rateBytesPerSecond: FAST, periodMs: HOUR_MS },
+        follow: followShardFiles(store.context),
+        onDamage: (damage) => damages.push(damage),
+      })
+      scrubber.start()
+      await until('a cycle', () => scrubber.status.cycles > 0)
+      await scrubber.stop()
+      rmSync(join(store.directory, 'scrub.json'), { force: true })
+      return damages
+    }
+    assert.deepEqual(await scrubbed(), [])
+    writeFileSync(fileOf(kit, 5), 'errMsg\n')
+    const [damage, ...more] = await scrubbed()
+    assert.deepEqual([damage?.live, damage?.key?.keyLow, more], [true, id.keyLow, []])
+    assert.match(damage!.reason, /does not match its name/)
+  } finally {
+    await kit.close()
+  }
+})
 
 for (const [where, isLocal] of [
   ['in one process', () => true],

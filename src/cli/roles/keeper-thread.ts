@@ -11,6 +11,7 @@ import { ClusterClient } from '../../blobs/cluster-client.ts'
 import { HeartbeatSender } from '../../blobs/heartbeat.ts'
 import { MasterCalls, namedMasters } from '../../blobs/master-calls.ts'
 import { ShardFileSweep } from '../../blobs/shard-file-sweep.ts'
+import { followShardFiles } from '../../blobs/shard-files.ts'
 import { ShardRepairer } from '../../blobs/shard-repairer.ts'
 import { localClusterDoor, offerClusterDoor } from '../../blobs/volume-admin-door.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
@@ -72,6 +73,7 @@ const scrubber = new Scrubber(context, {
   rateBytesPerSecond: data.scrubRateBytes,
   periodMs: data.scrubPeriodMs,
   onDamage: (damage) => repairer.noteDamage(damage),
+  follow: data.shared.shardFiles ? followShardFiles(context) : undefined,
 })
 const sweep = data.shared.shardFiles
   ? new ShardFileSweep({
