@@ -34,6 +34,13 @@ export const STUBS: Readonly<Record<string, string>> = {
   RestoreObject: 'nothing is archived, so it is always `InvalidObjectState`',
   GetBucketReplication: 'always none',
   DeleteBucketReplication: 'there never is one',
+  ...Object.fromEntries(
+    ['Analytics', 'Inventory', 'Metrics', 'IntelligentTiering'].flatMap((name) => [
+      [`GetBucket${name}Configuration`, 'always `NoSuchConfiguration`'],
+      [`ListBucket${name}Configurations`, 'always none'],
+      [`DeleteBucket${name}Configuration`, 'always `NoSuchConfiguration`'],
+    ]),
+  ),
 }
 
 /** Answered before handlers are asked. */

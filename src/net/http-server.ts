@@ -68,6 +68,8 @@ export interface HttpServerOptions {
   answerUnknownMethod?: (head: string) => Promise<Outcome> | undefined
   /** Answers simple requests before the handler is asked; see `fast-lane.ts`. Not used with TLS. */
   fastLane?: Pick<FastLaneOptions, 'answer' | 'answerCutOff' | 'commonHead' | 'bodyBudget'>
+  /** Expectations other than 100-continue are taken for none, in place of 417. */
+  takesAnyExpectation?: boolean
   /** Told about handlers that threw: a bug, already answered with 500. */
   onHandlerError?: (error: unknown) => void
 }
@@ -136,7 +138,8 @@ export class HttpServer {
     this.#server.setTimeout(idleTimeoutMs)
     this.#server.on('request', this.#onRequest)
     this.#server.on('checkContinue', this.#onRequest)
-    this.#server.on('checkExpectation', this.#onExpectation)
+    const meetsAny = options.takesAnyExpectation === true
+    this.#server.on('checkExpectation', meetsAny ? this.#onRequest : this.#onExpectation)
     this.#server.on('clientError', this.#onClientError)
     this.#server.on('timeout', (socket: Socket) => socket.destroy())
     this.#fastLane =

@@ -191,7 +191,7 @@ class Maker {
     ])
       this.#withAuthorization(`scheme ${scheme}`, (t) => t.replace('AWS4-HMAC-SHA256', scheme), INVALID)
     this.#withAuthorization('Basic', () => `Basic ${Buffer.from('a:b').toString('base64')}`, INVALID)
-    this.#withAuthorization('nothing', () => '', INVALID)
+    this.#withAuthorization('nothing', () => '', ['AccessDenied'])
     const names = /SignedHeaders=([^,]*)/
     const list = (change: (names: string[]) => string[]) => (text: string) =>
       text.replace(names, (_, given: string) => `SignedHeaders=${change(given.split(';')).join(';')}`)

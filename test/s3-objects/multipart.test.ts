@@ -113,6 +113,8 @@ test('lists that are refused, and the upload goes on', async () => {
   assert.equal(errorOf(await complete(at, [[9, a]])), '400 InvalidPart')
   assert.equal(errorOf(await complete(at, [[10_001, a]])), '400 InvalidArgument')
   assert.equal(errorOf(await complete(at, [])), '400 MalformedXML')
+  const nothing = await kit.client.send('POST', { path: '/parts/wrong', query: { uploadId: at.uploadId } })
+  assert.equal(errorOf(nothing), '400 MalformedXML')
   const size = { 'x-amz-mp-object-size': '7' }
   assert.equal(errorOf(await complete(at, [[1, a]], size)), '400 InvalidRequest')
   assert.equal((await complete(at, [[1, a]])).status, 200)

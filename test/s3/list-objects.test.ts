@@ -106,6 +106,8 @@ test('encoding-type=url, and keys that XML cannot say', async () => {
   assert.deepEqual(keysOf(text), ['asdf%2Bb', 'x%252Fy', '%C3%A9%26%3C%3E%22%01'])
   assert.deepEqual(prefixesOf(text), ['foo%2B1/', 'foo/', 'quux%20ab/'])
   assert.equal(element(text, 'EncodingType'), 'url')
+  const asked = await alice.get('/strange', { 'encoding-type': 'url', prefix: '\n%+é b\u0001' })
+  assert.equal(element(asked.text, 'Prefix'), '\n%25%2Bé b%01', 'boto3 does not decode it')
   const plain = await alice.get('/strange')
   assert.ok(keysOf(plain.text).includes('é&amp;&lt;&gt;&quot;&#x1;'))
   const bad = await alice.get('/strange', { 'encoding-type': 'base64' })

@@ -88,6 +88,14 @@ test('errors of requests that are hardly ones', async () => {
   assert.equal(element(method.text, 'ResourceType'), 'BUCKET')
 })
 
+test('headers that mean nothing are taken for none', async () => {
+  assert.equal((await alice.put('/bucket/expected', 'x', { headers: { Expect: '200' } })).status, 200)
+  assert.equal(
+    errorOf(await kit.as().send('GET', { path: '/bucket', headers: { Authorization: '' } })),
+    '403 AccessDenied',
+  )
+})
+
 test('who may not is told before a body is sent', async () => {
   const head =
     'PUT /bucket/key HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n'

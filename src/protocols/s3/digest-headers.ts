@@ -53,11 +53,11 @@ export function contentMd5(request: Pick<S3Request, 'header'>): Buffer | undefin
   return bytes
 }
 
-/** The bytes of a checksum as a header has it. Throws BadDigest for a value that is none. */
+/** The bytes of a checksum as a header has it. Throws InvalidRequest for a value that is none. */
 export function checksumBytes(algorithm: ChecksumAlgorithm, value: string): Buffer {
   const bytes = strictBase64(value, DIGEST_BYTES[digestNameOf(algorithm)])
   if (bytes === undefined)
-    throw new S3Error('BadDigest', `Value for ${checksumHeader(algorithm)} header is invalid.`)
+    throw new S3Error('InvalidRequest', `Value for ${checksumHeader(algorithm)} header is invalid.`)
   return bytes
 }
 

@@ -1,7 +1,7 @@
 /** Which function does what the route table names. An action that is not here is answered with NotImplemented. */
 
 import { abortMultipartUpload } from './actions/abort-multipart-upload.ts'
-import { absent, removeAbsent } from './actions/absent-configuration.ts'
+import { absent, noneOf, removeAbsent } from './actions/absent-configuration.ts'
 import {
   getBucketAccelerateConfiguration,
   putBucketAccelerateConfiguration,
@@ -128,6 +128,18 @@ export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['DeleteBucketWebsite', deleteBucketWebsite],
   ['GetBucketReplication', absent('ReplicationConfigurationNotFoundError')],
   ['DeleteBucketReplication', removeAbsent],
+  ['GetBucketAnalyticsConfiguration', absent('NoSuchConfiguration')],
+  ['ListBucketAnalyticsConfigurations', noneOf('ListBucketAnalyticsConfigurationResult')],
+  ['DeleteBucketAnalyticsConfiguration', absent('NoSuchConfiguration')],
+  ['GetBucketInventoryConfiguration', absent('NoSuchConfiguration')],
+  ['ListBucketInventoryConfigurations', noneOf('ListInventoryConfigurationsResult')],
+  ['DeleteBucketInventoryConfiguration', absent('NoSuchConfiguration')],
+  ['GetBucketMetricsConfiguration', absent('NoSuchConfiguration')],
+  ['ListBucketMetricsConfigurations', noneOf('ListMetricsConfigurationsResult')],
+  ['DeleteBucketMetricsConfiguration', absent('NoSuchConfiguration')],
+  ['GetBucketIntelligentTieringConfiguration', absent('NoSuchConfiguration')],
+  ['ListBucketIntelligentTieringConfigurations', noneOf('ListBucketIntelligentTieringConfigurationsOutput')],
+  ['DeleteBucketIntelligentTieringConfiguration', absent('NoSuchConfiguration')],
   ['GetObject', getObject],
   ['HeadObject', headObject],
   ['PutObject', putObject],

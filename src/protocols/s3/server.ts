@@ -73,7 +73,6 @@ const LOCAL_DOMAIN = 'localhost'
 const HTTP_ERROR_CODES: Readonly<Record<number, S3ErrorCode>> = {
   400: 'BadRequest',
   408: 'RequestTimeout',
-  417: 'InvalidArgument',
   431: 'RequestHeaderSectionTooLarge',
   500: 'InternalError',
 }
@@ -150,6 +149,7 @@ export class S3Server {
     this.#server = new HttpServer({
       clock,
       handler: (request, response) => this.#handle(request, response, { isWebsite: false }),
+      takesAnyExpectation: true,
       errorBody: (status, reason, isCutOff) => this.#httpErrorBody(status, reason, isCutOff),
       fastLane: {
         answer: (request) => this.#answerFast(request, wholeBody(request.body)),

@@ -57,7 +57,7 @@ export async function completeMultipartUpload(context: S3Context): Promise<Outco
 // The document
 
 function parseParts(bytes: Buffer): Part[] {
-  if (bytes.length === 0) throw new S3Error('InvalidRequest', 'You must specify at least one part')
+  if (bytes.length === 0) throw new S3Error('MalformedXML')
   const root = parseXml(bytes, 'CompleteMultipartUpload')
   const nodes = root.all('Part')
   root.done()

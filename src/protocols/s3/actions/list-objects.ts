@@ -5,6 +5,7 @@ import {
   encodingTag,
   filledKeyTag,
   keyTag,
+  type ListParams,
   listParams,
   objectOwnerXml,
   prefixesXml,
@@ -25,7 +26,7 @@ export async function listObjects(context: S3Context): Promise<Outcome> {
   return xmlOutcome(
     'ListBucketResult',
     tag('Name', bucket.name) +
-      keyTag('Prefix', prefix, params) +
+      prefixTag(prefix, params) +
       keyTag('Marker', marker, params) +
       filledKeyTag('NextMarker', nextMarker, params) +
       tag('MaxKeys', limit) +
@@ -35,4 +36,17 @@ export async function listObjects(context: S3Context): Promise<Outcome> {
       contentsXml(page.objects, params, (info) => objectOwnerXml(context, info)) +
       prefixesXml(page.prefixes, params),
   )
+}
+
+/** Characters that decoding would change, or that XML does not have. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
+const NOT_PLAIN = /[%+&<>"\u0000-\u0008\u000b-\u001f\u007f\ufffe\uffff]/g
+
+/**
+ * Clients differ in whether they decode this one under `encoding-type=url` (boto3, which decodes all others, does not), so
+ * nothing is encoded that can stand for itself.
+ */
+function prefixTag(prefix: string, params: ListParams): string {
+  if (!params.isUrlEncoded) return keyTag('Prefix', prefix, params)
+  return `<Prefix>${prefix.replace(NOT_PLAIN, encodeURIComponent)}</Prefix>`
 }

@@ -60,6 +60,7 @@ export class Authenticator {
   authenticate(request: S3Request): Authentication {
     const headers = headersOf(request.sentHeaders)
     const authorization = headers.get('authorization')
+    if (authorization === '') throw new S3Error('AccessDenied')
     const hasV4Query = hasAny(request, V4_PARAMS)
     const hasV2Query = hasAny(request, V2_PARAMS)
     const claims = [authorization !== undefined, hasV4Query, hasV2Query].filter(Boolean).length

@@ -45,7 +45,7 @@ export class SigV2 {
     const amzDate = headers.get('x-amz-date')
     const text = amzDate ?? headers.get('date')
     const signedMs = text === undefined ? undefined : parseRequestDate(text)
-    if (text === undefined || signedMs === undefined) throw invalidDate()
+    if (text === undefined || signedMs === undefined || signedMs < 0) throw invalidDate()
     assertNow(signedMs, this.#clock.nowMs(), text)
     refuseToken(headers.get('x-amz-security-token'))
     const stringsToSign = stringsToSignOf(request, headers, amzDate === undefined ? text : '')
