@@ -2,6 +2,7 @@
  * The keeper of one process's volumes: opens, makes, removes and compacts them, writes their checkpoints, and watches the
  * disks' space. One thread runs it; other threads read and write volumes by themselves, through the shared table.
  */
+import { isErasure } from '../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import * as limits from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
@@ -12,12 +13,13 @@ import { DataDirectory } from './data-directory.ts'
 import { KeptVolume, unopenedStatus } from './kept-volume.ts'
 import { coverAbandoned } from './large-write.ts'
 import { type OpenReport, openVolume } from './open-volume.ts'
+import { setVolumeAside } from './set-aside.ts'
 import type { ThreadContext } from './thread-context.ts'
 import type { DirectoryInfo, NewVolume, StoreStatus, VolumeAdmin } from './volume-admin.ts'
 import { VolumeAdoption } from './volume-adoption.ts'
 import { type CopyHost, VolumeCopies } from './volume-copies.ts'
 import { isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
-import { EXTENSION, parseDatName } from './volume-paths.ts'
+import { EXTENSION, parseDatName, volumeBaseName } from './volume-paths.ts'
 import { COLLECTION_BYTES_MAX, FLAG, STATE, WORD } from './volume-table.ts'
 
 /** How often the keeper looks after its volumes and disks. */
@@ -181,9 +183,16 @@ export class VolumeKeeper implements VolumeAdmin {
       } catch (error) {
         const { code, message } = toStoreError(error)
         this.#log.error({ ...where, code }, `volume not opened: ${message}`)
-        this.#noteUnopened(volume, { collection, directory: directory.path })
+        if (code === 'corrupt' && isErasure(volume)) this.#setAside(volume, { collection, ...where })
+        else this.#noteUnopened(volume, { collection, ...where })
       }
     }
+  }
+
+  /** What it held is had from the rest of its group. */
+  #setAside(volume: number, { collection, directory }: UnopenedVolume): void {
+    setVolumeAside(this.#context.disk, directory, volumeBaseName(collection, volume))
+    this.#log.warn({ volume, directory }, 'its files are set aside: it is made anew from the other volumes')
   }
 
   /** From here on every thread answers with an error instead of "there is none". */

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
+import { isErasure } from '../../src/base/erasure-id.ts'
 import type { Random } from '../../src/base/random.ts'
 import { readSeaweedVolume } from '../compat/seaweed-files.ts'
 import { seedsToRun, withSeed } from '../support/seeds.ts'
@@ -19,7 +20,7 @@ test(`directories emptied while the server is down, and while it runs; killed in
       await server.untilWhole()
       await server.stop()
       server.empty(1)
-      server.empty(4)
+      for (const path of shardFilesIn(server.directories[4]!)) writeFileSync(path, 'errMsg\n')
       await server.start()
       await server.checkAll()
       await server.until(
@@ -103,12 +104,19 @@ test(`damage in two directories: killed in the middle of the scrub that finds it
 
 /** A bit in every second record of each volume. */
 function damage(directory: string, random: Random): void {
-  for (const name of readdirSync(directory).filter((each) => each.endsWith('.dat'))) {
-    const path = join(directory, name)
+  for (const path of shardFilesIn(directory)) {
     const bytes = readFileSync(path)
     const { records } = readSeaweedVolume(bytes, undefined)
     for (const record of records.filter((_, i) => i % 2 === 0))
       bytes[record.offset + random.below(16 + record.size + 12)]! ^= 1 << random.below(8)
     writeFileSync(path, bytes, { flag: 'r+' })
   }
+}
+
+/** The `.dat` of each volume of an erasure group. */
+function shardFilesIn(directory: string): string[] {
+  const isShards = (name: string) => isErasure(Number(/([0-9]+)\.dat$/.exec(name)?.[1] ?? 0))
+  return readdirSync(directory)
+    .filter(isShards)
+    .map((name) => join(directory, name))
 }
