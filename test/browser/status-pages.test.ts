@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { debianNode, NodesService, noMemcached } from '../sfss/nodes-kit.ts'
 import { type ServerProcess, startServer } from '../support/cairn-process.ts'
 
 const BROWSER = '/usr/bin/chromium'
@@ -144,6 +145,24 @@ describe('status pages', { skip: existsSync(BROWSER) ? false : `no ${BROWSER}` }
       assert.match(page.headers.get('content-type')!, /^text\/html/)
       assert.match(page.headers.get('content-security-policy')!, /default-src 'none'/)
       assert.doesNotMatch(page.headers.get('content-security-policy')!, /unsafe/)
+    }
+  })
+
+  test('sfss: its monitor shows the storages, and which is down', { skip: noMemcached }, async () => {
+    const service = await NodesService.start([await debianNode(), await debianNode(), await debianNode()])
+    try {
+      const { page, complaints } = await open(`http://${service.monitorAddress}/`)
+      await tile(page, 'servers that answer').filter({ hasText: '3 of 3' }).waitFor(WAIT)
+      await service.nodes[1]!.kill()
+      await tile(page, 'servers that answer').filter({ hasText: '2 of 3' }).waitFor(WAIT)
+      await page
+        .locator('tr', { hasText: service.nodes[1]!.address })
+        .getByText('down', { exact: true })
+        .waitFor(WAIT)
+      assert.deepEqual(complaints, [])
+      await page.close()
+    } finally {
+      await service.stop()
     }
   })
 })

@@ -137,6 +137,8 @@ test('a flush takes what came before it, and nothing behind it', async () => {
     ),
     'STORED\r\nSTORED\r\nOK\r\nSTORED\r\nVALUE g 0 1\r\n2\r\nEND\r\nCLIENT_ERROR bad command line format\r\n',
   )
+  const metrics = await (await fetch(`http://${server.volume}/metrics`)).text()
+  assert.match(metrics, /cairn_memcached_total\{what="cmd_flush"\} [1-9]/)
   assert.match(await ask('stats\r\n'), /^STAT pid \d+\r\n(STAT \w+ \S+\r\n)+END\r\n$/)
 })
 

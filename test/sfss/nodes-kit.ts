@@ -143,6 +143,10 @@ export class NodesService {
     return ((await reply.json()) as { nodes: MonitorNode[] }).nodes
   }
 
+  get monitorAddress(): string {
+    return this.#monitor
+  }
+
   async page(target: string): Promise<{ type: string | null; text: string }> {
     const reply = await fetch(`http://${this.#monitor}${target}`)
     assert.equal(reply.status, 200)

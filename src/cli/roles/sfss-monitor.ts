@@ -42,7 +42,7 @@ function show(data, rates) {
   )
   heading('nodes-title', 'Servers', String(data.nodes.length))
   fill('nodes', table([
-    { title: 'address', name: true, cell: (node) => node.address },
+    { title: 'address', cell: (node) => node.address },
     { title: 'state', cell: (node) => [tag(node.state, node.state === 'up' ? '' : 'bad'), node.reason === undefined ? '' : el('small', {}, node.reason)] },
     { title: 'version', wide: true, cell: (node) => (node.stats.cairn_version === undefined ? (node.stats.version ?? '–') : 'Cairn ' + node.stats.cairn_version) },
     { title: 'up for', number: true, cell: (node) => (node.stats.uptime === undefined ? '–' : ago(Number(node.stats.uptime))) },
