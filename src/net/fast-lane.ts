@@ -1,14 +1,17 @@
 /**
  * A short way for small, well-formed requests on plain connections: bytes to request to reply, without the machinery
  * that HTTP needs in general. Measured on a constant 1 KiB reply, the server's own work is 4 us this way and 10 us by
- * `node:http`. What is not plainly simple (any other method or version, chunked or long bodies, heads in pieces,
- * Expect, Upgrade, Connection, malformed bytes) is not judged here: the connection, with all bytes of that request, is
+ * `node:http`. What is not plainly simple (any other method or version, chunked bodies, long ones where the server does
+ * not take them, heads in pieces, Upgrade, Connection, malformed bytes) is not judged here: the connection, with all bytes of that request, is
  * handed to `node:http` and stays there. So there is one strict parser, and this lane only takes what both agree on.
  */
 import type { Socket } from 'node:net'
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
+import { PieceBuffers } from '../base/piece-buffers.ts'
 import type { BodyBudget } from './body.ts'
+import { type Head, HeadParser, rejoin, replyHead } from './fast-head.ts'
+import { LongBody } from './long-body.ts'
 import { bodyLength, errorOutcome, isStream, type Outcome, streamTo } from './reply.ts'
 import { READ_BUFFER_BYTES, readInto } from './shared-read-buffer.ts'
 
@@ -31,11 +34,18 @@ export interface FastReply {
   onSent: (outcome: Outcome, sentBytes: number) => void
 }
 
+/** A request whose body is long, or waits to be asked for. */
+export interface LongRequest extends Omit<FastRequest, 'body'> {
+  body: LongBody
+}
+
 export interface FastLaneOptions {
   /** Undefined: this request is for the ordinary handler. Must not throw. */
   answer: (request: FastRequest) => FastReply | undefined
   /** Answers a request whose client stopped in the middle of its body. Without it 400 in JSON. Must not throw. */
   answerCutOff?: (request: Omit<FastRequest, 'body'>) => FastReply
+  /** Answers a request with a long body. Without it such requests are for the ordinary handler. Must not throw. */
+  answerLong?: (request: LongRequest) => FastReply
   /** Header lines of every reply, each with its line break. */
   commonHead: () => string
   /** Takes a connection over, with bytes that were read from it already. */
@@ -43,43 +53,21 @@ export interface FastLaneOptions {
   onError: (error: unknown) => void
   clock: Clock
   bodyBudget?: BodyBudget
+  /** Of a body that was answered early so much is read and dropped, for so long. */
+  drainBytesMax: number
+  drainMsMax: number
 }
 
-/** Longer bodies have better uses for streams. */
+/** Longer bodies are taken in pieces. */
 const FAST_BODY_BYTES_MAX = 64 * 1024
-/** A head that fits here and comes in one piece. */
-const FAST_HEAD_BYTES_MAX = 8 * 1024
+/** Buffers of pieces that are kept when nobody uses them. */
+const FREE_PIECES_MAX = 512
 /** Bytes of further requests that are kept while one is answered. */
 const PIPELINED_BYTES_MAX = 256 * 1024
 /** Replies that a reader has not taken yet; above it no further request is looked at. */
 const UNREAD_BYTES_MAX = 256 * 1024
 
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE'])
-const TARGET = /^\/[!-~]*$/
-const VERSION = ' HTTP/1.1'
-const HEADER_LINES = /^\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n)+\r\n$/
-/** Longer header lines are not kept for the next request. */
-const KEPT_HEADERS_BYTES_MAX = 1024
-const HEAD_END = Buffer.from('\r\n\r\n')
 const EMPTY = Buffer.alloc(0)
-
-/** What a parsed head says. */
-interface Head {
-  method: string
-  target: string
-  rawHeaders: readonly string[]
-  /** Length of the head itself. */
-  headBytes: number
-  bodyBytes: number
-}
-
-/** All of a head behind its first line. Clients repeat theirs word for word, and then need no second look. */
-interface HeaderLines {
-  /** From the line break of the first line to the end of the head. */
-  text: string
-  rawHeaders: readonly string[]
-  bodyBytes: number
-}
 
 interface ArrivingBody {
   head: Head
@@ -94,6 +82,7 @@ export class FastLane {
   readonly connections = new Set<FastConnection>()
   /** All connections are read into it, one after another. */
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+  readonly pieceBuffers = new PieceBuffers(READ_BUFFER_BYTES, FREE_PIECES_MAX)
   isClosing = false
 
   constructor(options: FastLaneOptions) {
@@ -126,11 +115,12 @@ export class FastConnection {
   /** What was received behind the request that is being answered. */
   #pending: Buffer[] = []
   #pendingBytes = 0
-  /** Of the last request. */
-  #headers: HeaderLines | undefined
+  readonly #heads = new HeadParser()
   #remoteAddress: string | undefined
   /** The request whose body is on its way. */
   #arriving: ArrivingBody | undefined
+  /** A long body that is being taken by who answers. */
+  #long: LongBody | undefined
   #isBusy = false
   #hasEnded = false
   /** Destroyed, handed over, or told to close: nothing more is read from it. */
@@ -159,8 +149,10 @@ export class FastConnection {
     if (this.#isGone) {
       if (this.#isHandedOver) this.socket.push(Buffer.from(chunk))
     } else if (this.#isBusy) {
-      this.#pending.push(Buffer.from(chunk))
-      this.#pendingBytes += chunk.length
+      const rest = this.#long === undefined ? chunk : chunk.subarray(this.#long.push(chunk))
+      if (rest.length === 0) return
+      this.#pending.push(Buffer.from(rest))
+      this.#pendingBytes += rest.length
       if (this.#pendingBytes > PIPELINED_BYTES_MAX) this.socket.pause()
     } else if (this.#arriving !== undefined) {
       this.#addToBody(this.#arriving, chunk)
@@ -173,9 +165,13 @@ export class FastConnection {
   #work(bytes: Buffer): void {
     let rest = bytes
     while (rest.length > 0) {
-      const head = this.#parseHead(rest)
+      const head = this.#heads.parse(rest)
       if (head === undefined) {
         this.#handOver(rest)
+        return
+      }
+      if (head.bodyBytes > FAST_BODY_BYTES_MAX || head.expectsContinue) {
+        this.#answerLong(head, rest)
         return
       }
       const end = head.headBytes + head.bodyBytes
@@ -190,28 +186,27 @@ export class FastConnection {
     }
   }
 
-  /** Undefined for everything that is not whole and simple. */
-  #parseHead(bytes: Buffer): Head | undefined {
-    const end = bytes.indexOf(HEAD_END)
-    if (end < 0 || end > FAST_HEAD_BYTES_MAX) return undefined
-    const headBytes = end + HEAD_END.length
-    const text = bytes.toString('latin1', 0, headBytes)
-    const space = text.indexOf(' ')
-    const lineEnd = text.indexOf('\r\n')
-    const targetEnd = lineEnd - VERSION.length
-    if (targetEnd <= space || !text.startsWith(VERSION, targetEnd)) return undefined
-    const method = text.slice(0, space)
-    const target = text.slice(space + 1, targetEnd)
-    if (!METHODS.has(method) || !TARGET.test(target)) return undefined
-    const headersText = text.slice(lineEnd)
-    const isRepeated = this.#headers !== undefined && this.#headers.text === headersText
-    const headers = isRepeated ? this.#headers! : parseHeaders(headersText)
-    if (headers === undefined) return undefined
-    if (!isRepeated && headersText.length <= KEPT_HEADERS_BYTES_MAX) this.#headers = headers
-    const { rawHeaders, bodyBytes } = headers
-    const takesBody = method === 'POST' || method === 'PUT'
-    if (bodyBytes > FAST_BODY_BYTES_MAX || (bodyBytes > 0 && !takesBody)) return undefined
-    return { method, target, rawHeaders, headBytes, bodyBytes }
+  /** `bytes`: all that has arrived of the request, from its head on. */
+  #answerLong(head: Head, bytes: Buffer): void {
+    const { answerLong } = this.#lane.options
+    if (answerLong === undefined) {
+      this.#handOver(bytes)
+      return
+    }
+    const { method, target, rawHeaders, bodyBytes, expectsContinue } = head
+    const { pieceBuffers: buffers } = this.#lane
+    const body = new LongBody({ socket: this.socket, sizeBytes: bodyBytes, expectsContinue, buffers })
+    this.#isBusy = true
+    this.#long = body
+    if (bytes.length > head.headBytes) this.#onBytes(bytes.subarray(head.headBytes))
+    if (this.#hasEnded) body.cutOff()
+    const remoteAddress = this.#address()
+    void this.#answerLater(head, answerLong({ method, target, rawHeaders, remoteAddress, body }))
+  }
+
+  #address(): string {
+    this.#remoteAddress ??= this.socket.remoteAddress ?? ''
+    return this.#remoteAddress
   }
 
   #awaitBody(head: Head, received: Buffer): void {
@@ -245,8 +240,7 @@ export class FastConnection {
   /** True when the reply is out and the next request may be looked at now; otherwise `next` is taken care of. */
   #answer(head: Head, body: Buffer, next: Buffer): boolean {
     const { method, target, rawHeaders } = head
-    this.#remoteAddress ??= this.socket.remoteAddress ?? ''
-    const remoteAddress = this.#remoteAddress
+    const remoteAddress = this.#address()
     const reply = this.#lane.options.answer({ method, target, rawHeaders, body, remoteAddress })
     if (reply === undefined) {
       this.#handOver(rejoin(head, body, next))
@@ -279,8 +273,9 @@ export class FastConnection {
       this.#send(head, outcome, reply)
       if (isStream(body)) {
         await streamTo(this.socket, body)
-        if (this.#lane.isClosing) this.#finish()
+        if (this.#lane.isClosing || head.closes) this.#finish()
       }
+      if (this.#long !== undefined) await this.#dropRest(this.#long)
     } catch (error) {
       this.#lane.options.onError(error)
       this.socket.destroy()
@@ -288,6 +283,13 @@ export class FastConnection {
     }
     if (this.socket.writableLength > UNREAD_BYTES_MAX) this.#waitForReader()
     else this.#continue()
+  }
+
+  /** After the reply: what nobody has taken of a long body is not the next request. */
+  async #dropRest(body: LongBody): Promise<void> {
+    const { clock, drainBytesMax: bytesMax, drainMsMax: msMax } = this.#lane.options
+    if (!this.#isGone && !(await body.drop({ clock, bytesMax, msMax }))) this.socket.destroy()
+    this.#long = undefined
   }
 
   #waitForReader(): void {
@@ -314,7 +316,8 @@ export class FastConnection {
     const { body, status } = outcome
     const socket = this.socket
     const isHead = head.method === 'HEAD'
-    const closes = this.#lane.isClosing
+    // Whether a client that was not told to go on sends its body after all is unknown: the connection cannot go on.
+    const closes = this.#lane.isClosing || head.closes || this.#long?.isUnwanted === true
     const text = replyHead(outcome, this.#lane.options.commonHead(), closes)
     const length = isHead || status === 204 || status === 304 ? 0 : (outcome.sizeBytes ?? bodyLength(body))
     if (length === 0 || body === undefined) {
@@ -380,6 +383,7 @@ export class FastConnection {
 
   readonly #onEnd = (): void => {
     this.#hasEnded = true
+    this.#long?.cutOff()
     if (this.#isBusy) return
     if (this.#arriving !== undefined && !this.#isGone) this.#answerCutOff(this.#arriving.head)
     else this.socket.end()
@@ -389,7 +393,7 @@ export class FastConnection {
     this.#dropArriving()
     this.#isBusy = true
     const { method, target, rawHeaders } = head
-    const remoteAddress = this.socket.remoteAddress ?? ''
+    const remoteAddress = this.#address()
     const reply = this.#lane.options.answerCutOff?.({ method, target, rawHeaders, remoteAddress })
     const outcome = errorOutcome(400, 'the body was cut off')
     void this.#answerLater(head, reply ?? { outcome, onSent: () => {} })
@@ -401,6 +405,7 @@ export class FastConnection {
 
   readonly #onClose = (): void => {
     this.#isGone = true
+    this.#long?.cutOff()
     this.#dropArriving()
     this.#pending = []
     this.#lane.connections.delete(this)
@@ -422,11 +427,14 @@ export class FastConnection {
       this.#sweptReadBytes = bytesRead
       this.#sweptWrittenBytes = writtenBytes
       this.#stillSinceMs = nowMs
+    } else if (this.#long !== undefined && !this.#long.isWanting) {
+      // It is this server that takes its time.
+      this.#stillSinceMs = nowMs
     } else if (nowMs - this.#stillSinceMs >= limits.idleTimeoutMs) {
       this.socket.destroy()
       return
     }
-    const isReceiving = this.#arriving !== undefined
+    const isReceiving = this.#arriving !== undefined || this.#long?.isWanting === true
     if (!isReceiving && writableLength === 0) {
       this.#workSinceMs = 0
       return
@@ -442,98 +450,4 @@ export class FastConnection {
     const isSlow = movedBytes - this.#workBytesBefore < (elapsedMs / 1_000) * limits.bytesPerSecondMin
     if (isSlow) this.socket.destroy()
   }
-}
-
-/** Undefined when they are malformed, or ask for more than the lane does. */
-function parseHeaders(text: string): HeaderLines | undefined {
-  if (!HEADER_LINES.test(text)) return undefined
-  const rawHeaders: string[] = []
-  const bodyBytes = readHeaders(text, '\r\n'.length, rawHeaders)
-  return bodyBytes < 0 ? undefined : { text, rawHeaders, bodyBytes }
-}
-
-/** Fills `rawHeaders`; returns the body's length, or -1 when a header asks for more than the lane does. */
-function readHeaders(text: string, from: number, rawHeaders: string[]): number {
-  let bodyBytes = 0
-  let hosts = 0
-  let lengths = 0
-  let at = from
-  for (;;) {
-    const lineEnd = text.indexOf('\r\n', at)
-    if (lineEnd === at) break
-    const colon = text.indexOf(':', at)
-    const name = text.slice(at, colon)
-    const value = text.slice(colon + 1, lineEnd).trim()
-    switch (name.length) {
-      case 4:
-        if (name.toLowerCase() === 'host') hosts++
-        break
-      case 6:
-        if (name.toLowerCase() === 'expect') return -1
-        break
-      case 7:
-        if (name.toLowerCase() === 'upgrade' || name.toLowerCase() === 'trailer') return -1
-        break
-      case 10:
-        if (name.toLowerCase() === 'connection' && value.toLowerCase() !== 'keep-alive') return -1
-        break
-      case 14:
-        if (name.toLowerCase() === 'content-length') {
-          if (++lengths > 1 || !/^[0-9]{1,9}$/.test(value)) return -1
-          bodyBytes = Number(value)
-        }
-        break
-      case 17:
-        if (name.toLowerCase() === 'transfer-encoding') return -1
-        break
-    }
-    rawHeaders.push(name, value)
-    at = lineEnd + 2
-  }
-  return hosts === 1 ? bodyBytes : -1
-}
-
-/** The bytes of a request that was parsed already, and what came behind it. */
-function rejoin(head: Head, body: Buffer, next: Buffer): Buffer {
-  const { method, target, rawHeaders } = head
-  let text = `${method} ${target} HTTP/1.1\r\n`
-  for (let i = 0; i < rawHeaders.length; i += 2) text += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`
-  return Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), body, next])
-}
-
-const STATUS_LINES = statusLines()
-
-function statusLines(): Map<number, string> {
-  const reasons: [number, string][] = [
-    [200, 'OK'],
-    [201, 'Created'],
-    [202, 'Accepted'],
-    [204, 'No Content'],
-    [206, 'Partial Content'],
-    [304, 'Not Modified'],
-    [400, 'Bad Request'],
-    [401, 'Unauthorized'],
-    [403, 'Forbidden'],
-    [404, 'Not Found'],
-    [405, 'Method Not Allowed'],
-    [409, 'Conflict'],
-    [411, 'Length Required'],
-    [412, 'Precondition Failed'],
-    [416, 'Range Not Satisfiable'],
-    [500, 'Internal Server Error'],
-    [501, 'Not Implemented'],
-    [503, 'Service Unavailable'],
-    [507, 'Insufficient Storage'],
-  ]
-  return new Map(reasons.map(([status, reason]) => [status, `HTTP/1.1 ${status} ${reason}\r\n`]))
-}
-
-/** The whole head of a reply. */
-function replyHead(outcome: Outcome, common: string, closes: boolean): string {
-  const { status, headers, body } = outcome
-  let text = (STATUS_LINES.get(status) ?? `HTTP/1.1 ${status} Status\r\n`) + common
-  for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
-  if (closes) text += 'Connection: close\r\n'
-  if (status === 204 || status === 304) return `${text}\r\n`
-  return `${text}Content-Length: ${outcome.sizeBytes ?? bodyLength(body)}\r\n\r\n`
 }

@@ -315,6 +315,16 @@ describe('the fast lane', () => {
     raw.socket.destroy()
   })
 
+  test('closes after the reply where the client asks for that', async () => {
+    const { port } = await lane()
+    for (const path of ['/fast', '/later', '/stream']) {
+      const raw = new Raw(port, get(path, 'Connection: close\r\n') + get('/fast/never'))
+      const reply = await raw.closed
+      assert.match(reply, /^HTTP\/1.1 200 OK\r\nServer: fast\r\nX-A: b\r\nConnection: close\r\n/)
+      assert.doesNotMatch(reply, /never/)
+    }
+  })
+
   test('puts together bodies that come in pieces', async () => {
     const { port } = await lane()
     const raw = new Raw(port, 'POST /fast HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\nxx')
@@ -341,7 +351,7 @@ describe('the fast lane', () => {
         /POST \/fast 3$/,
       ],
       ['POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc', /POST \/other 3$/],
-      [get('/fast', 'Connection: close\r\n'), /GET \/fast 0$/],
+      [get('/fast', 'Connection: upgrade\r\n'), /GET \/fast 0$/],
       ['GET /fast HTTP/1.0\r\n\r\n', /GET \/fast 0$/],
       ['OPTIONS /fast HTTP/1.1\r\nHost: x\r\n\r\n', /OPTIONS \/fast 0$/],
       ['GET http://x/fast HTTP/1.1\r\nHost: x\r\n\r\n', /GET http:\/\/x\/fast 0$/],

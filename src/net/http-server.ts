@@ -67,7 +67,7 @@ export interface HttpServerOptions {
    */
   answerUnknownMethod?: (head: string) => Promise<Outcome> | undefined
   /** Answers simple requests before the handler is asked; see `fast-lane.ts`. Not used with TLS. */
-  fastLane?: Pick<FastLaneOptions, 'answer' | 'answerCutOff' | 'commonHead' | 'bodyBudget'>
+  fastLane?: Pick<FastLaneOptions, 'answer' | 'answerCutOff' | 'answerLong' | 'commonHead' | 'bodyBudget'>
   /** Expectations other than 100-continue are taken for none, in place of 417. */
   takesAnyExpectation?: boolean
   /** Told about handlers that threw: a bug, already answered with 500. */
@@ -155,6 +155,8 @@ export class HttpServer {
     server.removeAllListeners('connection')
     const lane = new FastLane({
       ...options,
+      drainBytesMax: this.settings.drainBytesMax,
+      drainMsMax: this.settings.drainMsMax,
       clock: this.#options.clock,
       onError: (error) => this.#options.onHandlerError?.(error),
       handOver(socket, bytes) {

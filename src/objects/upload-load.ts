@@ -5,16 +5,16 @@ import { OBJECT_CHUNK_BYTES, OBJECT_CHUNK_BYTES_MIN, UPLOAD_BYTES_IN_FLIGHT_MAX 
 const UNIT_BYTES = OBJECT_CHUNK_BYTES_MIN
 const UNITS_MAX = UPLOAD_BYTES_IN_FLIGHT_MAX / UNIT_BYTES
 
-/** An upload's chunks are at most this part of what no upload has been promised: so the promises never add up to more. */
-const SHARE_OF_REST = 32
+/** An upload's chunks are at most this part of the memory that nobody has: so most of it is never promised to a few. */
+const SHARE_OF_REST = 16
 
-export const UPLOAD_LOAD_BYTES = 16
+export const UPLOAD_LOAD_BYTES = 12
 
-/** What an upload may always have. */
+/** What an upload may always have, once it has begun. */
 export interface UploadPromise {
   /** Length of all its chunks but the last: a power of two, so that buffers are used again. */
   readonly chunkBytes: number
-  readonly units: number
+  readonly heldBytes: number
 }
 
 export class UploadLoad {
@@ -22,42 +22,38 @@ export class UploadLoad {
 
   /** `shared`: UPLOAD_LOAD_BYTES, the same for every thread, zero at the start. */
   constructor(shared: SharedArrayBuffer) {
-    this.#words = new Int32Array(shared, 0, 4)
+    this.#words = new Int32Array(shared, 0, 3)
   }
 
   /**
-   * An upload begins; `leave` ends it. Gives the length of its chunks, a power of two, from what memory is promised to others.
-   * It is promised one such buffer, or as much of it as its body of `bytesMax` needs, `weight` times.
+   * An upload begins; `leave` ends it. It is promised one buffer of its chunks' length, which follows from what is left, or as
+   * much as a body of `bytesMax` needs; all that `weight` times.
    */
   enter(bytesMax = Number.POSITIVE_INFINITY, weight = 1): UploadPromise {
     Atomics.add(this.#words, 0, 1)
-    const share = (UPLOAD_BYTES_IN_FLIGHT_MAX - this.#promisedBytes) / SHARE_OF_REST / weight
+    const share = (UPLOAD_BYTES_IN_FLIGHT_MAX - this.bytesInFlight) / SHARE_OF_REST / weight
     let chunkBytes = OBJECT_CHUNK_BYTES
     while (chunkBytes > OBJECT_CHUNK_BYTES_MIN && chunkBytes > share) chunkBytes /= 2
     let heldBytes = chunkBytes
     while (heldBytes > OBJECT_CHUNK_BYTES_MIN && heldBytes / 2 >= bytesMax) heldBytes /= 2
-    const units = (heldBytes * weight) / UNIT_BYTES
-    Atomics.add(this.#words, 3, units)
-    return { chunkBytes, units }
+    heldBytes *= weight
+    Atomics.add(this.#words, 1, heldBytes / UNIT_BYTES)
+    return { chunkBytes, heldBytes }
   }
 
-  leave({ units }: UploadPromise): void {
+  leave({ heldBytes }: UploadPromise): void {
     Atomics.sub(this.#words, 0, 1)
-    Atomics.sub(this.#words, 3, units)
+    this.release(heldBytes)
   }
 
   get uploads(): number {
     return Atomics.load(this.#words, 0)
   }
 
-  get #promisedBytes(): number {
-    return Atomics.load(this.#words, 3) * UNIT_BYTES
-  }
-
-  /** Takes memory, or says no. `force`: an upload's only buffer, without which it would never go on. */
-  reserve(bytes: number, force: boolean): boolean {
+  /** Takes memory for one more buffer than was promised, or says no. */
+  reserve(bytes: number): boolean {
     const units = bytes / UNIT_BYTES
-    if (Atomics.add(this.#words, 1, units) + units <= UNITS_MAX || force) return true
+    if (Atomics.add(this.#words, 1, units) + units <= UNITS_MAX) return true
     Atomics.sub(this.#words, 1, units)
     return false
   }
@@ -66,6 +62,7 @@ export class UploadLoad {
     Atomics.sub(this.#words, 1, bytes / UNIT_BYTES)
   }
 
+  /** What is promised, and what was taken beyond. */
   get bytesInFlight(): number {
     return Atomics.load(this.#words, 1) * UNIT_BYTES
   }

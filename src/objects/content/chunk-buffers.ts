@@ -4,10 +4,10 @@
  * only when the runtime's collector looks for other reasons.
  */
 import { assert } from '../../base/assert.ts'
-import { OBJECT_CHUNK_BYTES, OBJECT_CHUNK_BYTES_MIN } from '../../base/limits.ts'
+import { OBJECT_CHUNK_BYTES, OBJECT_CHUNK_BYTES_MIN, UPLOAD_BYTES_IN_FLIGHT_MAX } from '../../base/limits.ts'
 
-/** Slabs that are kept when nobody uses them: enough for two uploads at full speed. */
-const EMPTY_SLABS_MAX = 8
+/** Slabs that are kept when nobody uses them: as many as uploads may ever fill. */
+const EMPTY_SLABS_MAX = UPLOAD_BYTES_IN_FLIGHT_MAX / OBJECT_CHUNK_BYTES
 
 interface Slab {
   memory: ArrayBuffer | SharedArrayBuffer

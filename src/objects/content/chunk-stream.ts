@@ -33,6 +33,8 @@ interface Chunk {
   buffer: Buffer
   filled: number
   hashed: number
+  /** Beyond the one that the upload was promised. */
+  isExtra: boolean
   /** What must be over before the buffer is used again. */
   uses: Promise<void>[]
 }
@@ -45,6 +47,7 @@ export class ChunkStream {
   #failure: unknown
   #current: Chunk | undefined
   #buffersHeld = 0
+  #usesPromised = false
   /** Memory for each byte of a buffer: an encrypted chunk is a second one. */
   readonly #weight: number
   /** Bytes that came, and those of them that are in chunks. */
@@ -116,10 +119,11 @@ export class ChunkStream {
     const { load, buffers, chunkBytes } = this.#parts
     const length = ChunkBuffers.lengthFor(Math.min(rest, chunkBytes))
     const mayHave = this.#buffersHeld <= UPLOAD_CHUNKS_WRITTEN_MAX
-    if (!(mayHave && load.reserve(length * this.#weight, this.#buffersHeld === 0)))
-      return this.#roomLater(announced)
+    const isExtra = this.#usesPromised
+    if (!mayHave || (isExtra && !load.reserve(length * this.#weight))) return this.#roomLater(announced)
+    this.#usesPromised = true
     this.#buffersHeld++
-    this.#current = { buffer: buffers.take(length), filled: 0, hashed: 0, uses: [] }
+    this.#current = { buffer: buffers.take(length), filled: 0, hashed: 0, isExtra, uses: [] }
     return this.#current
   }
 
@@ -164,10 +168,11 @@ export class ChunkStream {
     this.#failure ??= error
   }
 
-  async #release({ buffer, uses }: Chunk): Promise<void> {
+  async #release({ buffer, isExtra, uses }: Chunk): Promise<void> {
     await Promise.all(uses)
     this.#parts.buffers.give(buffer)
-    this.#parts.load.release(buffer.length * this.#weight)
+    if (isExtra) this.#parts.load.release(buffer.length * this.#weight)
+    else this.#usesPromised = false
     this.#buffersHeld--
   }
 }

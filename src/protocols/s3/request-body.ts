@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StoreError } from '../../base/errors.ts'
 import { announcedLength } from '../../net/body.ts'
+import type { LongBody } from '../../net/long-body.ts'
 import { rawHeader } from '../../net/reply.ts'
 
 export interface RequestBody {
@@ -12,7 +13,7 @@ export interface RequestBody {
   readonly wireBytes: number | undefined
   /** All of it, where it is here already. */
   readonly whole: Buffer | undefined
-  /** Asked for once. Throws `incomplete_body` when the client breaks off. */
+  /** Asked for once; a piece is valid until the next is asked for. Throws `incomplete_body` when the client breaks off. */
   pieces(): AsyncIterable<Buffer>
 }
 
@@ -39,7 +40,16 @@ export function cutOffBody(rawHeaders: readonly string[]): RequestBody {
   }
 }
 
-/** A body that is still on its way. */
+/** A long body that is still on its way, or one that waits to be asked for. */
+export function longBody(body: LongBody): RequestBody {
+  return {
+    wireBytes: body.sizeBytes,
+    whole: body.sizeBytes === 0 ? Buffer.alloc(0) : undefined,
+    pieces: () => body.pieces(),
+  }
+}
+
+/** One that comes the ordinary way. */
 export function arrivingBody(request: IncomingMessage, response: ServerResponse): RequestBody {
   const wireBytes = announcedLength(request)
   return {

@@ -28,7 +28,7 @@ import { HANDLERS } from './handlers.ts'
 import { healthOf, isHealthCheck } from './health.ts'
 import { deletedError, readOptionsOf } from './read-options.ts'
 import { ReplyIds } from './reply-ids.ts'
-import { arrivingBody, cutOffBody, type RequestBody, wholeBody } from './request-body.ts'
+import { arrivingBody, cutOffBody, longBody, type RequestBody, wholeBody } from './request-body.ts'
 import { factsOf, type Route, routeOf } from './route.ts'
 import { PREFLIGHT, WEBSITE } from './routes.ts'
 import { S3Context, type S3Services } from './s3-context.ts'
@@ -153,6 +153,7 @@ export class S3Server {
       errorBody: (status, reason, isCutOff) => this.#httpErrorBody(status, reason, isCutOff),
       fastLane: {
         answer: (request) => this.#answerFast(request, wholeBody(request.body)),
+        answerLong: (request) => this.#answerFast(request, longBody(request.body)),
         answerCutOff: (request) => this.#answerFast(request, cutOffBody(request.rawHeaders)),
         commonHead: () => this.#ids.lines(),
         bodyBudget: options.bodyBudget,
@@ -193,7 +194,7 @@ export class S3Server {
     const { method, target, rawHeaders, remoteAddress } = asked
     const input = { method, target, rawHeaders, remoteAddress, isTls: false }
     const exchange = this.#begin(input, body)
-    const received = body.whole?.length ?? 0
+    const received = body.wireBytes ?? 0
     return {
       outcome: this.#run(exchange),
       onSent: ({ status }, sent) => this.#note(exchange, status, { received, sent }),

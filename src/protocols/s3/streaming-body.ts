@@ -63,7 +63,8 @@ export class ChunkDecoder {
       const rest = bytes.subarray(at, lineEnd < 0 ? bytes.length : lineEnd + 1)
       const line = this.#line === undefined ? rest : Buffer.concat([this.#line, rest])
       if (line.length > CHUNK_LINE_BYTES_MAX) throw cutOff()
-      this.#line = lineEnd < 0 ? line : undefined
+      // The piece that it is in may be gone by the next call.
+      this.#line = lineEnd < 0 ? Buffer.from(line) : undefined
       if (lineEnd < 0) return
       at = lineEnd + 1
       this.#takeLine(line)

@@ -1,0 +1,138 @@
+/**
+ * A long request body on the short way of `fast-lane.ts`: pieces in memory that is used again, one at a time. While a piece
+ * waits to be taken the connection is not read, so a body costs its server little memory, whatever its length.
+ */
+import type { Socket } from 'node:net'
+import { assert } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import { StoreError } from '../base/errors.ts'
+import type { PieceBuffers } from '../base/piece-buffers.ts'
+
+export interface LongBodyParts {
+  socket: Socket
+  /** What Content-Length says. */
+  sizeBytes: number
+  /** The client waits to be told that it may go on. */
+  expectsContinue: boolean
+  buffers: PieceBuffers
+}
+
+export class LongBody {
+  readonly sizeBytes: number
+  readonly #parts: LongBodyParts
+  /** The piece that waits, in a whole buffer of its own. */
+  #waiting: { buffer: Buffer; length: number } | undefined
+  #receivedBytes = 0
+  #isCutOff = false
+  /** Nobody wants what still comes. */
+  #isDropped = false
+  #mustContinue: boolean
+  /** Wakes who waits for the next piece, or for the end of a body that is dropped. */
+  #wake: (() => void) | undefined
+
+  constructor(parts: LongBodyParts) {
+    this.#parts = parts
+    this.sizeBytes = parts.sizeBytes
+    this.#mustContinue = parts.expectsContinue
+  }
+
+  get isComplete(): boolean {
+    return this.#receivedBytes === this.sizeBytes
+  }
+
+  /** The client was not told to go on, and may never send its body. */
+  get isUnwanted(): boolean {
+    return this.#mustContinue && this.#receivedBytes === 0 && !this.isComplete
+  }
+
+  /** Whether the client is the one that is waited for. */
+  get isWanting(): boolean {
+    return this.#waiting === undefined && !this.isComplete && !this.#isCutOff && !this.isUnwanted
+  }
+
+  /** Takes what arrived, which is the caller's again when this returns; gives how many bytes were the body's. */
+  push(bytes: Buffer): number {
+    const length = Math.min(bytes.length, this.sizeBytes - this.#receivedBytes)
+    if (length === 0) return 0
+    this.#receivedBytes += length
+    if (!this.#isDropped) {
+      const buffer = this.#parts.buffers.take()
+      bytes.copy(buffer, 0, 0, length)
+      assert(this.#waiting === undefined, 'a connection is not read while a piece waits')
+      this.#waiting = { buffer, length }
+      this.#parts.socket.pause()
+    }
+    this.#wakeUp()
+    return length
+  }
+
+  /** The client broke off. */
+  cutOff(): void {
+    this.#isCutOff = true
+    this.#wakeUp()
+  }
+
+  /**
+   * The pieces in order; each is valid until the next is asked for. Asked for once. Throws `incomplete_body` when the client
+   * breaks off.
+   */
+  async *pieces(): AsyncGenerator<Buffer> {
+    this.#continue()
+    for (let givenBytes = 0; givenBytes < this.sizeBytes; ) {
+      const piece = this.#waiting
+      if (piece === undefined) {
+        if (this.#isCutOff) throw new StoreError('incomplete_body', 'the client broke off')
+        await this.#more()
+        continue
+      }
+      this.#waiting = undefined
+      givenBytes += piece.length
+      const lent = this.#parts.buffers.lend(piece.buffer, 0, piece.length)
+      yield lent
+      lent.giveBack?.()
+    }
+  }
+
+  /** Reads and drops what is left. False when that is too much, or takes too long. */
+  async drop({
+    clock,
+    bytesMax,
+    msMax,
+  }: {
+    clock: Clock
+    bytesMax: number
+    msMax: number
+  }): Promise<boolean> {
+    if (this.isComplete) return true
+    this.#isDropped = true
+    this.#waiting = undefined
+    const enough = this.#receivedBytes + bytesMax
+    let isLate = false
+    const stop = clock.after(msMax, () => {
+      isLate = true
+      this.#wakeUp()
+    })
+    while (!this.isComplete && !this.#isCutOff && !isLate && this.#receivedBytes <= enough) await this.#more()
+    stop()
+    return this.isComplete || this.#isCutOff
+  }
+
+  #more(): Promise<void> {
+    if (this.#parts.socket.isPaused()) this.#parts.socket.resume()
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+  }
+
+  #continue(): void {
+    if (this.#mustContinue && this.#receivedBytes === 0)
+      this.#parts.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+    this.#mustContinue = false
+  }
+}
