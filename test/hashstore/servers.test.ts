@@ -147,6 +147,9 @@ test('commands: folders, chunks, the name server, and what the first client sees
   await hashstore('put', join(work, 'e:\\new'), '--path', 'e:\\new', ...names)
   await firstClient('fetch', 'e:\\new')
   assert.equal(readFileSync(join(work, 'new'), 'utf8'), 'by hand')
+  const unheard = await hashstore('put', target, '--path', 'alone', '--nameserver', '127.0.0.1:1')
+  assert.match(unheard.stderr, /the name server was not told/)
+  await hashstore('get', 'alone', '-o', join(work, 'alone'))
   await hashstore('rm', join(folder, 'large.bin'), 'e:\\new', ...names)
   assert.equal((await runCairn(['hashstore', 'get', 'e:\\new', '--machines', machines])).code, 1)
   let left = 0

@@ -53,6 +53,8 @@ export class HashstoreCluster {
   /** Those that files belong to, and then those that are being emptied. */
   readonly servers: readonly HashstoreClient[]
   readonly nameserver: HashstoreClient | undefined
+  /** Why the name server does not know all that was done, if so. */
+  nameserverFailure: StoreError | undefined
   readonly #options: ClusterOptions
   readonly #place: Place
 
@@ -77,7 +79,7 @@ export class HashstoreCluster {
       ? await this.#putChunked(path, file)
       : await this.serverOf(path).put(path, sourceOf(file))
     if (manifest !== undefined) await this.#removeChunks(manifest)
-    await this.nameserver?.enter(path, { size: file.sizeBytes, time: entry!.time })
+    await this.#tell((names) => names.enter(path, { size: file.sizeBytes, time: entry!.time }))
     return entry!
   }
 
@@ -94,16 +96,21 @@ export class HashstoreCluster {
     return { sizeBytes: manifest.size, pieces: () => this.#chunks(manifest), close() {} }
   }
 
-  /** Throws `not_found`, `unavailable`. */
-  async stat(path: Buffer): Promise<FileEntry> {
-    return await this.#everywhere(path, (server) => server.stat(path))
+  /** What all servers have of a path. Its own server is asked last: what is moved there meanwhile is found. Throws `unavailable`. */
+  async statAll(path: Buffer): Promise<FileEntry[]> {
+    const entries: FileEntry[] = []
+    for (const server of this.#ownLast(path)) {
+      const entry = await ifThere(server.stat(path))
+      if (entry !== undefined) entries.push(entry)
+    }
+    return entries
   }
 
   /** Removes a file wherever it is. Throws `not_found`, `unavailable`. */
   async remove(path: Buffer): Promise<void> {
     const removed = await this.#removeEverywhere(path)
     for (const { manifest } of removed) if (manifest !== undefined) await this.#removeChunks(manifest)
-    await this.nameserver?.leave(path)
+    await this.#tell((names) => names.leave(path))
     if (removed.length === 0) throw new StoreError('not_found', `there is no file ${textOfPath(path)}`)
   }
 
@@ -119,6 +126,16 @@ export class HashstoreCluster {
 
   close(): void {
     for (const server of [...this.servers, ...(this.nameserver ? [this.nameserver] : [])]) server.close()
+  }
+
+  /** Files do not depend on the name server: when it does not hear of one, a rebalance tells it. */
+  async #tell(what: (names: HashstoreClient) => Promise<void>): Promise<void> {
+    if (this.nameserver === undefined) return
+    try {
+      await what(this.nameserver)
+    } catch (error) {
+      this.nameserverFailure = toStoreError(error)
+    }
   }
 
   async #everywhere<T>(path: Buffer, ask: (server: HashstoreClient) => Promise<T>): Promise<T> {
@@ -193,13 +210,17 @@ export class HashstoreCluster {
 
   /** From its own server last: whoever moves it there finds that it is gone where it was. */
   async #removeEverywhere(path: Buffer): Promise<Changed[]> {
-    const own = this.serverOf(path)
     const removed: Changed[] = []
-    for (const server of [...this.servers.filter((each) => each !== own), own]) {
+    for (const server of this.#ownLast(path)) {
       const changed = await ifThere(server.remove(path))
       if (changed !== undefined) removed.push(changed)
     }
     return removed
+  }
+
+  #ownLast(path: Buffer): HashstoreClient[] {
+    const own = this.serverOf(path)
+    return [...this.servers.filter((each) => each !== own), own]
   }
 }
 

@@ -84,6 +84,7 @@ export class ExtendedSession {
       const piece = await this.#stream.some(this.#bodyLeft)
       if (piece === undefined) return false
       this.#bodyLeft -= piece.length
+      piece.giveBack?.()
     }
     return true
   }
@@ -132,7 +133,7 @@ export class ExtendedSession {
   async #put({ size, ...how }: Request, path: Buffer, files: HashstoreFiles): Promise<void> {
     const { clock, counters } = this.#parts
     // Before the body is taken.
-    checkedText(how.path)
+    for (const text of [how.path, how.manifest, how.chunkOf]) if (text !== undefined) checkedText(text)
     const incoming = new IncomingBody({ stream: this.#stream, clock, sizeBytes: size })
     const { manifest, chunkOf, unlessNewer, time: timeMs } = how
     let stored: Awaited<ReturnType<HashstoreFiles['put']>>
@@ -140,6 +141,7 @@ export class ExtendedSession {
       const [body, { check }] = [await incoming.body(), incoming]
       stored = await files.put(path, { kind: 'path', body, check, timeMs, manifest, chunkOf, unlessNewer })
     } finally {
+      this.#stream.isBulk = false
       this.#bodyLeft = incoming.isComplete ? 0 : size + CRC_BYTES - incoming.receivedBytes
       counters.add('bytesReceived', incoming.receivedBytes)
     }

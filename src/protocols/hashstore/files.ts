@@ -12,12 +12,11 @@ import { OwnBucket } from './own-bucket.ts'
 import { checkedText, nameOfPath, textOfPath } from './paths.ts'
 import type { FileEntry, Page } from './wire.ts'
 
-export const PATHS_BUCKET = 'hashstore'
-export const NAMES_BUCKET = 'hashstore-names'
-const KINDS = ['path', 'name'] as const
+const PATHS_BUCKET = 'hashstore'
+const NAMES_BUCKET = 'hashstore-names'
 
 /** How a file was stored: by the extended protocol, or by the old one. */
-export type FileKind = (typeof KINDS)[number]
+type FileKind = 'path' | 'name'
 
 export interface StoredFile {
   entry: FileEntry

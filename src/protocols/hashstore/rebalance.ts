@@ -75,15 +75,14 @@ export class Rebalance {
     await this.#eachFile(async (entry, server) => {
       const path = pathOfText(entry.path)
       const target = this.#target(path)
-      if (await this.#isLost(entry)) return await this.#removeChunk(path, server, entry)
-      if (target === server) return
       try {
-        await this.#moveOne(path, server, target)
+        if (await this.#isLost(entry)) await this.#removeChunk(path, server, entry)
+        else if (target !== server) await this.#moveOne(path, server, target)
       } catch (error) {
         this.lastFailure = toStoreError(error)
         this.counts.left++
       }
-      this.counts.doneBytes += entry.size
+      if (target !== server) this.counts.doneBytes += entry.size
     })
   }
 
@@ -141,13 +140,8 @@ export class Rebalance {
   }
 
   async #isNamed(upload: string, file: Buffer): Promise<boolean> {
-    try {
-      const { manifest = '' } = await this.#options.cluster.stat(file)
-      return manifest.startsWith(`${upload}.`)
-    } catch (error) {
-      if (toStoreError(error).code === 'not_found') return false
-      throw error
-    }
+    const entries = await this.#options.cluster.statAll(file)
+    return entries.some(({ manifest = '' }) => manifest.startsWith(`${upload}.`))
   }
 
   async #removeChunk(path: Buffer, server: HashstoreClient, { tag }: FileEntry): Promise<void> {

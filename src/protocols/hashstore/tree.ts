@@ -6,7 +6,7 @@ import { OwnBucket } from './own-bucket.ts'
 import { checkedText, textOfPath } from './paths.ts'
 import type { Page, TreeEntry } from './wire.ts'
 
-export const TREE_BUCKET = 'hashstore-tree'
+const TREE_BUCKET = 'hashstore-tree'
 const SEPARATOR = '/'
 const NOTHING = Buffer.alloc(0)
 
