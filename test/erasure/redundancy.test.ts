@@ -11,7 +11,7 @@ import { ROOT_KEY, runCairn, type ServerProcess, startServer } from '../support/
 import { temporaryDirectory } from '../support/real-store.ts'
 
 const MIB = 1024 * 1024
-const WAIT_MS_MAX = 20_000
+const WAIT_MS_MAX = 60_000
 const FLAGS = [
   ...['--workers', '1', '--heartbeat', '100ms', '--garbage-delay', '100ms', '--no-journal'],
   ...['--bucket-redundancy', 'coded=rs-2-1', '--storage-class', 'STANDARD_IA=rs-4-2'],
@@ -76,7 +76,7 @@ const sorted = (counted: Record<string, number>) =>
 
 const put = async (path: string, body: Buffer, headers: Record<string, string> = {}) => {
   const reply = await s3.put(path, body, { headers })
-  assert.equal(reply.status, 200, reply.text)
+  assert.equal(reply.status, 200, `${reply.text}\n${server.log().slice(-2000)}`)
 }
 const get = async (path: string) => (await s3.get(path)).body
 
