@@ -121,12 +121,14 @@ export class ShardFilesVolume extends Volume {
       throw new StoreError('bad_request', `a shard of ${data.length} bytes, not of ${storedBytes}`)
     if (!isShardName(name))
       throw new StoreError('precondition_failed', 'shards are files here, and need the hash of their blob')
+    // All of it before anything else runs: the memory may be lent.
+    const checksum = crc32c(data)
     const bytes = Buffer.alloc(shardBytes)
     data.copy(bytes, 0, SHARD_HEAD_BYTES)
     const hash = hashOf(bytes)
     const reference = Buffer.concat([Buffer.of(REFERENCE_MARK), data.subarray(0, SHARD_HEAD_BYTES), hash])
     await this.#replaceFile(fileNameOf(name, index, hash), bytes)
-    return await super.write({ ...given, data: reference })
+    return { ...(await super.write({ ...given, data: reference })), checksum }
   }
 
   async #replaceFile(fileName: string, bytes: Buffer): Promise<void> {

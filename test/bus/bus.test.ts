@@ -139,12 +139,12 @@ describe('the bus', { skip: noRabbit }, () => {
       return started
     }
     try {
-      const master = await start('master', ['--data', join(directory, 'm')])
       const own = ['--ballast', '0', '--workers', '1']
-      const [first, second] = [
-        await start('volume', ['--dir', join(directory, 'a'), ...own]),
-        await start('volume', ['--dir', join(directory, 'b'), ...own]),
-      ]
+      const [master, first, second] = await Promise.all([
+        start('master', ['--data', join(directory, 'm')]),
+        start('volume', ['--dir', join(directory, 'a'), ...own]),
+        start('volume', ['--dir', join(directory, 'b'), ...own]),
+      ])
       await assert.rejects(start('master', ['--data', join(directory, 'm2')]), /answers on the bus already/)
 
       const files = new Map<string, string>()
@@ -175,6 +175,10 @@ describe('the bus', { skip: noRabbit }, () => {
       }
       for (let count = 0; count < 20; count++) await put()
       await readAll()
+      for (const { address } of [master, first]) {
+        const metrics = await (await fetch(`http://${address}/metrics`)).text()
+        assert.match(metrics, /^cairn_bus_connected 1$/m)
+      }
 
       await rabbit.stop('SIGKILL')
       for (let count = 0; count < 20; count++) await put()

@@ -81,6 +81,7 @@ const sweep = data.shared.shardFiles
       onMissing: (volumeId, key) => repairer.noteLost(volumeId, key),
     })
   : undefined
+if (bus !== undefined) metrics.watchBus(bus)
 let heartbeats: HeartbeatSender | undefined
 
 const control: KeeperControl = {

@@ -53,6 +53,7 @@ export async function startMaster(role: MasterRole, context: Context): Promise<R
     config.bus === '' ? undefined : await openBus({ url: config.bus, auth, nodeId, clock, random, log })
   const budget = new BodyBudget(new SharedArrayBuffer(4), SUBMITS_IN_FLIGHT * FILE_SIZE_BYTES_MAX_DEFAULT)
   const metrics = new MasterMetrics()
+  if (bus !== undefined) metrics.watchBus(bus)
   const server = new MasterServer({
     nodeId,
     state: FileMasterState.open({ disk: realDisk, directory, random }),

@@ -14,6 +14,21 @@ export interface MetricsPage {
   text: string
 }
 
+interface WatchedBus {
+  readonly isOpen: boolean
+}
+
+function addBus(registry: Registry, bus: WatchedBus): void {
+  new Gauge({
+    name: 'cairn_bus_connected',
+    help: 'Whether the bus can be reached now: 1 or 0.',
+    registers: [registry],
+    collect() {
+      this.set(bus.isOpen ? 1 : 0)
+    },
+  })
+}
+
 export class MasterMetrics {
   readonly #registry = new Registry()
   readonly #replies: Counter<'path' | 'status'>
@@ -26,6 +41,10 @@ export class MasterMetrics {
       labelNames: ['path', 'status'],
       registers: [this.#registry],
     })
+  }
+
+  watchBus(bus: WatchedBus): void {
+    addBus(this.#registry, bus)
   }
 
   noteReply(path: string, status: number): void {
@@ -120,6 +139,10 @@ export class VolumeMetrics {
       help: 'How much of its present cycle the scrub has done, 0 to 1.',
       registers,
     })
+  }
+
+  watchBus(bus: WatchedBus): void {
+    addBus(this.#registry, bus)
   }
 
   async page(
