@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../support/real-store.ts'
 const MIB = 1024 * 1024
 const WAIT_MS_MAX = 60_000
 const FLAGS = [
-  ...['--workers', '1', '--heartbeat', '100ms', '--garbage-delay', '100ms', '--no-journal'],
+  ...['--workers', '1', '--heartbeat', '500ms', '--garbage-delay', '100ms', '--no-journal'],
   ...['--bucket-redundancy', 'coded=rs-2-1', '--storage-class', 'STANDARD_IA=rs-4-2'],
 ]
 const directory = temporaryDirectory()
