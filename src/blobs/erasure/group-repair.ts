@@ -65,6 +65,14 @@ const PROGRESS_MS = 10_000
 /** A group in which nothing happens is looked at so often. */
 const CALM_PERIOD_MS_MAX = 8_192
 
+/** Who can be reached in one visit. */
+interface Present {
+  /** In the order of their shards. */
+  members: readonly (GroupMember | undefined)[]
+  /** Those of this process. */
+  own: readonly OwnMember[]
+}
+
 interface Waiting {
   key: Key
   /** Monotonic. */
@@ -114,11 +122,6 @@ export class GroupRepair {
     if (this.#damaged.size < SHARDS_WAITING_MAX) this.#damaged.set(`${shard} ${nameOf(key)}`, { key, shard })
   }
 
-  /** A whole comparison at the next visit. */
-  compareSoon(): void {
-    this.#comparedAtMs = undefined
-  }
-
   /** Whether it is worth a visit: those in which nothing happens are visited less and less often. */
   isDue(): boolean {
     return this.#damaged.size > 0 || this.#options.clock.monotonicMs() >= this.#visitAtMs
@@ -130,23 +133,25 @@ export class GroupRepair {
     const members = await this.#options.members()
     const keysSeen = this.#keysSeen
     const own = members.filter((member) => member !== undefined).filter(isOwn)
-    if (own.length === 0) return
-    await this.#mendDamaged(members, own)
+    const [base] = own
+    if (base === undefined) return
+    const present = { members, own }
+    await this.#mendDamaged(present)
     const nowMs = clock.monotonicMs()
     const isDue =
       this.#comparedAtMs === undefined ||
       nowMs - this.#comparedAtMs >= comparePeriodMs ||
       nowMs >= this.#retryAtMs ||
       (await this.#ownIsNew(own))
-    if (isDue || !(await this.#readNewEntries(members, own))) await this.#compareAll(members, own)
-    await this.#mendWaiting(members, own)
+    if (isDue || !(await this.#readNewEntries(present))) await this.#compareAll(present, base)
+    await this.#mendWaiting(present)
     const isCalm = this.#keysSeen === keysSeen && this.waiting === 0
     this.#visitPeriodMs = isCalm ? Math.min(this.#visitPeriodMs * 2, CALM_PERIOD_MS_MAX) : 1
     this.#visitAtMs = clock.monotonicMs() + this.#visitPeriodMs
   }
 
   /** Whether an own member has other files than when all was compared: it was made anew, or lost what it had. */
-  async #ownIsNew(own: OwnMember[]): Promise<boolean> {
+  async #ownIsNew(own: readonly OwnMember[]): Promise<boolean> {
     let isNew = false
     for (const member of own) {
       const { epoch } = await member.newEntries(NOWHERE)
@@ -159,7 +164,7 @@ export class GroupRepair {
   // What came since the last look
 
   /** False when a whole comparison is needed. */
-  async #readNewEntries(members: (GroupMember | undefined)[], own: OwnMember[]): Promise<boolean> {
+  async #readNewEntries({ members, own }: Present): Promise<boolean> {
     const others = members.filter((member) => member !== undefined)
     const known = await Promise.all(
       others.map((member) => this.#readEntriesOf(member, own).catch((error) => this.#isAway(member, error))),
@@ -174,7 +179,7 @@ export class GroupRepair {
     return 'away'
   }
 
-  async #readEntriesOf(member: GroupMember, own: OwnMember[]): Promise<'read' | 'new files'> {
+  async #readEntriesOf(member: GroupMember, own: readonly OwnMember[]): Promise<'read' | 'new files'> {
     const { clock } = this.#options
     for (let calls = 0; calls < ENTRY_CALLS_MAX; calls++) {
       const place = this.#places.get(member.shard) ?? NOWHERE
@@ -198,26 +203,23 @@ export class GroupRepair {
     return 'read'
   }
 
-  async #mendWaiting(members: (GroupMember | undefined)[], own: OwnMember[]): Promise<void> {
+  async #mendWaiting(present: Present): Promise<void> {
     const nowMs = this.#options.clock.monotonicMs()
     const due = [...this.#waiting].filter(([, { dueMs }]) => dueMs <= nowMs)
     for (let at = 0; at < due.length; at += SHARD_STATES_MAX) {
       const some = due.slice(at, at + SHARD_STATES_MAX)
-      const { unsettled } = await this.#mend(
-        members,
-        own,
-        some.map(([, { key }]) => key),
-      )
+      const keys = some.map(([, { key }]) => key)
+      const { unsettled } = await this.#mend(present, keys)
       for (const [name] of some) this.#waiting.delete(name)
       if (unsettled > 0) this.#retryLater()
       if (!(await this.#options.pace(some.length))) return
     }
   }
 
-  async #mendDamaged(members: (GroupMember | undefined)[], own: OwnMember[]): Promise<void> {
+  async #mendDamaged(present: Present): Promise<void> {
     const noted: [string, { key: Key; shard: number }][] = []
     for (const [name, { key, shard }] of this.#damaged) {
-      const member = own.find((each) => each.shard === shard)
+      const member = present.own.find((each) => each.shard === shard)
       if (member !== undefined && (await isDamaged(member, key))) noted.push([name, { key, shard }])
       else this.#damaged.delete(name)
     }
@@ -225,7 +227,7 @@ export class GroupRepair {
       const some = noted.slice(at, at + SHARD_STATES_MAX)
       const damaged = new Set(some.map(([name]) => name))
       const keys = new Map(some.map(([, { key }]) => [nameOf(key), key]))
-      const { failed } = await this.#mend(members, own, [...keys.values()], damaged)
+      const { failed } = await this.#mend(present, [...keys.values()], damaged)
       // What could not be rebuilt now is tried again at each visit.
       for (const [name, { key }] of some) if (!failed.has(nameOf(key))) this.#damaged.delete(name)
     }
@@ -233,23 +235,25 @@ export class GroupRepair {
 
   // All keys
 
-  async #compareAll(members: (GroupMember | undefined)[], own: OwnMember[]): Promise<void> {
+  /** `base`: the own member whose keys the others are compared with. */
+  async #compareAll(present: Present, base: OwnMember): Promise<void> {
     const { clock, counts, pace, log, group } = this.#options
-    const [base, ...restOfOwn] = own as [OwnMember, ...OwnMember[]]
-    const others = members.filter((member) => member !== undefined && member !== base)
+    const { members, own } = present
+    const reached = members.filter((member) => member !== undefined)
+    const others = reached.filter((member) => member !== base)
     // What comes from now on is read after this comparison.
-    await this.#notePlaces([base, ...(others as GroupMember[])])
+    await this.#notePlaces(reached)
     const startMs = clock.monotonicMs()
     let [compared, lost, unsettled, toldMs] = [0, 0, 0, startMs]
     let answered: boolean[] = []
     const read = base.range.bind(base)
-    const walked = compareMembers(read, others as GroupMember[], SHARD_KEYS_COMPARED)
+    const walked = compareMembers(read, others, SHARD_KEYS_COMPARED)
     for await (const range of walked) {
       compared += range.compared
       counts.compared += range.compared
       answered = range.answered
       for (let at = 0; at < range.keys.length; at += SHARD_STATES_MAX) {
-        const result = await this.#mend(members, own, range.keys.slice(at, at + SHARD_STATES_MAX))
+        const result = await this.#mend(present, range.keys.slice(at, at + SHARD_STATES_MAX))
         lost += result.lost
         unsettled += result.unsettled
       }
@@ -265,11 +269,11 @@ export class GroupRepair {
     if (unsettled > 0) this.#retryLater()
     else this.#retryMs = RETRY_MS
     const isWhole = members.every((member) => member !== undefined) && answered.every((each) => each)
-    if (unsettled === 0 && (isWhole || lost === 0)) await this.#noteFilled([base, ...restOfOwn])
+    if (unsettled === 0 && (isWhole || lost === 0)) await this.#noteFilled(own)
     if (lost > 0) log.error({ group, objects: lost }, 'objects of an erasure group have too few shards left')
   }
 
-  async #notePlaces(members: GroupMember[]): Promise<void> {
+  async #notePlaces(members: readonly GroupMember[]): Promise<void> {
     const places = new Map<number, EntryPlace>()
     const note = async (member: GroupMember) => {
       const { epoch, entries } = await member.newEntries(NOWHERE)
@@ -280,7 +284,7 @@ export class GroupRepair {
     this.#places = places
   }
 
-  async #noteFilled(own: OwnMember[]): Promise<void> {
+  async #noteFilled(own: readonly OwnMember[]): Promise<void> {
     const { log, group } = this.#options
     for (const member of own) {
       if (!member.filling) continue
@@ -299,8 +303,7 @@ export class GroupRepair {
 
   /** Does what the rule says for some keys, to the own members. */
   async #mend(
-    members: (GroupMember | undefined)[],
-    own: OwnMember[],
+    { members, own }: Present,
     keys: Key[],
     damaged: ReadonlySet<string> = new Set(),
   ): Promise<{ lost: number; unsettled: number; failed: Set<string> }> {
