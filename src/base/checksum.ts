@@ -45,3 +45,28 @@ export function solveCrc32cStart(crc: number, crcFromZero: number, lengthBytes: 
   }
   return state
 }
+
+/** The power of x that stands for `bytes` zero bytes, for `joinCrc32c`: x^(8 × bytes) modulo the polynomial. */
+export function crc32cShift(bytes: number): number {
+  let [power, square] = [0x80000000, 0x00800000]
+  for (let left = bytes; left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) power = multiplied(power, square)
+    square = multiplied(square, square)
+  }
+  return power
+}
+
+/** CRC32C of `a + b` from those of both; `shift` is `crc32cShift` of the length of `b`. */
+export function joinCrc32c(a: number, b: number, shift: number): number {
+  return (multiplied(a, shift) ^ b) >>> 0
+}
+
+/** Of polynomials, whose highest bit is the lowest power of x. */
+function multiplied(a: number, b: number): number {
+  let [product, factor] = [0, b]
+  for (let bit = 0; bit < 32; bit++) {
+    if (a << bit < 0) product ^= factor
+    factor = (factor & 1) !== 0 ? (factor >>> 1) ^ POLYNOMIAL_REFLECTED : factor >>> 1
+  }
+  return product
+}

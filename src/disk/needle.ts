@@ -10,7 +10,7 @@
  * Full description: `docs/formats/volume.md`. All integers big-endian.
  */
 import { assert } from '../base/assert.ts'
-import { crc32c, crc32cBetween, solveCrc32cStart } from '../base/checksum.ts'
+import { crc32c, crc32cBetween, crc32cShift, joinCrc32c, solveCrc32cStart } from '../base/checksum.ts'
 import { StoreError } from '../base/errors.ts'
 import * as limits from '../base/limits.ts'
 
@@ -215,17 +215,31 @@ export function encodeNeedle(needle: NewNeedle, into: Buffer, copyData = true): 
   if (copyData) data.copy(into, DATA_OFFSET)
   let at = writeFields(needle, into, DATA_OFFSET + (copyData ? data.length : 0))
   const trailerAt = at
-  const checksum = crc32c(data)
   at += TAIL_BYTES
-  for (let i = 0; i < blockCount(data.length); i++) {
+  const blocks = blockCount(data.length)
+  for (let i = 0; i < blocks; i++) {
     const start = i * limits.CHECKSUM_BLOCK_BYTES
     at = into.writeUInt32BE(crc32c(data.subarray(start, start + limits.CHECKSUM_BLOCK_BYTES)), at)
   }
+  const checksum = blocks === 0 ? crc32c(data) : checksumOfBlocks(into, trailerAt + TAIL_BYTES, data.length)
   at = into.writeUInt16BE(at - trailerAt + TRAILER_END_BYTES, at)
   at = into.writeUInt8(TRAILER_VERSION, at)
   at = into.writeUInt32BE(checksum, at + 4)
   into.fill(0, at, at + lengthBytes - HEADER_BYTES - sizeBytes - 4)
   return { sizeBytes, lengthBytes, checksum }
+}
+
+/** That of the data, from those of its blocks: it is not read twice. */
+function checksumOfBlocks(record: Buffer, at: number, dataBytes: number): number {
+  const [blocks, blockBytes] = [blockCount(dataBytes), limits.CHECKSUM_BLOCK_BYTES]
+  const shift = crc32cShift(blockBytes)
+  const lastBytes = dataBytes - (blocks - 1) * blockBytes
+  let checksum = 0
+  for (let i = 0; i < blocks; i++) {
+    const isShort = i === blocks - 1 && lastBytes < blockBytes
+    checksum = joinCrc32c(checksum, record.readUInt32BE(at + 4 * i), isShort ? crc32cShift(lastBytes) : shift)
+  }
+  return checksum
 }
 
 function writeHeader(
