@@ -38,7 +38,11 @@ export function* deleteSteps(args: DeleteVersion): Steps<DeleteResult> {
   if (args.version !== undefined) return yield* removeVersion(args, facts)
   const present = presentOf(facts)
   // A delete marker is something that is there, too, though it has neither an ETag nor a length.
-  checkDelete(args.conditions, present ?? (yield* newestMarker(args)))
+  const there = present ?? (yield* newestMarker(args))
+  // What a condition is about is gone already: no marker has to say so.
+  if (args.conditions !== undefined && there === undefined)
+    return { versionId: undefined, isDeleteMarker: false }
+  checkDelete(args.conditions, there)
   if (facts.versioning !== VERSIONING_OFF) return yield* makeMarker(args, facts)
   if (present === undefined) return { versionId: undefined, isDeleteMarker: false }
   yield* removeObject(args)

@@ -101,7 +101,7 @@ export class ModelBucket {
     const latest = this.latest(key)
     if (conditions !== undefined && latest !== undefined) checkConditions(conditions, latest)
     return (versionId) => {
-      if (this.versioning === 'off') this.keys.delete(key)
+      if (versionId === undefined || this.versioning === 'off') this.keys.delete(key)
       else this.#add(key, markerOf(key, versionId!, nowMs))
     }
   }

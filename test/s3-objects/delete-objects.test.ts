@@ -35,6 +35,22 @@ test('only what matches', async () => {
   assert.equal(errorOf(await kit.client.get('/dels/one')), '404 NoSuchKey')
 })
 
+test('only what matches, where versions are kept: a marker is something, nothing is nothing', async () => {
+  await kit.client.put('/marked')
+  const enabled = '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>'
+  await kit.client.putXml('/marked', 'versioning', enabled)
+  const remove = (etag: string) => kit.client.delete('/marked/key', {}, { 'If-Match': etag })
+  for (const etag of ['*', '"other"']) {
+    const nothing = await remove(etag)
+    assert.deepEqual([nothing.status, nothing.headers['x-amz-delete-marker']], [204, undefined])
+  }
+  const { etag } = (await kit.client.put('/marked/key', 'x')).headers
+  assert.equal(errorOf(await remove('"other"')), '412 PreconditionFailed')
+  assert.equal((await remove(etag!)).headers['x-amz-delete-marker'], 'true')
+  assert.equal(errorOf(await remove('"other"')), '412 PreconditionFailed')
+  assert.equal((await remove('*')).headers['x-amz-delete-marker'], 'true')
+})
+
 test('several keys, told and quietly', async () => {
   const keys = ['a', 'b &amp; c', 'd']
   for (const key of ['a', 'b & c', 'd']) await kit.client.put(`/dels/${key}`, 'x')
