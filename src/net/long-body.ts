@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
-import type { PieceBuffers } from '../base/piece-buffers.ts'
+import type { LentPiece, PieceBuffers } from '../base/piece-buffers.ts'
 
 export interface LongBodyParts {
   socket: Socket
@@ -73,10 +73,10 @@ export class LongBody {
   }
 
   /**
-   * The pieces in order; each is valid until the next is asked for. Asked for once. Throws `incomplete_body` when the client
-   * breaks off.
+   * The pieces in order, which their taker may give back. Asked for once. Throws `incomplete_body` when the client breaks
+   * off.
    */
-  async *pieces(): AsyncGenerator<Buffer> {
+  async *pieces(): AsyncGenerator<LentPiece> {
     this.#continue()
     for (let givenBytes = 0; givenBytes < this.sizeBytes; ) {
       const piece = this.#waiting
@@ -87,9 +87,7 @@ export class LongBody {
       }
       this.#waiting = undefined
       givenBytes += piece.length
-      const lent = this.#parts.buffers.lend(piece.buffer, 0, piece.length)
-      yield lent
-      lent.giveBack?.()
+      yield this.#parts.buffers.lend(piece.buffer, 0, piece.length)
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StoreError } from '../../base/errors.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
 import { announcedLength } from '../../net/body.ts'
 import type { LongBody } from '../../net/long-body.ts'
 import { rawHeader } from '../../net/reply.ts'
@@ -13,8 +14,8 @@ export interface RequestBody {
   readonly wireBytes: number | undefined
   /** All of it, where it is here already. */
   readonly whole: Buffer | undefined
-  /** Asked for once; a piece is valid until the next is asked for. Throws `incomplete_body` when the client breaks off. */
-  pieces(): AsyncIterable<Buffer>
+  /** Asked for once; who has done with a piece may give it back. Throws `incomplete_body` when the client breaks off. */
+  pieces(): AsyncIterable<LentPiece>
 }
 
 /** A body that is here. */

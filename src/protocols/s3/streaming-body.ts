@@ -6,6 +6,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { CHUNK_LINE_BYTES_MAX, CHUNK_TAIL_BYTES_MAX, SIGNED_CHUNK_BYTES_MIN } from '../../base/limits.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
 import { sha256Hex } from './auth/hmac.ts'
 import type { ChunkChain, ChunkedPayload } from './auth/payload.ts'
 import { isSameText, wrongSignature } from './auth/sigv4.ts'
@@ -233,12 +234,16 @@ export function decodeChunked(bytes: Buffer, payload: ChunkedPayload): { data: B
 
 /** A body that arrives, decoded as it does. The trailers are there when the last piece has been given. */
 export async function* decodeArriving(
-  pieces: AsyncIterable<Buffer>,
+  pieces: AsyncIterable<LentPiece>,
   decoder: ChunkDecoder,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<LentPiece> {
   const windows: Buffer[] = []
   for await (const piece of pieces) {
     decoder.push(piece, (data) => windows.push(data))
+    const last: LentPiece | undefined = windows.at(-1)
+    // Who gives the last part of a piece back has done with all of it.
+    if (last === undefined) piece.giveBack?.()
+    else last.giveBack = piece.giveBack
     yield* windows.splice(0)
   }
   decoder.finish()
