@@ -133,6 +133,10 @@ test('digests among the fields', async () => {
   const wrong = { key: 'sum', 'x-amz-checksum-crc32': 'AAAAAA==' }
   assert.equal(errorOf(await post(formOf(signed(wrong), 'x'))), '400 BadDigest')
   assert.equal(errorOf(await kit.client.get('/forms/sum')), '404 NoSuchKey')
+  const sum = (value: string): [string, string] => ['x-amz-checksum-crc32', value]
+  const right = await post(formOf([sum('jNwWgw=='), ...signed({ key: 'sum' })], 'x'))
+  assert.equal(right.status, 204, 'a digest needs no condition')
+  assert.equal(errorOf(await post(formOf([sum('x'), ...signed({ key: 'sum' })], 'x'))), '400 InvalidRequest')
 })
 
 test('fields of encryption', async () => {

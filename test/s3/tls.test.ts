@@ -86,10 +86,10 @@ test('keys of clients come this way, and only this way', async () => {
   }
 })
 
-test('aws:SecureTransport is true', async () => {
+test('policies know that it is TLS, and which', async () => {
   await send({ method: 'PUT', path: '/public' })
   await fill(kit, 'public', ['k'])
-  const policy = (value: string) =>
+  const policy = (condition: object) =>
     JSON.stringify({
       Version: '2012-10-17',
       Statement: [
@@ -98,15 +98,17 @@ test('aws:SecureTransport is true', async () => {
           Principal: '*',
           Action: 's3:GetObject',
           Resource: 'arn:aws:s3:::public/*',
-          Condition: { Bool: { 'aws:SecureTransport': value } },
+          Condition: condition,
         },
       ],
     })
-  for (const [value, status] of [
-    ['true', 200],
-    ['false', 403],
+  for (const [condition, status] of [
+    [{ Bool: { 'aws:SecureTransport': 'true' } }, 200],
+    [{ Bool: { 'aws:SecureTransport': 'false' } }, 403],
+    [{ NumericGreaterThanEquals: { 's3:TlsVersion': '1.2' } }, 200],
+    [{ NumericLessThan: { 's3:TlsVersion': '1.2' } }, 403],
   ] as const) {
-    await send({ method: 'PUT', path: '/public', query: [['policy', '']], body: policy(value) })
+    await send({ method: 'PUT', path: '/public', query: [['policy', '']], body: policy(condition) })
     assert.equal((await send({ method: 'GET', path: '/public/k', isAnonymous: true }))[0], status)
   }
 })

@@ -168,7 +168,7 @@ function lineOf(access: Access, { nowMs, hostId }: { nowMs: number; hostId: stri
     '-',
     isSigned ? (header('authorization') === undefined ? 'QueryString' : 'AuthHeader') : '-',
     header('host') ?? '-',
-    request.isTls ? 'TLS' : '-',
+    request.tlsVersion === undefined ? '-' : `TLSv${request.tlsVersion}`,
     '-',
     '-',
   ]

@@ -5,6 +5,7 @@
  */
 import { POST_POLICY_BYTES_MAX } from '../../../base/limits.ts'
 import { ANONYMOUS, type Principal } from '../../../iam/identities.ts'
+import { algorithmOfHeader } from '../digest-headers.ts'
 import { S3Error } from '../s3-error.ts'
 import { unsupportedMechanism } from './mechanism.ts'
 import type { SigV2 } from './sigv2.ts'
@@ -253,7 +254,7 @@ function lengthOf(value: unknown): number {
   return Number(text)
 }
 
-/** Fields that need no condition: the file, and what the policy cannot speak of because it came after it. */
+/** Fields that need no condition: the file, what the policy cannot speak of because it came after it, and what only proves the file. */
 function needsNoCondition(field: string): boolean {
   return (
     field === 'file' ||
@@ -261,7 +262,8 @@ function needsNoCondition(field: string): boolean {
     field === 'x-amz-signature' ||
     field === 'signature' ||
     field === 'awsaccesskeyid' ||
-    field.startsWith('x-ignore-')
+    field.startsWith('x-ignore-') ||
+    algorithmOfHeader(field) !== undefined
   )
 }
 
