@@ -6,20 +6,15 @@ import type { Clock } from '../../base/clock.ts'
 import { type ErasureName, layoutNamed, layoutOf, shardVolume } from '../../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { formatFid } from '../../base/fid.ts'
-import {
-  BLOB_REMOVES_AT_ONCE_MAX,
-  BLOB_WRITE_ATTEMPTS_MAX,
-  ERASURE_HEDGE_MS,
-  SHARD_FILE_LOOKS_MAX,
-} from '../../base/limits.ts'
+import { BLOB_WRITE_ATTEMPTS_MAX, ERASURE_HEDGE_MS, SHARD_FILE_LOOKS_MAX } from '../../base/limits.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Random } from '../../base/random.ts'
-import type { Volume } from '../../disk/volume.ts'
 import { type BlobId, type BlobWrite, blobBytes, type VerifiedBlob } from '../blob-store.ts'
 import { type AssignKeys, IdLeases } from '../id-lease.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
 import { type Gathered, gatherShards } from './gather-shards.ts'
 import { type PackedBlob, SHARD_HEAD_BYTES, ShardCodec } from './packed-shard.ts'
+import { removeShards } from './remove-shards.ts'
 import { isMendable, ShardHealth } from './shard-health.ts'
 import { ShardStore, type ShardStoreOptions } from './shard-store.ts'
 import { writeShards } from './write-shards.ts'
@@ -291,64 +286,8 @@ export class ErasureBlobs {
    * Removes blobs, durably: k + 1 shards of each at least, so that too few are left to bring it back. Throws what keeps one from
    * being removed.
    */
-  async remove(ids: readonly BlobId[]): Promise<void> {
-    const reached = ids.map(() => 0)
-    const failures: (StoreError | undefined)[] = ids.map(() => undefined)
-    /** Volumes of this process, with the places in `ids` of what was removed there. */
-    const touched = new Map<Volume, number[]>()
-    const elsewhere: { volumeId: number; at: number }[] = []
-    const attempt = async (at: number, run: () => Promise<void> | void) => {
-      try {
-        await run()
-        reached[at]!++
-      } catch (error) {
-        failures[at] ??= toStoreError(error)
-      }
-    }
-    for (const [at, id] of ids.entries()) {
-      const { k, m } = layoutOf(id.volumeId)
-      for (let index = 0; index < k + m; index++) {
-        const volumeId = shardVolume(id.volumeId, index)
-        try {
-          const volume = this.#removeHere({ ...id, volumeId })
-          if (volume === undefined) elsewhere.push({ volumeId, at })
-          else touched.set(volume, [...(touched.get(volume) ?? []), at])
-        } catch (error) {
-          failures[at] ??= toStoreError(error)
-        }
-      }
-    }
-    await Promise.all(
-      [...touched].map(async ([volume, places]) => {
-        const settled = this.shards.settle(volume)
-        await Promise.all(places.map((at) => attempt(at, () => settled)))
-      }),
-    )
-    for (let from = 0; from < elsewhere.length; from += BLOB_REMOVES_AT_ONCE_MAX) {
-      const group = elsewhere.slice(from, from + BLOB_REMOVES_AT_ONCE_MAX)
-      await Promise.all(
-        group.map(({ volumeId, at }) =>
-          attempt(at, () => this.shards.removeElsewhere({ ...ids[at]!, volumeId })),
-        ),
-      )
-    }
-    const left = ids.findIndex((id, at) => reached[at]! <= layoutOf(id.volumeId).k)
-    if (left >= 0) throw failures[left] ?? new StoreError('unavailable', 'too few shards could be removed')
-  }
-
-  /** The volume, in this process, from which a shard is gone now; undefined: the volume is elsewhere. */
-  #removeHere(fid: BlobId): Volume | undefined {
-    const volume = this.shards.near(fid.volumeId)
-    try {
-      volume?.remove(fid)
-      return volume
-    } catch (error) {
-      const { code } = toStoreError(error)
-      // With another cookie it is another blob: this one is gone.
-      if (code === 'cookie_mismatch') return volume
-      if (code === 'volume_not_found') return undefined
-      throw error
-    }
+  remove(ids: readonly BlobId[]): Promise<void> {
+    return removeShards({ shards: this.shards, health: this.#health }, ids)
   }
 
   /** As `BlobStore.verify`. */

@@ -137,17 +137,6 @@ export class ShardStore {
     await syncVolume(volume, { sync, fsync: false })
   }
 
-  /** Writes a shard again that is missing or damaged; false where it was deleted. Throws as `write`. */
-  async restore(fid: Fid, packed: Buffer): Promise<boolean> {
-    try {
-      await this.write(fid, packed, { isRepair: true })
-      return true
-    } catch (error) {
-      if (toStoreError(error).code === 'not_found') return false
-      throw error
-    }
-  }
-
   /** Removes a shard, durably; one that is not there counts as removed. Throws as `read`, and what the volume throws. */
   async remove(fid: Fid): Promise<void> {
     const volume = this.near(fid.volumeId)
