@@ -13,6 +13,7 @@ import { type BlobId, type BlobWrite, blobBytes, type VerifiedBlob } from '../bl
 import { type AssignKeys, IdLeases } from '../id-lease.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
 import { type Gathered, gatherShards } from './gather-shards.ts'
+import { oneAhead } from './one-ahead.ts'
 import { type PackedBlob, SHARD_HEAD_BYTES, ShardCodec } from './packed-shard.ts'
 import { removeShards } from './remove-shards.ts'
 import { isMendable, ShardHealth } from './shard-health.ts'
@@ -209,13 +210,13 @@ export class ErasureBlobs {
     try {
       const blobBytes = await this.#lengthOf(id, codec, options)
       if (end > blobBytes) throw new StoreError('corrupt', `blob of ${blobBytes} bytes, not ${end}`)
-      for (const range of codec.rangesOf(blobBytes, start, end)) {
-        const volumeId = shardVolume(id.volumeId, range.index)
+      const parts = codec.rangesOf(blobBytes, start, end).map((range) => () => {
         const bytes = { start: range.start + SHARD_HEAD_BYTES, end: range.end + SHARD_HEAD_BYTES }
-        for await (const piece of this.#piecesOf({ ...id, volumeId }, bytes, options)) {
-          at += piece.length
-          yield piece
-        }
+        return this.#piecesOf({ ...id, volumeId: shardVolume(id.volumeId, range.index) }, bytes, options)
+      })
+      for await (const piece of oneAhead(parts)) {
+        at += piece.length
+        yield piece
       }
       void this.#lookAround(id)
     } catch {
