@@ -209,6 +209,23 @@ test('conditions', async () => {
   assert.equal((await put('new', '3', { 'If-Match': now.replaceAll('"', '') })).status, 200)
 })
 
+test('a lock file as Terraform makes it, meets it, and gives it back', async () => {
+  const lock = '/puts/state.tflock'
+  const body = JSON.stringify({ ID: '1', Operation: 'OperationTypeApply', Who: 'a@b' })
+  const headers = {
+    'If-None-Match': '*',
+    'Content-Type': 'application/json',
+    'x-amz-sdk-checksum-algorithm': 'SHA256',
+    'x-amz-checksum-sha256': base64('sha256', body),
+    'x-amz-server-side-encryption': 'AES256',
+  }
+  assert.equal((await kit.client.put(lock, body, { headers })).status, 200)
+  assert.equal(errorOf(await kit.client.put(lock, body, { headers })), '412 PreconditionFailed')
+  assert.equal((await kit.client.get(lock, {}, { 'x-amz-checksum-mode': 'ENABLED' })).text, body)
+  assert.equal((await kit.client.delete(lock)).status, 204)
+  assert.equal((await kit.client.put(lock, body, { headers })).status, 200)
+})
+
 test('64 at once with If-None-Match: one wins', async () => {
   const replies = await Promise.all(
     Array.from({ length: 64 }, (_, i) => put('race', String(i), { 'If-None-Match': '*' })),
