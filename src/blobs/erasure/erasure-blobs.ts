@@ -13,6 +13,7 @@ import { type BlobId, type BlobWrite, blobBytes, type VerifiedBlob } from '../bl
 import { type AssignKeys, IdLeases } from '../id-lease.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
 import { type Gathered, gatherShards } from './gather-shards.ts'
+import { lentSlices } from './lent-memory.ts'
 import { oneAhead } from './one-ahead.ts'
 import { type PackedBlob, SHARD_HEAD_BYTES, ShardCodec } from './packed-shard.ts'
 import { removeShards } from './remove-shards.ts'
@@ -222,9 +223,7 @@ export class ErasureBlobs {
     } catch {
       const blob = await this.#readWidely(id, options)
       if (end > blob.length) throw new StoreError('corrupt', `blob of ${blob.length} bytes, not ${end}`)
-      const piece: LentPiece = blob.subarray(at, end)
-      piece.giveBack = blob.giveBack
-      yield piece
+      yield* lentSlices(blob, at, end)
     }
   }
 

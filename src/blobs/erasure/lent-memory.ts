@@ -24,3 +24,19 @@ export class LentMemory {
     return buffers.lend(buffers.take(), 0, bytes)
   }
 }
+
+const SLICE_BYTES = 1024 * 1024
+
+/** A part of lent memory in slices, so that the first can be sent while the last waits. It goes back when all of them do. */
+export function* lentSlices(whole: LentPiece, start: number, end: number): Generator<LentPiece> {
+  let left = Math.ceil((end - start) / SLICE_BYTES)
+  const giveBack = () => {
+    left--
+    if (left === 0) whole.giveBack?.()
+  }
+  for (let at = start; at < end; at += SLICE_BYTES) {
+    const slice: LentPiece = whole.subarray(at, Math.min(end, at + SLICE_BYTES))
+    slice.giveBack = giveBack
+    yield slice
+  }
+}
