@@ -1,6 +1,7 @@
 /**
- * Six volume servers, a master, a filer and PostgreSQL as processes of their own, under a load of reads and writes of which
- * everything is remembered. Servers are killed and started again; what was acknowledged must be readable all the time.
+ * Six volume servers, two servers of `/objects`, a master, PostgreSQL and RabbitMQ as processes of their own, under a load of
+ * reads and writes of which everything is remembered. Servers are killed and started again; what was acknowledged must be
+ * readable all the time.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -11,10 +12,13 @@ import { groupVolumeOf, isErasure, layoutOf, shardIndexOf } from '../../src/base
 import type { Random } from '../../src/base/random.ts'
 import { freePort, type RoleProcess, startRole } from '../support/cluster-processes.ts'
 import { PostgresServer } from '../support/postgres.ts'
+import { RabbitServer } from '../support/rabbitmq.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
 import { checkGroups } from './check-groups.ts'
 
-export const SERVERS = 6
+const SERVERS = 6
+const DOORS = 2
+const HEARTBEAT = ['--bus-heartbeat', '500ms']
 const WHOLE_MS_MAX = 60_000
 const SIZES = [0, 100, 1_000, 5_000, 70_000]
 const READS_AT_ONCE = 4
@@ -34,7 +38,8 @@ export class SixServers {
   readonly #ports: number[] = []
   #postgres: PostgresServer | undefined
   #master: RoleProcess | undefined
-  #filer: RoleProcess | undefined
+  #rabbit: RabbitServer | undefined
+  #doors: RoleProcess[] = []
   readonly servers: RoleProcess[] = []
   /** SHA-256 by name. */
   readonly acknowledged = new Map<string, string>()
@@ -67,27 +72,27 @@ export class SixServers {
 
   async #startAll(): Promise<void> {
     this.#postgres = await PostgresServer.start()
+    this.#rabbit = await RabbitServer.start()
     const database = await this.#postgres.createDatabase('six')
-    const common = ['--cluster-secret-file', this.#secretFile()]
-    const master = await startRole('master', await freePort(), [
-      ...['--data', join(this.#directory.path, 'master'), '--repair-after', '2s'],
-      ...common,
-    ])
-    this.#master = master
+    writeFileSync(this.#secretFile, 'a secret that six servers of a test share\n', { mode: 0o600 })
+    const master = ['--data', join(this.#directory.path, 'master'), '--repair-after', '2s']
+    this.#master = await startRole('master', await freePort(), [...master, ...HEARTBEAT, ...this.#cluster])
     for (let index = 0; index < SERVERS; index++) {
       this.#ports.push(await freePort())
       await this.startServer(index)
     }
-    this.#filer = await startRole('filer', await freePort(), [
-      ...['--master', master.address, '--metadata', database, '--redundancy', 'rs-4-2'],
-      ...common,
-    ])
+    const key = ['--root-access-key', 'test-root', '--root-secret-key', 'test-secret']
+    const flags = [...this.#cluster, ...key, '--metadata', database, '--workers', '1']
+    for (let door = 0; door < DOORS; door++)
+      this.#doors.push(await startRole('objects', await freePort(), flags))
   }
 
-  #secretFile(): string {
-    const path = join(this.#directory.path, 'cluster.secret')
-    writeFileSync(path, 'a secret that six servers of a test share\n', { mode: 0o600 })
-    return path
+  get #secretFile(): string {
+    return join(this.#directory.path, 'cluster.secret')
+  }
+
+  get #cluster(): string[] {
+    return ['--bus', this.#rabbit!.url, '--cluster-secret-file', this.#secretFile]
   }
 
   dataOf(index: number): string {
@@ -95,10 +100,9 @@ export class SixServers {
   }
 
   async startServer(index: number): Promise<void> {
-    const flags = ['--dir', this.dataOf(index), '--master', this.#master!.address, '--ballast', '0']
-    const secret = ['--cluster-secret-file', join(this.#directory.path, 'cluster.secret')]
-    const more = ['--workers', '1', ...this.#flags]
-    this.servers[index] = await startRole('volume', this.#ports[index]!, [...flags, ...secret, ...more])
+    const own = ['--dir', this.dataOf(index), '--ballast', '0', '--workers', '1']
+    const flags = [...own, ...HEARTBEAT, ...this.#cluster, ...this.#flags]
+    this.servers[index] = await startRole('volume', this.#ports[index]!, flags)
   }
 
   async kill(indexes: readonly number[]): Promise<void> {
@@ -139,9 +143,10 @@ export class SixServers {
   async write(lengthBytes = SIZES[this.#random.below(SIZES.length)]!): Promise<boolean> {
     const name = `file-${this.#next++}`
     const bytes = this.#random.bytes(lengthBytes)
-    const reply = await fetch(this.#url(name), { method: 'PUT', body: bytes }).catch(() => undefined)
+    const headers = { digest: `SHA-256=${createHash('sha256').update(bytes).digest('base64')}` }
+    const reply = await fetch(this.#url(name), { method: 'PUT', headers, body: bytes }).catch(() => undefined)
     await reply?.arrayBuffer().catch(() => undefined)
-    if (reply?.status !== 201) {
+    if (reply?.status !== 200) {
       this.failedWrites++
       return false
     }
@@ -171,7 +176,7 @@ export class SixServers {
   }
 
   #url(name: string): string {
-    return `http://${this.#filer!.address}/six/${name}`
+    return `http://${this.#doors[this.#random.below(DOORS)]!.address}/objects/${name}`
   }
 
   // What became of it
@@ -215,15 +220,9 @@ export class SixServers {
     }))
   }
 
-  /** A server's metric. */
-  async metric(index: number, name: string): Promise<number> {
-    const page = await (await fetch(`http://${this.servers[index]!.address}/metrics`)).text()
-    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(page)?.[1])
-  }
-
   /** Stops all, and looks into the volumes: each key is in all six, and its shards make one blob, checked by its hash. */
   async checkVolumes(): Promise<void> {
-    await this.#filer?.stop()
+    await Promise.all(this.#doors.map((door) => door.stop()))
     await Promise.all(this.servers.map((server) => server.stop()))
     const stores = this.servers.map((_, index) => new RealStore(this.dataOf(index)))
     await checkGroups(stores.flatMap((store) => store.volumes.list()))
@@ -232,8 +231,8 @@ export class SixServers {
 
   async close(): Promise<void> {
     this.#isLoading = false
-    await Promise.all([...this.servers, this.#filer, this.#master].map((each) => each?.kill()))
-    await this.#postgres?.end()
+    await Promise.all([...this.servers, ...this.#doors, this.#master].map((each) => each?.kill()))
+    await Promise.all([this.#postgres?.end(), this.#rabbit?.end()])
     this.#directory.remove()
   }
 }
