@@ -109,6 +109,8 @@ export const MOVE_CALL_MS_MAX = 4 * 3_600_000
 export const FORM_BODY_BYTES_MAX = 64 * KIB
 /** Parts of one multipart form, and the headers of each. */
 export const FORM_PARTS_MAX = 64
+/** Before or behind the file of a form that is stored while it comes. */
+export const FORM_FIELDS_BYTES_MAX = 64 * KIB
 export const FORM_PART_HEADER_BYTES_MAX = 8 * KIB
 /** Passwords that basic authentication remembers as right, so that each is hashed once. */
 export const BASIC_AUTH_CACHE_MAX = 1_000
@@ -202,6 +204,9 @@ export const GARBAGE_SEGMENTS_AT_ONCE = 128
 export const GARBAGE_PAGES_AT_ONCE = 4
 /** What cannot be removed, such as a blob of a server that is away, is tried again after this. */
 export const GARBAGE_RETRY_MS = 300_000
+/** Garbage in volumes that nobody has waits so long for the next try, and is forgotten when they stay away so long. */
+export const GARBAGE_AWAY_RETRY_MS = 3_600_000
+export const GARBAGE_LOST_MS = 86_400_000
 /** A blob that nothing refers to is an orphan only after this time, where other processes write too. */
 export const ORPHAN_GRACE_MS = 3_600_000
 /** Such a process says so often that it lives; the search for orphans looks as often whether it may begin. */
@@ -250,10 +255,12 @@ export const META_STATEMENT_MS_MAX = 30_000
 /** PostgreSQL: a call waits so long for a server that is gone; when its commit may have happened, so long to find out. */
 export const META_UNAVAILABLE_MS_MAX = 10_000
 export const META_OUTCOME_MS_MAX = 600_000
-/** PostgreSQL: times that one transaction may collide with others; the wait before the next try doubles, at random below it. */
-export const META_COLLISIONS_MAX = 60
+/** PostgreSQL: the wait before the next try doubles, at random below it. */
 export const META_RETRY_MS = 2
 export const META_RETRY_MS_MAX = 500
+/** PostgreSQL: so long one transaction may collide with others; whoever collides often must not wait longer than those that come. */
+export const META_COLLIDING_MS_MAX = 30_000
+export const META_COLLISION_WAIT_MS_MAX = 64
 /** PostgreSQL: times that one transaction may insert what another has inserted just now; then its script is wrong. */
 export const META_DUPLICATES_MAX = 10
 /** PostgreSQL: marks of commits are kept so long, and removed after so many writes. Longer than a commit may be unknown. */

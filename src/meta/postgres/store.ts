@@ -10,7 +10,8 @@ import { Pool, type PoolClient } from 'pg'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import {
-  META_COLLISIONS_MAX,
+  META_COLLIDING_MS_MAX,
+  META_COLLISION_WAIT_MS_MAX,
   META_CONNECT_MS_MAX,
   META_DUPLICATES_MAX,
   META_MARK_MS,
@@ -145,14 +146,15 @@ export class PostgresStore implements MetaStore {
     if (attempts.uncertain !== undefined) {
       if (passedMs > META_OUTCOME_MS_MAX || this.#closed)
         throw new StoreError('timeout', 'whether the transaction was committed is not known', { cause })
-    } else if (
-      passedMs > this.#unavailableMsMax ||
-      (kind === 'retry' && attempts.count > META_COLLISIONS_MAX)
-    ) {
-      throw gone(cause)
-    }
+    } else if (kind === 'retry') {
+      if (passedMs > META_COLLIDING_MS_MAX)
+        throw new StoreError('unavailable', `too many metadata transactions collide: ${cause.message}`, {
+          cause,
+        })
+    } else if (passedMs > this.#unavailableMsMax) throw gone(cause)
     // Those that collided must not meet again.
-    const limitMs = Math.min(META_RETRY_MS_MAX, META_RETRY_MS * 2 ** Math.min(attempts.count, 16))
+    const waitMsMax = kind === 'retry' ? META_COLLISION_WAIT_MS_MAX : META_RETRY_MS_MAX
+    const limitMs = Math.min(waitMsMax, META_RETRY_MS * 2 ** Math.min(attempts.count, 16))
     await this.#clock.sleep(1 + this.#random.below(limitMs))
   }
 
