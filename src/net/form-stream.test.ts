@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { StoreError } from '../base/errors.ts'
 import { type Random, seededRandom } from '../base/random.ts'
-import { openFieldsForm } from './form-stream.ts'
+import { openFieldsForm, openFormStream } from './form-stream.ts'
 
 const SEED = Number(process.env.CAIRN_TEST_SEED ?? 1)
 const CASES = 300
@@ -92,5 +92,32 @@ test(`damage is an error or another form, and never more (seed ${SEED})`, async 
     } catch (error) {
       assert.ok(error instanceof StoreError, String(error))
     }
+  }
+})
+
+const FIELD_LENGTHS = [0, 10, 70_000]
+
+test('the file of a form is found between fields, and alone', async () => {
+  const random = seededRandom(SEED)
+  const field = (name: string, length: number) =>
+    `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${'v'.repeat(length)}\r\n`
+  const ended = (text: string) => Buffer.from(`${text}--${BOUNDARY}--\r\n`)
+  const named = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\nbytes\r\n`
+  const readFile = async (bytes: Buffer, pieceMax: number) => {
+    const { part, data } = await openFormStream(cut(bytes, random, pieceMax), BOUNDARY)
+    return `${part.name} ${Buffer.concat(await Array.fromAsync(data))}`
+  }
+  for (const pieceMax of [3, 50, 100_000]) {
+    const fields = field('x', 10) + field('y', 0)
+    for (const form of [named, fields + named, named + fields, fields + named + fields])
+      assert.equal(await readFile(ended(form), pieceMax), 'f bytes')
+    for (const length of pieceMax === 3 ? FIELD_LENGTHS.slice(0, 2) : FIELD_LENGTHS)
+      assert.equal(await readFile(ended(field('only', length)), pieceMax), `only ${'v'.repeat(length)}`)
+    const bad = { code: 'bad_request' }
+    for (const form of [named + named, named + fields + named, fields, ''])
+      await assert.rejects(readFile(ended(form), pieceMax), bad, form)
+    const whole = ended(fields + named + fields)
+    for (const length of [5, 60, 100, whole.length - 30])
+      await assert.rejects(readFile(whole.subarray(0, length), pieceMax), bad, String(length))
   }
 })

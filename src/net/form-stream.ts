@@ -1,35 +1,43 @@
 /** The file of a large form, read while it comes: what stands before it first, then its bytes piece by piece. */
 import { StoreError } from '../base/errors.ts'
-import { FORM_PART_HEADER_BYTES_MAX } from '../base/limits.ts'
-import { type FormPart, fileOfForm, parseForm } from './multipart.ts'
+import { FORM_FIELDS_BYTES_MAX, FORM_PARTS_MAX } from '../base/limits.ts'
+import { type FormPart, parseForm } from './multipart.ts'
 
 export interface FormStream {
   /** Without its data. */
   part: FormPart
-  /** The bytes of the file. Throws `bad_request` when the form is cut off, or has another part. */
+  /** The bytes of the file. Throws `bad_request` when the form is cut off, or has a second file. */
   data: AsyncIterable<Buffer>
 }
 
-/** Throws `bad_request` for a form that does not begin with its file. */
+/**
+ * The one file of a form, as `fileOfForm` finds it: the part with a file name, or else the only part. Fields before and behind it are
+ * dropped. Throws `bad_request` for a form that is malformed or has no file, `too_large` when there is too much before the file.
+ */
 export async function openFormStream(body: AsyncIterable<Buffer>, boundary: string): Promise<FormStream> {
-  const pieces = body[Symbol.asyncIterator]()
-  let start: Buffer = Buffer.alloc(0)
-  let headEnd = -1
-  while (headEnd < 0) {
-    const { value, done } = await pieces.next()
-    if (done) throw cutOff()
-    start = Buffer.concat([start, value as Buffer])
-    headEnd = start.indexOf('\r\n\r\n', 0, 'latin1')
-    if (headEnd < 0 && start.length > FORM_PART_HEADER_BYTES_MAX)
-      throw new StoreError('too_large', 'the headers of a form part are too large')
+  const reader = new FieldsReader(body[Symbol.asyncIterator](), boundary, FORM_FIELDS_BYTES_MAX)
+  await reader.skipPreamble()
+  if (await reader.isOver()) throw noFile()
+  const first = await reader.nextHead()
+  if (first.filename !== undefined) return { part: first, data: reader.file() }
+  const value = await reader.shortValue()
+  // Too long for a field, so it is a file that only lacks its name.
+  if (value === undefined) return { part: first, data: reader.file() }
+  if (await reader.isOver()) {
+    await reader.drop()
+    return { part: first, data: onePiece(value) }
   }
-  const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1')
-  // The head alone, as a whole form: so there is one parser of heads.
-  const head = Buffer.concat([start.subarray(0, headEnd + 4), delimiter, Buffer.from('--\r\n')])
-  return {
-    part: fileOfForm(head, boundary),
-    data: dataOf(pieces, start.subarray(headEnd + 4), { delimiter, endsForm: true }),
+  for (let count = 1; ; count++) {
+    if (count >= FORM_PARTS_MAX) throw new StoreError('bad_request', 'the form has too many parts')
+    const part = await reader.nextHead()
+    if (part.filename !== undefined) return { part, data: reader.file() }
+    await reader.nextValue()
+    if (await reader.isOver()) throw noFile()
   }
+}
+
+async function* onePiece(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
 }
 
 export interface FieldsForm extends FormStream {
@@ -58,6 +66,7 @@ export async function openFieldsForm(
 }
 
 const utf8 = (bytes: string) => Buffer.from(bytes, 'latin1').toString('utf8')
+const noFile = () => new StoreError('bad_request', 'the form has no file')
 const cutOff = () => new StoreError('bad_request', 'malformed multipart form: it is cut off')
 
 /** Parts of a form that are small enough to wait for. */
@@ -84,15 +93,31 @@ class FieldsReader {
 
   /** The head of the part behind the delimiter that was read last. */
   async nextHead(): Promise<FormPart> {
-    while (this.#buffer.length < this.#at + 2) await this.#more()
-    if (this.#buffer.toString('latin1', this.#at, this.#at + 2) === '--')
-      throw new StoreError('not_found', 'the form has no file')
+    if (await this.isOver()) throw new StoreError('not_found', 'the form has no file')
     const end = await this.#find(HEAD_END, this.#at)
     const closing = Buffer.concat([this.#delimiter, Buffer.from('--\r\n')])
     // The head alone, as a whole form: so there is one parser of heads.
     const head = [this.#delimiter.subarray(2), this.#buffer.subarray(this.#at, end + 4), closing]
     this.#at = end + 4
     return parseForm(Buffer.concat(head), this.#delimiter.toString('latin1', 4))[0]!
+  }
+
+  /** Whether the delimiter that was read last ends the form. */
+  async isOver(): Promise<boolean> {
+    while (this.#buffer.length < this.#at + 2) await this.#more()
+    return this.#buffer.toString('latin1', this.#at, this.#at + 2) === '--'
+  }
+
+  /** As `nextValue`; undefined, with nothing read, where that is too large for a field. */
+  async shortValue(): Promise<Buffer | undefined> {
+    const start = this.#at
+    try {
+      return await this.nextValue()
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'too_large') throw error
+      this.#at = start
+      return undefined
+    }
   }
 
   /** The data of the part, up to the next delimiter. */
@@ -112,10 +137,56 @@ class FieldsReader {
     return found
   }
 
-  /** The data of the last part, however long. */
-  rest(): AsyncIterable<Buffer> {
-    const first = this.#buffer.subarray(this.#at)
-    return dataOf(this.#pieces, first, { delimiter: this.#delimiter, endsForm: false })
+  /** The data of the part, however long; what comes behind it is read and dropped. */
+  async *rest(): AsyncGenerator<Buffer> {
+    yield* this.#data()
+    await this.drop()
+  }
+
+  /** The data of the part, however long. Throws `bad_request` when a second file comes behind it. */
+  async *file(): AsyncGenerator<Buffer> {
+    yield* this.#data()
+    while (!(await this.isOver())) {
+      // The limit is of what is held, not of what went by.
+      this.#buffer = this.#buffer.subarray(this.#at)
+      this.#at = 0
+      const { filename } = await this.nextHead()
+      if (filename !== undefined) throw new StoreError('bad_request', 'the form has more than one file')
+      await this.nextValue()
+    }
+    await this.drop()
+  }
+
+  /** Reads what is left of the body. */
+  async drop(): Promise<void> {
+    while (!(await this.#pieces.next()).done);
+  }
+
+  /** Up to the next delimiter, a piece at a time. */
+  async *#data(): AsyncGenerator<Buffer> {
+    const delimiter = this.#delimiter
+    let rest = this.#buffer.subarray(this.#at)
+    let from = 0
+    for (;;) {
+      const found = rest.indexOf(delimiter, from)
+      const behind = found + delimiter.length
+      if (found >= 0 && rest.length >= behind + 2) {
+        if (kindOf(rest, behind) === 'data') {
+          from = found + 1
+          continue
+        }
+        if (found > 0) yield rest.subarray(0, found)
+        this.#buffer = rest
+        this.#at = behind
+        return
+      }
+      const sure = found >= 0 ? found : Math.max(0, rest.length - delimiter.length - 2)
+      if (sure > 0) yield rest.subarray(0, sure)
+      from = Math.max(0, from - sure)
+      const { value, done } = await this.#pieces.next()
+      if (done) throw cutOff()
+      rest = sure === rest.length ? (value as Buffer) : Buffer.concat([rest.subarray(sure), value as Buffer])
+    }
   }
 
   async #find(what: Buffer, from: number): Promise<number> {
@@ -142,36 +213,4 @@ function kindOf(bytes: Buffer, at: number): 'closing' | 'next' | 'data' {
   const behind = bytes.toString('latin1', at, at + 2)
   if (behind === '--') return 'closing'
   return behind === '\r\n' || behind.startsWith(' ') || behind.startsWith('\t') ? 'next' : 'data'
-}
-
-async function* dataOf(
-  pieces: AsyncIterator<Buffer>,
-  first: Buffer,
-  { delimiter, endsForm }: { delimiter: Buffer; endsForm: boolean },
-): AsyncGenerator<Buffer> {
-  let rest = first
-  let from = 0
-  for (;;) {
-    const found = rest.indexOf(delimiter, from)
-    const behind = found + delimiter.length
-    if (found >= 0 && rest.length >= behind + 2) {
-      const kind = kindOf(rest, behind)
-      if (kind === 'data') {
-        from = found + 1
-        continue
-      }
-      if (kind === 'next' && endsForm)
-        throw new StoreError('bad_request', 'a large form may have one part only')
-      if (found > 0) yield rest.subarray(0, found)
-      break
-    }
-    const sure = found >= 0 ? found : Math.max(0, rest.length - delimiter.length - 2)
-    if (sure > 0) yield rest.subarray(0, sure)
-    from = Math.max(0, from - sure)
-    const { value, done } = await pieces.next()
-    if (done) throw cutOff()
-    rest = sure === rest.length ? (value as Buffer) : Buffer.concat([rest.subarray(sure), value as Buffer])
-  }
-  // What stands behind is read and dropped.
-  while (!(await pieces.next()).done);
 }

@@ -1,19 +1,24 @@
-/** `offset=`: bytes in the middle of a file that is there. The file is written anew, with what lies around them. */
+/** `offset=`: bytes in the middle of a file, or behind it. The file is written anew, with what lies around them. */
 import { createHash } from 'node:crypto'
 import { StoreError } from '../../../base/errors.ts'
 import type { FoundObject, ObjectBody, PutObject } from '../../../objects/object-store.ts'
-import { isExpired } from '../../../objects/tree-life.ts'
 import type { FilerContext } from './context.ts'
 import { readPieces } from './read-pieces.ts'
 
-/** Throws `bad_request` behind the end of the file, `precondition_failed` when it changes meanwhile. */
+/** Zeros fill what lies between the end of the file and `offset`: it is stored, so it has a bound. */
+const GAP_BYTES_MAX = 1024 * 1024 * 1024
+const ZEROS = Buffer.alloc(256 * 1024)
+
+/** Throws `bad_request` far behind the end of the file, `precondition_failed` when it changes meanwhile. */
 export async function writeAtOffset(context: FilerContext, put: PutObject, offset: number): Promise<void> {
   const found = await foundOrNone(context, put)
   const sizeBytes = found?.info.sizeBytes ?? 0
-  if (offset > sizeBytes)
-    throw new StoreError('bad_request', `offset ${offset} is behind the end of the file, ${sizeBytes}`)
+  if (offset - sizeBytes > GAP_BYTES_MAX)
+    throw new StoreError('bad_request', `offset ${offset} is far behind the end of the file, ${sizeBytes}`)
   if (found === undefined) {
-    await context.objects.put({ ...put, conditions: { ...put.conditions, ifNoneMatch: '*' } })
+    const { check: _, ...rest } = put
+    const whole = offset === 0 ? put : { ...rest, body: mixed(undefined, put, offset) }
+    await context.objects.put({ ...whole, conditions: { ...put.conditions, ifNoneMatch: '*' } })
     return
   }
   const conditions = { ifMatch: [found.info.etag], ...put.conditions }
@@ -30,27 +35,25 @@ export async function writeAtOffset(context: FilerContext, put: PutObject, offse
   await context.objects.put({ ...rest, ...protection, conditions, attributes, body })
 }
 
-async function foundOrNone(
-  { objects, clock }: FilerContext,
-  put: PutObject,
-): Promise<FoundObject | undefined> {
+async function foundOrNone({ objects }: FilerContext, put: PutObject): Promise<FoundObject | undefined> {
   try {
     const found = await objects.find(put.bucket, put.key)
-    return found.info.isDeleteMarker || isExpired(found.info, clock.nowMs()) ? undefined : found
+    return found.info.isDeleteMarker ? undefined : found
   } catch (error) {
     if (error instanceof StoreError && error.code === 'not_found') return undefined
     throw error
   }
 }
 
-/** What was there before `offset`, the new bytes, and what was there behind them. */
-function mixed(found: FoundObject, { body, check }: PutObject, offset: number): ObjectBody {
-  const { sizeBytes } = found.info
+/** What was there before `offset`, zeros where there was nothing, the new bytes, and what was there behind them. */
+function mixed(found: FoundObject | undefined, { body, check }: PutObject, offset: number): ObjectBody {
+  const sizeBytes = found?.info.sizeBytes ?? 0
   const md5 = createHash('md5')
   return {
     sizeBytes: body.sizeBytes === undefined ? undefined : Math.max(sizeBytes, offset + body.sizeBytes),
     async *pieces() {
-      yield* readPieces(found, 0, offset)
+      if (found !== undefined) yield* readPieces(found, 0, Math.min(offset, sizeBytes))
+      yield* zeros(offset - sizeBytes)
       let end = offset
       for await (const piece of body.pieces()) {
         end += piece.length
@@ -59,7 +62,11 @@ function mixed(found: FoundObject, { body, check }: PutObject, offset: number): 
       }
       // The check is of what the client sent, not of the whole file.
       check?.verify({ md5: md5.digest() }, end - offset)
-      if (end < sizeBytes) yield* readPieces(found, end, sizeBytes)
+      if (found !== undefined) yield* readPieces(found, end, sizeBytes)
     },
   }
+}
+
+function* zeros(bytes: number): Generator<Buffer> {
+  for (let left = bytes; left > 0; left -= ZEROS.length) yield ZEROS.subarray(0, left)
 }
