@@ -1,10 +1,12 @@
 /**
  * Removes what is due in the table of garbage: first the blobs, then the rows that name them, so that whatever ends half way
- * is done again. Nothing else removes an object's blobs.
+ * is done again. Nothing else removes an object's blobs. Blobs in volumes that nobody has had for long are forgotten; should such a
+ * volume come back, the search for orphans finds them.
  */
 import type { Clock } from '../base/clock.ts'
-import { toStoreError } from '../base/errors.ts'
+import { StoreError, toStoreError } from '../base/errors.ts'
 import {
+  GARBAGE_AWAY_RETRY_MS,
   GARBAGE_DELAY_MS,
   GARBAGE_PERIOD_MS,
   GARBAGE_RETRY_MS,
@@ -14,6 +16,7 @@ import type { Log } from '../base/log.ts'
 import type { BlobId, BlobStore } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
 import type { AnyScript } from '../meta/run-steps.ts'
+import { AwayVolumes, byVolume, isVolumeAway } from './content/away-volumes.ts'
 import { unpackBlobs } from './content/entries.ts'
 import {
   countGarbage,
@@ -24,6 +27,7 @@ import {
   type GarbageRow,
   postponeGarbage,
 } from './content/garbage-scripts.ts'
+import { forgetSwept } from './content/sweep-scripts.ts'
 
 /** Scripts that write, for the thread that runs them. */
 export const GARBAGE_SCRIPTS: readonly AnyScript[] = [dropGarbage, dissolveContent, postponeGarbage]
@@ -50,6 +54,7 @@ export interface CollectorCounts {
 export class GarbageCollector {
   readonly counts: CollectorCounts = { removedBlobs: 0, removedContents: 0, postponed: 0 }
   readonly #options: CollectorOptions
+  readonly #away = new AwayVolumes()
   #running: Promise<void> | undefined
   #stopTimer: (() => void) | undefined
   #isStopped = false
@@ -111,7 +116,7 @@ export class GarbageCollector {
     if (rows.length === 0) return
     const ids = rows.flatMap((row) => (row.blobs === null ? [] : unpackBlobs(row.blobs)))
     try {
-      await this.#options.blobs.remove(ids)
+      await this.#remove(ids)
     } catch (error) {
       if (rows.length === 1) return await this.#postpone(rows[0]!, error)
       for (const row of rows) await this.#removeBlobs([row])
@@ -121,6 +126,39 @@ export class GarbageCollector {
     const done = rows.filter((row) => row.content_id === null)
     await this.#options.meta.write(dropGarbage, { rows: done.map(keyOf) })
     this.counts.removedBlobs += ids.length
+  }
+
+  /** Throws where a blob is still there, or its volume may come back. */
+  async #remove(ids: readonly BlobId[]): Promise<void> {
+    const { blobs, clock, meta, log } = this.#options
+    const nowMs = clock.nowMs()
+    const volumes = byVolume(ids)
+    const isAnyAway = [...volumes.keys()].some((volumeId) => this.#away.isAway(volumeId, nowMs))
+    if (volumes.size > 1 && !isAnyAway) {
+      try {
+        return await blobs.remove(ids)
+      } catch (error) {
+        if (!isVolumeAway(error)) throw error
+      }
+    }
+    const lost: number[] = []
+    let failure: unknown
+    for (const [volumeId, some] of volumes) {
+      try {
+        if (this.#away.isAway(volumeId, nowMs)) throw away(volumeId)
+        await blobs.remove(some)
+        this.#away.isBack(volumeId)
+      } catch (error) {
+        if (isVolumeAway(error) && !this.#away.isAway(volumeId, nowMs)) {
+          const { wasAway } = this.#away.note(volumeId, nowMs)
+          if (!wasAway) log.warn({ volumeId }, 'garbage is in a volume that no server has')
+        }
+        if (this.#away.isLost(volumeId, nowMs)) lost.push(volumeId)
+        else failure ??= error
+      }
+    }
+    if (failure !== undefined) throw failure
+    if (lost.length > 0) await meta.write(forgetSwept, { volumeIds: lost })
   }
 
   async #removeContent(row: GarbageRow, contentId: Buffer): Promise<void> {
@@ -136,7 +174,7 @@ export class GarbageCollector {
       emptied = pages.map(({ page }) => page)
       const ids: BlobId[] = pages.flatMap(({ blobs }) => unpackBlobs(Buffer.from(blobs)))
       try {
-        if (ids.length > 0) await this.#options.blobs.remove(ids)
+        await this.#remove(ids)
       } catch (error) {
         return await this.#postpone(row, error)
       }
@@ -146,11 +184,17 @@ export class GarbageCollector {
 
   async #postpone(row: GarbageRow, cause: unknown): Promise<void> {
     const { meta, clock, log } = this.#options
-    const { code, message } = toStoreError(cause)
-    log.warn({ code, reason: message }, 'blobs could not be removed; tried again later')
-    await meta.write(postponeGarbage, { row: keyOf(row), untilMs: clock.nowMs() + GARBAGE_RETRY_MS })
+    const isAway = isVolumeAway(cause)
+    if (!isAway) {
+      const { code, message } = toStoreError(cause)
+      log.warn({ code, reason: message }, 'blobs could not be removed; tried again later')
+    }
+    const untilMs = clock.nowMs() + (isAway ? GARBAGE_AWAY_RETRY_MS : GARBAGE_RETRY_MS)
+    await meta.write(postponeGarbage, { row: keyOf(row), untilMs })
     this.counts.postponed++
   }
 }
 
 const keyOf = (row: GarbageRow): GarbageKey => ({ dueMs: row.due_ms, nonce: row.nonce })
+
+const away = (volumeId: number) => new StoreError('volume_not_found', `no server has volume ${volumeId}`)

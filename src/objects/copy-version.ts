@@ -3,12 +3,13 @@ import { StoreError } from '../base/errors.ts'
 import { query, type Script, type Steps } from '../meta/meta-store.ts'
 import { checkPresent } from './conditions.ts'
 import { shareContent } from './content-steps.ts'
-import { type FoundVersion, findVersion, type WhichVersion } from './find-steps.ts'
+import { type FoundVersion, findVersion, nothingAt, type WhichVersion } from './find-steps.ts'
 import type { StoredEncryption } from './object-keys.ts'
 import type { Conditions, EncryptionKind, ObjectAttributes } from './object-store.ts'
 import type { NewContent, VersionRow } from './parts.ts'
 import { type PutOutcome, type PutVersion, putVersion, VERSIONING_ENABLED } from './put-version.ts'
 import { attributesOf, attributesText, isMarker, isNullVersion, placeOf } from './rows.ts'
+import { isExpiredRow } from './tree-life.ts'
 
 export interface CopySource {
   bucketId: number
@@ -61,7 +62,7 @@ export interface CopyOutcome {
 export const copyVersion: Script<CopyVersion, CopyOutcome | 'changed' | 'other bytes'> = {
   name: 'objects.copy',
   *steps(args) {
-    const found = yield* readSource(args.source)
+    const found = yield* readSource(args.source, args.nowMs)
     const { row } = found
     if (args.sourceRank !== undefined && args.sourceRank !== row.rank) return 'changed'
     const { rewritten } = args
@@ -101,8 +102,9 @@ export const ontoItself = () =>
   new StoreError('conflict', 'an object is copied to itself only with other attributes')
 
 /** Throws `not_found`, `version_not_found`, `precondition_failed`, `method_not_allowed` (a delete marker that was named). */
-export function* readSource(source: CopySource): Steps<FoundVersion> {
+export function* readSource(source: CopySource, nowMs: number): Steps<FoundVersion> {
   const found = yield* findVersion.steps(source)
+  if (isExpiredRow(found.row, nowMs)) throw nothingAt(source.version)
   checkSource(source, found.row)
   return found
 }

@@ -55,4 +55,6 @@ export class IndexedStore implements ObjectStore {
   readonly rename: Call<'rename'> = (bucket, from, to) => this.#parts.tree.rename(bucket, from, to)
   readonly removeDirectory: Call<'removeDirectory'> = (bucket, path, options) =>
     this.#parts.tree.removeDirectory(bucket, path, options)
+  readonly expireFiles: Call<'expireFiles'> = (bucket, isStopped) =>
+    this.#parts.tree.expireFiles(bucket, isStopped)
 }

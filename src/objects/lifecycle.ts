@@ -1,5 +1,5 @@
 /**
- * Carries lifecycle rules out: one pass after another over all buckets that have some. A pass reads versions in the order
+ * Carries lifecycle rules out, and removes files whose time to live is over: one pass after another over all buckets that have some. A pass reads versions in the order
  * of their keys, page by page, so it needs no memory for large buckets; it decides on what is there and removes under the
  * condition that it is still the same. Whatever is interrupted is found again by the next pass.
  */
@@ -13,7 +13,7 @@ import type { Bucket, DeleteRequest, ObjectInfo, ObjectStore } from './object-st
 /** What a pass needs. */
 export type LifecycleStore = Pick<
   ObjectStore,
-  'listBuckets' | 'listVersions' | 'deleteMany' | 'listUploads' | 'abortUpload'
+  'listBuckets' | 'listVersions' | 'deleteMany' | 'listUploads' | 'abortUpload' | 'expireFiles'
 >
 
 export interface LifecycleOptions {
@@ -80,7 +80,7 @@ export class Lifecycle {
         log.warn({ error }, 'lifecycle: buckets cannot be listed')
         return
       }
-      for (const bucket of page.buckets) if (bucket.configs.has('lifecycle')) await this.#bucket(bucket)
+      for (const bucket of page.buckets) await this.#bucket(bucket)
       after = page.next
     } while (after !== undefined)
     this.counts.passes++
@@ -88,7 +88,11 @@ export class Lifecycle {
 
   async #bucket(bucket: Bucket): Promise<void> {
     try {
-      const rules = JSON.parse(bucket.configs.get('lifecycle')!) as LifecycleRule[]
+      if (bucket.configs.has('expiring'))
+        this.counts.expired += await this.#options.objects.expireFiles(bucket, () => this.#isStopped)
+      const lifecycle = bucket.configs.get('lifecycle')
+      if (lifecycle === undefined) return
+      const rules = JSON.parse(lifecycle) as LifecycleRule[]
       await this.#versions(bucket, rules)
       if (rules.some(({ abortUploadDays }) => abortUploadDays !== undefined))
         await this.#uploads(bucket, rules)

@@ -8,7 +8,7 @@ import { checkLimit } from './buckets.ts'
 import { setAttributes, setLock, setTags } from './change-version.ts'
 import { Copies } from './copies.ts'
 import { type DeleteVersion, deleteVersion } from './delete-version.ts'
-import { type Found, findVersion } from './find-steps.ts'
+import { type Found, findVersion, nothingAt } from './find-steps.ts'
 import {
   type ListArgs,
   type Listed,
@@ -29,6 +29,7 @@ import type {
   ListVersionsPage,
   ListVersionsRequest,
   ObjectAttributes,
+  ObjectInfo,
   ObjectLock,
   ObjectStore,
   PutObject,
@@ -52,6 +53,7 @@ import {
   versionIdOf,
   versionOf,
 } from './rows.ts'
+import { isExpired } from './tree-life.ts'
 import { writeContext } from './write-context.ts'
 
 export interface NamesParts {
@@ -120,7 +122,9 @@ export class Names {
   #found({ row, isLatest, isVersioned }: Found, key: string, options: ReadOptions): FoundObject {
     const info = infoOf(row, isLatest, key)
     const content = contentOf(row, info.attributes)
-    const { reader } = this.#parts
+    const { reader, clock } = this.#parts
+    if (isExpired(info, clock.nowMs()))
+      throw nothingAt(options.versionId === undefined ? undefined : versionOf(options.versionId))
     return {
       info,
       isVersioned,
@@ -183,7 +187,8 @@ export class Names {
     const args = listArgs(request)
     if (args.limit === 0) return { objects: [], prefixes: [], next: undefined }
     const page = this.#parts.meta.read(listObjects, args)
-    return page instanceof Promise ? page.then(objectsPage) : objectsPage(page)
+    const nowMs = this.#parts.clock.nowMs()
+    return page instanceof Promise ? page.then((rows) => objectsPage(rows, nowMs)) : objectsPage(page, nowMs)
   }
 
   listVersions(request: ListVersionsRequest): ListVersionsPage | Promise<ListVersionsPage> {
@@ -214,10 +219,15 @@ function listArgs(request: ListRequest): ListArgs {
   }
 }
 
-function objectsPage(page: Page<ShownRow>): ListPage {
+/** A page may be shorter than was asked for: files whose time is over are left out. */
+function objectsPage(page: Page<ShownRow>, nowMs: number): ListPage {
   const { rows, prefixes } = sorted(page)
   const toAttributes = attributesCache()
-  const objects = rows.map((row) => infoOf(row, true, row.key.toString(), toAttributes(row)))
+  const objects: ObjectInfo[] = []
+  for (const row of rows) {
+    const info = infoOf(row, true, row.key.toString(), toAttributes(row))
+    if (!isExpired(info, nowMs)) objects.push(info)
+  }
   const last = page.items.at(-1)
   return { objects, prefixes, next: page.isTruncated ? nameOf(last!) : undefined }
 }

@@ -32,6 +32,8 @@ export const BUCKET_CONFIGS = [
   'website',
   'dedupe',
   'version_numbers',
+  /** Set with the first object that has a time to live. */
+  'expiring',
 ] as const
 export type BucketConfig = (typeof BUCKET_CONFIGS)[number]
 
@@ -508,6 +510,8 @@ export interface ObjectStore {
     path: string,
     options: { recursive: boolean; onProgress?: (removed: number) => void },
   ): Promise<void>
+  /** Removes files whose time to live is over, where no versions are kept; readers do not see them anyway. Gives their number. */
+  expireFiles(bucket: Bucket, isStopped: () => boolean): Promise<number>
 }
 
 export interface VersionRef {

@@ -20,11 +20,18 @@ import { BlobTable, type SizedBlob } from './content/blob-table.ts'
 import { BLOB_ENTRY_BYTES, blobAt, packBlobs } from './content/entries.ts'
 import { leaveBlobs } from './content/garbage-scripts.ts'
 import { scanNames } from './content/name-scan.ts'
-import { oldestWrite, readSwept, removeWriter, seeWriter, writeSwept } from './content/sweep-scripts.ts'
+import {
+  forgetSwept,
+  oldestWrite,
+  readSwept,
+  removeWriter,
+  seeWriter,
+  writeSwept,
+} from './content/sweep-scripts.ts'
 import { newContentId } from './content-writer.ts'
 
 /** Scripts that write, for the thread that runs them. */
-export const ORPHAN_SCRIPTS: readonly AnyScript[] = [writeSwept, seeWriter, removeWriter]
+export const ORPHAN_SCRIPTS: readonly AnyScript[] = [writeSwept, forgetSwept, seeWriter, removeWriter]
 
 export interface OrphanSearchOptions {
   meta: MetaStore

@@ -146,7 +146,7 @@ export type Uploads = Pick<
 
 export type Tree = Pick<
   ObjectStore,
-  'stat' | 'listDirectory' | 'makeDirectory' | 'rename' | 'removeDirectory'
+  'stat' | 'listDirectory' | 'makeDirectory' | 'rename' | 'removeDirectory' | 'expireFiles'
 >
 
 /** A row of `move`. Prefixes end with `/`. */

@@ -8,6 +8,7 @@ import { checkLock, checkRemovable, lockOnPut } from './lock-rules.ts'
 import type { Conditions, ObjectLock } from './object-store.ts'
 import { FLAG_NULL, type NewContent, VERSION_COLUMNS, type VersionRow } from './parts.ts'
 import { beyondPrefix, isMarker, lockFlags, placeOf, rankAt, versionIdOf } from './rows.ts'
+import { isExpiredRow } from './tree-life.ts'
 import { isMoving, readMoves } from './tree-moves.ts'
 import { addUsage, checkQuota } from './usage-steps.ts'
 
@@ -98,7 +99,7 @@ export const presentOf = (facts: WriteFacts) =>
 export function* putVersion(args: PutVersion): Steps<PutOutcome> {
   const facts = yield* writeFacts(args)
   const present = presentOf(facts)
-  checkWrite(args.conditions, present)
+  if (args.conditions !== undefined) checkWrite(args.conditions, yield* living(args, present))
   if (args.fileOnly) yield* checkNoDirectory(args)
   const lock = lockFor(args, facts)
   const { rank, replaced } = yield* makeRoom(args, facts)
@@ -119,6 +120,7 @@ export function* putVersion(args: PutVersion): Steps<PutOutcome> {
     ...[place.contentId, place.blobs, args.attributes, args.tags, lock.untilMs ?? 0],
   )
   yield* addUsage({ bucketId: args.bucketId, part: args.usagePart, objects, bytes })
+  if (args.attributes.includes('"ttlSeconds"')) yield noteExpiring(args.bucketId)
   const versionId = isVersioned ? versionIdOf(rank) : 'null'
   if (facts.notification !== null)
     yield writeEvent({
@@ -127,6 +129,24 @@ export function* putVersion(args: PutVersion): Steps<PutOutcome> {
       versionId: facts.versioning === VERSIONING_OFF ? undefined : versionId,
     })
   return { versionId, modifiedMs: args.nowMs, isVersioned: facts.versioning !== VERSIONING_OFF }
+}
+
+/** Says that the bucket is worth a look for files whose time is over. */
+const noteExpiring = (bucketId: number) =>
+  query(
+    `insert into bucket_config (bucket_id, kind, value) values (?, 'expiring', '') on conflict (bucket_id, kind) do nothing`,
+    bucketId,
+  )
+
+/** What a condition sees: a file whose time is over is not there. */
+function* living(args: PutVersion, present: VersionRow | undefined): Steps<VersionRow | undefined> {
+  if (present === undefined) return undefined
+  const [row] = (yield query(
+    'select attributes, modified_ms from object where bucket_id = ? and key = ?',
+    args.bucketId,
+    args.key,
+  )) as Pick<VersionRow, 'attributes' | 'modified_ms'>[]
+  return row === undefined || isExpiredRow(row, args.nowMs) ? undefined : present
 }
 
 /** `putVersion` by itself. */

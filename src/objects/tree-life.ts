@@ -1,6 +1,7 @@
 /** Files with a time to live: how that is stored, what their bytes are stored with, and when they are gone. */
 import { ttlSeconds } from '../base/ttl.ts'
 import type { ObjectAttributes, ObjectInfo } from './object-store.ts'
+import { attributesOf } from './rows.ts'
 
 const COUNT_MAX = 255
 
@@ -26,6 +27,13 @@ export function secondsLeft(info: LivingObject, nowMs: number): number | undefin
 export function isExpired(info: LivingObject, nowMs: number): boolean {
   const left = secondsLeft(info, nowMs)
   return left !== undefined && left <= 0
+}
+
+/** As `isExpired`, of a row. */
+export function isExpiredRow(row: { attributes: string; modified_ms: number }, nowMs: number): boolean {
+  // Nearly all rows have no time to live, and need no parsing to tell.
+  if (!row.attributes.includes('"ttlSeconds"')) return false
+  return isExpired({ attributes: attributesOf(row), modifiedMs: row.modified_ms }, nowMs)
 }
 
 type LivingObject = Pick<ObjectInfo, 'attributes' | 'modifiedMs'>

@@ -4,8 +4,8 @@ import { query, type Row, type Script, type Steps } from '../meta/meta-store.ts'
 import { deleteSteps } from './delete-version.ts'
 import { FLAG_DIRECTORY, VERSION_COLUMNS, type VersionRow } from './parts.ts'
 import { checkMoves, putVersion } from './put-version.ts'
-import { attributesOf, beyondKey, beyondPrefix } from './rows.ts'
-import { isExpired } from './tree-life.ts'
+import { beyondKey, beyondPrefix } from './rows.ts'
+import { isExpiredRow } from './tree-life.ts'
 
 /** MD5 of nothing. */
 export const ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
@@ -131,12 +131,6 @@ function* removeRow(args: TreeChange, key: Buffer, number: number): Steps<void> 
   yield* deleteSteps({ ...change, version: undefined, bypassGovernance: false })
 }
 
-export function isExpiredRow(row: VersionRow, nowMs: number): boolean {
-  // Nearly all rows have no time to live, and need no parsing to tell.
-  if (!row.attributes.includes('"ttlSeconds"')) return false
-  return isExpired({ attributes: attributesOf(row), modifiedMs: row.modified_ms }, nowMs)
-}
-
 export interface RemoveExpiredArgs extends TreeChange {
   keys: readonly string[]
 }
@@ -155,5 +149,33 @@ export const removeExpired: Script<RemoveExpiredArgs, null> = {
       if (row !== undefined && isExpiredRow(row, args.nowMs)) yield* removeRow(args, row.key, ++number)
     }
     return null
+  },
+}
+
+export interface ExpiredArgs {
+  bucketId: number
+  /** Keys behind this one. */
+  after: Buffer | undefined
+  nowMs: number
+}
+
+export interface ExpiredPage {
+  keys: string[]
+  /** Where to go on; undefined: that was all. */
+  next: Buffer | undefined
+}
+
+const EXPIRED_SCANNED = 1_000
+
+/** Files whose time is over, among the next objects of a bucket. */
+export const findExpired: Script<ExpiredArgs, ExpiredPage> = {
+  name: 'tree.findExpired',
+  *steps({ bucketId, after, nowMs }) {
+    const rows = (yield query(
+      'select key, attributes, modified_ms from object where bucket_id = ? and key > ? order by key limit ?',
+      ...[bucketId, after ?? Buffer.alloc(0), EXPIRED_SCANNED],
+    )) as VersionRow[]
+    const keys = rows.filter((row) => isExpiredRow(row, nowMs)).map(({ key }) => key.toString())
+    return { keys, next: rows.length < EXPIRED_SCANNED ? undefined : rows.at(-1)!.key }
   },
 }

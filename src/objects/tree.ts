@@ -13,7 +13,7 @@ import { attributesText, infoOf, keyBytes, textBytes } from './rows.ts'
 import { isExpired } from './tree-life.ts'
 import { listDirectory, type NamedRow, type StatResult, statPath } from './tree-read.ts'
 import { allMoves, type MoveStepArgs, moveStep, rename } from './tree-rename.ts'
-import { makeDirectory, removeDirectory, removeExpired, type TreeChange } from './tree-write.ts'
+import { findExpired, makeDirectory, removeDirectory, removeExpired, type TreeChange } from './tree-write.ts'
 import { USAGE_PARTS_SHARED } from './usage-steps.ts'
 
 export interface TreeParts {
@@ -29,6 +29,7 @@ export const TREE_SCRIPTS = [
   makeDirectory,
   removeDirectory,
   removeExpired,
+  findExpired,
   rename,
   moveStep,
   allMoves,
@@ -36,7 +37,7 @@ export const TREE_SCRIPTS = [
 
 /** How long a change waits before it looks whether a rename has ended. */
 const MOVE_POLL_MS = 20
-/** Files whose time is over that one listing removes. */
+/** Files whose time is over that one transaction removes. */
 const EXPIRED_REMOVED_MAX = 100
 
 export class ObjectTree implements Tree {
@@ -95,6 +96,23 @@ export class ObjectTree implements Tree {
     if (bucket.versioning !== 'off') return
     const keys = entries.slice(0, EXPIRED_REMOVED_MAX).map((entry) => entry.info!.key)
     this.#parts.meta.write(removeExpired, { ...this.#change(bucket), keys }).catch(() => {})
+  }
+
+  async expireFiles(bucket: Bucket, isStopped: () => boolean): Promise<number> {
+    if (bucket.versioning !== 'off') return 0
+    const { meta, clock } = this.#parts
+    let count = 0
+    let after: Buffer | undefined
+    do {
+      const page = await meta.read(findExpired, { bucketId: bucket.id, after, nowMs: clock.nowMs() })
+      for (let at = 0; at < page.keys.length; at += EXPIRED_REMOVED_MAX) {
+        const keys = page.keys.slice(at, at + EXPIRED_REMOVED_MAX)
+        await meta.write(removeExpired, { ...this.#change(bucket), keys })
+        count += keys.length
+      }
+      after = page.next
+    } while (after !== undefined && !isStopped())
+    return count
   }
 
   async makeDirectory(bucket: Bucket, path: string, attributes: ObjectAttributes): Promise<void> {

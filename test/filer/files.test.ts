@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { silentLog } from '../../src/base/log.ts'
 import { parseTtl } from '../../src/base/ttl.ts'
+import { Lifecycle } from '../../src/objects/lifecycle.ts'
+import { DAY_MS } from '../../src/objects/lifecycle-rules.ts'
 import { type FilerKit, startFiler } from './filer-kit.ts'
 
 let filer: FilerKit
@@ -169,9 +172,15 @@ test('offset writes bytes into a file', async () => {
   const got = await filer.get('/offset/f')
   assert.equal(got.text, '012abc67xyz!')
   assert.equal(got.headers['seaweed-owner'], 'bob')
-  assert.equal((await filer.put('/offset/f?offset=13', 'x')).status, 400)
+  await filer.put('/offset/f?offset=14', 'x')
+  assert.equal((await filer.get('/offset/f')).text, '012abc67xyz!\0\0x')
+  assert.equal((await filer.put(`/offset/f?offset=${2 ** 40}`, 'x')).status, 400)
   await filer.put('/offset/new?offset=0', 'made')
   assert.equal((await filer.get('/offset/new')).text, 'made')
+  const far = await filer.put('/offset/far?offset=300000', 'far', { 'Content-MD5': base64Md5('far') })
+  assert.deepEqual([far.status, far.json().size], [201, 3])
+  const zeros = Buffer.concat([Buffer.alloc(300_000), Buffer.from('far')])
+  assert.ok((await filer.get('/offset/far')).body.equals(zeros))
   const wrong = { 'Content-MD5': base64Md5('other') }
   assert.equal((await filer.put('/offset/f?offset=1', 'abc', wrong)).status, 400)
   const right = { 'Content-MD5': base64Md5('abc') }
@@ -199,10 +208,53 @@ test('ttl and collection decide where bytes go, and a file ends with its time', 
   assert.equal((await filer.get('/lives/f')).status, 404)
   assert.equal((await filer.get('/lives/copy')).status, 404)
   assert.deepEqual(await filer.names('/lives'), [])
+  const bucket = (await filer.objects.bucket('files'))!
+  const listed = (await filer.objects.list({ bucket, prefix: 'lives/', limit: 10 })).objects
+  assert.deepEqual(
+    listed.map(({ key }) => key),
+    ['lives/'],
+  )
+  await assert.rejects(async () => filer.objects.find(bucket, 'lives/f'), { code: 'not_found' })
   filer.clock.aheadMs = 0
   assert.equal((await filer.put('/lives/g?ttl=5s', 'x')).status, 400)
   assert.equal((await filer.put('/lives/g?collection=..', 'x')).status, 400)
   assert.equal((await filer.put('/lives/g?collection=_objects', 'x')).status, 400)
+})
+
+test("a file whose time is over is in nobody's way, and is removed though nobody asks for it", async () => {
+  for (const name of ['cond', 'app', 'source', 'unread']) await filer.put(`/ended/${name}?ttl=3m`, 'old')
+  await filer.put('/ended/stays?ttl=1h', 'young')
+  const bucket = (await filer.objects.bucket('files'))!
+  const rows = async () =>
+    (await filer.objects.listVersions({ bucket, prefix: 'ended/', limit: 10 })).versions.map(({ key }) => key)
+  filer.clock.aheadMs = 181_000
+  assert.equal((await filer.put('/ended/cond', 'new', { 'If-None-Match': '*' })).status, 201)
+  assert.equal((await filer.put('/ended/app?op=append', 'new')).status, 201)
+  assert.equal((await filer.get('/ended/app')).text, 'new')
+  const copy = filer.objects.copy({ source: { bucket, key: 'ended/source' }, bucket, key: 'ended/copied' })
+  await assert.rejects(copy, { code: 'not_found' })
+  assert.equal((await rows()).length, 6)
+  const lifecycle = new Lifecycle({ ...filer, log: silentLog, dayMs: DAY_MS })
+  await lifecycle.pass()
+  assert.equal(lifecycle.counts.expired, 2)
+  assert.deepEqual(await rows(), ['ended/', 'ended/app', 'ended/cond', 'ended/stays'])
+  filer.clock.aheadMs = 0
+})
+
+test('a large form with fields around its file', async () => {
+  const bytes = Buffer.alloc(200_000, 'large ')
+  const field = (name: string) => `--xx\r\nContent-Disposition: form-data; name="${name}"\r\n\r\nvalue\r\n`
+  const file = `--xx\r\nContent-Disposition: form-data; name="f"; filename="l.bin"\r\n\r\n`
+  const post = (...parts: (string | Buffer)[]) =>
+    filer.ask({
+      ...{ method: 'POST', path: '/forms/', headers: { 'Content-Type': 'multipart/form-data; boundary=xx' } },
+      body: Buffer.concat(parts.map((part) => Buffer.from(part))),
+    })
+  const posted = await post(field('before'), file, bytes, '\r\n', field('behind'), '--xx--\r\n')
+  assert.equal(posted.text, '{"name":"l.bin","size":200000}')
+  assert.ok((await filer.get('/forms/l.bin')).body.equals(bytes))
+  const two = await post(file, bytes, '\r\n', file, bytes, '\r\n', '--xx--\r\n')
+  assert.equal(two.status, 400)
 })
 
 test('DELETE answers 204, whether there was a file or not', async () => {

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import { StoreError } from '../../src/base/errors.ts'
-import { GARBAGE_RETRY_MS } from '../../src/base/limits.ts'
+import { GARBAGE_AWAY_RETRY_MS, GARBAGE_LOST_MS, GARBAGE_RETRY_MS } from '../../src/base/limits.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { GarbageCollector } from '../../src/objects/collector.ts'
+import { readSwept, writeSwept } from '../../src/objects/content/sweep-scripts.ts'
 import type { Bucket, CompleteUpload } from '../../src/objects/object-store.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 import { audit } from './audit.ts'
@@ -106,6 +107,39 @@ test('what cannot be removed waits without holding up the rest; what ends half w
   await collector.collect()
   assert.equal(kit.blobs.live.size, 0)
   assert.equal(await collector.waiting(), 0)
+})
+
+test('garbage of a volume that stays away is forgotten, so that a search finds it should the volume come back', async () => {
+  const { kit, bucket, collector } = await start()
+  for (const key of ['a', 'b', 'c', 'd'])
+    await kit.store.put({ bucket, key, body: bodyOf(Buffer.from(key)), attributes: {} })
+  crowd(kit.load)
+  await kit.store.put({ bucket, key: 'large', body: bodyOf(random.bytes(700 * 65_536)), attributes: {} })
+  for (const key of ['a', 'b', 'c', 'd', 'large']) await kit.store.delete({ bucket, key })
+  const away = Number([...kit.blobs.live.keys()][0]!.split(',')[0])
+  const volumes = [away, away + 100].map((volumeId) => ({ volumeId, entries: 9, revision: 0 }))
+  await kit.meta.write(writeSwept, { volumes })
+  let calls = 0
+  kit.blobs.beforeRemove = (ids) => {
+    calls++
+    const cause = new StoreError('volume_not_found', 'no server has it')
+    if (ids.some(({ volumeId }) => volumeId === away)) throw new StoreError('unavailable', 'away', { cause })
+  }
+  kit.clock.aheadMs += 60_001
+  await collector.collect()
+  assert.ok(kit.blobs.live.size > 0)
+  assert.ok((await collector.waiting()) > 0)
+  const callsBefore = calls
+  await collector.collect()
+  assert.equal(calls, callsBefore, 'nothing is due')
+  kit.clock.aheadMs += GARBAGE_LOST_MS - GARBAGE_AWAY_RETRY_MS
+  await collector.collect()
+  assert.ok((await collector.waiting()) > 0)
+  kit.clock.aheadMs += GARBAGE_AWAY_RETRY_MS
+  await collector.collect()
+  assert.equal(await collector.waiting(), 0)
+  assert.ok(kit.blobs.live.size > 0)
+  assert.deepEqual(await kit.meta.read(readSwept, null), volumes.slice(1))
 })
 
 test('it stops between two steps', async () => {

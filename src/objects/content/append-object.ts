@@ -24,6 +24,7 @@ import {
   writeFacts,
 } from '../put-version.ts'
 import { attributesOf, attributesText } from '../rows.ts'
+import { isExpiredRow } from '../tree-life.ts'
 import { addReference, segmentPages, segmentsOf } from './complete-upload.ts'
 import {
   BLOB_ENTRY_BYTES,
@@ -67,16 +68,17 @@ export const appendObject: Script<AppendObject, Appended> = {
     if (facts.versioning !== VERSIONING_OFF)
       throw new StoreError('conflict', 'nothing is appended where versions are kept')
     const present = presentOf(facts)
-    if (present === undefined) {
+    const [row] = (yield query(
+      'select attributes, tags, modified_ms from object where bucket_id = ? and key = ?',
+      args.bucketId,
+      args.key,
+    )) as Pick<VersionRow, 'attributes' | 'tags' | 'modified_ms'>[]
+    if (present === undefined || row === undefined || isExpiredRow(row, args.nowMs)) {
       const put = yield* putVersion(args)
       return { ...put, etag: args.etag, sizeBytes: args.sizeBytes }
     }
-    const [{ attributes, tags } = {}] = yield query(
-      'select attributes, tags from object where bucket_id = ? and key = ?',
-      args.bucketId,
-      args.key,
-    )
-    const kept = keptAttributes(attributesOf({ attributes: attributes as string }), args)
+    const { tags } = row
+    const kept = keptAttributes(attributesOf(row), args)
     const sizeBytes = present.size + args.sizeBytes
     if (sizeBytes > OBJECT_BYTES_MAX)
       throw new StoreError('too_large', `an object has at most ${OBJECT_BYTES_MAX} bytes`)
@@ -87,7 +89,7 @@ export const appendObject: Script<AppendObject, Appended> = {
       sizeBytes,
       etag,
       attributes: attributesText(kept),
-      tags: tags as string | null,
+      tags,
     })
     return { ...put, etag, sizeBytes }
   },

@@ -26,7 +26,7 @@ export const copyPart: Script<CopyPartRow, boolean> = {
   name: 'uploads.copyPart',
   *steps(args) {
     yield* uploadAt(args)
-    const { row } = yield* readSource(args.source)
+    const { row } = yield* readSource(args.source, args.nowMs)
     if (row.rank !== args.rank) return false
     yield* putPartSteps({ ...args, content: yield* contentOfRange(args, row) })
     return true

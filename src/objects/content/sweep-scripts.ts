@@ -36,6 +36,15 @@ export const writeSwept: Script<{ volumes: readonly SweptVolume[] }, null> = {
   },
 }
 
+/** Volumes that were lost: should one come back, it is searched from its beginning. */
+export const forgetSwept: Script<{ volumeIds: readonly number[] }, null> = {
+  name: 'orphans.forgetSwept',
+  *steps({ volumeIds }) {
+    for (const volumeId of volumeIds) yield query('delete from swept where volume_id = ?', volumeId)
+    return null
+  },
+}
+
 /** What a process that writes says of itself, now and then. */
 export interface WriterSeen {
   writerId: string

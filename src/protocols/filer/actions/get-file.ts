@@ -11,7 +11,6 @@ import { parseRanges } from '../../../net/ranges.ts'
 import { isStream, jsonOutcome, type Outcome, primeStream, rawHeader } from '../../../net/reply.ts'
 import { MARK } from '../../../net/request-marks.ts'
 import type { Bucket, FoundObject, ObjectInfo } from '../../../objects/object-store.ts'
-import { isExpired } from '../../../objects/tree-life.ts'
 import type { FilerContext, FilerRequest } from './context.ts'
 import { entryJson } from './entry-json.ts'
 import { storedHeaders } from './file-headers.ts'
@@ -40,7 +39,7 @@ export function readPlain(
   }
   if (found instanceof Promise) return undefined
   const { info } = found
-  if (!isThere(context, info) || info.sizeBytes > WHOLE_BYTES_MAX) return undefined
+  if (info.isDeleteMarker || info.sizeBytes > WHOLE_BYTES_MAX) return undefined
   const headers = fileHeaders(info, false)
   const bytes = info.sizeBytes === 0 ? Buffer.alloc(0) : found.read(0, info.sizeBytes)
   if (Buffer.isBuffer(bytes)) return plainOutcome(headers, bytes)
@@ -53,12 +52,6 @@ function plainOutcome(headers: string[], bytes: Buffer): Outcome {
   return { status: 200, headers, body }
 }
 
-/** Whether there is a file for a reader. */
-export function isThere({ clock }: FilerContext, info: ObjectInfo): boolean {
-  if (info.isDeleteMarker) return false
-  return info.attributes.posix === undefined || !isExpired(info, clock.nowMs())
-}
-
 /** The file of a key; undefined: there is none. */
 export async function findFile(
   context: FilerContext,
@@ -68,7 +61,7 @@ export async function findFile(
   if (key === '') return undefined
   try {
     const found = await context.objects.find(bucket, key)
-    return isThere(context, found.info) ? found : undefined
+    return found.info.isDeleteMarker ? undefined : found
   } catch (error) {
     if (error instanceof StoreError && error.code === 'not_found') return undefined
     throw error
