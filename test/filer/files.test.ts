@@ -221,7 +221,7 @@ test('ttl and collection decide where bytes go, and a file ends with its time', 
   assert.equal((await filer.put('/lives/g?collection=_objects', 'x')).status, 400)
 })
 
-test("a file whose time is over is in nobody's way, and is removed though nobody asks for it", async () => {
+test('a file whose time is over is not there for anybody, and is removed though nobody asks for it', async () => {
   for (const name of ['cond', 'app', 'source', 'unread']) await filer.put(`/ended/${name}?ttl=3m`, 'old')
   await filer.put('/ended/stays?ttl=1h', 'young')
   const bucket = (await filer.objects.bucket('files'))!
