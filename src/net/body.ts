@@ -62,6 +62,27 @@ export function announcedLength(request: IncomingMessage): number | undefined {
   return Number(request.headers['content-length'] ?? 0)
 }
 
+/**
+ * A body while it comes, at its taker's pace; `onBytes` is told the length of each piece. Only now is a waiting client told to
+ * go on. Throws `incomplete_body` when the client breaks off. Who stops early answers early: the connection is not cut here.
+ */
+export async function* arrivingPieces(
+  request: IncomingMessage,
+  response: ServerResponse,
+  onBytes: (lengthBytes: number) => void,
+): AsyncGenerator<Buffer> {
+  if (request.headers.expect !== undefined && !response.headersSent) response.writeContinue()
+  const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>
+  try {
+    for await (const piece of pieces) {
+      onBytes(piece.length)
+      yield piece
+    }
+  } catch (error) {
+    throw new StoreError('incomplete_body', 'the body was cut off', { cause: error })
+  }
+}
+
 /** Bodies of an announced length below this take their place in the budget at once, the others as they arrive. */
 const RESERVE_AT_ONCE_BYTES = 64 * 1024
 

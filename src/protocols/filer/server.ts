@@ -8,7 +8,7 @@ import { StoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../../net/basic-auth.ts'
-import { announcedLength, type BodyBudget, drain, readBody } from '../../net/body.ts'
+import { announcedLength, arrivingPieces, type BodyBudget, drain, readBody } from '../../net/body.ts'
 import type { FastReply, FastRequest } from '../../net/fast-lane.ts'
 import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../net/http-server.ts'
 import { CommonHeaders, errorOutcome, type Outcome, rawHeader, sendOutcome } from '../../net/reply.ts'
@@ -214,8 +214,11 @@ export class FilerServer {
   async #store(exchange: Exchange, asked: FilerRequest): Promise<Outcome> {
     const { request, response } = exchange
     const length = announcedLength(request)
+    const count = (lengthBytes: number) => {
+      exchange.receivedBytes += lengthBytes
+    }
     if (length === undefined || length > GATHERED_BYTES_MAX) {
-      const body: RequestBody = { sizeBytes: length, pieces: bodyPieces(exchange) }
+      const body: RequestBody = { sizeBytes: length, pieces: arrivingPieces(request, response, count) }
       return putFile(this.#context, asked, body)
     }
     const options = { bytesMax: GATHERED_BYTES_MAX, budget: this.#options.bodyBudget }
@@ -251,21 +254,6 @@ interface Exchange {
   marks: number
   pretty: boolean
   receivedBytes: number
-}
-
-/** A body while it comes, at its taker's pace. Throws `incomplete_body` when the client breaks off. */
-async function* bodyPieces(exchange: Exchange): AsyncGenerator<Buffer> {
-  const { request, response } = exchange
-  if (request.headers.expect !== undefined) response.writeContinue()
-  const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>
-  try {
-    for await (const piece of pieces) {
-      exchange.receivedBytes += piece.length
-      yield piece
-    }
-  } catch (error) {
-    throw new StoreError('incomplete_body', 'the body was cut off', { cause: error })
-  }
 }
 
 function wrongPassword(): Outcome {

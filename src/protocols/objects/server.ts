@@ -3,11 +3,10 @@
  * port. `docs/objects.md` says what it answers. Its plain replies carry the headers of the service that it is like, and no others.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { StoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../../net/basic-auth.ts'
-import { announcedLength, type BodyBudget, drain, readBody } from '../../net/body.ts'
+import { announcedLength, arrivingPieces, type BodyBudget, drain, readBody } from '../../net/body.ts'
 import type { FastReply, FastRequest } from '../../net/fast-lane.ts'
 import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../net/http-server.ts'
 import {
@@ -123,8 +122,14 @@ export class ObjectsServer {
   async #take(exchange: Exchange): Promise<TakenBody> {
     const { request, response } = exchange
     const length = announcedLength(request)
+    const count = (lengthBytes: number) => {
+      exchange.receivedBytes += lengthBytes
+    }
     if (length === undefined || length > GATHERED_BYTES_MAX)
-      return { body: { sizeBytes: length, pieces: () => bodyPieces(exchange) }, release() {} }
+      return {
+        body: { sizeBytes: length, pieces: () => arrivingPieces(request, response, count) },
+        release() {},
+      }
     const options = { bytesMax: GATHERED_BYTES_MAX, budget: this.#options.bodyBudget }
     const { bytes, release } = await readBody(request, response, options)
     exchange.receivedBytes = bytes.length
@@ -149,21 +154,6 @@ interface Exchange {
   request: IncomingMessage
   response: ServerResponse
   receivedBytes: number
-}
-
-/** A body while it comes, at its taker's pace. Throws `incomplete_body` when the client breaks off. */
-async function* bodyPieces(exchange: Exchange): AsyncGenerator<Buffer> {
-  const { request, response } = exchange
-  if (request.headers.expect !== undefined) response.writeContinue()
-  const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>
-  try {
-    for await (const piece of pieces) {
-      exchange.receivedBytes += piece.length
-      yield piece
-    }
-  } catch (error) {
-    throw new StoreError('incomplete_body', 'the body was cut off', { cause: error })
-  }
 }
 
 const wholeBody = (bytes: Buffer): ObjectBody => ({

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StoreError } from '../../base/errors.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
-import { announcedLength } from '../../net/body.ts'
+import { announcedLength, arrivingPieces } from '../../net/body.ts'
 import type { LongBody } from '../../net/long-body.ts'
 import { rawHeader } from '../../net/reply.ts'
 
@@ -57,17 +57,10 @@ export function arrivingBody(request: IncomingMessage, response: ServerResponse)
     wireBytes,
     whole: wireBytes === 0 ? Buffer.alloc(0) : undefined,
     async *pieces() {
-      if (request.headers.expect !== undefined && !response.headersSent) response.writeContinue()
       let received = 0
-      try {
-        // Whoever stops early answers early, and the rest is drained: the connection must not be cut here.
-        for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-          received += piece.length
-          yield piece
-        }
-      } catch (cause) {
-        throw new StoreError('incomplete_body', 'the client broke off', { cause })
-      }
+      yield* arrivingPieces(request, response, (lengthBytes) => {
+        received += lengthBytes
+      })
       if (wireBytes !== undefined && received < wireBytes)
         throw new StoreError('incomplete_body', 'the body was cut off')
     },

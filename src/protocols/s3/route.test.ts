@@ -14,7 +14,7 @@ function request(method: string, target: string, headers: readonly string[] = []
 }
 
 test('every route says who may call it', () => {
-  const kinds = ['allowed', 'signed', 'form', 'each', 'preflight']
+  const kinds = ['allowed', 'signed', 'form', 'document', 'each', 'preflight']
   for (const route of [...ROUTES, PREFLIGHT]) {
     assert.ok(kinds.includes(route.access), route.action)
     assert.ok(
@@ -32,6 +32,12 @@ test('every route says who may call it', () => {
     own.map(({ action }) => action),
     ['DeleteObjects', 'PostObject'],
     'actions that ask for themselves',
+  )
+  const later = ROUTES.filter((route) => route.access === 'document')
+  assert.deepEqual(
+    later.map(({ action }) => action),
+    ['PutObjectTagging', 'PutObjectRetention', 'PutObjectLegalHold'],
+    'actions that ask once they have read their document, by readAllowed',
   )
 })
 
