@@ -49,6 +49,31 @@ const flagged: Script<null, number> = {
   },
 }
 
+const addBucket: Script<{ bucketId: number; name: string }, null> = {
+  name: 'test.add-bucket',
+  *steps({ bucketId, name }) {
+    yield query(
+      `insert into bucket (bucket_id, name, owner, created_ms, versioning, object_lock, quota_bytes, moves, revision)
+       values (?, ?, 'o', 0, 0, 0, 0, 0, 1)`,
+      bucketId,
+      name,
+    )
+    return null
+  },
+}
+
+const countBuckets: Script<null, number> = {
+  name: 'test.count-buckets',
+  *steps() {
+    const [row] = yield query('select count(*) as n from bucket')
+    return Number(row!.n)
+  },
+}
+
+/** Tables are made within milliseconds, so that it takes some rounds to meet all the ways to collide. */
+const ROUNDS = 6
+const STORES_AT_ONCE = 16
+
 interface Place {
   name: string
   skip: string | false
@@ -134,3 +159,24 @@ for (const place of [sqlite(), postgres()]) {
     })
   })
 }
+
+describe('an empty database of PostgreSQL', { skip: noPostgres }, () => {
+  const place = postgres()
+  before(() => place.begin())
+  after(() => place.end())
+
+  test('many stores that open it at once all succeed, and use one schema', async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const url = await place.fresh(`empty${round}`)
+      const stores = await Promise.all(
+        Array.from({ length: STORES_AT_ONCE }, () => openMetaStore(url, parts)),
+      )
+      const versions = await Promise.all(stores.map((store) => store.read(applied, null)))
+      for (const each of versions) assert.deepEqual(each, versions[0])
+      const added = stores.map((store, i) => store.write(addBucket, { bucketId: i + 1, name: `bucket-${i}` }))
+      await Promise.all(added)
+      assert.equal(await stores[0]!.read(countBuckets, null), STORES_AT_ONCE)
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  })
+})
