@@ -22,7 +22,7 @@ th{font-weight:500;color:var(--soft);text-align:left;font-size:12.5px}
 th,td{padding:7px 16px;border-bottom:1px solid var(--line)}
 tr:last-child td{border-bottom:0}
 td:first-child{overflow-wrap:anywhere}
-.n{text-align:right;white-space:nowrap;color:var(--soft)}
+.n{text-align:right;white-space:nowrap;width:1%;color:var(--soft)}
 .dir{font-weight:600}
 .note{color:var(--soft);padding:14px 16px;margin:0}
 nav{display:flex;justify-content:space-between;padding:14px 2px;color:var(--soft)}
