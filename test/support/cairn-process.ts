@@ -9,7 +9,10 @@ const START_MS_MAX = 30_000
 const STOP_MS_MAX = 15_000
 const COMMAND_MS_MAX = 60_000
 
-type Addresses = Pick<ServerProcess, 'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached' | 'hashstore' | 'objects'>
+type Addresses = Pick<
+  ServerProcess,
+  'master' | 'volume' | 'filer' | 's3' | 'sfss' | 'memcached' | 'hashstore' | 'objects'
+>
 
 export interface ServerProcess {
   /** `host:port`. */

@@ -33,8 +33,9 @@ export function readPlain(
   try {
     found = context.objects.find(bucket, key)
   } catch (error) {
-    // Perhaps a directory.
-    if (error instanceof StoreError && error.code === 'not_found') return undefined
+    // Perhaps a directory; or a key that nothing can have.
+    if (error instanceof StoreError && (error.code === 'not_found' || error.code === 'key_too_long'))
+      return undefined
     throw error
   }
   if (found instanceof Promise) return undefined
