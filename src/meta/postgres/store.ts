@@ -31,6 +31,7 @@ import { isDuplicate, isTakenBack, troubleOf } from './errors.ts'
 import { migratePostgres } from './schema.ts'
 import { PostgresSnapshot } from './snapshot.ts'
 import { Statements, VALUE_TYPES } from './statements.ts'
+import { WriteWindow } from './write-window.ts'
 
 export interface PostgresOptions {
   url: string
@@ -54,6 +55,7 @@ interface Attempts {
 export class PostgresStore implements MetaStore {
   readonly capabilities = { synchronousReads: false, sharedBetweenProcesses: true, journal: false }
   readonly #pool: Pool
+  readonly #window: WriteWindow
   readonly #clock: Clock
   readonly #random: Random
   readonly #statements = new Statements()
@@ -78,6 +80,8 @@ export class PostgresStore implements MetaStore {
       idle_in_transaction_session_timeout: 2 * META_STATEMENT_MS_MAX,
       application_name: 'cairn',
     })
+    const { connectionsMax } = options
+    this.#window = new WriteWindow(connectionsMax, (thrown) => troubleOf(thrown).kind === 'retry')
     // An idle connection that breaks is replaced by the pool; the next call meets the server's state by itself.
     this.#pool.on('error', () => {})
   }
@@ -91,7 +95,11 @@ export class PostgresStore implements MetaStore {
 
   write<A, R>(script: Script<A, R>, args: A): Promise<R> {
     const mark = this.#random.bytes(16)
-    return this.#retrying((attempts) => this.#writeOnce(script, args, { mark, attempts }))
+    return this.#retrying((attempts) =>
+      this.#window.run(() => this.#writeOnce(script, args, { mark, attempts }), {
+        isRepeated: attempts.count > 0,
+      }),
+    )
   }
 
   read<A, R>(script: Script<A, R>, args: A): Promise<R> {
@@ -117,7 +125,7 @@ export class PostgresStore implements MetaStore {
 
   /** Runs `once` until it settles for good: collisions are repeated at once, a server that is gone is waited for. */
   async #retrying<R>(once: (attempts: Attempts) => Promise<R>): Promise<R> {
-    if (this.#pool.waitingCount >= META_WRITES_WAITING_MAX)
+    if (this.#pool.waitingCount + this.#window.waitingCount >= META_WRITES_WAITING_MAX)
       throw new StoreError('too_many_requests', 'too many metadata transactions wait')
     const startedMs = this.#clock.monotonicMs()
     const attempts: Attempts = { startedMs, count: 0, duplicates: 0, uncertain: undefined }
