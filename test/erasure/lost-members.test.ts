@@ -125,12 +125,28 @@ test('a lost server: its volume waits for one that has none of the group, and wh
 })
 
 test('with too few left nothing is made: there is nothing to fill it from', async () => {
-  const { made, report, later, health } = newCluster()
+  const { made, removed, report, later, health } = newCluster()
   for (const name of ['a', 'b', 'c']) report(name, [])
+  report('d', [volumeInfo({ id: IDS[3]!, fileCount: 1 })])
   await later(0)
   assert.deepEqual(health(), ['lost 3'])
   await later(10 * AFTER_MS)
   assert.equal(made.length, 0)
+  assert.deepEqual(removed, [], 'what is left may be of use to somebody')
+})
+
+test('what is left of a group that was never whole is removed after a while', async () => {
+  const { made, removed, report, later, health } = newCluster()
+  for (const name of ['a', 'b', 'c']) report(name, [])
+  for (const index of [3, 4, 5])
+    report(SERVERS[index]!, [volumeInfo({ id: IDS[index]!, fileCount: 0, deleteCount: 0 })])
+  await later(AFTER_MS - 1)
+  await later(AFTER_MS - 1)
+  assert.deepEqual(removed, [])
+  await later(1)
+  assert.deepEqual(removed, ['d', 'e', 'f'])
+  assert.equal(made.length, 0)
+  assert.deepEqual(health(), [])
 })
 
 function leaving(name: string) {

@@ -1,7 +1,7 @@
 /**
  * Gives erasure groups back what they lost. A volume of a group that was nowhere for a while is made anew, apart from the others,
  * and marked as one to be filled: the server that has it then fills it by itself. Should the old one come back later, one of the
- * two is removed again.
+ * two is removed again. What is left of a group that was never whole is removed too.
  */
 import type { Clock } from '../../base/clock.ts'
 import { groupMembers } from '../../base/erasure-id.ts'
@@ -55,6 +55,11 @@ export class LostMembers {
     const { topology } = this.#options
     if (topology.isGrowing(group.volumeId)) return
     const present = group.members.filter((node) => node !== undefined).length
+    if (present < group.layout.k && this.#isUnused(group) && this.#isDue(`unused ${group.volumeId}`, seen)) {
+      for (const id of groupMembers(group.volumeId))
+        await this.#remove(id, topology.lookup(id), 'a volume of a group that was never whole is removed')
+      return
+    }
     for (const id of groupMembers(group.volumeId)) {
       const holders = topology.lookup(id)
       if (holders.length === 0 && present >= group.layout.k && this.#isDue(`lost ${id}`, seen))
@@ -62,6 +67,16 @@ export class LostMembers {
       else if (holders.length > 1 && this.#isDue(`double ${id}`, seen))
         await this.#removeSpare(group, id, holders)
     }
+  }
+
+  /** What is there of it never held anything: the group was being made when its server or the master went. */
+  #isUnused(group: ErasureGroup): boolean {
+    return groupMembers(group.volumeId).every((id) =>
+      this.#options.topology.lookup(id).every((node) => {
+        const info = node.volumes.get(id)
+        return info?.fileCount === 0 && info.deleteCount === 0 && !isFilling(node, id)
+      }),
+    )
   }
 
   #isDue(name: string, seen: Set<string>): boolean {
@@ -90,7 +105,6 @@ export class LostMembers {
 
   /** Keeps the one that has everything and stands apart from the rest of its group. */
   async #removeSpare(group: ErasureGroup, id: number, holders: readonly TopologyNode[]): Promise<void> {
-    const { remove, log } = this.#options
     const rank = (node: TopologyNode) => {
       const others = groupMembers(group.volumeId).filter((each) => each !== id && node.volumes.has(each))
       return (isFilling(node, id) ? 1000 : 0) + others.length
@@ -99,14 +113,19 @@ export class LostMembers {
     if (holders.some((node) => node.volumes.get(id)?.moving)) return
     // While nobody has everything nothing is removed.
     if (kept === undefined || isFilling(kept, id) || kept.volumes.get(id)?.failed !== false) return
-    for (const node of spare) {
+    await this.#remove(id, spare, 'a second copy of a shard volume is removed')
+  }
+
+  async #remove(id: number, nodes: readonly TopologyNode[], why: string): Promise<void> {
+    const { remove, log } = this.#options
+    for (const node of nodes) {
       try {
         await remove(node, id)
-        log.warn({ volume: id, node: node.url, kept: kept.url }, 'a second copy of a shard volume is removed')
+        log.warn({ volume: id, node: node.url }, why)
       } catch (error) {
         this.#tryLater(`double ${id}`)
         const { message: reason } = toStoreError(error)
-        log.error({ volume: id, node: node.url, reason }, 'a second copy of a shard volume cannot be removed')
+        log.error({ volume: id, node: node.url, reason }, 'a shard volume cannot be removed')
       }
     }
   }
