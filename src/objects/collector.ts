@@ -136,7 +136,9 @@ export class GarbageCollector {
     const isAnyAway = [...volumes.keys()].some((volumeId) => this.#away.isAway(volumeId, nowMs))
     if (volumes.size > 1 && !isAnyAway) {
       try {
-        return await blobs.remove(ids)
+        await blobs.remove(ids)
+        for (const volumeId of volumes.keys()) this.#away.isBack(volumeId)
+        return
       } catch (error) {
         if (!isVolumeAway(error)) throw error
       }

@@ -1,6 +1,6 @@
 /** Volumes that no server has, such as those of a time to live that is over: how long that is so, and when it was looked at. */
 import { StoreError } from '../../base/errors.ts'
-import { GARBAGE_LOST_MS, GARBAGE_RETRY_MS } from '../../base/limits.ts'
+import { GARBAGE_AWAY_RETRY_MS, GARBAGE_LOST_MS, GARBAGE_RETRY_MS } from '../../base/limits.ts'
 import type { BlobId } from '../../blobs/blob-store.ts'
 
 interface Away {
@@ -14,8 +14,10 @@ export class AwayVolumes {
   /** `wasAway`: it was known already. */
   note(volumeId: number, nowMs: number): { wasAway: boolean } {
     const known = this.#volumes.get(volumeId)
-    this.#volumes.set(volumeId, { sinceMs: known?.sinceMs ?? nowMs, lookedMs: nowMs })
-    return { wasAway: known !== undefined }
+    // Where nobody has looked for long, it may have been there meanwhile.
+    const wasAway = known !== undefined && nowMs - known.lookedMs <= 2 * GARBAGE_AWAY_RETRY_MS
+    this.#volumes.set(volumeId, { sinceMs: wasAway ? known.sinceMs : nowMs, lookedMs: nowMs })
+    return { wasAway }
   }
 
   isBack(volumeId: number): void {
