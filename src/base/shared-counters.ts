@@ -25,6 +25,11 @@ export class SharedCounters<Name extends string> {
     this.#own[this.#at.get(name)!]! += count
   }
 
+  /** By the number of a name, where a look-up by name costs too much. */
+  protected addAt(at: number, count: number): void {
+    this.#own[at]! += count
+  }
+
   /** Own counts from 0 again. */
   reset(): void {
     this.#own.fill(0)
