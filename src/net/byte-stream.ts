@@ -2,10 +2,11 @@
  * A connection as bytes that are asked for: so many, or what there is, or all up to the orderly end. What nobody asks for
  * stays with the system, so that a sender cannot fill the memory.
  */
-import { connect, type OnReadOpts, Socket } from 'node:net'
+import { connect, type OnReadOpts, type Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { givingBack, type LentPiece, PieceBuffers } from '../base/piece-buffers.ts'
+import { takeOver } from './shared-read-buffer.ts'
 
 const SMALL_READ_BYTES = 64 * 1024
 const BULK_READ_BYTES = 256 * 1024
@@ -58,21 +59,9 @@ export class ByteStream {
     socket.resume()
   }
 
-  /**
-   * Takes over a connection that a server has accepted, and of which nothing was read. The socket of the server stays only to be
-   * counted: a socket can be told where to read to when it is made, and in no other way.
-   */
+  /** Takes over a connection that a server has accepted, and of which nothing was read. */
   static takeOver(accepted: Socket, options: ByteStreamOptions): ByteStream {
-    const holder = accepted as unknown as { _handle: unknown }
-    const handle = holder._handle
-    holder._handle = null
-    return new ByteStream(options, (onread) => {
-      const socket = new Socket({ handle, onread, allowHalfOpen: true } as ConstructorParameters<
-        typeof Socket
-      >[0])
-      socket.once('close', () => accepted.destroy())
-      return socket
-    })
+    return new ByteStream(options, (onread) => takeOver(accepted, onread))
   }
 
   /** Opens a connection. Throws `unavailable`, `timeout`. One on which nothing moves for `timeoutMs` is cut. */

@@ -4,7 +4,7 @@
  * socket's handle is given to a socket that is made with that option. This leans on a few fields of Node's that are not
  * documented, as the pinned Node has them.
  */
-import { Socket } from 'node:net'
+import { type OnReadOpts, Socket } from 'node:net'
 import { assert } from '../base/assert.ts'
 
 interface AcceptedSocket {
@@ -17,32 +17,31 @@ interface AcceptedSocket {
 export const READ_BUFFER_BYTES = 64 * 1024
 
 /**
- * Gives the socket to be used from now on in place of `accepted`, which has not been read from. `onBytes` gets bytes that are
- * valid until it returns.
+ * Gives the socket to be used from now on in place of `accepted`, which has not been read from. It reads as `onread` says, which
+ * a socket can be told when it is made, and in no other way.
  */
-export function readInto(buffer: Buffer, accepted: Socket, onBytes: (bytes: Buffer) => void): Socket {
+export function takeOver(accepted: Socket, onread: OnReadOpts): Socket {
   const old = accepted as unknown as AcceptedSocket
   const handle = old._handle
   assert(handle !== null && old._server !== null, 'the socket was accepted by a server of this thread')
   handle.reading = false
   handle.readStop()
-  const options = {
-    handle,
-    allowHalfOpen: accepted.allowHalfOpen,
-    readable: true,
-    writable: true,
-    onread: {
-      buffer,
-      callback(lengthBytes: number) {
-        onBytes(buffer.subarray(0, lengthBytes))
-        return true
-      },
-    },
-  }
+  const options = { handle, onread, allowHalfOpen: accepted.allowHalfOpen, readable: true, writable: true }
   const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0])
   // The server counts its connections, and stops waiting for one when that is destroyed.
   Object.assign(socket, { _server: old._server, server: old.server })
   old._handle = null
   old._server = null
   return socket
+}
+
+/** The same, where all is read into one buffer. `onBytes` gets bytes that are valid until it returns. */
+export function readInto(buffer: Buffer, accepted: Socket, onBytes: (bytes: Buffer) => void): Socket {
+  return takeOver(accepted, {
+    buffer,
+    callback(lengthBytes: number) {
+      onBytes(buffer.subarray(0, lengthBytes))
+      return true
+    },
+  })
 }
