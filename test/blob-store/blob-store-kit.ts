@@ -49,7 +49,7 @@ export async function startBlobStore(options: BlobStoreKitOptions): Promise<Blob
   for (const id of volumeIds) await engine.create(id, 0, '_objects')
   const auth = new ClusterAuth({ secret: randomBytes(32), clock: systemClock, random: systemRandom })
   const http = new HttpClient()
-  const server = isLocal ? undefined : newServer({ engine, auth, http, more: options.server })
+  const server = isLocal ? undefined : newVolumeServer(engine, { auth, http, ...options.server })
   const port = (await server?.listen({ host: '127.0.0.1', port: 0 })) ?? 1
   const locations = isLocal ? [] : [{ url: `127.0.0.1:${port}`, publicUrl: `127.0.0.1:${port}` }]
   const nowhere = temporaryDirectory()
@@ -88,13 +88,11 @@ export async function startBlobStore(options: BlobStoreKitOptions): Promise<Blob
   }
 }
 
-function newServer(options: {
-  engine: RealStore
-  auth: ClusterAuth
-  http: HttpClient
-  more: Partial<VolumeServerOptions> | undefined
-}): VolumeServer {
-  const { engine, auth, http, more } = options
+/** One that knows of no other; `more` has at least what it asks others with. */
+export function newVolumeServer(
+  engine: RealStore,
+  { auth, ...more }: { auth: ClusterAuth; http: HttpClient } & Partial<VolumeServerOptions>,
+): VolumeServer {
   return new VolumeServer({
     volumes: engine.volumes,
     admin: engine.keeper,
@@ -108,7 +106,6 @@ function newServer(options: {
     bodyBudget: new BodyBudget(new SharedArrayBuffer(4), 64 * MIB),
     sync: 'batch',
     fileSizeBytesMax: 8 * MIB,
-    http,
     find: async () => [],
     metrics: async () => ({ contentType: 'text/plain', text: '' }),
     ...more,

@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
 import { groupMembers, groupVolume, layoutNamed } from '../../src/base/erasure-id.ts'
 import { StoreError } from '../../src/base/errors.ts'
-import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import type { BlobId } from '../../src/blobs/blob-store.ts'
 import { ClusterAuth } from '../../src/blobs/cluster-auth.ts'
@@ -20,15 +19,12 @@ import {
   shardFileVolumes,
   VOLUMES_BESIDE_FILES,
 } from '../../src/blobs/shard-files.ts'
-import { VolumeCounters } from '../../src/blobs/volume-counters.ts'
-import { VolumeServer } from '../../src/blobs/volume-server.ts'
+import type { VolumeServer } from '../../src/blobs/volume-server.ts'
 import type { Volume } from '../../src/disk/volume.ts'
 import { listPage } from '../../src/disk/volume-listing.ts'
-import { BodyBudget } from '../../src/net/body.ts'
 import { HttpClient } from '../../src/net/http-client.ts'
+import { newVolumeServer } from '../blob-store/blob-store-kit.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
-
-const MIB = 1024 * 1024
 
 export interface Domain {
   store: RealStore
@@ -76,7 +72,7 @@ export async function startErasure(
     const { path } = temporaryDirectory()
     const store = files ? filesStore(path) : new RealStore(path)
     await store.create(volumeId, 0, 'c')
-    const server = isLocal(index) ? undefined : newServer(store, { auth, http })
+    const server = isLocal(index) ? undefined : newVolumeServer(store, { auth, http })
     const port = (await server?.listen({ host: '127.0.0.1', port: 0 })) ?? 0
     domains.push({ store, volumeId, server, url: server ? `127.0.0.1:${port}` : '', path })
   }
@@ -167,26 +163,6 @@ export function listedIn({ domains }: ErasureKit): number {
 
 export function volumesOf(kit: ErasureKit): number[] {
   return kit.domains.flatMap(({ store }) => localBlobVolumes(store.volumes).map(({ volumeId }) => volumeId))
-}
-
-function newServer(store: RealStore, { auth, http }: { auth: ClusterAuth; http: HttpClient }): VolumeServer {
-  return new VolumeServer({
-    volumes: store.volumes,
-    admin: store.keeper,
-    clusterAuth: auth,
-    nodeId: '01234567-89ab-cdef-0123-456789abcdef',
-    clock: systemClock,
-    random: systemRandom,
-    log: silentLog,
-    version: '0.0.0',
-    counters: new VolumeCounters(VolumeCounters.share(1), 0),
-    bodyBudget: new BodyBudget(new SharedArrayBuffer(4), 64 * MIB),
-    sync: 'batch',
-    fileSizeBytesMax: 8 * MIB,
-    http,
-    find: async () => [],
-    metrics: async () => ({ contentType: 'text/plain', text: '' }),
-  })
 }
 
 function flip(path: string, at: number): void {
