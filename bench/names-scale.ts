@@ -1,9 +1,10 @@
 /**
- * What a million names change: `npm run bench -- names-scale [--long] [--json FILE]`. Two sets of metadata on SQLite, a small
- * and a large one, are asked in turns for puts, reads and pages of a listing, in this process and without blobs, so that
- * nothing hides a difference. `--long` adds 10 million names, for which it needs 4 GB of disk and some time.
+ * What a million names change: `npm run bench -- names-scale [--long] [--keep DIR [--fill]] [--json FILE]`. Two sets of
+ * metadata on SQLite, a small and a large one, are asked in turns for puts, reads and pages of a listing, in this process and
+ * without blobs, so that nothing hides a difference. `--long` adds 10 million names, for which it needs 4 GB of disk and half
+ * an hour: `--keep` leaves the sets in a directory for later runs, and `--fill` only makes them, going on where it was ended.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../src/base/clock.ts'
@@ -24,6 +25,7 @@ const BUCKET_ID = 7
 const ROUNDS = 7
 const PUTS_AT_ONCE = 16
 const FILL_AT_ONCE = 512
+const FILL_STEP = 100_000
 const PUTS_PER_ROUND = 1_600
 const GETS_PER_ROUND = 10_000
 const PAGES_PER_ROUND = 10
@@ -39,6 +41,8 @@ const KINDS: readonly Kind[] = ['put', 'get', 'page, front', 'page, middle', 'pa
 
 interface Names {
   meta: MetaStore
+  /** Holds the count: what was put is there when the count says so. */
+  countFile: string
   count: number
   /** Microseconds of each round, by kind. */
   times: Map<Kind, number[]>
@@ -66,21 +70,24 @@ async function putMany(names: Names, count: number, atOnce: number): Promise<voi
     await Promise.all(Array.from({ length: Math.min(left, atOnce) }, () => put(names)))
 }
 
-async function openNames(directory: string, count: number): Promise<Names> {
-  const path = join(directory, String(count))
-  mkdirSync(path)
+async function openNames(directory: string, wanted: number): Promise<Names> {
+  const path = join(directory, String(wanted))
+  const countFile = join(path, 'count')
+  const count = existsSync(countFile) ? Number(readFileSync(countFile, 'utf8')) : 0
+  if (count === 0) rmSync(path, { recursive: true, force: true })
+  mkdirSync(path, { recursive: true })
   const meta = await openMetaStore(path, { clock: systemClock, random: systemRandom })
-  const bucket = {
-    bucketId: BUCKET_ID,
-    name: 'names',
-    owner: 'bench',
-    objectLock: false,
-    configs: {},
-    nowMs: 1,
+  if (count === 0) {
+    const names = { bucketId: BUCKET_ID, name: 'names', owner: 'bench' }
+    await meta.write(createBucket, { ...names, objectLock: false, configs: {}, nowMs: 1 })
   }
-  await meta.write(createBucket, bucket)
-  const names: Names = { meta, count: 0, times: new Map(KINDS.map((kind) => [kind, []])) }
-  await putMany(names, count, FILL_AT_ONCE)
+  const names: Names = { meta, countFile, count, times: new Map(KINDS.map((kind) => [kind, []])) }
+  while (names.count < wanted) {
+    // A name that was put after the count was written is put again, which leaves the same names.
+    await putMany(names, Math.min(FILL_STEP, wanted - names.count), FILL_AT_ONCE)
+    writeFileSync(countFile, String(names.count))
+    console.error(`${names.count.toLocaleString('en')} names`)
+  }
   return names
 }
 
@@ -158,16 +165,19 @@ function print(rows: readonly ScaleRow[], [few, many]: [number, number]): void {
 async function main(argv: string[]): Promise<number> {
   const { values } = parseArgs({
     args: argv,
-    options: { long: { type: 'boolean', default: false }, json: { type: 'string' } },
+    options: {
+      long: { type: 'boolean', default: false },
+      keep: { type: 'string' },
+      fill: { type: 'boolean', default: false },
+      json: { type: 'string' },
+    },
   })
-  const directory = temporaryDirectory()
+  const directory = values.keep ?? temporaryDirectory()
   const all: Names[] = []
   try {
     const counts = values.long ? [SMALL, LARGE, LONG] : [SMALL, LARGE]
-    for (const count of counts) {
-      console.error(`storing ${count.toLocaleString('en')} names`)
-      all.push(await openNames(directory, count))
-    }
+    for (const count of counts) all.push(await openNames(directory, count))
+    if (values.fill) return 0
     for (let round = 0; round < ROUNDS; round++) for (const names of all) await runRound(names)
     const tables = all.slice(1).map((large, at) => ({
       counts: [counts[0], counts[at + 1]] as [number, number],
@@ -179,8 +189,11 @@ async function main(argv: string[]): Promise<number> {
     }
     return tables.every(({ rows }) => rows.every(({ ratio, mark }) => ratio <= mark)) ? 0 : 1
   } finally {
-    for (const { meta } of all) await meta.close()
-    rmSync(directory, { recursive: true, force: true })
+    for (const { meta, count, countFile } of all) {
+      await meta.close()
+      writeFileSync(countFile, String(count))
+    }
+    if (values.keep === undefined) rmSync(directory, { recursive: true, force: true })
   }
 }
 
