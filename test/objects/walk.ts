@@ -71,6 +71,10 @@ const PREFIXES = [
 ]
 const DELIMITERS = ['', '', '/', '/', '/', '--', 'b', '//', '本', '\u{1f600}']
 const HOUR_MS = 3_600_000
+/** A bucket with so many versions loses most of them, so that a late step takes no longer than an early one. */
+const VERSIONS_MAX = 600
+const VERSIONS_KEPT = 100
+const STEPS_PER_COUNT = 500
 
 interface Place {
   bucket: Bucket
@@ -88,8 +92,13 @@ export class ObjectsWalk {
     this.#random = random
   }
 
-  /** `steps` of them, in fresh buckets of `kit`. */
-  static async run(kit: ObjectsKit, random: Random, steps: number): Promise<void> {
+  /** `steps` of them, in fresh buckets of `kit`; `onProgress` is told now and then how many are done. */
+  static async run(
+    kit: ObjectsKit,
+    random: Random,
+    steps: number,
+    onProgress: (done: number) => void = () => {},
+  ): Promise<void> {
     const walk = new ObjectsWalk(kit, random)
     for (const objectLock of [false, false, true]) {
       const name = `walk-${random.u32()}-${walk.#places.length}`
@@ -101,6 +110,9 @@ export class ObjectsWalk {
     for (let step = 0; step < steps; step++) {
       try {
         await walk.#step()
+        if (step % STEPS_PER_COUNT !== STEPS_PER_COUNT - 1) continue
+        for (const place of walk.#places) await walk.#thin(place)
+        onProgress(step + 1)
       } catch (error) {
         throw new Error(`step ${step}: ${String(error)}`, { cause: error })
       }
@@ -258,6 +270,21 @@ export class ObjectsWalk {
         assert.deepEqual(result, { versionId, isDeleteMarker: removed.isDeleteMarker })
       },
     )
+  }
+
+  /** Versions go one by one, at random, as far as locks allow. */
+  async #thin({ bucket, model }: Place): Promise<void> {
+    const all = KEYS.flatMap((key) => model.versionsOf(key))
+    if (all.length <= VERSIONS_MAX) return
+    const how = { bypass: true, nowMs: this.#kit.clock.ms }
+    for (let left = all.length - VERSIONS_KEPT; left > 0; left--) {
+      const [{ key, versionId } = assert.fail()] = all.splice(this.#random.below(all.length), 1)
+      await this.#same(
+        () => model.deleteVersion(key, versionId, how),
+        async () => await this.#store.delete({ bucket, key, versionId, bypassGovernance: true }),
+        () => {},
+      )
+    }
   }
 
   async #copy(to: Place): Promise<void> {
