@@ -148,6 +148,7 @@ export class PostgresStore implements MetaStore {
     }
   }
 
+  /** Waits, or gives up; never after the first attempt, as a process that stood still itself finds its connections broken. */
   async #beforeAnother(attempts: Attempts, cause: Error, kind: string): Promise<void> {
     attempts.count++
     const passedMs = this.#clock.monotonicMs() - attempts.startedMs
@@ -159,7 +160,7 @@ export class PostgresStore implements MetaStore {
         throw new StoreError('unavailable', `too many metadata transactions collide: ${cause.message}`, {
           cause,
         })
-    } else if (passedMs > this.#unavailableMsMax) throw gone(cause)
+    } else if (passedMs > this.#unavailableMsMax && attempts.count > 1) throw gone(cause)
     // Those that collided must not meet again.
     const waitMsMax = kind === 'retry' ? META_COLLISION_WAIT_MS_MAX : META_RETRY_MS_MAX
     const limitMs = Math.min(waitMsMax, META_RETRY_MS * 2 ** Math.min(attempts.count, 16))
