@@ -307,6 +307,10 @@ export const OBJECT_WAIT_STEP_MS_MAX = 200
 export const DELETES_AT_ONCE_MAX = 64
 /** Buckets whose policies, lists and rules one thread keeps as it has read them. */
 export const BUCKETS_READ_MAX = 1_000
+/** What one thread remembers of objects that it has found by their names. */
+export const NAME_MEMORY_BYTES_MAX = 32 * MIB
+/** Numbers by which threads tell each other which keys change: a power of two. */
+export const KEY_CHANGE_SLOTS = 65_536
 /** PostgreSQL: connections of one process, shared out among its threads, of which each has at least so many. */
 export const META_CONNECTIONS_PER_PROCESS = 32
 export const META_CONNECTIONS_MIN = 2

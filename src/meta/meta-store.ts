@@ -7,6 +7,7 @@
  * but query: time, random ids and whatever else must be the same in a second run come in by its arguments.
  */
 import type { StoreError } from '../base/errors.ts'
+import type { KeyChanges } from './key-changes.ts'
 
 /**
  * What columns hold. Integers are safe ones (below 2^53) by the schema; 64-bit ids are bytes. Bytes come back as Buffers.
@@ -68,6 +69,8 @@ export interface MetaSnapshot {
 
 export interface MetaStore {
   readonly capabilities: MetaCapabilities
+  /** Tells when what was read of a key is no longer so; undefined: that must be read again. */
+  readonly keyChanges?: KeyChanges | undefined
   /**
    * Runs a script that writes; resolves when its transaction is on disk. Throws what the script throws, and
    * `unavailable` (the engine cannot be reached; nothing was done), `too_many_requests` (the queue is full), `io_error`,

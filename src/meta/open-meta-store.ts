@@ -7,6 +7,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { assertRestored, countRows } from './dump/restore-steps.ts'
 import type { JournalSink } from './journal-sink.ts'
+import { KEY_CHANGES_BYTES, KeyChanges } from './key-changes.ts'
 import type { MetaSnapshot, MetaStore, Query } from './meta-store.ts'
 import { MIGRATIONS } from './migrations/all.ts'
 import { PostgresStore } from './postgres/store.ts'
@@ -71,7 +72,7 @@ export async function openMetaStore(url: string, options: MetaOptions): Promise<
 export async function openRestored(url: string, options: MetaOptions): Promise<MetaStore> {
   const migrations = options.migrations ?? MIGRATIONS
   if (!isPostgresUrl(url)) {
-    const { writer } = openWriter(url, options)
+    const { writer } = openWriter(url, options, new SharedArrayBuffer(KEY_CHANGES_BYTES))
     const open = () => SqliteConnection.open(metaFileOf(url), { writes: false })
     return new SqliteLocalStore({ writer, reader: new SqliteReader(open()), clock: options.clock, open })
   }
@@ -119,6 +120,8 @@ export async function openMetaSource(url: string, options: MetaOptions): Promise
 export interface MetaWriterOptions extends MetaOptions {
   /** Those that clients may name. */
   scripts: readonly AnyScript[]
+  /** Memory of the KeyChanges. */
+  keyChanges?: SharedArrayBuffer
   /** Changes are kept for `ship`, which must follow; and where is said that it fails. */
   journal?: { log: Log }
 }
@@ -126,7 +129,7 @@ export interface MetaWriterOptions extends MetaOptions {
 /** The one writer of SQLite metadata, for a thread of its own. Throws as `openMetaStore` does. */
 export function openMetaWriter(path: string, options: MetaWriterOptions): MetaWriter {
   const { clock, scripts } = options
-  const { writer, state } = openWriter(path, options)
+  const { writer, state } = openWriter(path, options, options.keyChanges)
   const { connection } = writer
   try {
     const run = (query: Query) => connection.run(query)
@@ -146,17 +149,27 @@ export function openMetaWriter(path: string, options: MetaWriterOptions): MetaWr
   }
 }
 
-/** Metadata for a thread beside the writer's. The writer must have been opened before. */
-export function openMetaClient(path: string, port: MessagePort, options: { clock: Clock }): MetaStore {
+/** Metadata for a thread beside the writer's. The writer must have been opened before. `keyChanges`: the same memory as its. */
+export function openMetaClient(
+  path: string,
+  port: MessagePort,
+  { clock, keyChanges: shared }: { clock: Clock; keyChanges?: SharedArrayBuffer | undefined },
+): MetaStore {
   const open = () => SqliteConnection.open(metaFileOf(path), { writes: false })
-  return new SqliteClientStore({ port, reader: new SqliteReader(open()), clock: options.clock, open })
+  const keyChanges = shared && new KeyChanges(shared)
+  return new SqliteClientStore({ port, reader: new SqliteReader(open()), clock, open, keyChanges })
 }
 
-function openWriter(path: string, options: MetaOptions): { writer: SqliteWriter; state: JournalState } {
+function openWriter(
+  path: string,
+  options: MetaOptions,
+  shared: SharedArrayBuffer | undefined,
+): { writer: SqliteWriter; state: JournalState } {
   const connection = SqliteConnection.open(metaFileOf(path), { writes: true })
   try {
     migrateSqlite(connection, options.migrations ?? MIGRATIONS, options.clock.nowMs())
-    return { writer: new SqliteWriter(connection), state: takeJournalState(connection, options.random) }
+    const writer = new SqliteWriter(connection, shared && new KeyChanges(shared))
+    return { writer, state: takeJournalState(connection, options.random) }
   } catch (error) {
     connection.close()
     throw error

@@ -38,6 +38,8 @@ interface FindFacts {
 
 export interface Found extends FoundVersion {
   isVersioned: boolean
+  /** It stands in the row of that very key, and the bucket has no rename under way: so it is until one of the two rows changes. */
+  isPlain: boolean
 }
 
 /** One point query for the latest version. Throws `bucket_not_found`, `not_found`, `version_not_found`. */
@@ -48,9 +50,9 @@ export const findVersion: Script<FindVersion, Found> = {
     if (facts === undefined) throw new StoreError('bucket_not_found', 'the bucket is gone')
     const isVersioned = facts.versioning !== VERSIONING_OFF
     if (facts.moves === 0 && facts.rank !== null && args.version === undefined)
-      return { row: facts as VersionRow, table: 'object', isLatest: true, isVersioned }
+      return { row: facts as VersionRow, table: 'object', isLatest: true, isVersioned, isPlain: true }
     const found = yield* findElsewhere(args, facts as unknown as FindFacts)
-    return { ...found, isVersioned }
+    return { ...found, isVersioned, isPlain: false }
   },
 }
 

@@ -18,6 +18,7 @@ import {
   listVersions,
   type Page,
 } from './list-steps.ts'
+import { type KnownObject, NameMemory } from './name-memory.ts'
 import type { ObjectKeys } from './object-keys.ts'
 import type {
   Bucket,
@@ -38,7 +39,7 @@ import type {
   Tag,
   VersionRef,
 } from './object-store.ts'
-import type { ContentReader, ContentWriter, ShownRow } from './parts.ts'
+import type { ContentReader, ContentWriter, ShownRow, VersionRow } from './parts.ts'
 import { PatientWrites } from './patient-writes.ts'
 import { putObject } from './put-version.ts'
 import type { RedundancyRules } from './redundancy-rules.ts'
@@ -71,11 +72,14 @@ export class Names {
   readonly #parts: NamesParts
   readonly #writes: PatientWrites
   readonly #copies: Copies
+  readonly #memory: NameMemory | undefined
 
   constructor(parts: NamesParts) {
     this.#parts = parts
     this.#writes = new PatientWrites(parts.meta, parts.clock)
     this.#copies = new Copies(parts, this.#writes)
+    const { keyChanges } = parts.meta
+    this.#memory = keyChanges && new NameMemory(keyChanges)
   }
 
   async put(request: PutObject): Promise<PutResult> {
@@ -113,15 +117,28 @@ export class Names {
   }
 
   find(bucket: Bucket, key: string, options: ReadOptions = {}): FoundObject | Promise<FoundObject> {
-    const version = options.versionId === undefined ? undefined : versionOf(options.versionId)
+    if (options.versionId === undefined) return this.#findLatest(bucket.id, key, options)
+    const version = versionOf(options.versionId)
     const found = this.#parts.meta.read(findVersion, { bucketId: bucket.id, key: keyBytes(key), version })
-    if (found instanceof Promise) return found.then((each) => this.#found(each, key, options))
-    return this.#found(found, key, options)
+    if (found instanceof Promise) return found.then((each) => this.#found(knownOf(each, key), options))
+    return this.#found(knownOf(found, key), options)
   }
 
-  #found({ row, isLatest, isVersioned }: Found, key: string, options: ReadOptions): FoundObject {
-    const info = infoOf(row, isLatest, key)
-    const content = contentOf(row, info.attributes)
+  #findLatest(bucketId: number, key: string, options: ReadOptions): FoundObject | Promise<FoundObject> {
+    const memory = this.#memory
+    const remembered = memory?.get(bucketId, key)
+    if (remembered !== undefined) return this.#found(remembered, options)
+    const bytes = keyBytes(key)
+    const seen = memory?.see(bucketId, bytes)
+    const found = this.#parts.meta.read(findVersion, { bucketId, key: bytes, version: undefined })
+    if (found instanceof Promise) return found.then((each) => this.#found(knownOf(each, key), options))
+    const known = knownOf(found, key)
+    if (seen !== undefined && found.isPlain)
+      memory?.put(bucketId, known, { seen, rowBytes: lengthOf(found.row) })
+    return this.#found(known, options)
+  }
+
+  #found({ info, content, isVersioned }: KnownObject, options: ReadOptions): FoundObject {
     const { reader, clock } = this.#parts
     if (isExpired(info, clock.nowMs()))
       throw nothingAt(options.versionId === undefined ? undefined : versionOf(options.versionId))
@@ -200,6 +217,15 @@ export class Names {
     return page instanceof Promise ? page.then(versionsPage) : versionsPage(page)
   }
 }
+
+function knownOf({ row, isLatest, isVersioned }: Found, key: string): KnownObject {
+  const info = infoOf(row, isLatest, key)
+  return { info, content: contentOf(row, info.attributes), isVersioned }
+}
+
+/** Of what has no bound of its own that is small. */
+const lengthOf = ({ key, attributes, tags, blobs }: VersionRow) =>
+  key.length + attributes.length + (tags?.length ?? 0) + (blobs?.length ?? 0)
 
 const whichVersion = ({ bucket, key, versionId }: VersionRef) => ({
   bucketId: bucket.id,

@@ -34,8 +34,9 @@ let cancelRetry = () => {}
 
 const control: MetaControl = {
   async open() {
-    const scripts = OBJECT_SCRIPTS
-    const options = data.journal ? { ...parts, scripts, journal: { log } } : { ...parts, scripts }
+    const { keyChanges } = data
+    const common = { ...parts, scripts: OBJECT_SCRIPTS, keyChanges }
+    const options = data.journal ? { ...common, journal: { log } } : common
     const opened = openMetaWriter(data.directory, options)
     for (const client of data.clients) opened.serve(client)
     writer = opened

@@ -45,11 +45,11 @@ export function openVolumes(
 
 /** With SQLite the writing thread has opened them before. Throws what opening throws. */
 export async function openMetadata(
-  { url, writer, connectionsMax }: MetadataAccess,
+  { url, writer, keyChanges, connectionsMax }: MetadataAccess,
   { clock, random }: { clock: Clock; random: Random },
 ): Promise<MetaStore> {
   if (writer === undefined) return await openMetaStore(url, { clock, random, connectionsMax })
-  return openMetaClient(url, writer, { clock })
+  return openMetaClient(url, writer, { clock, keyChanges })
 }
 
 export function openBlobs(parts: {

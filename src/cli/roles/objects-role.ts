@@ -9,6 +9,7 @@ import {
 import type { PortCaller } from '../../base/port-calls.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import type { IdentitiesFile } from '../../iam/identities.ts'
+import { KEY_CHANGES_BYTES } from '../../meta/key-changes.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
 import { BUCKET_CHANGES_BYTES } from '../../objects/bucket-memory.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
@@ -80,7 +81,10 @@ const HASH_THREADS_MIN = 2
 const HASH_THREADS_MAX = 8
 
 /** What the threads behind the object layers share with the others of their process. */
-export type BehindParts = Omit<MetaThreadData, 'control' | 'directory' | 'clients' | 'journal' | 'redundancy'>
+export type BehindParts = Omit<
+  MetaThreadData,
+  'control' | 'directory' | 'clients' | 'keyChanges' | 'journal' | 'redundancy'
+>
 
 /**
  * The threads behind the object layers: the one that writes SQLite, where that is used, those that compute digests, and the
@@ -89,6 +93,7 @@ export type BehindParts = Omit<MetaThreadData, 'control' | 'directory' | 'client
 export class ObjectThreads {
   readonly #role: ObjectsRole
   readonly #clients: MessagePort[] = []
+  readonly #keyChanges = new SharedArrayBuffer(KEY_CHANGES_BYTES)
   readonly #hashing: MessagePort[][]
   readonly #shared: Omit<ObjectMetricsData, 'counts'> & Pick<ObjectLayerData, 'bucketChanges' | 'presence'>
   readonly #connectionsMax: number
@@ -126,7 +131,8 @@ export class ObjectThreads {
     const { metadata: directory, config } = this.#role
     const { journal, redundancy } = config
     return threads.start(new URL('./meta-thread.ts', import.meta.url), (control) => {
-      const data: MetaThreadData = { ...parts, control, directory, clients, journal, redundancy }
+      const keyChanges = this.#keyChanges
+      const data: MetaThreadData = { ...parts, control, directory, clients, keyChanges, journal, redundancy }
       return { data, ports: clients }
     })
   }
@@ -171,7 +177,8 @@ export class ObjectThreads {
 
   #metadata(): { metadata: MetadataAccess; ports: MessagePort[] } {
     const writer = this.#clients.pop()
-    const metadata = { url: this.#role.metadata, writer, connectionsMax: this.#connectionsMax }
+    const keyChanges = writer && this.#keyChanges
+    const metadata = { url: this.#role.metadata, writer, keyChanges, connectionsMax: this.#connectionsMax }
     return { metadata, ports: writer === undefined ? [] : [writer] }
   }
 

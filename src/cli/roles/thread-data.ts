@@ -116,6 +116,8 @@ export interface MetadataAccess {
   url: string
   /** To the thread that writes SQLite. */
   writer: MessagePort | undefined
+  /** Memory of its KeyChanges. */
+  keyChanges: SharedArrayBuffer | undefined
   /** To PostgreSQL. */
   connectionsMax: number
 }
@@ -195,6 +197,8 @@ export interface MetaThreadData extends BehindThreadData {
   directory: string
   /** One for each thread that uses it. */
   clients: MessagePort[]
+  /** Memory of the KeyChanges. */
+  keyChanges: SharedArrayBuffer
   /** Copies of all changes go to the volumes. */
   journal: boolean
   /** Of those copies. */

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_CHECK_MS_MAX, META_WRITES_WAITING_MAX } from '../../base/limits.ts'
+import type { KeyChanges } from '../key-changes.ts'
 import type { MetaSnapshot, MetaStore, Script } from '../meta-store.ts'
 import { ping } from '../run-steps.ts'
 import type { SqliteConnection } from './connection.ts'
@@ -18,6 +19,7 @@ interface Waiting {
 
 export class SqliteClientStore implements MetaStore {
   readonly capabilities = SQLITE_CAPABILITIES
+  readonly keyChanges: KeyChanges | undefined
   readonly #port: MessagePort
   readonly #reader: SqliteReader
   readonly #clock: Clock
@@ -33,7 +35,9 @@ export class SqliteClientStore implements MetaStore {
     reader: SqliteReader
     clock: Clock
     open: () => SqliteConnection
+    keyChanges?: KeyChanges | undefined
   }) {
+    this.keyChanges = parts.keyChanges
     this.#port = parts.port
     this.#reader = parts.reader
     this.#clock = parts.clock

@@ -2,6 +2,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_BATCH_SCRIPTS_MAX, META_WRITES_WAITING_MAX } from '../../base/limits.ts'
+import type { KeyChanges } from '../key-changes.ts'
 import type { MetaSnapshot, MetaStore, Script } from '../meta-store.ts'
 import { type AnyScript, ping } from '../run-steps.ts'
 import type { SqliteConnection } from './connection.ts'
@@ -22,6 +23,7 @@ export const SQLITE_CAPABILITIES = {
 
 export class SqliteLocalStore implements MetaStore {
   readonly capabilities = SQLITE_CAPABILITIES
+  readonly keyChanges: KeyChanges | undefined
   readonly #writer: SqliteWriter
   readonly #reader: SqliteReader
   readonly #clock: Clock
@@ -35,6 +37,7 @@ export class SqliteLocalStore implements MetaStore {
     clock: Clock
     open: () => SqliteConnection
   }) {
+    this.keyChanges = parts.writer.keyChanges
     this.#writer = parts.writer
     this.#reader = parts.reader
     this.#clock = parts.clock

@@ -1,8 +1,10 @@
 /** The one writer of a SQLite file: many scripts in a commit, each in a savepoint of its own. */
 import { type StoreError, toStoreError } from '../../base/errors.ts'
+import type { KeyChanges } from '../key-changes.ts'
 import type { Query, Row } from '../meta-store.ts'
 import { type AnyScript, runSteps } from '../run-steps.ts'
 import { type SqliteConnection, toMetaError } from './connection.ts'
+import { watchKeys } from './watch-keys.ts'
 
 export interface Job {
   readonly script: AnyScript
@@ -25,9 +27,12 @@ class Fatal extends Error {
 
 export class SqliteWriter {
   readonly connection: SqliteConnection
+  /** Undefined: nobody is told which keys change. */
+  readonly keyChanges: KeyChanges | undefined
 
-  constructor(connection: SqliteConnection) {
+  constructor(connection: SqliteConnection, keyChanges?: KeyChanges) {
     this.connection = connection
+    if (keyChanges !== undefined && watchKeys(connection, keyChanges)) this.keyChanges = keyChanges
   }
 
   /**
@@ -44,6 +49,8 @@ export class SqliteWriter {
       const error = thrown instanceof Fatal ? thrown.failure : toStoreError(toMetaError(thrown))
       this.#rollback()
       return jobs.map(() => ({ error }))
+    } finally {
+      this.keyChanges?.end()
     }
   }
 
