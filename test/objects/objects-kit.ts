@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { type ErrorCode, StoreError } from '../../src/base/errors.ts'
 import { systemRandom } from '../../src/base/random.ts'
+import type { BlobStore } from '../../src/blobs/blob-store.ts'
 import type { MetaStore } from '../../src/meta/meta-store.ts'
 import { openMetaStore } from '../../src/meta/open-meta-store.ts'
 import { Buckets } from '../../src/objects/buckets.ts'
@@ -13,7 +14,6 @@ import { BlobContentReader } from '../../src/objects/content-reader.ts'
 import { BlobContentWriter, UPLOAD_LOAD_BYTES, UploadLoad } from '../../src/objects/content-writer.ts'
 import { inlineHashPool } from '../../src/objects/digests.ts'
 import { IndexedStore } from '../../src/objects/indexed-store.ts'
-import { Names } from '../../src/objects/names.ts'
 import type {
   Bucket,
   FoundObject,
@@ -26,6 +26,7 @@ import type { ContentReader } from '../../src/objects/parts.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { CheckedNames } from '../support/checked-names.ts'
 import { objectKeys } from '../support/object-keys.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 
@@ -45,6 +46,7 @@ export class SetClock implements Clock {
 
 export interface ObjectsKit {
   store: ObjectStore
+  blobs: BlobStore
   meta: MetaStore
   reader: ContentReader
   clock: SetClock
@@ -81,12 +83,12 @@ export async function startObjects(
   const reader = new BlobContentReader(content)
   const store = new IndexedStore({
     buckets: new Buckets({ meta, clock, random }),
-    names: new Names({ ...content, writer, reader }),
+    names: new CheckedNames({ ...content, writer, reader }),
     uploads: new MultipartUploads({ ...content, writer, reader, partBytesMin: 1 }),
     tree: new ObjectTree({ meta, clock, random }),
   })
   return {
-    ...{ store, meta, reader, clock },
+    ...{ store, blobs, meta, reader, clock },
     async close() {
       await meta.close()
       await volumes.close()

@@ -1,0 +1,97 @@
+/**
+ * The writing thread of SQLite metadata with all scripts of the object layer and a journal, which measures how long it is held:
+ * by a statement, by a script, and by a turn of its loop, which is a whole commit or a cut of the journal.
+ */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { systemClock } from '../../src/base/clock.ts'
+import { silentLog } from '../../src/base/log.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import type { Query, Row, Steps } from '../../src/meta/meta-store.ts'
+import { openMetaWriter } from '../../src/meta/open-meta-store.ts'
+import type { AnyScript } from '../../src/meta/run-steps.ts'
+import { OBJECT_SCRIPTS } from '../../src/objects/scripts.ts'
+import { MemorySink } from './memory-sink.ts'
+
+/**
+ * Milliseconds, each the longest since the last report. Those of the processor's are not those of the same one: they leave out
+ * where the thread waited for the disk, or for a processor.
+ */
+export interface Holds {
+  statement: { ms: number; sql: string }
+  script: { ms: number; cpuMs: number; name: string; statements: number }
+  turn: { ms: number; cpuMs: number }
+  scripts: number
+}
+
+const none = (): Holds => ({
+  statement: { ms: 0, sql: '' },
+  script: { ms: 0, cpuMs: 0, name: '', statements: 0 },
+  turn: { ms: 0, cpuMs: 0 },
+  scripts: 0,
+})
+let holds = none()
+
+function watched(script: AnyScript): AnyScript {
+  return {
+    name: script.name,
+    *steps(args) {
+      const steps = script.steps(args) as Steps<unknown>
+      const begun = performance.now()
+      const begunCpu = cpuMs()
+      let statements = 0
+      try {
+        let step = steps.next()
+        while (!step.done) {
+          const { sql } = step.value as Query
+          const asked = performance.now()
+          const rows: Row[] = yield step.value
+          const ms = performance.now() - asked
+          if (ms > holds.statement.ms) holds.statement = { ms, sql }
+          statements++
+          step = steps.next(rows)
+        }
+        return step.value
+      } finally {
+        const ms = performance.now() - begun
+        const { script: longest } = holds
+        longest.cpuMs = Math.max(longest.cpuMs, cpuMs() - begunCpu)
+        if (ms > longest.ms) Object.assign(longest, { ms, name: script.name, statements })
+        holds.scripts++
+      }
+    },
+  }
+}
+
+const cpuMs = () => {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1_000
+}
+
+let [lastMs, lastCpuMs] = [performance.now(), cpuMs()]
+function beat(): void {
+  const [ms, cpu] = [performance.now(), cpuMs()]
+  holds.turn.ms = Math.max(holds.turn.ms, ms - lastMs)
+  holds.turn.cpuMs = Math.max(holds.turn.cpuMs, cpu - lastCpuMs)
+  lastMs = ms
+  lastCpuMs = cpu
+  if (!isEnding) setImmediate(beat)
+}
+
+const { directory, port } = workerData as { directory: string; port: MessagePort }
+let isEnding = false
+const parts = { clock: systemClock, random: systemRandom }
+const scripts = OBJECT_SCRIPTS.map(watched)
+const writer = openMetaWriter(directory, { ...parts, scripts, journal: { log: silentLog } })
+writer.serve(port)
+await writer.ship(new MemorySink())
+beat()
+parentPort!.on('message', (message: 'report' | 'end') => {
+  if (message === 'end') {
+    isEnding = true
+    void writer.close().then(() => parentPort!.close())
+    return
+  }
+  parentPort!.postMessage(holds)
+  holds = none()
+})
+parentPort!.postMessage('ready')
