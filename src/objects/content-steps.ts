@@ -75,6 +75,39 @@ export function* shareByHash(bucketId: number, sha256: Uint8Array): Steps<Buffer
   return content?.content_id as Buffer | undefined
 }
 
+/** Contents that one statement names: its text must be one of two. */
+const CONTENTS_PER_STATEMENT = 25
+const MANY_CONTENTS = Array(CONTENTS_PER_STATEMENT).fill('?').join(', ')
+
+/** Runs a statement on all of these contents, many at a time. `sqlOf` is given what stands for the ids of some. */
+export function* onContents(contentIds: readonly Uint8Array[], sqlOf: (ids: string) => string): Steps<Row[]> {
+  const rows: Row[] = []
+  for (let at = 0; at < contentIds.length; ) {
+    const count = contentIds.length - at >= CONTENTS_PER_STATEMENT ? CONTENTS_PER_STATEMENT : 1
+    const params = contentIds.slice(at, at + count)
+    for (const row of yield { sql: sqlOf(count === 1 ? '?' : MANY_CONTENTS), params }) rows.push(row)
+    at += count
+  }
+  return rows
+}
+
+/** One more reference to a content for each time that it is named here. */
+export function* addReferences(contentIds: readonly Buffer[]): Steps<void> {
+  const counts = new Map<string, { contentId: Buffer; count: number }>()
+  for (const contentId of contentIds) {
+    const name = contentId.toString('latin1')
+    const known = counts.get(name)
+    if (known === undefined) counts.set(name, { contentId, count: 1 })
+    else known.count++
+  }
+  const once: Buffer[] = []
+  for (const { contentId, count } of counts.values()) {
+    if (count === 1) once.push(contentId)
+    else yield query('update content set refs = refs + ? where content_id = ?', count, contentId)
+  }
+  yield* onContents(once, (ids) => `update content set refs = refs + 1 where content_id in (${ids})`)
+}
+
 type Pages = Extract<NewContent, { kind: 'pages' }>
 
 /**

@@ -6,6 +6,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
+import { KEY_CHANGES_BYTES } from '../../src/meta/key-changes.ts'
 import type { Query, Row, Steps } from '../../src/meta/meta-store.ts'
 import { openMetaWriter } from '../../src/meta/open-meta-store.ts'
 import type { AnyScript } from '../../src/meta/run-steps.ts'
@@ -79,7 +80,8 @@ function beat(): void {
 
 const { directory, port } = workerData as { directory: string; port: MessagePort }
 let isEnding = false
-const parts = { clock: systemClock, random: systemRandom }
+const keyChanges = new SharedArrayBuffer(KEY_CHANGES_BYTES)
+const parts = { clock: systemClock, random: systemRandom, keyChanges }
 const scripts = OBJECT_SCRIPTS.map(watched)
 const writer = openMetaWriter(directory, { ...parts, scripts, journal: { log: silentLog } })
 writer.serve(port)

@@ -11,7 +11,7 @@ import {
   OBJECT_SEGMENTS_MAX,
 } from '../../base/limits.ts'
 import { query, type Row, type Script, type Steps } from '../../meta/meta-store.ts'
-import { insertContent } from '../content-steps.ts'
+import { addReferences, insertContent } from '../content-steps.ts'
 import { attributesOfBytes } from '../copy-version.ts'
 import type { ObjectAttributes } from '../object-store.ts'
 import type { NewContent, VersionRow } from '../parts.ts'
@@ -25,7 +25,7 @@ import {
 } from '../put-version.ts'
 import { attributesOf, attributesText } from '../rows.ts'
 import { isExpiredRow } from '../tree-life.ts'
-import { addReference, segmentPages, segmentsOf } from './complete-upload.ts'
+import { segmentPages, segmentsOf } from './complete-upload.ts'
 import {
   BLOB_ENTRY_BYTES,
   packSegments,
@@ -221,7 +221,7 @@ function* addSegment(args: AppendObject, present: VersionRow, added: SegmentEntr
   const content = yield* contentRow(contentId)
   if (content.refs > 1) {
     const segments = [...(yield* segmentsOf(contentId)), added]
-    for (const segment of segments.slice(0, -1)) yield* addReference(segment.contentId)
+    yield* addReferences(segments.slice(0, -1).map(({ contentId }) => contentId))
     return {
       content: { kind: 'pages', contentId: args.wholeId, entries: 'segments', pages: segmentPages(segments) },
       keepsReplaced: false,

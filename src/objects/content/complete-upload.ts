@@ -2,7 +2,7 @@
 import { StoreError } from '../../base/errors.ts'
 import { CONTENT_PAGE_ENTRIES, OBJECT_BYTES_MAX, OBJECT_SEGMENTS_MAX } from '../../base/limits.ts'
 import { query, type Script, type Steps } from '../../meta/meta-store.ts'
-import { releaseContent, shareByHash } from '../content-steps.ts'
+import { addReferences, onContents, releaseContent, shareByHash } from '../content-steps.ts'
 import { versionAt } from '../find-steps.ts'
 import type {
   Checksum,
@@ -201,8 +201,10 @@ function* contentOfParts(args: CompleteArgs, parts: readonly PartWithKind[]): St
     return { kind: 'taken', blobs: null, contentId: only!.content_id }
   }
   const segments: SegmentEntry[] = []
+  const dissolved = yield* dissolve(parts, args.nowMs)
   for (const { content_id, kind, size } of parts) {
-    if (kind === KIND_SEGMENTS) segments.push(...(yield* dissolve(content_id, args.nowMs)))
+    if (kind === KIND_SEGMENTS)
+      for (const segment of dissolved.get(nameOf(content_id))!) segments.push(segment)
     else if (size > 0) segments.push({ contentId: content_id, offset: 0, sizeBytes: size })
     else yield* releaseContent({ blobs: null, contentId: content_id }, args.nowMs)
     if (segments.length > OBJECT_SEGMENTS_MAX)
@@ -233,22 +235,33 @@ export function segmentPages(segments: readonly SegmentEntry[]): Buffer[] {
   return pages
 }
 
-/** Takes the segments out of a content that only this part names; what they refer to stays counted once. */
-function* dissolve(contentId: Buffer, nowMs: number): Steps<SegmentEntry[]> {
-  const segments = yield* segmentsOf(contentId)
-  const [content] = yield query('select refs from content where content_id = ?', contentId)
-  if (content?.refs === 1) {
-    yield query('delete from content_page where content_id = ?', contentId)
-    yield query('delete from content where content_id = ?', contentId)
-    return segments
-  }
-  for (const segment of segments) yield* addReference(segment.contentId)
-  yield* releaseContent({ blobs: null, contentId }, nowMs)
-  return segments
-}
+const nameOf = (contentId: Buffer) => contentId.toString('latin1')
 
-export function* addReference(contentId: Buffer): Steps<void> {
-  yield query('update content set refs = refs + 1 where content_id = ?', contentId)
+/**
+ * The segments of those parts that are made of some, by content. They are taken out of contents that only a part names; what they
+ * refer to stays counted once.
+ */
+function* dissolve(parts: readonly PartWithKind[], nowMs: number): Steps<Map<string, SegmentEntry[]>> {
+  const made = parts.filter(({ kind }) => kind === KIND_SEGMENTS)
+  const segments = new Map<string, SegmentEntry[]>(made.map(({ content_id }) => [nameOf(content_id), []]))
+  const pages = yield* onContents(
+    [...segments.keys()].map((name) => Buffer.from(name, 'latin1')),
+    (ids) =>
+      `select content_id, entries from content_page where content_id in (${ids}) order by content_id, page`,
+  )
+  for (const { content_id, entries } of pages) {
+    const list = segments.get(nameOf(content_id as Buffer))!
+    for (const segment of unpackSegments(entries as Buffer)) list.push(segment)
+  }
+  const own = made.filter(({ refs }) => refs === 1).map(({ content_id }) => content_id)
+  for (const table of ['content_page', 'content'] as const)
+    yield* onContents(own, (ids) => `delete from ${table} where content_id in (${ids})`)
+  for (const { content_id, refs } of made) {
+    if (refs === 1) continue
+    yield* addReferences(segments.get(nameOf(content_id))!.map(({ contentId }) => contentId))
+    yield* releaseContent({ blobs: null, contentId: content_id }, nowMs)
+  }
+  return segments
 }
 
 /** All segments of a content of segments. */

@@ -1,11 +1,11 @@
 /** Parts by reference: a range of an object becomes a part of an upload, without its bytes being touched. */
 import { assert } from '../../base/assert.ts'
 import { query, type Script, type Steps } from '../../meta/meta-store.ts'
-import { shareContent } from '../content-steps.ts'
+import { addReferences, shareContent } from '../content-steps.ts'
 import { type CopySource, readSource } from '../copy-version.ts'
 import type { NewContent, VersionRow } from '../parts.ts'
 import { placeOf } from '../rows.ts'
-import { addReference, segmentPages, segmentsOf } from './complete-upload.ts'
+import { segmentPages, segmentsOf } from './complete-upload.ts'
 import type { SegmentEntry } from './entries.ts'
 import { KIND_SEGMENTS } from './scripts.ts'
 import { type PutPartRow, putPartSteps, uploadAt } from './upload-scripts.ts'
@@ -40,7 +40,7 @@ function* contentOfRange(args: CopyPartRow, row: VersionRow): Steps<NewContent> 
     return { kind: 'pages', contentId, entries: 'chunks', pages: [] }
   if (kind === KIND_SEGMENTS) {
     const segments = cutSegments(yield* segmentsOf(row.content_id!), start, end)
-    for (const segment of segments) yield* addReference(segment.contentId)
+    yield* addReferences(segments.map(({ contentId }) => contentId))
     return { kind: 'pages', contentId, entries: 'segments', pages: segmentPages(segments) }
   }
   const shared = yield* shareContent({

@@ -168,12 +168,13 @@ export const listParts: Script<ListPartRows, { upload: UploadRow; parts: PartRow
 
 export interface PartWithKind extends PartRow {
   kind: number
+  refs: number
 }
 
-/** All parts in their order, with the kinds of their contents. */
+/** All parts in their order, with what their contents are. */
 export function* partsOf(uploadId: Uint8Array): Steps<PartWithKind[]> {
   const rows = yield query(
-    `select p.number, p.size, p.modified_ms, p.etag, p.checksums, p.content_id, c.kind
+    `select p.number, p.size, p.modified_ms, p.etag, p.checksums, p.content_id, c.kind, c.refs
      from part p join content c on c.content_id = p.content_id where p.upload_id = ? order by p.number`,
     uploadId,
   )
@@ -199,6 +200,23 @@ export const clearUpload: Script<RemoveParts, { isDone: boolean }> = {
   name: 'uploads.clear',
   *steps(args) {
     return { isDone: yield* removeSomeParts(args) }
+  },
+}
+
+/** Gives up some of what is unfinished in a bucket. Throws `bucket_not_empty` where there are objects. */
+export const abortSomeUploads: Script<Omit<RemoveParts, 'key' | 'uploadId'>, { isDone: boolean }> = {
+  name: 'uploads.abortSome',
+  *steps(args) {
+    const { bucketId } = args
+    for (const table of ['object', 'version'] as const) {
+      const rows = yield query(`select bucket_id from ${table} where bucket_id = ? limit 1`, bucketId)
+      if (rows.length > 0) throw new StoreError('bucket_not_empty', 'the bucket is not empty')
+    }
+    const [row] = yield query(`select ${UPLOAD_COLUMNS} from upload where bucket_id = ? limit 1`, bucketId)
+    if (row === undefined) return { isDone: true }
+    const { key, upload_id: uploadId } = row as UploadRow
+    yield* endUpload({ ...args, key, uploadId })
+    return { isDone: false }
   },
 }
 
