@@ -323,9 +323,9 @@ export const META_RESTORES_AT_ONCE = 8
 /** S3: keys of one DeleteObjects; bytes of a posted form before its file. */
 export const DELETE_KEYS_MAX = 1000
 export const POST_FIELDS_BYTES_MAX = 20 * KIB
-/** Journal of SQLite metadata: changes are cut and stored this often, and after so many scripts. */
+/** Journal of SQLite metadata: changes are cut and stored this often, and after so many changed rows, as the writer waits for a cut. */
 export const META_JOURNAL_PERIOD_MS = 500
-export const META_JOURNAL_SCRIPTS_PER_CUT = 2_000
+export const META_JOURNAL_ROWS_PER_CUT = 4_000
 /** Journal: changes of one cut, and all that wait while they cannot be stored; above that a snapshot follows. */
 export const META_CHANGES_BYTES_MAX = 256 * MIB
 export const META_JOURNAL_PENDING_BYTES_MAX = 64 * MIB

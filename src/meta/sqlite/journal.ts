@@ -13,7 +13,7 @@ import {
   META_JOURNAL_PENDING_BYTES_MAX,
   META_JOURNAL_PERIOD_MS,
   META_JOURNAL_RETRY_MS,
-  META_JOURNAL_SCRIPTS_PER_CUT,
+  META_JOURNAL_ROWS_PER_CUT,
   META_JOURNAL_STOP_MS_MAX,
   META_SNAPSHOT_JOURNAL_BYTES_MIN,
   META_SNAPSHOT_PERIOD_MS,
@@ -25,6 +25,8 @@ import { packChanges } from './changes.ts'
 import type { SqliteConnection } from './connection.ts'
 import { type JournalState, saveJournalState } from './journal-state.ts'
 import { SqliteSnapshot } from './snapshot.ts'
+
+const ROWS_CHANGED = { sql: 'select total_changes() as rows', params: [] }
 
 export interface JournalParts {
   /** The writer's. */
@@ -45,7 +47,9 @@ export class Journal {
   #stopTicking = () => {}
   /** Number of the last cut. */
   #sequence: number
-  #scriptsSinceCut = 0
+  /** Something was committed since the last cut, and rows that the connection had changed until then. */
+  #hasChanges = false
+  #rowsAtCut = 0
   /** Changes that are cut and not stored yet, in their order. */
   #pending: { sequence: number; changeset: Uint8Array }[] = []
   #pendingBytes = 0
@@ -95,14 +99,13 @@ export class Journal {
     this.#tick()
   }
 
-  /** The writer has committed so many scripts; called between two transactions. */
-  committed(scripts: number): void {
+  /** The writer has committed; called between two transactions. */
+  committed(): void {
     this.#empty = false
-    this.#scriptsSinceCut += scripts
-    if (this.#scriptsSinceCut >= META_JOURNAL_SCRIPTS_PER_CUT) {
-      this.#cut()
-      this.#pump()
-    }
+    this.#hasChanges = true
+    if (this.#rowsChanged() - this.#rowsAtCut < META_JOURNAL_ROWS_PER_CUT) return
+    this.#cut()
+    this.#pump()
   }
 
   /** Stores what is left, by a snapshot where one is due, and notes whether the journal is whole. Nothing is committed any more. */
@@ -145,8 +148,9 @@ export class Journal {
 
   /** Turns what was committed since the last cut into changes that wait to be stored. */
   #cut(): void {
-    if (this.#scriptsSinceCut === 0) return
-    this.#scriptsSinceCut = 0
+    if (!this.#hasChanges) return
+    this.#hasChanges = false
+    this.#rowsAtCut = this.#rowsChanged()
     if (this.#session === undefined) return
     const changeset = this.#session.changeset()
     this.#session.close()
@@ -156,6 +160,12 @@ export class Journal {
     this.#pendingBytes += changeset.length
     if (this.#pendingBytes > META_JOURNAL_PENDING_BYTES_MAX || changeset.length > META_CHANGES_BYTES_MAX)
       this.#giveUp()
+  }
+
+  /** By this connection, since it was opened. */
+  #rowsChanged(): number {
+    const [row] = this.#parts.connection.run(ROWS_CHANGED)
+    return Number(row!.rows)
   }
 
   /** More waits than may be kept, because the sink does not take it: a snapshot must bring it all. */

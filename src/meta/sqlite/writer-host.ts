@@ -73,7 +73,7 @@ export class MetaWriterHost {
     if (this.#waiting.length > 0) this.#clock.soon(() => this.#commit())
     if (batch.length === 0) return
     const outcomes = this.#writer.run(batch)
-    this.#journal?.committed(batch.length)
+    this.#journal?.committed()
     const replies = new Map<MessagePort, WriteReply[]>()
     batch.forEach(({ port, id }, at) => {
       const list = replies.get(port)
