@@ -293,9 +293,9 @@ export const CHUNK_TAIL_BYTES_MAX = MIB
 export const SIGNED_CHUNK_BYTES_MIN = 8 * KIB
 /** The policy of a POST form, decoded. */
 export const POST_POLICY_BYTES_MAX = 20 * KIB
-/** Directories: keys that a rename changes in its only transaction; in each, where there are more. */
+/** Directories: rows of a table that a rename changes in its only transaction; in each, where there are more. */
 export const TREE_MOVED_AT_ONCE_MAX = 500
-export const TREE_MOVED_KEYS_PER_STEP = 300
+export const TREE_MOVED_ROWS_PER_STEP = 300
 /** A change of names waits so long for a rename that is in its way; and before it does the rename's work itself. */
 export const TREE_WAIT_FOR_MOVE_MS = 60_000
 export const TREE_HELP_MOVE_MS = 5_000

@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts'
 import { StoreError } from '../base/errors.ts'
-import { TREE_MOVED_AT_ONCE_MAX, TREE_MOVED_KEYS_PER_STEP } from '../base/limits.ts'
+import { TREE_MOVED_AT_ONCE_MAX, TREE_MOVED_ROWS_PER_STEP } from '../base/limits.ts'
 import { type Query, query, type Row, type Script, type SqlValue, type Steps } from '../meta/meta-store.ts'
 import { releaseContent, shareContent } from './content-steps.ts'
 import { deleteSteps } from './delete-version.ts'
@@ -116,8 +116,8 @@ function* renameDirectory(args: RenameArgs, facts: WriteFacts, { from, to }: End
   if (yield* hasRows('version', bucketId, to))
     throw new StoreError('conflict', `earlier versions lie below /${args.to}`)
   if (facts.object_lock !== 0) yield* checkNothingLocked(args, from)
-  const keys = yield* keysBelow(bucketId, from, from, TREE_MOVED_AT_ONCE_MAX + 1)
-  if (keys.length <= TREE_MOVED_AT_ONCE_MAX) {
+  const { keys, isAll } = yield* keysBelow(bucketId, from, from, TREE_MOVED_AT_ONCE_MAX)
+  if (isAll) {
     yield* moveKeys(bucketId, keys, { from, to })
     return 'done'
   }
@@ -159,13 +159,31 @@ function* hasRows(table: 'object' | 'version', bucketId: number, directory: Buff
   return rows.length > 0
 }
 
-/** Keys below a directory from `start` on, of both tables, each once. */
-function* keysBelow(bucketId: number, directory: Buffer, start: Buffer, limit: number): Steps<Buffer[]> {
+interface KeysBelow {
+  keys: Buffer[]
+  /** None lies behind them. */
+  isAll: boolean
+}
+
+/**
+ * Keys below a directory from `start` on, of both tables, each once: those that have fewer than `limit` rows in either table, and
+ * at least one. A key with more versions than that is moved with all of them.
+ */
+function* keysBelow(bucketId: number, directory: Buffer, start: Buffer, limit: number): Steps<KeysBelow> {
   const params = [bucketId, start, beyondPrefix(directory), limit] as const
   const range = 'where bucket_id = ? and key >= ? and key < ?'
   const present = yield query(`select key from object ${range} order by key limit ?`, ...params)
-  const earlier = yield query(`select distinct key from version ${range} order by key limit ?`, ...params)
-  return mergeKeys(present, earlier).slice(0, limit)
+  const earlier = yield query(`select key from version ${range} order by key limit ?`, ...params)
+  const all = mergeKeys(present, earlier)
+  const lastOf = (rows: Row[]) => (rows.length < limit ? undefined : (rows.at(-1)!.key as Buffer))
+  const [lastPresent, lastEarlier] = [lastOf(present), lastOf(earlier)]
+  if (lastPresent === undefined && lastEarlier === undefined) return { keys: all, isAll: true }
+  // Behind these ends there may be keys that were not read; and of the last one of `version`, more rows.
+  const isWhole = (key: Buffer) =>
+    (lastPresent === undefined || Buffer.compare(key, lastPresent) <= 0) &&
+    (lastEarlier === undefined || Buffer.compare(key, lastEarlier) < 0)
+  const keys = all.filter(isWhole)
+  return { keys: keys.length === 0 ? all.slice(0, 1) : keys, isAll: false }
 }
 
 function mergeKeys(a: Row[], b: Row[]): Buffer[] {
@@ -220,9 +238,9 @@ export const moveStep: Script<MoveStepArgs, boolean> = {
     if (move === undefined) return true
     const ends = { from: move.from_prefix, to: move.to_prefix }
     const start = Buffer.concat([ends.from, move.cursor])
-    const keys = yield* keysBelow(bucketId, ends.from, start, TREE_MOVED_KEYS_PER_STEP)
+    const { keys, isAll } = yield* keysBelow(bucketId, ends.from, start, TREE_MOVED_ROWS_PER_STEP)
     yield* moveKeys(bucketId, keys, ends)
-    if (keys.length === TREE_MOVED_KEYS_PER_STEP) {
+    if (!isAll) {
       const cursor = beyondKey(keys.at(-1)!.subarray(ends.from.length))
       yield query(
         'update move set cursor = ? where bucket_id = ? and from_prefix = ?',

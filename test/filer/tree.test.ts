@@ -357,6 +357,31 @@ function treeTests(startKit: () => Promise<Kit>): void {
     await kit.close()
   })
 
+  test('a rename goes on through keys with more versions than a step has rows', async () => {
+    const kit = await startKit()
+    const { bucket, buckets, tree } = kit
+    await buckets.change(bucket, { versioning: 'enabled' })
+    const counts = { a: 1, b: 700, c: 2, d: 299, e: 300, f: 1 }
+    for (const [name, count] of Object.entries(counts))
+      for (let version = 0; version < count; version++) await kit.put(`old/${name}`)
+    await kit.remove('old/b')
+    await tree.rename(bucket, 'old', 'new')
+    const none = Buffer.alloc(0)
+    const place = { bucketId: bucket.id, delimiter: none, after: undefined, afterVersion: undefined }
+    const versions = (prefix: string) =>
+      kit.meta.read(listVersions, { ...place, prefix: Buffer.from(prefix), limit: 5_000 })
+    assert.equal((await versions('old')).items.length, 0)
+    const found = new Map<string, number>()
+    for (const item of (await versions('new')).items) {
+      assert.ok('row' in item)
+      const name = item.row.key.toString().slice(4)
+      found.set(name, (found.get(name) ?? 0) + 1)
+    }
+    assert.deepEqual(Object.fromEntries(found), { ...counts, b: 701 })
+    assert.deepEqual(await keysOf(kit), ['new/a', 'new/c', 'new/d', 'new/e', 'new/f'])
+    await kit.close()
+  })
+
   test('files whose time is over are not there, and go when they are met', async () => {
     const kit = await startKit()
     const { tree, bucket } = kit
