@@ -156,7 +156,7 @@ export class PostgresStore implements MetaStore {
       if (passedMs > META_OUTCOME_MS_MAX || this.#closed)
         throw new StoreError('timeout', 'whether the transaction was committed is not known', { cause })
     } else if (kind === 'retry') {
-      if (passedMs > META_COLLIDING_MS_MAX)
+      if (passedMs > META_COLLIDING_MS_MAX && attempts.count > 1)
         throw new StoreError('unavailable', `too many metadata transactions collide: ${cause.message}`, {
           cause,
         })
