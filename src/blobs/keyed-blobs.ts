@@ -21,6 +21,11 @@ export interface BlobKey {
   keyLow: number
 }
 
+export interface NewBlob {
+  key: BlobKey
+  data: Buffer
+}
+
 /** One blob of a key, and where it is. */
 export interface KeyedBlob {
   volumeId: number
@@ -112,6 +117,26 @@ export class KeyedBlobs {
     }
   }
 
+  /**
+   * As `writeNow` for blobs of one volume, by one write: each key has its blob there, or nowhere. Gives how many of the first were
+   * written; what kept the others will be said by `write`.
+   */
+  writeManyNow(blobs: readonly NewBlob[], volumeId: number): number {
+    const volume = this.#options.volumes.get(volumeId)
+    if (volume === undefined || !takesWrites(volume)) return 0
+    try {
+      return volume.writeMany(blobs.map(({ key, data }) => needleOf(volume, key, data)))
+    } catch (error) {
+      if (error instanceof StoreError) return 0
+      throw error
+    }
+  }
+
+  /** Where the blob of a key that has none is written; 0 before there is such a volume. */
+  get lastVolumeId(): number {
+    return this.#lastVolumeId
+  }
+
   /** Whether a volume is still here. */
   has(volumeId: number): boolean {
     return this.#options.volumes.get(volumeId) !== undefined
@@ -186,7 +211,9 @@ function takesWrites({ slot }: Volume): boolean {
 
 /** All have one cookie, and no two blobs of a key are the same: each has a version. */
 function needleOf(volume: Volume, key: BlobKey, data: Buffer): NeedleWrite {
-  return { ...bytesNeedle(fidOf(volume, key), data), isKnownToDiffer: true }
+  const needle: NeedleWrite = bytesNeedle(fidOf(volume, key), data)
+  needle.isKnownToDiffer = true
+  return needle
 }
 
 function fidOf(volume: Volume, { keyHigh, keyLow }: BlobKey): Fid {

@@ -10,7 +10,7 @@ import { sameLargeData } from './large-record.ts'
 import type { NeedleWrite, NewNeedle } from './needle.ts'
 import * as codec from './needle.ts'
 import type { NeedleIndex } from './needle-index.ts'
-import { publishEntry, writeIdxEntry } from './publish.ts'
+import { publishEntry, writeIdxEntries } from './publish.ts'
 import type { ThreadContext } from './thread-context.ts'
 import type { Volume, WriteResult } from './volume.ts'
 import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
@@ -77,7 +77,7 @@ async function reserve(
         const entry = slot.addLargeWrite(offsetUnits, lengthBytes / 8)
         if (entry !== undefined) {
           const time = volume.appendClock.next(slot)
-          volume.advanceTail(offsetUnits, lengthBytes)
+          volume.advanceTail(offsetUnits, offsetUnits + lengthBytes / 8)
           return { entry, offsetUnits, lengthBytes, time, handle: slot.get(WORD.datHandle), pin: slot.pin() }
         }
       }
@@ -113,7 +113,7 @@ function publishLarge(volume: Volume, needle: NewNeedle, place: Reservation, siz
   try {
     if (index.get(keyHigh, keyLow) && index.offsetUnits > place.offsetUnits) return false
     const entry = { keyHigh, keyLow, offsetUnits: place.offsetUnits, sizeBytes }
-    writeIdxEntry(context.disk, slot, entry)
+    writeIdxEntries(context.disk, slot, [entry])
     publishEntry(slot, index, entry, place.lengthBytes / 8)
     volume.noteModified()
     slot.removeLargeWrite(place.entry)
@@ -156,7 +156,7 @@ export function coverAbandoned(context: ThreadContext, slot: VolumeSlot, index: 
       const place = { datHandle: slot.get(WORD.datHandle), fileSalt: slot.get(WORD.fileSalt), offsetUnits }
       const fillers = fillHole(context.disk, { ...place, lengthBytes: lengthUnits * 8, time })
       for (const filler of fillers) {
-        writeIdxEntry(context.disk, slot, filler)
+        writeIdxEntries(context.disk, slot, [filler])
         publishEntry(slot, index, filler, 0)
       }
       slot.removeLargeWrite(entry)

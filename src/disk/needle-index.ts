@@ -127,9 +127,9 @@ export class NeedleIndex {
     return true
   }
 
-  /** True when the next `put` finds its pages, whatever other threads take meanwhile. Ask before writing a record. */
-  hasRoom(): boolean {
-    return this.arena.hasRoom(this.word(HEIGHT) + 2)
+  /** True when the next calls of `put` find their pages, whatever other threads take meanwhile. Ask before writing records. */
+  hasRoom(puts = 1): boolean {
+    return this.arena.hasRoom(puts * (this.word(HEIGHT) + 2))
   }
 
   /** Forgets everything and frees its pages. */

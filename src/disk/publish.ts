@@ -9,12 +9,12 @@ export function isFillerKey(key: { keyHigh: number; keyLow: number }): boolean {
   return key.keyHigh === 0 && key.keyLow === 0
 }
 
-/** Under the lock: the next entry of `.idx`, which counts once `publishEntry` was called. Throws the disk's error. */
-export function writeIdxEntry(disk: Disk, slot: VolumeSlot, entry: IdxEntry): void {
-  const bytes = Buffer.allocUnsafe(IDX_ENTRY_BYTES)
-  encodeIdxEntry(entry, bytes)
+/** Under the lock: the next entries of `.idx`, each of which counts once `publishEntry` was called for it. Throws the disk's error. */
+export function writeIdxEntries(disk: Disk, slot: VolumeSlot, entries: readonly IdxEntry[]): void {
+  const bytes = Buffer.allocUnsafe(entries.length * IDX_ENTRY_BYTES)
+  for (const [at, entry] of entries.entries()) encodeIdxEntry(entry, bytes, at * IDX_ENTRY_BYTES)
   const position = slot.get(WORD.idxEntries) * IDX_ENTRY_BYTES
-  disk.writeSync(slot.get(WORD.idxHandle), bytes, 0, IDX_ENTRY_BYTES, position)
+  disk.writeSync(slot.get(WORD.idxHandle), bytes, 0, bytes.length, position)
 }
 
 /** Under the lock: index and counters. A filler only counts as an entry. Throws `index_full`, and then changed nothing. */

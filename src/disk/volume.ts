@@ -2,7 +2,7 @@
  * One thread's view of one volume: read, write, remove. All state is in the volume's slot of the shared table and in the
  * files, so any number of threads may have a view of the same volume.
  */
-import { AssertionFailure } from '../base/assert.ts'
+import { AssertionFailure, assert } from '../base/assert.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Fid } from '../base/fid.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
@@ -14,7 +14,7 @@ import { sameFields, writeLarge } from './large-write.ts'
 import type { Needle, NeedleWrite, NewNeedle } from './needle.ts'
 import * as codec from './needle.ts'
 import { NeedleIndex } from './needle-index.ts'
-import { isFillerKey, publishEntry, writeIdxEntry } from './publish.ts'
+import { isFillerKey, publishEntry, writeIdxEntries } from './publish.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { VolumeSync } from './volume-sync.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
@@ -254,7 +254,7 @@ export class Volume {
    * `too_large`, `bad_request`, and `not_found` for a repair of what was deleted. A promise only for large records.
    */
   write(given: NeedleWrite): WriteResult | Promise<WriteResult> {
-    const needle = given.ttl === 0 && this.info.ttl !== 0 ? { ...given, ttl: this.info.ttl } : given
+    const needle = this.#withTtl(given)
     codec.checkNeedle(needle)
     if (isFillerKey(needle)) throw new StoreError('bad_request', 'key 0 is never assigned')
     const lengthBytes = codec.recordLength(codec.needleSize(needle))
@@ -274,7 +274,8 @@ export class Volume {
       const offsetUnits = this.slot.get(WORD.tailUnits)
       const time = this.appendClock.next(this.slot)
       codec.sealRecord(record, encoded, this.seal(offsetUnits, time))
-      this.#append(record, { ...needleKey(needle), offsetUnits, sizeBytes: encoded.sizeBytes }, lengthBytes)
+      const entry = { ...needleKey(needle), offsetUnits, sizeBytes: encoded.sizeBytes }
+      this.#append(record, [entry], lengthBytes)
     } catch (error) {
       throw toFailure(error)
     } finally {
@@ -282,6 +283,58 @@ export class Volume {
     }
     this.sync.noteWrite()
     return { unchanged: false, checksum: encoded.checksum, sizeBytes: encoded.sizeBytes }
+  }
+
+  /**
+   * Appends needles in their order by one write: the first ones, as many as the thread's scratch holds. Gives how many. All are
+   * known to differ from what their keys have. Throws as `write`, and then none was written.
+   */
+  writeMany(needles: readonly NewNeedle[]): number {
+    const { entries, encoded, lengthBytes } = this.#encodeMany(needles)
+    const records = this.context.scratch
+    this.sync.prepare()
+    this.slot.lock()
+    try {
+      this.assertWritable(lengthBytes, entries.length)
+      const startUnits = this.slot.get(WORD.tailUnits)
+      for (const [at, entry] of entries.entries()) {
+        const record = records.subarray(entry.offsetUnits * 8)
+        entry.offsetUnits += startUnits
+        const time = this.appendClock.next(this.slot)
+        codec.sealRecord(record, encoded[at]!, this.seal(entry.offsetUnits, time))
+      }
+      return this.#append(records, entries, lengthBytes)
+    } catch (error) {
+      throw toFailure(error)
+    } finally {
+      this.slot.unlock()
+      this.sync.noteWrite()
+    }
+  }
+
+  /** Into the scratch, one behind the other; their entries have places from there. */
+  #encodeMany(needles: readonly NewNeedle[]) {
+    const { scratch } = this.context
+    const entries: IdxEntry[] = []
+    const encoded: codec.EncodedNeedle[] = []
+    let lengthBytes = 0
+    for (const given of needles) {
+      const needle = this.#withTtl(given)
+      codec.checkNeedle(needle)
+      if (isFillerKey(needle)) throw new StoreError('bad_request', 'key 0 is never assigned')
+      const nextBytes = codec.recordLength(codec.needleSize(needle))
+      if (lengthBytes + nextBytes > scratch.length) break
+      const one = codec.encodeNeedle(needle, scratch.subarray(lengthBytes))
+      encoded.push(one)
+      entries.push({ ...needleKey(needle), offsetUnits: lengthBytes / 8, sizeBytes: one.sizeBytes })
+      lengthBytes += nextBytes
+    }
+    assert(entries.length > 0, 'none is large')
+    return { entries, encoded, lengthBytes }
+  }
+
+  #withTtl<N extends NewNeedle>(given: N): N {
+    return given.ttl === 0 && this.info.ttl !== 0 ? { ...given, ttl: this.info.ttl } : given
   }
 
   /**
@@ -303,7 +356,7 @@ export class Volume {
       const time = this.appendClock.next(this.slot)
       codec.encodeDeleteMarker(fid, this.seal(offsetUnits, time), this.#marker)
       const entry = { ...needleKey(fid), offsetUnits, sizeBytes: IDX_SIZE_DELETED }
-      this.#append(this.#marker, entry, codec.EMPTY_RECORD_BYTES)
+      this.#append(this.#marker, [entry], codec.EMPTY_RECORD_BYTES)
       this.sync.noteWrite()
       return { sizeBytes: existing.sizeBytes }
     } catch (error) {
@@ -313,33 +366,48 @@ export class Volume {
     }
   }
 
-  /** Under the lock: writes record and index entry, and makes them visible. Leaves no trace when it throws. */
-  #append(record: Buffer, entry: IdxEntry, lengthBytes: number): void {
+  /**
+   * Under the lock: writes records, one behind the other, and their index entries, and makes them visible. Gives how many: fewer
+   * than all when the index takes no more. Leaves no trace when it throws.
+   */
+  #append(records: Buffer, entries: readonly IdxEntry[], lengthBytes: number): number {
     const { disk } = this.context
     const datHandle = this.slot.get(WORD.datHandle)
+    const startUnits = this.slot.get(WORD.tailUnits)
+    let [published, endUnits] = [0, startUnits]
     try {
-      disk.writeSync(datHandle, record, 0, lengthBytes, entry.offsetUnits * 8)
-      writeIdxEntry(disk, this.slot, entry)
-      publishEntry(this.slot, this.index, entry, lengthBytes / 8)
-      this.noteModified()
-      this.advanceTail(entry.offsetUnits, lengthBytes)
+      disk.writeSync(datHandle, records, 0, lengthBytes, startUnits * 8)
+      writeIdxEntries(disk, this.slot, entries)
+      for (const entry of entries) {
+        const sizeBytes = entry.sizeBytes === IDX_SIZE_DELETED ? 0 : entry.sizeBytes
+        const lengthUnits = codec.recordLength(sizeBytes) / 8
+        publishEntry(this.slot, this.index, entry, lengthUnits)
+        published++
+        endUnits += lengthUnits
+      }
     } catch (error) {
       this.noteWriteFailure(error)
-      try {
-        disk.truncateSync(datHandle, entry.offsetUnits * 8)
-      } catch {
-        this.slot.setFlag(FLAG.failed)
-      }
-      throw toStoreError(error)
+      this.#cutAt(endUnits)
+      if (published === 0) throw toStoreError(error)
+    }
+    this.noteModified()
+    this.advanceTail(startUnits, endUnits)
+    return published
+  }
+
+  #cutAt(endUnits: number): void {
+    try {
+      this.context.disk.truncateSync(this.slot.get(WORD.datHandle), endUnits * 8)
+    } catch {
+      this.slot.setFlag(FLAG.failed)
     }
   }
 
   /** Under the lock. The masters are told at once that a volume has become full. */
-  advanceTail(offsetUnits: number, lengthBytes: number): void {
-    const tailUnits = offsetUnits + lengthBytes / 8
+  advanceTail(fromUnits: number, tailUnits: number): void {
     this.slot.set(WORD.tailUnits, tailUnits)
     const limit = this.slot.get(WORD.sizeLimitUnits)
-    if (offsetUnits < limit && tailUnits >= limit) this.context.table.callKeeper()
+    if (fromUnits < limit && tailUnits >= limit) this.context.table.callKeeper()
   }
 
   /** Under the lock, after an entry was published. */
@@ -347,13 +415,14 @@ export class Volume {
     this.slot.set(WORD.modifiedS, Math.floor(this.context.clock.nowMs() / 1000))
   }
 
-  /** Throws what keeps a record of that length from being appended. Under the lock. */
-  assertWritable(lengthBytes: number): void {
+  /** Throws what keeps that many records, of that length together, from being appended. Under the lock. */
+  assertWritable(lengthBytes: number, records = 1): void {
     this.#assertNotBlocked(FLAG.readOnly | FLAG.failed | FLAG.diskFull)
     if (!this.#hasRoomFor(lengthBytes)) {
       throw new StoreError('volume_full', `volume ${this.id} is full`)
     }
-    if (!this.index.hasRoom()) throw new StoreError('index_full', 'the memory for needle indexes is used up')
+    if (!this.index.hasRoom(records))
+      throw new StoreError('index_full', 'the memory for needle indexes is used up')
   }
 
   #hasRoomFor(lengthBytes: number): boolean {

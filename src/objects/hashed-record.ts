@@ -12,23 +12,50 @@ export interface HashedItem {
 }
 
 const FORMAT = 1
+const FORMAT_BYTES = 1
 /** Length of the name u16, flags u32, version u64, expiry u64, length of the value u32. */
 const HEAD_BYTES = 26
 
 export function encodeHashedItems(items: readonly HashedItem[]): Buffer {
-  const sizes = items.map(({ name, value }) => HEAD_BYTES + name.length + value.length)
-  const record = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + size, 1))
+  const record = Buffer.allocUnsafe(items.reduce((sum, item) => sum + itemBytes(item), FORMAT_BYTES))
   let at = record.writeUInt8(FORMAT, 0)
-  for (const { name, flags, version, expiresMs, value } of items) {
-    at = record.writeUInt16BE(name.length, at)
-    at = record.writeUInt32BE(flags, at)
-    at = record.writeBigUInt64BE(BigInt(version), at)
-    at = record.writeBigUInt64BE(BigInt(expiresMs), at)
-    at = record.writeUInt32BE(value.length, at)
-    at += name.copy(record, at)
-    at += value.copy(record, at)
-  }
+  for (const item of items) at = encodeItem(item, record, at)
   return record
+}
+
+/** The bytes of a blob that has one item. */
+export function hashedItemBytes(item: HashedItem): number {
+  return FORMAT_BYTES + itemBytes(item)
+}
+
+/** A blob that has one item, into memory that has room for it. */
+export function encodeHashedItem(item: HashedItem, into: Buffer): void {
+  encodeItem(item, into, into.writeUInt8(FORMAT, 0))
+}
+
+function itemBytes({ name, value }: HashedItem): number {
+  return HEAD_BYTES + name.length + value.length
+}
+
+function encodeItem(
+  { name, flags, version, expiresMs, value }: HashedItem,
+  into: Buffer,
+  at: number,
+): number {
+  into.writeUInt16BE(name.length, at)
+  into.writeUInt32BE(flags, at + 2)
+  writeWhole(version, into, at + 6)
+  writeWhole(expiresMs, into, at + 14)
+  into.writeUInt32BE(value.length, at + 22)
+  into.set(name, at + HEAD_BYTES)
+  into.set(value, at + HEAD_BYTES + name.length)
+  return at + HEAD_BYTES + name.length + value.length
+}
+
+/** As u64. */
+function writeWhole(value: number, into: Buffer, at: number): void {
+  into.writeUInt32BE(Math.floor(value / 2 ** 32), at)
+  into.writeUInt32BE(value % 2 ** 32, at + 4)
 }
 
 /** Windows on `record`. Throws `corrupt`, or `unsupported` for a later format. */

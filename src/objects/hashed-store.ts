@@ -9,6 +9,7 @@ import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { HASHED_NAME_BYTES_MAX } from '../base/limits.ts'
 import type { BlobKey, KeyedBlob, KeyedBlobs } from '../blobs/keyed-blobs.ts'
+import { HashedBatch, type Place } from './hashed-batch.ts'
 import { HashedCache, type KeptItem } from './hashed-cache.ts'
 import { decodeHashedItems, encodeHashedItems, type HashedItem } from './hashed-record.ts'
 
@@ -19,6 +20,12 @@ export interface HashedValue {
   /** Milliseconds since 1970 from which on it is gone; 0: never. */
   expiresMs: number
   value: Buffer
+}
+
+/** What a name shall have, whatever it has. */
+export interface NamedValue extends HashedValue {
+  /** As latin1. */
+  name: string
 }
 
 /** Gets what a name has, undefined for nothing, and says what it shall have: `remove` for nothing, undefined for no change. */
@@ -41,6 +48,15 @@ interface Found {
   blobs: Pick<KeyedBlob, 'volumeId'>[]
 }
 
+/** Values that are set together. */
+interface SetRun {
+  readonly wanted: readonly NamedValue[]
+  /** What is to be waited for; none of them rejects. */
+  readonly waits: Promise<unknown>[]
+  /** Where there are any: at the numbers of those that failed. */
+  failures: unknown[] | undefined
+}
+
 /** What was cleared: all items up to a version are gone, and those up to a later one will be from a time on. */
 interface Clearing {
   version: number
@@ -61,6 +77,7 @@ export class HashedStore {
   /** The last change of each key that is under way. */
   readonly #changes = new Map<string, Promise<unknown>>()
   readonly #cache: HashedCache
+  readonly #batch = new HashedBatch()
   #lastVersion = 0
   #clearing: Clearing = { version: 0, laterVersion: 0, laterMs: 0 }
 
@@ -118,7 +135,7 @@ export class HashedStore {
   }
 
   #keep(item: HashedItem, key: BlobKey, volumeId: number): void {
-    this.#cache.put(textOfName(item.name), { item, key, keyText: textOf(key), volumeId, isUsed: false })
+    this.#cache.put(textOfName(item.name), item, { key, keyText: textOf(key), volumeId })
   }
 
   /**
@@ -179,6 +196,83 @@ export class HashedStore {
     // Outside of the turn: changes of one name share a sync as well.
     for (const volumeId of touched) await this.#blobs.durable(volumeId)
     return item
+  }
+
+  // Setting many
+
+  /**
+   * As `update` of each name in turn, with as few writes as possible. The values are only looked at before it returns. Resolves
+   * when all are as durable as is asked for, with the error of each that failed in its place, or undefined when none did.
+   */
+  setMany(wanted: readonly NamedValue[]): Promise<unknown[] | undefined> {
+    const run: SetRun = { wanted, waits: [], failures: undefined }
+    for (let at = 0; at < wanted.length; at++) {
+      if (this.#addToBatch(run, at)) continue
+      this.#writeBatch(run)
+      this.#setAlone(run, at)
+    }
+    this.#writeBatch(run)
+    return Promise.all(run.waits).then(() => run.failures)
+  }
+
+  /** False where it is not known that the name is alone with its key, in one blob, and that nobody else is at the key. */
+  #addToBatch(run: SetRun, at: number): boolean {
+    const { name, flags, expiresMs, value } = run.wanted[at]!
+    const kept = this.#kept(name)
+    const nameBytes = kept?.item.name ?? Buffer.from(name, 'latin1')
+    const place = kept ?? this.#placeOf(nameBytes)
+    if (place === undefined || (this.#changes.size > 0 && this.#changes.has(place.keyText))) return false
+    const version = this.#nextVersion(place.item?.version ?? 0)
+    const item: HashedItem = { name: nameBytes, flags, version, expiresMs, value }
+    if (this.#batch.add(at, item, place)) return true
+    this.#writeBatch(run)
+    return this.#batch.add(at, item, place)
+  }
+
+  #placeOf(name: Buffer): (Place & { item: HashedItem | undefined }) | undefined {
+    const key = this.#hash(name)
+    if (name.length > HASHED_NAME_BYTES_MAX || this.#batch.mayHave(key)) return undefined
+    const found = this.#readNow(key)
+    if (found === undefined || found.items.length > 1 || found.blobs.length > 1) return undefined
+    const [item] = found.items
+    if (item !== undefined && !item.name.equals(name)) return undefined
+    const volumeId = found.blobs[0]?.volumeId ?? this.#blobs.lastVolumeId
+    return { key, keyText: textOf(key), volumeId, item }
+  }
+
+  /** Undefined where that takes time or fails. */
+  #readNow(key: BlobKey): Found | undefined {
+    try {
+      const found = this.#read(key)
+      if (!(found instanceof Promise)) return found
+      found.catch(() => {})
+    } catch {
+      // Whoever reads it again gets the error.
+    }
+    return undefined
+  }
+
+  #writeBatch(run: SetRun): void {
+    if (this.#batch.isEmpty) return
+    const { volumeId } = this.#batch
+    const entries = this.#batch.take()
+    const written = this.#blobs.writeManyNow(entries, volumeId)
+    for (let i = 0; i < written; i++) {
+      const entry = entries[i]!
+      this.#cache.put(run.wanted[entry.at]!.name, entry.item, entry)
+    }
+    const failed = (error: unknown) => {
+      for (const { at } of entries.slice(0, written)) noteFailure(run, at, error)
+    }
+    if (written > 0) run.waits.push(this.#blobs.durable(volumeId).catch(failed))
+    for (const { at } of entries.slice(written)) this.#setAlone(run, at)
+  }
+
+  #setAlone(run: SetRun, at: number): void {
+    const { name, flags, expiresMs, value } = run.wanted[at]!
+    const wanted = { flags, expiresMs, value: Buffer.from(value) }
+    const updated = this.update(Buffer.from(name, 'latin1'), () => wanted)
+    run.waits.push(updated.catch((error: unknown) => noteFailure(run, at, error)))
   }
 
   /** All that is there is gone, now or from a time on. Resolves when that is durable. */
@@ -328,6 +422,11 @@ export class HashedStore {
       resolve()
     }
   }
+}
+
+function noteFailure(run: SetRun, at: number, error: unknown): void {
+  run.failures ??= []
+  run.failures[at] = error
 }
 
 function foundIn(blobs: KeyedBlob[]): Found {

@@ -4,7 +4,7 @@ import { toStoreError } from '../../base/errors.ts'
 import type { HashedItem } from '../../objects/hashed-record.ts'
 import type { HashedChange, HashedStore, HashedValue } from '../../objects/hashed-store.ts'
 import type { MemcachedCounter, MemcachedCounters } from './memcached-counters.ts'
-import type { Command } from './parser.ts'
+import type { Command, PlainSet } from './parser.ts'
 
 export interface CommandsOptions {
   store: HashedStore
@@ -21,7 +21,7 @@ type Answer = Buffer | Promise<Buffer>
 
 /** The protocol's, by which clients tell what they may ask; some of them read its beginning, some its end. */
 const SPOKEN_VERSION = '1.6.0'
-const KEY_BYTES_MAX = 250
+export const KEY_BYTES_MAX = 250
 /** Longer ones are times. */
 const RELATIVE_SECONDS_MAX = 60 * 60 * 24 * 30
 const COUNTER_LIMIT = 2n ** 64n
@@ -68,11 +68,24 @@ export class Commands {
       if (!(sent instanceof Promise)) return isSilent ? NOTHING : sent
       return sent.then(
         (bytes) => (isSilent ? NOTHING : bytes),
-        (error: unknown) => (isSilent ? NOTHING : failed(error)),
+        (error: unknown) => (isSilent ? NOTHING : failedAnswer(error)),
       )
     } catch (error) {
-      return isSilent ? NOTHING : failed(error)
+      return isSilent ? NOTHING : failedAnswer(error)
     }
+  }
+
+  /** One answer for all, in their order. Never rejects. Their values are only looked at before it returns. */
+  async runSets(sets: readonly PlainSet[]): Promise<Buffer> {
+    this.count('cmd_set', sets.length)
+    const wanted = sets.map(({ name, flags, exptime, value }) => ({
+      ...{ name, flags, value },
+      expiresMs: this.#expiresMs(exptime),
+    }))
+    const failures = await this.#store.setMany(wanted)
+    const failed = failures === undefined ? 0 : failures.filter((failure) => failure !== undefined).length
+    this.count('total_items', sets.length - failed)
+    return answersOf(sets, failures ?? [])
   }
 
   #answer(command: Command): string | Answer {
@@ -311,11 +324,26 @@ export class Commands {
   /** When a value of that exptime is gone; undefined for no number. */
   #expiry(text: string): number | undefined {
     const seconds = signed(text)
-    if (seconds === undefined || seconds === 0) return seconds
+    return seconds === undefined ? undefined : this.#expiresMs(seconds)
+  }
+
+  #expiresMs(seconds: number): number {
+    if (seconds === 0) return 0
     const now = this.#options.clock.nowMs()
     if (seconds < 0) return 1
     return seconds <= RELATIVE_SECONDS_MAX ? now + seconds * 1_000 : seconds * 1_000
   }
+}
+
+function answersOf(sets: readonly PlainSet[], failures: readonly unknown[]): Buffer {
+  if (failures.length === 0 && !sets.some(({ isSilent }) => isSilent)) {
+    return sets.length === 1 ? STORED : Buffer.alloc(sets.length * STORED.length, STORED)
+  }
+  const spoken = sets.map(({ isSilent }, at) => {
+    if (isSilent) return NOTHING
+    return failures[at] === undefined ? STORED : failedAnswer(failures[at])
+  })
+  return Buffer.concat(spoken)
 }
 
 function statLines(stats: Record<string, string | number>): Buffer {
@@ -325,7 +353,7 @@ function statLines(stats: Record<string, string | number>): Buffer {
 
 const line = (text: string) => Buffer.from(`${text}\r\n`, 'latin1')
 
-function failed(error: unknown): Buffer {
+function failedAnswer(error: unknown): Buffer {
   const { code, message } = toStoreError(error)
   return line(`SERVER_ERROR ${code === 'internal' ? 'internal error' : message.replace(/[\r\n]+/g, ' ')}`)
 }

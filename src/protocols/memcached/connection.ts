@@ -4,8 +4,8 @@
  */
 import type { Socket } from 'node:net'
 import { MEMCACHED_COMMANDS_IN_FLIGHT_MAX, MEMCACHED_UNREAD_BYTES_MAX } from '../../base/limits.ts'
-import { type Commands, STORAGE, unsigned } from './commands.ts'
-import { Parser } from './parser.ts'
+import { type Commands, KEY_BYTES_MAX, STORAGE, unsigned } from './commands.ts'
+import { type Command, Parser, type PlainSet } from './parser.ts'
 
 export interface ConnectionOptions {
   socket: Socket
@@ -15,6 +15,9 @@ export interface ConnectionOptions {
   reserve: (bytes: number) => boolean
   release: (bytes: number) => void
 }
+
+/** As many are written in one go as one packet may bring, and those of a client that does not wait. */
+const SETS_TOGETHER_MAX = 1_024
 
 /** An answer in its turn; undefined: not there yet. */
 interface Slot {
@@ -95,6 +98,7 @@ export class MemcachedConnection {
   #beginWaiting(): boolean {
     while (!this.#isEnding) {
       if (this.#isFull()) return true
+      if (this.#beginSets()) continue
       const command = this.#parser.next()
       if (command === undefined) return false
       if (command === 'line' || command === 'binary') {
@@ -110,15 +114,29 @@ export class MemcachedConnection {
     return false
   }
 
+  /** Begins all `set`s that come next, together. False: there are none that are as most are. */
+  #beginSets(): boolean {
+    const { commands, valueBytesMax } = this.#options
+    const sets: PlainSet[] = []
+    while (sets.length < SETS_TOGETHER_MAX) {
+      const set = this.#parser.nextPlainSet({ keyBytesMax: KEY_BYTES_MAX, valueBytesMax })
+      if (set === undefined) break
+      sets.push(set)
+    }
+    if (sets.length === 0) return false
+    this.#await(commands.runSets(sets), () => {})
+    return true
+  }
+
   /** Waits for all before it. */
-  async #runAlone(command: Parameters<Commands['run']>[0]): Promise<void> {
+  async #runAlone(command: Command): Promise<void> {
     this.#isAlone = true
     await Promise.all(this.#slots.map(({ wait }) => wait))
     this.#begin(command, true)
     this.#pump()
   }
 
-  #begin(command: Parameters<Commands['run']>[0], isAlone: boolean): void {
+  #begin(command: Command, isAlone: boolean): void {
     const { commands, release } = this.#options
     const { words, data } = command
     const isKept = data !== undefined && data !== 'refused'
@@ -136,11 +154,18 @@ export class MemcachedConnection {
       return
     }
     this.#isAlone = isAlone
+    this.#await(answer, () => {
+      if (isAlone) this.#isAlone = false
+      done()
+    })
+  }
+
+  /** An answer that takes its time, in its turn. */
+  #await(answer: Promise<Buffer>, done: () => void): void {
     const slot: Slot = { bytes: undefined, wait: undefined }
     this.#slots.push(slot)
     slot.wait = answer.then((bytes) => {
       slot.bytes = bytes
-      if (isAlone) this.#isAlone = false
       done()
       this.#pumpSoon()
     })

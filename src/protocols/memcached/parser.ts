@@ -16,9 +16,24 @@ export type Broken = 'line' | 'binary'
 /** Asked of each line: how many bytes of data follow, and whether they are wanted. */
 export type DataOf = (words: readonly string[]) => { sizeBytes: number; keep: boolean } | undefined
 
-const [CR, LF] = [13, 10]
+/** A `set` as most are. */
+export interface PlainSet {
+  name: string
+  flags: number
+  /** As the command has it. */
+  exptime: number
+  /** Of the bytes that were added: there until `keepRest`. */
+  value: Buffer
+  isSilent: boolean
+}
+
+const [CR, LF, SPACE, ZERO, NINE] = [13, 10, 32, 48, 57]
+const [S, E, T] = [115, 101, 116]
 /** The first byte of a request of the binary protocol. */
 const BINARY_MAGIC = 0x80
+/** Numbers of more are looked at by those who know what they may be. */
+const PLAIN_DIGITS_MAX = 9
+const NOREPLY = Buffer.from(' noreply')
 
 interface Block {
   words: string[]
@@ -30,8 +45,10 @@ interface Block {
 
 export class Parser {
   readonly #dataOf: DataOf
-  #rest: Buffer = Buffer.alloc(0)
-  /** `#rest` lies in memory of the caller. */
+  #bytes: Buffer = Buffer.alloc(0)
+  /** Up to here they are dealt with. */
+  #at = 0
+  /** `#bytes` lies in memory of the caller. */
   #isBorrowed = false
   #block: Block | undefined
 
@@ -41,31 +58,71 @@ export class Parser {
 
   /** Follow it with `next` until that gives nothing, then with `keepRest`. */
   add(bytes: Buffer): void {
-    this.#isBorrowed = this.#rest.length === 0
-    this.#rest = this.#isBorrowed ? bytes : Buffer.concat([this.#rest, bytes])
+    this.#isBorrowed = this.#at === this.#bytes.length
+    this.#bytes = this.#isBorrowed ? bytes : Buffer.concat([this.#bytes.subarray(this.#at), bytes])
+    this.#at = 0
   }
 
   /** Copies what is left of what was added: its memory is used for other things. */
   keepRest(): void {
-    if (this.#isBorrowed && this.#rest.length > 0) this.#rest = Buffer.from(this.#rest)
+    if (!this.#isBorrowed) return
+    this.#bytes = Buffer.from(this.#bytes.subarray(this.#at))
+    this.#at = 0
     this.#isBorrowed = false
+  }
+
+  /** The next command, if it is a `set` as most are and is there as a whole, with a value of at most so many bytes. */
+  nextPlainSet({
+    keyBytesMax,
+    valueBytesMax,
+  }: {
+    keyBytesMax: number
+    valueBytesMax: number
+  }): PlainSet | undefined {
+    const [bytes, start] = [this.#bytes, this.#at]
+    const isSet =
+      bytes[start] === S && bytes[start + 1] === E && bytes[start + 2] === T && bytes[start + 3] === SPACE
+    if (!isSet || this.#block !== undefined) return undefined
+    const nameAt = start + 4
+    let at = nameAt
+    while (bytes[at]! > SPACE) at++
+    const nameEnd = at
+    if (nameEnd === nameAt || nameEnd - nameAt > keyBytesMax) return undefined
+    const numbers = [0, 0, 0]
+    for (let i = 0; i < numbers.length; i++) {
+      if (bytes[at] !== SPACE) return undefined
+      const end = digitsEnd(bytes, ++at)
+      if (end === at || end - at > PLAIN_DIGITS_MAX) return undefined
+      for (; at < end; at++) numbers[i] = numbers[i]! * 10 + bytes[at]! - ZERO
+    }
+    const [flags, exptime, sizeBytes] = numbers as [number, number, number]
+    const isSilent = bytes[at] === SPACE
+    if (isSilent && !NOREPLY.equals(bytes.subarray(at, at + NOREPLY.length))) return undefined
+    if (isSilent) at += NOREPLY.length
+    const valueAt = at + 2
+    const valueEnd = valueAt + sizeBytes
+    if (sizeBytes > valueBytesMax || !hasLineEnd(bytes, at) || !hasLineEnd(bytes, valueEnd)) return undefined
+    this.#at = valueEnd + 2
+    const name = bytes.toString('latin1', nameAt, nameEnd)
+    return { name, flags, exptime, value: bytes.subarray(valueAt, valueEnd), isSilent }
   }
 
   /** The next command; undefined: more bytes are needed. */
   next(): Command | Broken | undefined {
     if (this.#block !== undefined) return this.#fill(this.#block)
-    if (this.#rest[0] === BINARY_MAGIC) return 'binary'
-    const end = this.#rest.indexOf(LF)
-    if (end > MEMCACHED_LINE_BYTES_MAX || (end < 0 && this.#rest.length > MEMCACHED_LINE_BYTES_MAX))
-      return 'line'
+    const [bytes, start] = [this.#bytes, this.#at]
+    if (bytes[start] === BINARY_MAGIC) return 'binary'
+    const end = bytes.indexOf(LF, start)
+    const lineBytes = (end < 0 ? bytes.length : end) - start
+    if (lineBytes > MEMCACHED_LINE_BYTES_MAX) return 'line'
     if (end < 0) return undefined
-    const lineEnd = end > 0 && this.#rest[end - 1] === CR ? end - 1 : end
+    const lineEnd = end > start && bytes[end - 1] === CR ? end - 1 : end
     // Keys are bytes: latin1 keeps each of them.
-    const words = this.#rest
-      .toString('latin1', 0, lineEnd)
+    const words = bytes
+      .toString('latin1', start, lineEnd)
       .split(' ')
       .filter((word) => word !== '')
-    this.#rest = this.#rest.subarray(end + 1)
+    this.#at = end + 1
     const data = this.#dataOf(words)
     if (data === undefined) return { words, data: undefined }
     const sizeBytes = data.sizeBytes + 2
@@ -75,15 +132,23 @@ export class Parser {
   }
 
   #fill(block: Block): Command | undefined {
-    const count = Math.min(block.sizeBytes - block.received, this.#rest.length)
-    block.into?.set(this.#rest.subarray(0, count), block.received)
+    const count = Math.min(block.sizeBytes - block.received, this.#bytes.length - this.#at)
+    block.into?.set(this.#bytes.subarray(this.#at, this.#at + count), block.received)
     block.received += count
-    this.#rest = this.#rest.subarray(count)
+    this.#at += count
     if (block.received < block.sizeBytes) return undefined
     this.#block = undefined
     const { words, into, sizeBytes } = block
     if (into === undefined) return { words, data: 'refused' }
-    const isWhole = into[sizeBytes - 2] === CR && into[sizeBytes - 1] === LF
-    return { words, data: isWhole ? into.subarray(0, sizeBytes - 2) : 'bad' }
+    return { words, data: hasLineEnd(into, sizeBytes - 2) ? into.subarray(0, sizeBytes - 2) : 'bad' }
   }
+}
+
+function digitsEnd(bytes: Buffer, at: number): number {
+  while (bytes[at]! >= ZERO && bytes[at]! <= NINE) at++
+  return at
+}
+
+function hasLineEnd(bytes: Buffer, at: number): boolean {
+  return bytes[at] === CR && bytes[at + 1] === LF
 }
