@@ -15,12 +15,12 @@ import { BlobContentReader } from '../../src/objects/content-reader.ts'
 import { BlobContentWriter, UPLOAD_LOAD_BYTES, UploadLoad } from '../../src/objects/content-writer.ts'
 import { inlineHashPool } from '../../src/objects/digests.ts'
 import { IndexedStore } from '../../src/objects/indexed-store.ts'
-import { Names } from '../../src/objects/names.ts'
 import type { ObjectStore } from '../../src/objects/object-store.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { FilerServer, type FilerServerOptions } from '../../src/protocols/filer/server.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { CheckedNames } from '../support/checked-names.ts'
 import { objectKeys } from '../support/object-keys.ts'
 import { type Ask, ask, type FormFile, form, type Reply } from '../volume-server/volume-server-kit.ts'
 
@@ -66,7 +66,7 @@ function openObjects(parts: { blobs: BlobStore; meta: MetaStore; clock: Clock })
   const reader = new BlobContentReader(common)
   return new IndexedStore({
     buckets: new Buckets(common),
-    names: new Names({ ...common, writer, reader }),
+    names: new CheckedNames({ ...common, writer, reader }),
     uploads: new MultipartUploads({ ...common, writer, reader }),
     tree: new ObjectTree(common),
   })

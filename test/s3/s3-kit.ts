@@ -18,7 +18,6 @@ import { BlobContentReader } from '../../src/objects/content-reader.ts'
 import { BlobContentWriter } from '../../src/objects/content-writer.ts'
 import { inlineHashPool } from '../../src/objects/digests.ts'
 import { IndexedStore } from '../../src/objects/indexed-store.ts'
-import { Names } from '../../src/objects/names.ts'
 import type { ObjectKeys } from '../../src/objects/object-keys.ts'
 import type { Bucket, ObjectStore } from '../../src/objects/object-store.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
@@ -28,6 +27,7 @@ import { IamGate } from '../../src/protocols/s3/iam-gate.ts'
 import { S3Counters } from '../../src/protocols/s3/s3-counters.ts'
 import { S3Server, type S3ServerOptions } from '../../src/protocols/s3/server.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { CheckedNames } from '../support/checked-names.ts'
 import { objectKeys } from '../support/object-keys.ts'
 
 export const ROOT: SigningKey = { accessKey: 'rootkey', secretKey: 'rootsecret' }
@@ -81,7 +81,7 @@ export async function startS3(options: S3KitOptions = {}): Promise<S3Kit> {
   const reader = new BlobContentReader({ blobs, meta, hashPool, keys })
   const objects = new IndexedStore({
     buckets: new Buckets({ meta, clock, random, changes: new SharedArrayBuffer(BUCKET_CHANGES_BYTES) }),
-    names: new Names({ meta, keys, clock, random, writer, reader }),
+    names: new CheckedNames({ meta, keys, clock, random, writer, reader }),
     uploads: new MultipartUploads({ meta, keys, writer, reader, hashPool, clock, random }),
     tree: new ObjectTree({ meta, clock, random }),
   })
