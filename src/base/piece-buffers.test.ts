@@ -12,6 +12,8 @@ test('a piece that was given back is used again, once', () => {
   assert.equal(piece.giveBack, undefined)
   assert.equal(buffers.take(), whole)
   assert.notEqual(buffers.take(), whole)
+  assert.throws(() => giveBack!(), /given back once/, 'or two would write to the same memory')
+  assert.notEqual(buffers.take(), whole)
 })
 
 test('no more are kept than may be', () => {

@@ -3,6 +3,7 @@
  * makes the runtime's collector run all the time, at twice the cost of all else. Who does not give a piece back only leaves
  * it to the collector.
  */
+import { assert } from './assert.ts'
 
 /** A piece that is its taker's to keep, or to give back when nobody uses it any more. */
 export type LentPiece = Buffer & {
@@ -29,8 +30,12 @@ export class PieceBuffers {
   /** The part of a taken buffer that is given out. */
   lend(whole: Buffer, start: number, end: number): LentPiece {
     const piece: LentPiece = whole.subarray(start, end)
+    let isLent = true
     piece.giveBack = () => {
       piece.giveBack = undefined
+      // What is given back twice would be given out twice.
+      assert(isLent, 'a piece is given back once')
+      isLent = false
       if (this.#free.length < this.#freeMax) this.#free.push(whole)
     }
     return piece

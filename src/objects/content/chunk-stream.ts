@@ -88,7 +88,6 @@ export class ChunkStream {
         this.#hash(chunk, HASH_BYTES)
       }
       piece.giveBack?.()
-      piece.giveBack?.()
       if (this.#failure !== undefined) throw this.#failure
     }
     if (announced !== undefined && this.#sizeBytes < announced) throw wrongLength(announced)
