@@ -218,14 +218,20 @@ export const CHECK_DETAILS_MAX = 10_000
 /** Metadata: scripts in one commit of SQLite, and those of one thread that wait for theirs. */
 export const META_BATCH_SCRIPTS_MAX = 512
 export const META_WRITES_WAITING_MAX = 20_000
+/**
+ * Rows that one script reads and changes, so that it holds the writer of SQLite well below 50 ms: what has more goes in steps.
+ * Completing an upload is one transaction: it has at most so many more for each part.
+ */
+export const META_SCRIPT_ROWS_MAX = 2_000
+export const META_ROWS_PER_PART_MAX = 6
 /** Different statements of one connection. */
 export const META_STATEMENTS_MAX = 1_000
 /** A health check of the metadata is answered within this time. */
 export const META_CHECK_MS_MAX = 5_000
-/** SQLite: page, page cache of a connection, pages of the write-ahead log before a checkpoint, wait for a lock. */
+/** SQLite: page, page cache of a connection, pages of the write-ahead log before a checkpoint, which holds the writer; wait for a lock. */
 export const SQLITE_PAGE_BYTES = 8 * KIB
 export const SQLITE_CACHE_BYTES = 64 * MIB
-export const SQLITE_CHECKPOINT_PAGES = 4_000
+export const SQLITE_CHECKPOINT_PAGES = 2_000
 export const SQLITE_BUSY_MS_MAX = 5_000
 /** Ids that a writer of blobs takes from the master at a time, how long it uses them, and how many volumes it tries. */
 export const BLOB_LEASE_COUNT = 1024

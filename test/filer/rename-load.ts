@@ -36,6 +36,14 @@ async function keysBelow(filer: FilerKit, bucket: Bucket, directory: string): Pr
   return count
 }
 
+/** A write waits for the end of a rename, but not for ever: then it is told to come again. */
+async function putPatiently(filer: FilerKit, path: string): Promise<number> {
+  for (;;) {
+    const { status } = await filer.put(path, 'late')
+    if (status !== 503) return status
+  }
+}
+
 /** So many files, a multiple of 500. `metadata`: URL of PostgreSQL; SQLite without it. Gives how often others looked. */
 export async function renameBesideReaders(
   files: number,
@@ -85,11 +93,11 @@ export async function renameBesideReaders(
       const moved = filer.ask({ method: 'POST', path: `/${to}?mv.from=/${from}` })
       // Below the new name, so that it must wait; before the rename has begun it would be in its way.
       while (!(await isRenamed(to))) await filer.clockTick()
-      const writing = filer.put(`/${to}/late`, 'late')
+      const writing = putPatiently(filer, `/${to}/late`)
       assert.equal((await moved).status, 204)
       isRenaming = false
       await finding
-      assert.equal((await writing).status, 201)
+      assert.equal(await writing, 201)
       assert.equal(await keysBelow(filer, bucket, from), 0)
       await filer.ask({ method: 'DELETE', path: `/${to}/late` })
       assert.ok((await keysBelow(filer, bucket, to)) >= files)
