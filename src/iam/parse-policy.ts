@@ -4,7 +4,7 @@ import { type Condition, compileCondition } from './policy/conditions.ts'
 import { compilePattern, isWild, matchText, type Pattern, widened } from './policy/pattern.ts'
 import { type PrincipalDirectory, parsePrincipals } from './policy/principals.ts'
 import { bucketArn, type Policy, PolicyError, type Statement } from './policy.ts'
-import { type ActionTarget, S3_ACTIONS, S3_CONDITION_KEYS } from './s3-actions.ts'
+import { type ActionTarget, GLOBAL_CONDITION_KEYS, S3_ACTIONS, S3_CONDITION_KEYS } from './s3-actions.ts'
 
 export type { PrincipalDirectory } from './policy/principals.ts'
 
@@ -165,8 +165,10 @@ class StatementParser {
     const slash = key.indexOf('/')
     const name = (slash < 0 ? key : key.slice(0, slash + 1)).toLowerCase()
     if (!/^[a-z0-9-]+:.+$/.test(name)) throw new PolicyError('Policy has an invalid condition key')
-    if (name.startsWith('s3:') && !S3_CONDITION_KEYS.has(name))
-      throw new PolicyError('Policy has an invalid condition key')
+    const isUnknown =
+      (name.startsWith('s3:') && !S3_CONDITION_KEYS.has(name)) ||
+      (name.startsWith('aws:') && !GLOBAL_CONDITION_KEYS.has(name))
+    if (isUnknown) throw new PolicyError('Policy has an invalid condition key')
     const values = (Array.isArray(given) ? given : [given]) as unknown[]
     if (!values.every((each) => ['string', 'number', 'boolean'].includes(typeof each))) throw invalidJson()
     const texts = values.map(String)

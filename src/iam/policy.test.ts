@@ -354,6 +354,11 @@ describe('documents that are refused', () => {
       'Policy has an invalid condition key',
     ],
     [
+      'an unknown key of all services',
+      document({ ...ALLOW, Condition: { StringEquals: { 'aws:SourceIpp': 'a' } } }),
+      'Policy has an invalid condition key',
+    ],
+    [
       'a value that does not suit',
       document({ ...ALLOW, Condition: { IpAddress: { 'aws:SourceIp': '10.0.0.0/33' } } }),
       /not valid/,

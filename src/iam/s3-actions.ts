@@ -50,3 +50,17 @@ export const S3_CONDITION_KEYS: ReadonlySet<string> = new Set(
   s3:x-amz-server-side-encryption-aws-kms-key-id s3:x-amz-server-side-encryption-customer-algorithm
   s3:x-amz-storage-class s3:x-amz-website-redirect-location`.split(/\s+/),
 )
+
+/** The keys of conditions that all services have, in lower case; those with a slash are followed by a name. */
+export const GLOBAL_CONDITION_KEYS: ReadonlySet<string> = new Set(
+  `aws:assumedroot aws:calledvia aws:calledviafirst aws:calledvialast aws:chatbotsourcearn aws:currenttime
+  aws:ec2instancesourceprivateipv4 aws:ec2instancesourcevpc aws:epochtime aws:federatedprovider
+  aws:multifactorauthage aws:multifactorauthpresent aws:principalaccount aws:principalarn
+  aws:principalisawsservice aws:principalorgid aws:principalorgpaths aws:principalservicename
+  aws:principalservicenameslist aws:principaltag/ aws:principaltype aws:referer aws:requestedregion aws:requesttag/
+  aws:resourceaccount aws:resourceorgid aws:resourceorgpaths aws:resourcetag/ aws:securetransport
+  aws:signinsessionarn aws:sourceaccount aws:sourcearn aws:sourceidentity aws:sourceip aws:sourceorgid
+  aws:sourceorgpaths aws:sourcevpc aws:sourcevpcarn aws:sourcevpce aws:tagkeys aws:tokenissuetime aws:useragent
+  aws:userid aws:username aws:viaawsservice aws:vpceaccount aws:vpceorgid aws:vpceorgpaths
+  aws:vpcsourceip`.split(/\s+/),
+)

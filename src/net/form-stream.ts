@@ -60,6 +60,7 @@ export async function openFieldsForm(
   for (;;) {
     const part = await reader.nextHead()
     const name = utf8(part.name ?? '')
+    if (name === '') throw new StoreError('bad_request', 'a field of the form has no name')
     if (name.toLowerCase() === 'file') return { fields, part, data: reader.rest() }
     fields.push([name, (await reader.nextValue()).toString('utf8')])
   }

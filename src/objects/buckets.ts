@@ -16,6 +16,7 @@ import {
   findBucket,
   listBuckets,
 } from './bucket-steps.ts'
+import { abortSomeUploads } from './content/upload-scripts.ts'
 import {
   BUCKET_CONFIGS,
   type Bucket,
@@ -104,6 +105,8 @@ export class Buckets {
   }
 
   async delete(bucket: Bucket): Promise<void> {
+    const unfinished = { bucketId: bucket.id, nowMs: this.#clock.nowMs(), usagePart: 0 }
+    for (let isDone = false; !isDone; ) isDone = (await this.#meta.write(abortSomeUploads, unfinished)).isDone
     await this.#changing(this.#meta.write(deleteBucket, { bucketId: bucket.id }))
   }
 

@@ -219,7 +219,7 @@ export interface PutResult {
   sizeBytes: number
   modifiedMs: number
   checksum: Checksum | undefined
-  /** The version id is to be told: the bucket keeps versions. */
+  /** The version id is to be told: it is a version of its own, not one that the next put replaces. */
   isVersioned: boolean
   encryption?: EncryptionKind | undefined
 }
@@ -432,7 +432,7 @@ export interface ObjectStore {
   }): Promise<{ buckets: Bucket[]; next: string | undefined }>
   /** Throws `conflict` where the change is not allowed, such as suspending versions under object lock. */
   changeBucket(bucket: Bucket, change: BucketChange): Promise<Bucket>
-  /** Throws `bucket_not_empty`. */
+  /** Unfinished uploads in it are given up. Throws `bucket_not_empty`. */
   deleteBucket(bucket: Bucket): Promise<void>
   usage(bucket: Bucket): Promise<BucketUsage>
 

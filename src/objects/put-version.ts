@@ -128,7 +128,7 @@ export function* putVersion(args: PutVersion): Steps<PutOutcome> {
       rank,
       versionId: facts.versioning === VERSIONING_OFF ? undefined : versionId,
     })
-  return { versionId, modifiedMs: args.nowMs, isVersioned: facts.versioning !== VERSIONING_OFF }
+  return { versionId, modifiedMs: args.nowMs, isVersioned }
 }
 
 /** Says that the bucket is worth a look for files whose time is over. */

@@ -11,6 +11,7 @@ import { completeUpload } from './content/complete-upload.ts'
 import { copyPart } from './content/copy-part.ts'
 import { checksumOf, checksumText } from './content/part-checksums.ts'
 import {
+  abortSomeUploads,
   abortUpload,
   clearUpload,
   createUpload,
@@ -92,6 +93,7 @@ export const UPLOAD_SCRIPTS: readonly AnyScript[] = [
   copyPart,
   completeUpload,
   abortUpload,
+  abortSomeUploads,
   clearUpload,
   appendObject,
 ]

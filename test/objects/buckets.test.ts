@@ -96,7 +96,7 @@ for (const engine of [sqliteObjects(), postgresObjects()]) {
       await assert.rejects(store.changeBucket(made, { configs: { object_lock: '{}' } }), code('conflict'))
     })
 
-    test('a bucket goes when it is empty: of objects, versions and uploads', async () => {
+    test('a bucket goes when it is empty of objects and versions, and its unfinished uploads with it', async () => {
       const bucket = await store.createBucket({ name: 'emptied', owner: 'frank' })
       const at = { bucket, key: 'k' }
       const notEmpty = () => assert.rejects(store.deleteBucket(bucket), code('bucket_not_empty'))
@@ -108,10 +108,12 @@ for (const engine of [sqliteObjects(), postgresObjects()]) {
       await store.delete({ ...at, versionId: 'null' })
       await notEmpty()
       await store.delete({ ...at, versionId: marker.versionId! })
-      const { uploadId } = await store.createUpload({ ...at, attributes: {} })
-      await notEmpty()
-      await store.abortUpload({ ...at, uploadId })
+      const uploads = [await store.createUpload({ ...at, attributes: {} })]
+      uploads.push(await store.createUpload({ ...at, key: 'l', attributes: {} }))
+      const part = { ...at, uploadId: uploads[0]!.uploadId, number: 1 }
+      await store.putPart({ ...part, body: bodyOf(Buffer.from('part')) })
       await store.deleteBucket(bucket)
+      await assert.rejects(store.listParts(part, { after: 0, limit: 1 }), code('upload_not_found'))
       assert.equal(await store.bucket('emptied'), undefined)
       await assert.rejects(store.deleteBucket(bucket), code('bucket_not_found'))
       await assert.rejects(store.changeBucket(bucket, {}), code('bucket_not_found'))

@@ -125,6 +125,18 @@ describe('what the signer makes', () => {
     assert.equal(refusal(() => authenticatorAt(NOW).authenticate(other)).code, 'SignatureDoesNotMatch')
   })
 
+  test('of a parameter without a value, whether or not its equals sign is signed', () => {
+    const asked = { method: 'PUT', host: 'localhost', path: '/bucket', query: [['policy', '']] as const }
+    const signed = signer.sign(asked, NOW)
+    assert.match(signed.target, /\?policy=?$/)
+    for (const target of ['/bucket?policy', '/bucket?policy=']) {
+      const request = requestOf({ method: 'PUT', target, headers: signed.headers })
+      assert.equal(authenticatorAt(NOW).authenticate(request).mechanism, 'v2-header', target)
+    }
+    const other = requestOf({ method: 'PUT', target: '/bucket?policy=x', headers: signed.headers })
+    assert.equal(refusal(() => authenticatorAt(NOW).authenticate(other)).code, 'SignatureDoesNotMatch')
+  })
+
   test('is refused when it is changed, late, unknown or switched off', () => {
     const request = { method: 'GET', host: 'localhost', path: '/bucket/key', query, headers }
     const signed = { method: 'GET', ...signer.sign(request, NOW) }

@@ -49,10 +49,14 @@ test('rules that are none', async () => {
   const stars = await put(`<AllowedOrigin>http://*.a.*</AllowedOrigin>${method}`)
   assert.equal(
     element(stars.text, 'Message'),
-    'AllowedOrigin &quot;http://*.a.*&quot; can not have more than one wildcard.',
+    'AllowedOrigin "http://*.a.*" can not have more than one wildcard.',
   )
   assert.equal(errorOf(await put(`${origin}${method}<ExposeHeader>x-*</ExposeHeader>`)), '400 InvalidRequest')
-  assert.equal(errorOf(await put(`${origin}${method}<MaxAgeSeconds>-1</MaxAgeSeconds>`)), '400 MalformedXML')
+  assert.equal(errorOf(await put(`${origin}${method}<MaxAgeSeconds>1.5</MaxAgeSeconds>`)), '400 MalformedXML')
+  for (const name of ['AllowedHeader', 'ExposeHeader']) {
+    const header = await put(`${origin}${method}<${name}>a b</${name}>`)
+    assert.equal(element(header.text, 'Message'), `${name} "a b" contains invalid character.`)
+  }
 })
 
 test('a preflight that is allowed', async () => {

@@ -111,6 +111,9 @@ test('only an empty bucket is removed', async () => {
   assert.equal(element(refused.text, 'Message'), 'The bucket you tried to delete is not empty')
   assert.equal(errorOf(await kit.as(BOB).delete('/full-bucket')), '403 AccessDenied')
   assert.equal(errorOf(await root.delete('/no-such-bucket')), '404 NoSuchBucket')
+  await kit.objects.delete({ bucket, key: 'k' })
+  assert.equal((await root.send('POST', { path: '/full-bucket/begun', query: { uploads: '' } })).status, 200)
+  assert.equal((await root.delete('/full-bucket')).status, 204)
 })
 
 test('ListBuckets: own ones, in pages', async () => {

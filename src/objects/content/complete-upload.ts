@@ -13,7 +13,7 @@ import type {
   ObjectLock,
 } from '../object-store.ts'
 import { type NewContent, VERSION_COLUMNS, type VersionRow } from '../parts.ts'
-import { type PutOutcome, putVersion } from '../put-version.ts'
+import { type PutOutcome, putVersion, VERSIONING_ENABLED } from '../put-version.ts'
 import { attributesOf, attributesText, lockOf, versionIdOfRow } from '../rows.ts'
 import { addUsage } from '../usage-steps.ts'
 import { packSegments, SEGMENT_ENTRY_BYTES, type SegmentEntry, unpackSegments } from './entries.ts'
@@ -123,7 +123,7 @@ function* completedBefore(args: CompleteArgs): Steps<Completed | undefined> {
   return {
     versionId: versionIdOfRow(row),
     modifiedMs: row.modified_ms,
-    isVersioned: bucket?.versioning !== 0,
+    isVersioned: bucket?.versioning === VERSIONING_ENABLED,
     etag: row.etag,
     sizeBytes: row.size,
     checksum: attributesOf(row).checksum,

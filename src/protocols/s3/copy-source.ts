@@ -3,6 +3,7 @@ import { StoreError } from '../../base/errors.ts'
 import type { Bucket, FoundObject, ObjectInfo } from '../../objects/object-store.ts'
 import { rankOf } from '../../objects/rows.ts'
 import { sourceKeyOf } from './encryption-headers.ts'
+import { unknownVersion } from './read-options.ts'
 import { invalidArgument } from './replies.ts'
 import type { S3Context } from './s3-context.ts'
 import { S3Error } from './s3-error.ts'
@@ -42,7 +43,7 @@ export function parseCopySource(text: string): SourceName {
       text,
     )
   if (versionId !== undefined && versionId !== 'null' && rankOf(versionId) === undefined)
-    throw invalidArgument('Invalid version id specified', 'versionId', versionId)
+    throw unknownVersion(versionId, path.slice(slash + 1))
   return { bucketName: path.slice(start, slash), key: path.slice(slash + 1), versionId }
 }
 

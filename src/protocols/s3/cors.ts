@@ -29,7 +29,9 @@ export function parseCors(root: XmlNode): CorsRule[] {
 
 function parseRule(node: XmlNode): CorsRule {
   const id = node.maybeString('ID')
-  const maxAgeSeconds = node.maybeCount('MaxAgeSeconds')
+  const maxAge = node.maybeString('MaxAgeSeconds')?.trim()
+  if (maxAge !== undefined && !/^-?[0-9]{1,9}$/.test(maxAge)) throw node.malformed()
+  const maxAgeSeconds = maxAge === undefined ? undefined : Number(maxAge)
   const texts = (name: string) => node.all(name).map((each) => each.leaf().trim())
   const rule = {
     ...(id === undefined ? {} : { id }),
@@ -51,7 +53,10 @@ function parseRule(node: XmlNode): CorsRule {
     }
   }
   for (const origin of rule.allowedOrigins) checkStars('AllowedOrigin', origin)
-  for (const header of rule.allowedHeaders) checkStars('AllowedHeader', header)
+  for (const header of rule.allowedHeaders) {
+    checkStars('AllowedHeader', header)
+    checkToken('AllowedHeader', header.replace('*', ''))
+  }
   for (const header of rule.exposeHeaders) {
     if (header.includes('*')) {
       throw new S3Error(
@@ -60,7 +65,14 @@ function parseRule(node: XmlNode): CorsRule {
       )
     }
   }
+  for (const header of rule.exposeHeaders) checkToken('ExposeHeader', header)
   return rule
+}
+
+/** What the name of a header can be. */
+function checkToken(element: string, name: string): void {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]*$/.test(name))
+    throw new S3Error('InvalidRequest', `${element} "${name}" contains invalid character.`)
 }
 
 function checkStars(name: string, value: string): void {

@@ -32,6 +32,17 @@ export function algorithmOfHeader(name: string): ChecksumAlgorithm | undefined {
   return CHECKSUM_HEADER.exec(name)?.[1]?.toUpperCase() as ChecksumAlgorithm | undefined
 }
 
+/** Throws InvalidRequest for a header that means to be the checksum of a body, but of a kind that there is not. */
+export function refuseUnknownChecksum(name: string): void {
+  if (!name.toLowerCase().startsWith('x-amz-checksum-') || ABOUT_CHECKSUMS.test(name)) return
+  throw new S3Error(
+    'InvalidRequest',
+    'The algorithm type you specified in x-amz-checksum- header is invalid.',
+  )
+}
+
+const ABOUT_CHECKSUMS = /-(?:algorithm|mode|type)$/i
+
 /** Adds the headers that tell a checksum. */
 export function addChecksum(headers: string[], checksum: Checksum | undefined): void {
   if (checksum === undefined) return
@@ -54,10 +65,10 @@ export function contentMd5(request: Pick<S3Request, 'header'>): Buffer | undefin
 }
 
 /** The bytes of a checksum as a header has it. Throws InvalidRequest for a value that is none. */
-export function checksumBytes(algorithm: ChecksumAlgorithm, value: string): Buffer {
+export function checksumBytes(algorithm: ChecksumAlgorithm, value: string, kind = 'header'): Buffer {
   const bytes = strictBase64(value, DIGEST_BYTES[digestNameOf(algorithm)])
   if (bytes === undefined)
-    throw new S3Error('InvalidRequest', `Value for ${checksumHeader(algorithm)} header is invalid.`)
+    throw new S3Error('InvalidRequest', `Value for ${checksumHeader(algorithm)} ${kind} is invalid.`)
   return bytes
 }
 

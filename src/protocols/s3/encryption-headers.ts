@@ -28,12 +28,15 @@ export function newEncryption(context: S3Context, view: HeaderView): Encryption 
   return asked
 }
 
-/** SSE-C of a request that reads, or of a part: the key. Throws InvalidArgument where another encryption is asked for. */
+/**
+ * SSE-C of a request that reads, or of a part: the key. Throws InvalidArgument where another encryption is asked for; but
+ * clients say SSE-S3 again with each part, which changes nothing.
+ */
 export function customerKeyOf(context: S3Context, { isRead }: { isRead: boolean }): Buffer | undefined {
   const { request } = context
   if (!hasEncryptionHeader(request)) return undefined
   const method = request.header(SSE)
-  if (method !== undefined)
+  if (method !== undefined && (isRead || method !== 'AES256'))
     throw invalidArgument(`${SSE} header is not supported for this operation.`, SSE, method)
   return customerKey(context, request, { prefix: CUSTOMER, isRead })
 }

@@ -120,7 +120,9 @@ export function errorOutcome(error: S3Error, place: ErrorPlace): Outcome {
 /** The text of it. */
 export function errorDocument(error: S3Error, place: ErrorPlace): string {
   const extra = error.extra === undefined ? usualExtra(error.code, place) : Object.entries(error.extra)
-  let xml = `${XML_DECLARATION}<Error>${tag('Code', error.code)}${tag('Message', error.message)}`
+  // S3 leaves quotation marks in messages as they are, and clients look for texts with them.
+  const message = tag('Message', error.message).replaceAll('&quot;', '"')
+  let xml = `${XML_DECLARATION}<Error>${tag('Code', error.code)}${message}`
   for (const [name, value] of extra) xml += tag(name, value)
   xml += tag('Resource', place.resource) + tag('RequestId', place.requestId) + tag('HostId', place.hostId)
   return `${xml}</Error>`

@@ -161,7 +161,6 @@ export function lockOfHeaders(context: S3Context, view: HeaderView): ObjectLock 
   const until = view.header('x-amz-object-lock-retain-until-date')
   const hold = view.header('x-amz-object-lock-legal-hold')
   if (mode === undefined && until === undefined && hold === undefined) return undefined
-  assertLockable(context.bucket)
   const lock: ObjectLock = {}
   if (mode !== undefined || until !== undefined) {
     if (mode === undefined || until === undefined) {
@@ -182,6 +181,7 @@ export function lockOfHeaders(context: S3Context, view: HeaderView): ObjectLock 
       )
     lock.legalHold = hold === 'ON'
   }
+  assertLockable(context.bucket)
   return lock
 }
 

@@ -11,7 +11,7 @@ import type { S3Request } from './s3-request.ts'
 export function rangeOf(request: S3Request, info: ObjectInfo): ByteRange | undefined {
   const header = request.header('range')
   if (header === undefined || !ifRangeHolds(request, info)) return undefined
-  const match = /^\s*bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)\s*$/i.exec(header)
+  const match = /^bytes=([0-9]*)-([0-9]*)$/i.exec(header)
   if (match === null) return undefined
   const [, first, last] = match as unknown as [string, string, string]
   if (first === '' && last === '') return undefined

@@ -2,6 +2,7 @@
 import { formatHttpDate } from '../../net/conditional.ts'
 import type { FoundObject, ReadOptions } from '../../objects/object-store.ts'
 import { rankOf } from '../../objects/rows.ts'
+import { partNumber } from './object-range.ts'
 import { invalidArgument } from './replies.ts'
 import { S3Error } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
@@ -9,6 +10,7 @@ import type { S3Request } from './s3-request.ts'
 /** Throws InvalidArgument for a version id that is none. */
 export function readOptionsOf(request: S3Request): ReadOptions {
   const versionId = versionIdOf(request)
+  if (request.params.length > 0) assertPartNumber(request)
   const key = request.header('x-amz-server-side-encryption-customer-key')
   if (key !== undefined) return { versionId, customerKey: Buffer.from(key, 'base64') }
   return versionId === undefined ? NO_OPTIONS : { versionId }
@@ -24,8 +26,24 @@ export function versionIdOf(request: S3Request): string | undefined {
     throw invalidArgument('Version id cannot be the empty string', 'versionId', '')
   }
   if (versionId !== undefined && versionId !== 'null' && rankOf(versionId) === undefined)
-    throw invalidArgument('Invalid version id specified', 'versionId', versionId)
+    throw unknownVersion(versionId, request.key)
   return versionId
+}
+
+/** As long as ids of versions are, here and elsewhere. */
+const VERSION_LIKE = /^[A-Za-z0-9._-]{26,64}$/
+
+/** For an id that no version has: it may be one of another store, or none at all. */
+export function unknownVersion(versionId: string, key: string): S3Error {
+  return VERSION_LIKE.test(versionId)
+    ? new S3Error('NoSuchVersion', undefined, { extra: { Key: key, VersionId: versionId } })
+    : invalidArgument('Invalid version id specified', 'versionId', versionId)
+}
+
+/** A wrong one is told before it is known whether there is an object. */
+function assertPartNumber(request: S3Request): void {
+  const text = request.param('partNumber')
+  if (text !== undefined) partNumber(text)
 }
 
 /** A key whose latest version is a delete marker is not there; a marker that is asked for by its id can only be deleted. */

@@ -90,8 +90,10 @@ export class ChunkDecoder {
   }
 
   #takeLine(line: Buffer): void {
-    if (line.length < 2 || line[line.length - 2] !== CR) throw cutOff()
-    const text = line.toString('latin1', 0, line.length - 2)
+    const hasReturn = line.length >= 2 && line[line.length - 2] === CR
+    // Clients end trailers as the text that they sign ends: with a line feed alone.
+    if (!hasReturn && this.#state !== 'trailers') throw cutOff()
+    const text = line.toString('latin1', 0, line.length - (hasReturn ? 2 : 1))
     switch (this.#state) {
       case 'chunk line':
         this.#beginChunk(text)
@@ -101,8 +103,8 @@ export class ChunkDecoder {
         this.#state = 'chunk line'
         break
       default:
-        if (text === '') this.#endTrailers()
-        else this.#addTrailer(text)
+        if (text !== '') this.#addTrailer(text)
+        else if (!this.#lacksSignature()) this.#endTrailers()
     }
   }
 
@@ -160,13 +162,18 @@ export class ChunkDecoder {
     else throw new S3Error('MalformedTrailerError')
   }
 
+  /** Then an empty line is not the end: some clients have one before the signature of the trailers. */
+  #lacksSignature(): boolean {
+    const { chain, hasTrailer } = this.#payload
+    return chain !== undefined && hasTrailer && this.#trailerSignature === undefined
+  }
+
   #endTrailers(): void {
     this.#state = 'done'
     const { chain, hasTrailer, trailerNames } = this.#payload
-    const isSigned = chain !== undefined && hasTrailer
-    if (isSigned && this.#trailerSignature === undefined) throw cutOff()
+    if (this.#lacksSignature()) throw cutOff()
     if (trailerNames.some((name) => !this.trailers.has(name))) throw new S3Error('MalformedTrailerError')
-    if (!isSigned) return
+    if (chain === undefined || !hasTrailer) return
     const text = trailerText(chain, this.#signature, this.trailers)
     assertSignature(chain, text, this.#trailerSignature!)
   }

@@ -42,7 +42,9 @@ export function parseTagHeader(text: string, rules: TagRules): Tag[] {
     if (pair === '') continue
     const equals = pair.indexOf('=')
     const name = equals < 0 ? pair : pair.slice(0, equals)
-    tags.push([decodeHeader(name), equals < 0 ? '' : decodeHeader(pair.slice(equals + 1))])
+    const key = decodeHeader(name)
+    if (key === '' || tags.some(([each]) => each === key)) throw badHeader(text)
+    tags.push([key, equals < 0 ? '' : decodeHeader(pair.slice(equals + 1))])
   }
   return checkTags(tags, rules)
 }
@@ -51,12 +53,16 @@ function decodeHeader(text: string): string {
   try {
     return decodeUri(text.replaceAll('+', ' '))
   } catch (cause) {
-    throw new S3Error(
-      'InvalidArgument',
-      "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
-      { extra: { ArgumentName: 'x-amz-tagging', ArgumentValue: text }, cause },
-    )
+    throw badHeader(text, cause)
   }
+}
+
+function badHeader(text: string, cause?: unknown): S3Error {
+  return new S3Error(
+    'InvalidArgument',
+    "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
+    { extra: { ArgumentName: 'x-amz-tagging', ArgumentValue: text }, cause },
+  )
 }
 
 function checkTags(tags: Tag[], { countMax, of }: TagRules): Tag[] {

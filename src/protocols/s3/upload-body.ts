@@ -16,6 +16,7 @@ import {
   checksumBytes,
   checksumHeader,
   contentMd5,
+  refuseUnknownChecksum,
   wrongChecksum,
 } from './digest-headers.ts'
 import type { OpenedBody } from './gate.ts'
@@ -44,7 +45,8 @@ export function openUpload(view: HeaderView, body: OpenedBody): UploadBody {
     const { algorithm, digest } = announced
     const value = announced.value ?? body.trailer?.(checksumHeader(algorithm))
     if (value === undefined) throw new S3Error('MalformedTrailerError')
-    if (!found[digest]!.equals(checksumBytes(algorithm, value))) throw wrongChecksum(algorithm)
+    const kind = announced.value === undefined ? 'trailing header' : 'header'
+    if (!found[digest]!.equals(checksumBytes(algorithm, value, kind))) throw wrongChecksum(algorithm)
     return { checksum: { algorithm, value, type: 'FULL_OBJECT' as const } }
   }
   return { body, check: { digests, verify }, algorithm: announced?.algorithm }
@@ -79,12 +81,14 @@ function announcedChecksum(view: HeaderView): Announced | undefined {
   const { rawHeaders } = view
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const algorithm = algorithmOfHeader(rawHeaders[i]!)
-    if (algorithm === undefined) continue
+    if (algorithm === undefined) {
+      refuseUnknownChecksum(rawHeaders[i]!)
+      continue
+    }
     if (found !== undefined) throw new S3Error('InvalidRequest', SEVERAL)
-    const value = rawHeaders[i + 1]!
-    checksumBytes(algorithm, value)
-    found = { algorithm, digest: digestNameOf(algorithm), value }
+    found = { algorithm, digest: digestNameOf(algorithm), value: rawHeaders[i + 1]! }
   }
+  if (found !== undefined) checksumBytes(found.algorithm, found.value!)
   const trailer = view.header('x-amz-trailer')
   if (trailer !== undefined) {
     const algorithm = algorithmOfHeader(trailer.trim().replace(/,$/, ''))

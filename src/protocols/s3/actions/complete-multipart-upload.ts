@@ -72,9 +72,10 @@ function parseParts(bytes: Buffer): Part[] {
 }
 
 function parsePart(node: XmlNode): Part {
-  const number = node.maybeCount('PartNumber')
+  const text = node.string('PartNumber').trim()
   const etag = bareEtag(node.string('ETag'))
-  if (number === undefined) throw node.malformed()
+  if (!/^-?[0-9]{1,9}$/.test(text)) throw node.malformed()
+  const number = Number(text)
   if (number < 1 || number > MULTIPART_PARTS_MAX) {
     const message = `PartNumber must be >= 1 and <= ${MULTIPART_PARTS_MAX}`
     throw invalidArgument(message, 'PartNumber', String(number))
@@ -106,6 +107,8 @@ async function uploadInfo({ objects }: S3Context, at: UploadRef): Promise<Upload
 
 function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Checksum | undefined {
   const given = request.header('x-amz-checksum-type')?.toUpperCase()
+  if (given !== undefined && given !== 'FULL_OBJECT' && given !== 'COMPOSITE')
+    throw invalidArgument('Value for x-amz-checksum-type header is invalid.', 'x-amz-checksum-type', given)
   const begun = upload?.checksum
   if (given !== undefined && begun !== undefined && given !== begun.type) {
     throw new S3Error(

@@ -24,6 +24,8 @@ export async function copyObject(context: S3Context): Promise<Outcome> {
   const encryption = newEncryption(context, request)
   const replacesMetadata = directive(request, 'metadata') === 'REPLACE'
   const replacesTags = directive(request, 'tagging') === 'REPLACE'
+  // Looked at even where it does not count: too much of it is an error all the same.
+  const described = describedBy(request)
   const checksumAlgorithm = wantedChecksum(request)
   const source = await findCopySource(context)
   assertCopySize(source.info.sizeBytes)
@@ -32,7 +34,7 @@ export async function copyObject(context: S3Context): Promise<Outcome> {
     source: { ...source, conditions: sourceConditions(request) },
     ...{ bucket, key, checksumAlgorithm },
     ...(encryption && { encryption }),
-    attributes: replacesMetadata ? describedBy(request) : undefined,
+    attributes: replacesMetadata ? described : undefined,
     change: placeOf(context),
     tags: replacesTags ? headerTags(request) : undefined,
     lock: lockOfHeaders(context, request),

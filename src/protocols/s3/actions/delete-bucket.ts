@@ -1,4 +1,4 @@
-/** DeleteBucket: only when nothing is in it, no version and no unfinished upload either. */
+/** DeleteBucket: only when nothing is in it, no version either. Unfinished uploads go with it. */
 import type { Outcome } from '../../../net/reply.ts'
 import { emptyOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'

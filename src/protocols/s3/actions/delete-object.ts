@@ -7,11 +7,13 @@ import { withCondition } from '../object-conditions.ts'
 import { versionIdOf } from '../read-options.ts'
 import { invalidArgument } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
+import { S3Error } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
 
 export async function deleteObject(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, objects } = context
-  const versionId = versionIdOf(request)
+  const versionId = deletedVersion(request)
+  if (versionId === NO_VERSION) return { status: 204, headers: [], body: undefined }
   const conditions = deleteConditions(request)
   const bypassGovernance = bypassesGovernance(request)
   const deleting = { bucket, key, versionId, conditions, bypassGovernance }
@@ -21,6 +23,18 @@ export async function deleteObject(context: S3Context): Promise<Outcome> {
   const isTold = bucket.versioning !== 'off' || versionId !== undefined
   if (isTold && result.versionId !== undefined) headers.push('x-amz-version-id', result.versionId)
   return { status: 204, headers, body: undefined }
+}
+
+const NO_VERSION = Symbol('no version')
+
+/** An id that no version here can have is of one that is deleted already. */
+function deletedVersion(request: S3Request): string | undefined | typeof NO_VERSION {
+  try {
+    return versionIdOf(request)
+  } catch (error) {
+    if (error instanceof S3Error && error.code === 'NoSuchVersion') return NO_VERSION
+    throw error
+  }
 }
 
 /** A version that is not there is deleted already: who asks twice is told the same twice. */

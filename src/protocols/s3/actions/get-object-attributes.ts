@@ -45,6 +45,7 @@ function askedNames({ rawHeaders }: S3Request): Set<Name> {
     if (rawHeaders[i]!.toLowerCase() !== HEADER) continue
     for (const text of rawHeaders[i + 1]!.split(',')) {
       const asked = text.trim()
+      if (asked === '') continue
       const name = NAMES.find((each) => each === asked)
       if (name === undefined) throw invalidArgument('Invalid attribute name specified.', HEADER, asked)
       names.add(name)

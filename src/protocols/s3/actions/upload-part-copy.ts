@@ -8,7 +8,6 @@ import { sourceConditions, withCondition } from '../object-conditions.ts'
 import { partNumber } from '../object-range.ts'
 import { invalidArgument } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
-import { S3Error } from '../s3-error.ts'
 import { isoTime, tag, XML_HEADERS, xmlDocument } from '../xml-writer.ts'
 import { assertCopySize } from './copy-object.ts'
 import { partError, uploadOf } from './upload-part.ts'
@@ -59,9 +58,5 @@ function parseRange(text: string | undefined): ByteRange | undefined {
 function within(range: ByteRange, sizeBytes: number): ByteRange {
   if (range.end <= sizeBytes) return range
   const text = `bytes=${range.start}-${range.end - 1}`
-  if (range.start >= sizeBytes)
-    throw new S3Error('InvalidRange', undefined, {
-      extra: { RangeRequested: text, ActualObjectSize: String(sizeBytes) },
-    })
   throw invalidArgument(`Range specified is not valid for source object of size: ${sizeBytes}`, HEADER, text)
 }

@@ -17,7 +17,7 @@ export async function uploadPart(context: S3Context): Promise<Outcome> {
   const number = partNumber(request.param('partNumber'))
   const { body, check, algorithm } = context.openUpload()
   assertBodySize(body)
-  if (algorithm !== undefined) await assertSameAlgorithm(context, algorithm)
+  await assertSameAlgorithm(context, algorithm)
   const part = await objects
     .putPart({ ...at, number, body, check, ...(customerKey && { customerKey }) })
     .catch((error) => {
@@ -47,13 +47,17 @@ export function partError(error: unknown): unknown {
   return new S3Error('InvalidRequest', message, { cause: error })
 }
 
-/** All parts of an upload have the kind of checksum that it was begun with. */
-async function assertSameAlgorithm(context: S3Context, algorithm: ChecksumAlgorithm): Promise<void> {
+/** All parts of an upload have the kind of checksum that it was begun with; those of a whole object's may have none. */
+async function assertSameAlgorithm(
+  context: S3Context,
+  algorithm: ChecksumAlgorithm | undefined,
+): Promise<void> {
   const { upload } = await context.objects.listParts(uploadOf(context), { after: 0, limit: 0 })
   const expected = upload.checksum?.algorithm
   if (expected === undefined || expected === algorithm) return
+  if (algorithm === undefined && upload.checksum?.type === 'FULL_OBJECT') return
   throw new S3Error(
     'InvalidRequest',
-    `Checksum Type mismatch occurred, expected checksum Type: ${expected.toLowerCase()}, actual checksum Type: ${algorithm.toLowerCase()}`,
+    `Checksum Type mismatch occurred, expected checksum Type: ${expected.toLowerCase()}, actual checksum Type: ${algorithm?.toLowerCase() ?? 'null'}`,
   )
 }

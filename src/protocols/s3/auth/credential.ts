@@ -44,16 +44,16 @@ export function parseCredential(text: string, region: string, fault: CredentialF
   ]
   if (parts.length !== 5 || accessKey === '')
     throw fault('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
+  if (terminator !== TERMINATOR)
+    throw fault(`incorrect terminal "${terminator}". This endpoint uses "${TERMINATOR}".`)
+  if (service !== SERVICE)
+    throw fault(`incorrect service "${service}". This endpoint belongs to "${SERVICE}".`)
+  if (givenRegion !== region)
+    throw fault(`the region '${givenRegion}' is wrong; expecting '${region}'`, { Region: region })
   if (!/^[0-9]{8}$/.test(date))
     throw fault(
       `incorrect date format "${date}". This date in the credential must be in the format "yyyyMMdd".`,
     )
-  if (givenRegion !== region)
-    throw fault(`the region '${givenRegion}' is wrong; expecting '${region}'`, { Region: region })
-  if (service !== SERVICE)
-    throw fault(`incorrect service "${service}". This endpoint belongs to "${SERVICE}".`)
-  if (terminator !== TERMINATOR)
-    throw fault(`incorrect terminal "${terminator}". This endpoint uses "${TERMINATOR}".`)
   return { accessKey, date, region, scope: text.slice(accessKey.length + 1) }
 }
 

@@ -114,7 +114,10 @@ function single({ params }: S3Request, name: string): string | undefined {
   return found
 }
 
-/** One, or for a bucket without a slash behind it two: clients disagree on whether that is signed. */
+/**
+ * Usually one. Clients disagree on whether a slash behind a bucket is signed, and an equals sign behind the name of a
+ * parameter without a value; where a request has these, each way counts.
+ */
 function stringsToSignOf(request: S3Request, headers: Headers, date: string): string[] {
   const head = [
     request.method,
@@ -126,8 +129,10 @@ function stringsToSignOf(request: S3Request, headers: Headers, date: string): st
   const amz = names.map((name) => `${name}:${headers.get(name)}\n`).join('')
   const path = request.isVirtualHost ? `/${request.bucket}${request.rawPath}` : request.rawPath
   const params = signedParamsOf(request)
+  const bare = params.replaceAll(/=(?=&|$)/g, '')
   const paths = request.key === '' && !path.endsWith('/') ? [path, `${path}/`] : [path]
-  return paths.map((each) => `${head}\n${amz}${each}${params}`)
+  const queries = bare === params ? [params] : [params, bare]
+  return paths.flatMap((each) => queries.map((query) => `${head}\n${amz}${each}${query}`))
 }
 
 /** With a question mark before them, or nothing. */

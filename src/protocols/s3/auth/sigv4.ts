@@ -268,15 +268,24 @@ function parseAuthorization(text: string): GivenAuthorization {
   const usual = USUAL.exec(text)
   if (usual !== null) return { credential: usual[1]!, signedHeaders: usual[2]!, signature: usual[3]! }
   const given = new Map<string, string>()
-  for (const part of text.slice(ALGORITHM.length).trim().split(',')) {
-    const component = part.trim()
+  const components = text
+    .slice(ALGORITHM.length)
+    .split(',')
+    .map((each) => each.trim())
+  if (components.length < COMPONENTS.length)
+    throw HEADER_FAULT(
+      'the authorization header requires three components: Credential, SignedHeaders, and Signature.',
+    )
+  const malformed = (component: string) =>
+    HEADER_FAULT(`the authorization component "${component}" is malformed.`)
+  for (const component of components) {
     const equals = component.indexOf('=')
     const name = component.slice(0, Math.max(0, equals))
-    if (equals <= 0 || given.has(name) || !COMPONENTS.includes(name))
-      throw HEADER_FAULT(`the authorization component "${component}" is malformed.`)
+    if (equals <= 0 || given.has(name)) throw malformed(component)
     given.set(name, component.slice(equals + 1))
   }
   for (const name of COMPONENTS) if (!given.get(name)) throw HEADER_FAULT(`missing ${name}.`)
+  if (components.length > COMPONENTS.length) throw malformed(components.at(-1)!)
   return {
     credential: given.get('Credential')!,
     signedHeaders: given.get('SignedHeaders')!,
