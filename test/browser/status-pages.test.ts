@@ -1,4 +1,4 @@
-/** The status pages in a real browser: they fill themselves in, go on by themselves, and run nothing that others wrote. */
+/** The status pages and the listing of a directory in a real browser: they fill themselves in, go on by themselves, and run nothing that others wrote. */
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -126,6 +126,34 @@ describe('status pages', { skip: existsSync(BROWSER) ? false : `no ${BROWSER}` }
       )
       await page.close()
     }
+  })
+
+  test('of a directory of the filer: its files as links, whatever their names, on a phone too', async () => {
+    const names = [
+      'a file.txt',
+      '<img src=x onerror=document.title="broken">',
+      '50%&more.txt',
+      'ä'.repeat(60),
+    ]
+    for (const name of names) {
+      const url = `http://${server.filer}/pages/${encodeURIComponent(name)}`
+      assert.equal((await fetch(url, { method: 'PUT', body: name })).status, 201)
+    }
+    const page = await context.newPage()
+    const complaints: string[] = []
+    page.on('console', (message) => complaints.push(message.text()))
+    await page.setViewportSize({ width: 360, height: 740 })
+    await page.goto(`http://${server.filer}/pages/`)
+    for (const name of names) await page.getByText(name, { exact: true }).waitFor(WAIT)
+    assert.equal(await page.locator('img').count(), 0)
+    assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 360)
+    assert.deepEqual(complaints, [])
+    for (const name of names) {
+      const href = await page.getByRole('link', { name, exact: true }).getAttribute('href')
+      const got = await fetch(new URL(href!, page.url()))
+      assert.equal(await got.text(), name)
+    }
+    await page.close()
   })
 
   test('JSON for those who ask for it', async () => {
