@@ -1,6 +1,7 @@
 /**
  * Which keys of buckets have changed, as numbers in memory that the threads of a process share: so a thread may remember what it
- * read of a key until that key changes. A number counts for every key that has its slot, and for one bucket's own row.
+ * read of a key until that key changes. A number counts for every key that has its slot, and for a bucket's own row. That there is
+ * nothing at a key is not to be remembered: of what comes there nobody is told.
  *
  * The one thread that writes makes a number odd before a change can be seen by anybody, and even again when it can be seen by
  * all, which is before whoever asked for the change is told of it. Who finds a number odd asks the metadata.

@@ -218,6 +218,7 @@ test('a key is being changed from the statement that does it to the end of the t
   const meta = await openMetaStore(directory, { clock: systemClock, random })
   try {
     await createRaceBucket(meta)
+    await putNumber(meta, 1, 0)
     const changes = meta.keyChanges!
     const see = () => changes.see(RACE_BUCKET, Buffer.from(keyOf(1)))
     const seen = see()!
@@ -274,10 +275,9 @@ test('threads never go back to what was', async () => {
   try {
     await createRaceBucket(meta)
     for (let key = 0; key < RACE_KEYS; key++) await putNumber(meta, key, 0)
-    const reports = others.map(async (port) => {
-      const reader = start('reader', { directory, port, keyChanges, told }, [port])
-      return (await once(reader, 'message'))[0] as RaceReport
-    })
+    const readers = others.map((port) => start('reader', { directory, port, keyChanges, told }, [port]))
+    await Promise.all(readers.map((reader) => once(reader, 'message')))
+    const reports = readers.map(async (reader) => (await once(reader, 'message'))[0] as RaceReport)
     const lane = async (key: number) => {
       for (let number = 1; number <= PUTS_EACH; number++) {
         await putNumber(meta, key, number)

@@ -5,21 +5,15 @@
 import type { KeyChanges } from '../key-changes.ts'
 import type { SqliteConnection } from './connection.ts'
 
-/** A bucket's row matters by these columns to what is read of its keys. */
+/** Keys that come change nothing that anybody read. A bucket's row matters by these columns to what was read of its keys. */
 const TRIGGERS = `
-  create temp trigger key_inserted after insert on main.object begin
-    select key_changes(new.bucket_id, new.key);
-  end;
   create temp trigger key_updated after update on main.object begin
     select key_changes(old.bucket_id, old.key);
-  end;
-  create temp trigger key_moved after update of bucket_id, key on main.object begin
-    select key_changes(new.bucket_id, new.key);
   end;
   create temp trigger key_deleted after delete on main.object begin
     select key_changes(old.bucket_id, old.key);
   end;
-  create temp trigger bucket_updated after update of bucket_id, versioning, moves on main.bucket begin
+  create temp trigger bucket_updated after update of versioning, moves on main.bucket begin
     select key_changes(old.bucket_id, null);
   end;
   create temp trigger bucket_deleted after delete on main.bucket begin
