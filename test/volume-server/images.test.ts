@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import sharp from 'sharp'
 import { crc32c } from '../../src/base/checksum.ts'
 import { IMAGE_PIXELS_MAX } from '../../src/base/limits.ts'
+import { leadsToThumbnail, withCameraExif } from '../support/exif.ts'
 import { ask, type Kit, post, type Reply, startKit } from './volume-server-kit.ts'
 
 let kit: Kit
@@ -191,7 +192,16 @@ test('with the orientation fix, a JPEG is stored upright; a broken one, and othe
     const upright = await put(lying, 'p.jpg')
     const { width, height, orientation, exif } = await sharp(upright).metadata()
     assert.deepEqual([width, height, orientation ?? 1], [200, 300, 1])
-    assert.ok(exif !== undefined)
+    assert.ok(exif?.includes('somebody'))
+    const camera = await picture(300, 200).jpeg().toBuffer()
+    const thumbnail = await picture(30, 20).jpeg().toBuffer()
+    for (const bigEndian of [true, false]) {
+      const taken = withCameraExif(camera, { orientation: 6, bigEndian, thumbnail })
+      assert.equal(leadsToThumbnail((await sharp(taken).metadata()).exif!), true)
+      const stored = await sharp(await put(taken, 'p.jpg')).metadata()
+      assert.deepEqual([stored.width, stored.orientation, leadsToThumbnail(stored.exif!)], [200, 1, false])
+      assert.ok(stored.exif!.includes('Pebble 12'))
+    }
     const broken = lying.subarray(0, 700)
     const straight = await picture(300, 200).jpeg().toBuffer()
     const png = await picture(30, 20).withMetadata({ orientation: 6 }).png().toBuffer()

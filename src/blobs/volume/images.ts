@@ -8,6 +8,7 @@ import type { HeavyJobs } from '../../base/heavy-jobs.ts'
 import { IMAGE_CACHE_BYTES_MAX, IMAGE_PIXELS_MAX, IMAGE_STORED_BYTES_MAX } from '../../base/limits.ts'
 import type { NewNeedle } from '../../disk/needle.ts'
 import type { ByteSource } from '../../net/byte-source.ts'
+import { dropExifThumbnail } from './exif-thumbnail.ts'
 import { type ImageQuery, planImage } from './image-query.ts'
 
 type MakeSharp = (input: Buffer, options?: SharpOptions) => Sharp
@@ -110,7 +111,7 @@ export class Images {
       const options = { limitInputPixels: IMAGE_PIXELS_MAX, sequentialRead: true }
       const { orientation = 1, chromaSubsampling } = await sharp(data, options).metadata()
       if (orientation < 2 || orientation > 8) return undefined
-      return await sharp(data, options)
+      const upright = await sharp(data, options)
         .autoOrient()
         .keepMetadata()
         .jpeg({
@@ -118,6 +119,8 @@ export class Images {
           chromaSubsampling: chromaSubsampling === '4:4:4' ? '4:4:4' : '4:2:0',
         })
         .toBuffer()
+      dropExifThumbnail(upright)
+      return upright
     } catch {
       return undefined
     }
