@@ -99,7 +99,8 @@ export function garbageThreshold(params: Params, fallback: number): number {
   if (text === '') return fallback
   const value = /^[0-9]*\.?[0-9]+$|^[0-9]+\.$/.test(text) ? Number(text) : Number.NaN
   if (value >= 0 && value <= 1) return value
-  throw new StoreError('unsupported', `garbageThreshold ${text.slice(0, 64)} is not a number from 0 to 1`)
+  const what = Number.isNaN(value) ? 'a valid float number' : 'from 0 to 1'
+  throw new StoreError('unsupported', `garbageThreshold ${text.slice(0, 64)} is not ${what}`)
 }
 
 /** How many volumes to grow. Throws `unsupported` (406). */
