@@ -11,7 +11,7 @@ import type { Bucket, CompleteUpload } from '../../src/objects/object-store.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 import { audit } from './audit.ts'
 import { collectAll, raceWithCollector } from './collector-races.ts'
-import { bodyOf, type ContentKit, crowd, startContent } from './content-kit.ts'
+import { bodyOf, bytesOf, type ContentKit, crowd, startContent } from './content-kit.ts'
 
 const random = seededRandom(5)
 const kits: ContentKit[] = []
@@ -55,6 +55,25 @@ test('garbage waits for its time', async () => {
   await collector.collect()
   assert.equal(kit.blobs.live.size, 0)
   assert.deepEqual(collector.counts, { removedBlobs: 1, removedContents: 0, postponed: 0 })
+})
+
+test('removed objects give their space back: compaction leaves what is still named', async () => {
+  const { kit, bucket, collector } = await start()
+  const put = (key: string) =>
+    kit.store.put({ bucket, key, body: bodyOf(random.bytes(200_000)), attributes: {} })
+  const { etag } = await put('kept')
+  for (let i = 0; i < 20; i++) await put(`gone ${i}`)
+  const sizes = async () =>
+    (await kit.keeper.status()).volumes.map(({ id, sizeBytes }) => ({ id, sizeBytes }))
+  const total = async () => (await sizes()).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  assert.ok((await total()) > 21 * 200_000)
+  for (let i = 0; i < 20; i++) await kit.store.delete({ bucket, key: `gone ${i}` })
+  await collectAll(kit, collector)
+  for (const { id } of await sizes()) await kit.keeper.compactVolume(id, 0.3)
+  assert.ok((await total()) < 1.1 * 200_000, `${await total()} bytes`)
+  const { info, read } = await kit.store.find(bucket, 'kept')
+  assert.equal(info.etag, etag)
+  assert.equal((await bytesOf(read(0, info.sizeBytes))).length, 200_000)
 })
 
 test('a content of many pages and one of many segments go step by step', async () => {

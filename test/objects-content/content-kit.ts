@@ -15,6 +15,7 @@ import {
   type ListedBlob,
   type VerifiedBlob,
 } from '../../src/blobs/blob-store.ts'
+import type { VolumeAdmin } from '../../src/disk/volume-admin.ts'
 import type { MetaStore } from '../../src/meta/meta-store.ts'
 import { openMetaStore } from '../../src/meta/open-meta-store.ts'
 import { Buckets } from '../../src/objects/buckets.ts'
@@ -116,6 +117,8 @@ export class TurnedClock implements Clock {
 
 export interface ContentKit {
   blobs: WatchedBlobs
+  /** The volumes, as their keeper has them. */
+  keeper: VolumeAdmin
   meta: MetaStore
   clock: TurnedClock
   load: UploadLoad
@@ -150,7 +153,7 @@ export async function startContent(
     tree: new ObjectTree(parts),
   })
   return {
-    ...{ blobs, meta, clock, load, writer, reader, uploads, store },
+    ...{ blobs, keeper: kit.engine.keeper, meta, clock, load, writer, reader, uploads, store },
     async close() {
       await meta.close()
       await kit.close()
