@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core'
 import sharp from 'sharp'
 import { seededRandom } from '../../src/base/random.ts'
 import { runCairn, startServer } from './cairn-process.ts'
-import { isUpright, makePhotos, type Photo } from './photo-folder.ts'
+import { GRID_SIDE, type Grid, gridOf, isUpright, makePhotos, type Photo } from './photo-folder.ts'
 
 export const BROWSER = '/usr/bin/chromium'
 const FLAGS = [
@@ -31,14 +31,17 @@ export interface PhotoRound {
   withBrowser: boolean
   /** Where the screenshot is kept; nowhere without it. */
   screenshot?: string
+  /** Upright photographs that the folder's are cut from; by default they are drawn. */
+  sources?: string[]
 }
 
-export async function photoRound({ count, seed, withBrowser, screenshot }: PhotoRound): Promise<void> {
+export async function photoRound(round: PhotoRound): Promise<void> {
+  const { count, seed, withBrowser, screenshot, sources = [] } = round
   const root = await mkdtemp(join(tmpdir(), 'cairn-photos-'))
   const folder = join(root, 'photos')
   const server = await startServer(join(root, 'data'), ['--fix-jpeg-orientation'])
   try {
-    const photos = await makePhotos(folder, count, seededRandom(seed))
+    const photos = await makePhotos({ directory: folder, count, random: seededRandom(seed), sources })
     const up = await runCairn(['upload', '--master', server.master, '-r', folder])
     assert.equal(up.code, 0, up.stderr)
     const urls = new Map<string, string>()
@@ -70,10 +73,10 @@ async function checkPhoto(photo: Photo, url: string): Promise<void> {
   }
   const { width, height, orientation = 1 } = await sharp(stored).metadata()
   assert.deepEqual([width, height, orientation], [photo.width, photo.height, 1], photo.name)
-  assert.ok(await isUpright(stored), photo.name)
-  const scale = 64 / Math.max(photo.width, photo.height)
+  assert.ok(isUpright(await gridOf(sharp(stored)), photo.whole), photo.name)
+  const longer = Math.max(photo.width, photo.height)
   const wanted = [
-    [Math.round(photo.width * scale), Math.round(photo.height * scale)],
+    [Math.round((photo.width * 64) / longer), Math.round((photo.height * 64) / longer)],
     [120, Math.round((photo.height * 120) / photo.width)],
     [100, 100],
   ]
@@ -81,7 +84,8 @@ async function checkPhoto(photo: Photo, url: string): Promise<void> {
     const smaller = await fetchBytes(`${url}?${size}`)
     const made = await sharp(smaller).metadata()
     assert.deepEqual([made.width, made.height], wanted[i], `${photo.name} ${size}`)
-    if (i < 2) assert.ok(await isUpright(smaller), `${photo.name} ${size}`)
+    const shows = i < 2 ? photo.whole : photo.square
+    assert.ok(isUpright(await gridOf(sharp(smaller)), shows), `${photo.name} ${size}`)
   }
 }
 
@@ -93,7 +97,9 @@ interface PageCheck {
 }
 
 async function checkPage({ root, photos, urls, screenshot }: PageCheck): Promise<void> {
-  const images = photos.map(({ name }) => `<img alt="${name}" src="${urls.get(name)}?${SIZES[2]}">`)
+  const images = photos.map(
+    ({ name }) => `<img crossorigin alt="${name}" src="${urls.get(name)}?${SIZES[2]}">`,
+  )
   const html = `<!doctype html><meta charset="utf-8"><title>Photos</title><style>img{width:100px;height:100px}</style>${images.join('\n')}`
   const pages = createServer((_request, reply) => void reply.setHeader('content-type', 'text/html').end(html))
   await new Promise<void>((resolve) => void pages.listen(0, '127.0.0.1', resolve))
@@ -108,13 +114,17 @@ async function checkPage({ root, photos, urls, screenshot }: PageCheck): Promise
     await page.waitForFunction('[...document.images].every((image) => image.complete)', undefined, {
       timeout: PAGE_MS_MAX,
     })
-    const shown = (await page.evaluate(
-      '[...document.images].map((image) => [image.alt, image.naturalWidth, image.naturalHeight])',
-    )) as [string, number, number][]
-    const size = ({ name, isBroken }: Photo) => (isBroken ? undefined : [name, 100, 100])
-    for (const [i, photo] of photos.entries()) {
-      const wanted = size(photo)
-      if (wanted !== undefined) assert.deepEqual(shown[i], wanted)
+    const shown = (await page.evaluate(`(${pageGrids})(${GRID_SIDE})`)) as [
+      string,
+      number,
+      number,
+      number[],
+    ][]
+    for (const [i, { name, isBroken, square }] of photos.entries()) {
+      if (isBroken) continue
+      const [alt, width, height, grid] = shown[i]!
+      assert.deepEqual([alt, width, height], [name, 100, 100])
+      assert.ok(isUpright(Uint8Array.from(grid) as Grid, square), `${name} in the page`)
     }
     const shot = await page.screenshot({ fullPage: true })
     assert.ok((await sharp(shot).metadata()).height > 100)
@@ -125,3 +135,14 @@ async function checkPage({ root, photos, urls, screenshot }: PageCheck): Promise
     pages.closeAllConnections()
   }
 }
+
+/** Runs in the page: what each image there looks like, as name, size and grid. */
+const pageGrids = `(side) => [...document.images].map((image) => {
+  const canvas = document.createElement('canvas')
+  canvas.width = canvas.height = side
+  const context = canvas.getContext('2d')
+  context.imageSmoothingQuality = 'high'
+  if (image.naturalWidth > 0) context.drawImage(image, 0, 0, side, side)
+  const pixels = context.getImageData(0, 0, side, side).data
+  return [image.alt, image.naturalWidth, image.naturalHeight, [...pixels].filter((_, i) => i % 4 < 3)]
+})`

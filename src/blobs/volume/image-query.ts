@@ -80,14 +80,15 @@ function resizeOf(query: ImageQuery, image: { width: number; height: number }): 
   const { width, height, mode } = query
   const isSmaller = (width > 0 && width < image.width) || (height > 0 && height < image.height)
   if (!isSmaller) return undefined
-  const scaled = (scale: number) => ({
-    width: Math.max(1, Math.round(image.width * scale)),
-    height: Math.max(1, Math.round(image.height * scale)),
+  // One side divided by another: a scale in between would round halves the wrong way.
+  const scaled = (side: number, of: number) => ({
+    width: Math.max(1, Math.round((image.width * side) / of)),
+    height: Math.max(1, Math.round((image.height * side) / of)),
     covers: false,
   })
-  if (width === 0) return scaled(height / image.height)
-  if (height === 0) return scaled(width / image.width)
-  if (mode === 'fit') return scaled(Math.min(width / image.width, height / image.height))
+  const byWidth = mode === 'fit' && width * image.height < height * image.width
+  if (height === 0 || (width > 0 && byWidth)) return scaled(width, image.width)
+  if (width === 0 || mode === 'fit') return scaled(height, image.height)
   const isThumbnail = mode === 'resize' && width === height
   return {
     width: Math.min(width, image.width),
