@@ -1,5 +1,7 @@
 /** A real `cairn server` process, on free ports and a directory of its own. */
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../src/base/clock.ts'
 import { parseFid } from '../src/base/fid.ts'
@@ -83,6 +85,17 @@ export async function startCairn(options: { directory: string; flags?: string[] 
     residentBytes: () => residentBytesOf(child.pid!),
     stop: () => stopProcess(child),
   }
+}
+
+/** Runs a command of `cairn` to its end. Throws when it fails. */
+export async function runCommand(words: string[]): Promise<{ stdout: string; seconds: number }> {
+  const start = performance.now()
+  const child = startProcess(process.execPath, [PROGRAM, ...words], ['ignore', 'pipe', 'ignore'])
+  const ended = once(child, 'close')
+  const stdout = await text(child.stdout!)
+  const [code] = await ended
+  if (code !== 0) throw new Error(`cairn ${words.join(' ')} ended with ${code}`)
+  return { stdout, seconds: (performance.now() - start) / 1_000 }
 }
 
 /** What Linux says that a process holds in memory. */

@@ -24,6 +24,8 @@ export interface Turn {
   requestsPerSecond: number
   errors: number
   p99Ms: number
+  /** How long it took, where that is not what was asked for. */
+  seconds?: number
 }
 
 /** Which server a contender asks, how often, and for what. */
@@ -103,7 +105,8 @@ async function takeTurn(
   const seconds = Math.min(asked, contender.secondsMax ?? asked)
   const cpuBefore = processorSeconds(pid)
   const turn = await contender.run(seconds)
-  const cpuUs = ((processorSeconds(pid) - cpuBefore) * 1e6) / (turn.requestsPerSecond * seconds)
+  const requests = turn.requestsPerSecond * (turn.seconds ?? seconds)
+  const cpuUs = ((processorSeconds(pid) - cpuBefore) * 1e6) / requests
   if (turn.errors > 0) throw new Error(`${name}: ${turn.errors} requests failed`)
   figures.rates.push(turn.requestsPerSecond)
   figures.p99Ms.push(turn.p99Ms)

@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- <name>] [--quick] [--rounds N] [--seconds S] [--json FILE]`: how fast the store is.
  * `small-files` and `names`, by default both in one run, compare with nginx and others; `encryption` compares encrypted
- * objects with plain ones; `sfss` and `memcached` measure those doors; `names-scale` measures what a million names change; `ten-million` fills the engine with needles;
+ * objects with plain ones; `features` measures gzip, images and uploads; `sfss` and `memcached` measure those doors; `names-scale` measures what a million names change; `ten-million` fills the engine with needles;
  * `needle-index` measures the index alone, `erasure` the code of erasure volumes alone, `redundancy` what they cost,
  * `hashstore` one large file and many small ones, beside `cp` and the volume server.
  * What the figures were is in docs/performance.md.
@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Contender, formatRows, type Row, takeTurns } from './contenders.ts'
 import { encryptionContenders } from './encryption.ts'
+import { featureContenders } from './features.ts'
 import { memcachedContenders } from './memcached.ts'
 import { NAMES_NGINX_FILES, nameContenders } from './names.ts'
 import { busyShare, cleanUpAtExit } from './processes.ts'
@@ -21,7 +22,7 @@ import { SMALL_NGINX_FILES, smallFileContenders } from './small-files.ts'
 import { Stage } from './stage.ts'
 
 /** Parts that can take turns in one run. */
-const PARTS = ['small-files', 'names', 'encryption', 'sfss', 'memcached']
+const PARTS = ['small-files', 'names', 'encryption', 'features', 'sfss', 'memcached']
 /** Without a name. */
 const PARTS_DEFAULT = ['small-files', 'names']
 const SCRIPTS = ['names-scale', 'ten-million', 'needle-index', 'erasure', 'redundancy', 'hashstore']
@@ -85,6 +86,7 @@ async function runParts(
       ...(parts.includes('names') ? await nameContenders(stage) : []),
       ...(parts.includes('sfss') ? await sfssContenders(stage) : []),
       ...(parts.includes('memcached') ? await memcachedContenders(stage) : []),
+      ...(parts.includes('features') ? await featureContenders(stage) : []),
       ...(parts.includes('encryption') ? await encryptionContenders(stage) : []),
     ]
     // A measure that several parts have runs once.
