@@ -243,8 +243,13 @@ export const BLOB_VOLUME_REFUSED_MS = 2_000
 export const BLOB_LEASES_MAX = 256
 /** Blobs on other servers that one call removes at a time. */
 export const BLOB_REMOVES_AT_ONCE_MAX = 8
-/** As ASSIGN_WAIT_MS_MAX, where all volumes of a group have to be made; a slow disk needs it. Below CLUSTER_CALL_MS_MAX. */
-export const ERASURE_ASSIGN_WAIT_MS_MAX = 9_000
+/**
+ * As ASSIGN_WAIT_MS_MAX, where all volumes of a group have to be made, and made again where one could not: slow disks need it. The
+ * master's callers wait a little longer.
+ */
+export const ERASURE_ASSIGN_WAIT_MS_MAX = 25_000
+export const ERASURE_ASSIGN_CALL_MS_MAX = 30_000
+export const ERASURE_GROW_RETRY_MS = 100
 /** A read of an erasure volume asks for one more shard when it has waited so long for those that it asked for. */
 export const ERASURE_HEDGE_MS = 100
 /** A write to an erasure volume that k + 1 shards have waits so long for the others; repair brings those later. */
@@ -254,6 +259,8 @@ export const ERASURE_SHARD_REFUSED_MS = 2_000
 /** Erasure coding: packed blobs from this size on lie in memory that is used again. Of each size so much is kept, or two. */
 export const PACKED_BYTES_KEPT_MIN = 16 * KIB
 export const PACKED_KEPT_BYTES_MAX = 1 * MIB
+/** Rooms for rebuilding large blobs, of some 7 MiB each, that a thread keeps for each layout. */
+export const SHARD_ROOMS_KEPT_MAX = 4
 /** PostgreSQL: connections of one thread, opening one, and one statement. */
 export const META_CONNECTIONS_DEFAULT = 8
 export const META_CONNECT_MS_MAX = 5_000

@@ -62,6 +62,13 @@ export interface BlobVolume {
   revision: number
 }
 
+export interface BlobRangeOptions {
+  /** As of `BlobStore.read`. */
+  deleted?: boolean
+  /** Length of the whole blob as it is stored, where it is known: saves a look at its head. */
+  sizeBytes?: number
+}
+
 export interface BlobStore {
   /**
    * Stores a blob, durably. Throws `no_writable_volume`, `disk_full`, `index_full`, `too_large`, `io_error`,
@@ -75,7 +82,7 @@ export interface BlobStore {
    */
   read(id: BlobId, options?: { deleted?: boolean }): Buffer | Promise<Buffer>
   /** Bytes `start` to `end` (exclusive) of a blob, verified piece by piece. Throws as `read` does. */
-  readRange(id: BlobId, start: number, end: number, options?: { deleted?: boolean }): AsyncIterable<Buffer>
+  readRange(id: BlobId, start: number, end: number, options?: BlobRangeOptions): AsyncIterable<Buffer>
   /** Removes blobs, durably; those that are gone already count as removed. Throws what keeps one from being removed. */
   remove(ids: readonly BlobId[]): Promise<void>
   /**

@@ -12,6 +12,8 @@ import {
   BLOB_LEASE_MS_MAX,
   BLOB_LEASES_MAX,
   BLOB_VOLUME_REFUSED_MS,
+  CLUSTER_CALL_MS_MAX,
+  ERASURE_ASSIGN_CALL_MS_MAX,
 } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import type { Redundancy } from '../base/redundancy.ts'
@@ -197,7 +199,9 @@ export class IdLeases {
 
 export function assignFromMasters({ masterCalls }: { masterCalls: MasterCalls }): AssignKeys {
   return async (request) => {
-    const reply = await masterCalls.post(CLUSTER_ASSIGN_PATH, request)
+    const isPlain = (request.redundancy ?? 'none') === 'none'
+    const timeoutMs = isPlain ? CLUSTER_CALL_MS_MAX : ERASURE_ASSIGN_CALL_MS_MAX
+    const reply = await masterCalls.post(CLUSTER_ASSIGN_PATH, request, timeoutMs)
     return {
       volumeId: reply.number('volumeId', 0xffffffff),
       keyHigh: reply.number('keyHigh', 0xffffffff),

@@ -1,6 +1,14 @@
 /** All blobs of a cluster: those in one piece, and those in shards, told apart by the number of their volume. */
 import { blobVolumeOf, isErasure } from '../base/erasure-id.ts'
-import type { BlobId, BlobStore, BlobVolume, BlobWrite, ListedBlob, VerifiedBlob } from './blob-store.ts'
+import type {
+  BlobId,
+  BlobRangeOptions,
+  BlobStore,
+  BlobVolume,
+  BlobWrite,
+  ListedBlob,
+  VerifiedBlob,
+} from './blob-store.ts'
 import { ErasureBlobs } from './erasure/erasure-blobs.ts'
 import { LocalBlobStore, type LocalBlobStoreOptions } from './local-blob-store.ts'
 import type { FindVolume } from './volume-locator.ts'
@@ -29,12 +37,7 @@ export class RoutedBlobs implements BlobStore {
     return isErasure(id.volumeId) ? this.#coded.read(id, options) : this.#plain.read(id, options)
   }
 
-  readRange(
-    id: BlobId,
-    start: number,
-    end: number,
-    options: { deleted?: boolean } = {},
-  ): AsyncIterable<Buffer> {
+  readRange(id: BlobId, start: number, end: number, options: BlobRangeOptions = {}): AsyncIterable<Buffer> {
     const store = isErasure(id.volumeId) ? this.#coded : this.#plain
     return store.readRange(id, start, end, options)
   }

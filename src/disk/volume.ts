@@ -33,6 +33,8 @@ export interface ReadOptions {
    * Who must keep the bytes longer replaces `context.scratch` by a new buffer of its size.
    */
   borrow?: boolean
+  /** Gives the memory for a small record that is not lent so; undefined, or none: it gets its own. */
+  memory?: ((lengthBytes: number) => Buffer | undefined) | undefined
 }
 const NO_OPTIONS: ReadOptions = {}
 
@@ -101,7 +103,7 @@ export class Volume {
       const borrowed = options.borrow === true || place.lengthBytes <= BORROWED_BYTES_MAX
       const record = borrowed
         ? this.context.scratch.subarray(0, place.lengthBytes)
-        : Buffer.allocUnsafeSlow(place.lengthBytes)
+        : (options.memory?.(place.lengthBytes) ?? Buffer.allocUnsafeSlow(place.lengthBytes))
       const startMs = this.context.clock.monotonicMs()
       const count = this.context.disk.readSync(
         place.handle,

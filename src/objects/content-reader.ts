@@ -8,7 +8,7 @@ import type { MetaStore } from '../meta/meta-store.ts'
 import { BlobMap, type BlobPart } from './content/blob-map.ts'
 import { BLOB_ENTRY_BYTES, blobAt } from './content/entries.ts'
 import { locateContent } from './content/scripts.ts'
-import { openPieces, openWhole, sealedRange } from './content/sealed-blob.ts'
+import { openPieces, openWhole, sealedLength, sealedRange } from './content/sealed-blob.ts'
 import { digestsOf, type HashPool } from './digests.ts'
 import type { DataKey, ObjectKeys } from './object-keys.ts'
 import type { DigestName, Digests, ObjectPieces } from './object-store.ts'
@@ -136,11 +136,13 @@ export class BlobContentReader implements ContentReader {
     if (dataKey !== undefined) {
       const range = sealedPart(dataKey, part)
       const stored = sealedRange(range)
-      yield* openPieces(blobs.readRange(blob, stored.start, stored.end, DELETED_TOO), range, this.#buffers)
+      const sizeBytes = sealedLength(blob.sizeBytes)
+      const pieces = blobs.readRange(blob, stored.start, stored.end, { deleted: true, sizeBytes })
+      yield* openPieces(pieces, range, this.#buffers)
       return
     }
     if (blob.sizeBytes > SMALL_RECORD_BYTES_MAX) {
-      yield* blobs.readRange(blob, start, end, DELETED_TOO)
+      yield* blobs.readRange(blob, start, end, { deleted: true, sizeBytes: blob.sizeBytes })
       return
     }
     const bytes = await blobs.read(blob, DELETED_TOO)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { afterEach, describe, test } from 'node:test'
+import type { LentPiece } from '../../src/base/piece-buffers.ts'
 import type { BlobId } from '../../src/blobs/blob-store.ts'
 import { collect } from '../blob-store/blob-store-kit.ts'
 import { type ErasureKit, listedIn, startErasure, volumesOf } from './erasure-kit.ts'
@@ -95,6 +96,33 @@ function suite(isLocal: (index: number) => boolean): void {
     await kit.lose(5)
     await assert.rejects(async () => kit.blobs.read(ids[0]), { code: 'unavailable' })
     await assert.rejects(collect(kit.blobs.readRange(ids[1], 0, 4 * MIB)), { code: 'unavailable' })
+  })
+
+  test('large blobs without two volumes, many at a time and in parts, also when readers leave', async () => {
+    const { kit, store } = await start()
+    const blobs = await Promise.all(
+      [4 * MIB, 4 * MIB + 64 * 1024, 3 * MIB + 1].map(async (sizeBytes) => {
+        const data = randomBytes(sizeBytes)
+        return { data, id: await store(data), sizeBytes }
+      }),
+    )
+    await kit.lose(1)
+    await kit.lose(3)
+    const readPart = async (at: number) => {
+      const { data, id, sizeBytes } = blobs[at % blobs.length]!
+      const start = at % 4 === 0 ? 0 : (at * 700_001) % (sizeBytes - 1)
+      const end = at % 3 === 0 ? sizeBytes : Math.min(sizeBytes, start + 1 + at * 100_003)
+      const taken: Buffer[] = []
+      for await (const piece of kit.blobs.readRange(id, start, end, { sizeBytes })) {
+        if (at % 5 === 4) return
+        taken.push(Buffer.from(piece))
+        const lent: LentPiece = piece
+        lent.giveBack?.()
+      }
+      assert.ok(Buffer.concat(taken).equals(data.subarray(start, end)), `${start} to ${end} of ${sizeBytes}`)
+    }
+    for (let round = 0; round < 3; round++)
+      await Promise.all(Array.from({ length: 12 }, (_, at) => readPart(12 * round + at)))
   })
 
   test('three damaged shards are an error, never other bytes', async () => {

@@ -3,6 +3,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { groupMembers, groupVolumeOf, isErasure, layoutOf } from '../../src/base/erasure-id.ts'
 import { StoreError } from '../../src/base/errors.ts'
+import {
+  ASSIGN_WAIT_MS_MAX,
+  ERASURE_ASSIGN_WAIT_MS_MAX,
+  ERASURE_GROW_RETRY_MS,
+} from '../../src/base/limits.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { Assigner, type AssignRequest } from '../../src/blobs/master/assign.ts'
@@ -29,6 +34,10 @@ function newCluster() {
   const creates: { node: string; volume: NewVolume }[] = []
   const deletes: { node: string; id: number }[] = []
   const refusing = new Set<string>()
+  /** Servers whose next calls come to nothing in time. */
+  const late: string[] = []
+  /** How long it takes to make a volume. */
+  const slow = { turns: 0 }
   let [volumeId, key, groups] = [0, 1n, 0]
   const state = {
     allocateVolumeId: async (above: number) => {
@@ -48,6 +57,11 @@ function newCluster() {
   const calls = {
     create: async ({ url }: { url: string }, volume: NewVolume) => {
       if (refusing.has(url)) throw new StoreError('disk_full', `${url} is full`)
+      if (late.includes(url)) {
+        late.splice(late.indexOf(url), 1)
+        throw new StoreError('timeout', `${url} does not answer`)
+      }
+      for (let turn = 0; turn < slow.turns; turn++) await clock.sleep(100)
       creates.push({ node: url, volume })
     },
     delete: async ({ url }: { url: string }, id: number) => void deletes.push({ node: url, id }),
@@ -72,7 +86,7 @@ function newCluster() {
     const node = topology.findNode(name)!
     for (const id of [...node.volumes.keys()]) topology.volumeGone(node, id)
   }
-  return { topology, assigner, creates, deletes, refusing, report, leave }
+  return { clock, topology, assigner, creates, deletes, refusing, late, slow, report, leave }
 }
 
 const NODES = ['a', 'b', 'c', 'd', 'e', 'f']
@@ -141,6 +155,41 @@ test('a group that could not be made whole is taken back', async () => {
   refusing.clear()
   await assigner.assign(CODED)
   assert.equal(topology.erasureGroups().length, 1)
+})
+
+test('many first writes wait for the one group that is being made, however slowly', async () => {
+  const { assigner, report, creates, slow, clock } = newCluster()
+  for (const name of NODES) report(name)
+  slow.turns = 20
+  const startMs = clock.monotonicMs()
+  const assigned = await Promise.all(Array.from({ length: 200 }, () => assigner.assign(CODED)))
+  assert.ok(clock.monotonicMs() - startMs > ASSIGN_WAIT_MS_MAX, 'longer than plain volumes may take')
+  assert.equal(creates.length, 6)
+  assert.equal(new Set(assigned.map(({ fid }) => fid.volumeId)).size, 1)
+  assert.equal(new Set(assigned.map(({ fid }) => `${fid.keyHigh} ${fid.keyLow}`)).size, 200)
+  assert.ok(assigned.every(({ members }) => members!.every((node) => node !== undefined)))
+})
+
+test('a server that is slow to make its volume is asked again, up to a limit', async () => {
+  const { assigner, report, deletes, creates, late } = newCluster()
+  for (const name of NODES) report(name)
+  late.push('b', 'b', 'e')
+  const { fid } = await assigner.assign(CODED)
+  assert.equal(creates.length - deletes.length, 6)
+  assert.deepEqual(
+    creates
+      .slice(-6)
+      .map(({ volume }) => volume.id)
+      .sort(),
+    groupMembers(fid.volumeId),
+  )
+
+  const other = newCluster()
+  for (const name of NODES) other.report(name)
+  other.late.push(...new Array<string>(10_000).fill('b'))
+  const startMs = other.clock.monotonicMs()
+  await assert.rejects(other.assigner.assign(CODED), { code: 'unavailable' })
+  assert.ok(other.clock.monotonicMs() - startMs <= ERASURE_ASSIGN_WAIT_MS_MAX + ERASURE_GROW_RETRY_MS)
 })
 
 test('groups that servers report are known again, and new ones get numbers above theirs', async () => {

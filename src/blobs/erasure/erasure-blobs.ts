@@ -6,18 +6,30 @@ import type { Clock } from '../../base/clock.ts'
 import { type ErasureName, layoutNamed, layoutOf, shardVolume } from '../../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { formatFid } from '../../base/fid.ts'
-import { BLOB_WRITE_ATTEMPTS_MAX, ERASURE_HEDGE_MS, SHARD_FILE_LOOKS_MAX } from '../../base/limits.ts'
+import {
+  BLOB_WRITE_ATTEMPTS_MAX,
+  ERASURE_HEDGE_MS,
+  SHARD_FILE_LOOKS_MAX,
+  SMALL_RECORD_BYTES_MAX,
+} from '../../base/limits.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Random } from '../../base/random.ts'
-import { type BlobId, type BlobWrite, blobBytes, type VerifiedBlob } from '../blob-store.ts'
+import {
+  type BlobId,
+  type BlobRangeOptions,
+  type BlobWrite,
+  blobBytes,
+  type VerifiedBlob,
+} from '../blob-store.ts'
 import { type AssignKeys, IdLeases } from '../id-lease.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
 import { type Gathered, gatherShards } from './gather-shards.ts'
 import { lentSlices } from './lent-memory.ts'
 import { oneAhead } from './one-ahead.ts'
-import { type PackedBlob, SHARD_HEAD_BYTES, ShardCodec } from './packed-shard.ts'
+import { type PackedBlob, SHARD_HEAD_BYTES, type Shard, ShardCodec } from './packed-shard.ts'
 import { removeShards } from './remove-shards.ts'
 import { isMendable, ShardHealth } from './shard-health.ts'
+import { ShardRooms } from './shard-room.ts'
 import { ShardStore, type ShardStoreOptions } from './shard-store.ts'
 import { writeShards } from './write-shards.ts'
 
@@ -29,6 +41,11 @@ export interface ErasureBlobsOptions extends ShardStoreOptions {
   leaseCount?: number
 }
 
+interface Coding {
+  codec: ShardCodec
+  rooms: ShardRooms
+}
+
 export interface BlobReadOptions {
   /** Also a deleted one that is still there. */
   deleted?: boolean
@@ -36,14 +53,16 @@ export interface BlobReadOptions {
 
 /** A group that failed so may be followed by another one that does not. */
 const ANOTHER_MAY_TAKE_IT: ReadonlySet<string> = new Set(['volume_full', 'disk_full', 'unavailable'])
-const DELETED_TOO = { readDeleted: true }
+/** The bytes are copied at once. */
+const BORROWED = { borrow: true }
+const BORROWED_DELETED_TOO = { borrow: true, readDeleted: true }
 
 export class ErasureBlobs {
   readonly shards: ShardStore
   readonly #options: ErasureBlobsOptions
   readonly #leases: IdLeases
   readonly #health: ShardHealth
-  readonly #codecs = new Map<ErasureName, ShardCodec>()
+  readonly #codings = new Map<ErasureName, Coding>()
   /** Blobs of which all shards are being looked at. */
   readonly #looking = new Set<string>()
   /** Blobs whose shards are being written back; none of the promises rejects. */
@@ -56,18 +75,19 @@ export class ErasureBlobs {
     this.#health = new ShardHealth(options.clock)
   }
 
-  #codec(name: ErasureName): ShardCodec {
-    let codec = this.#codecs.get(name)
-    if (codec === undefined) {
-      codec = new ShardCodec(layoutNamed(name))
-      this.#codecs.set(name, codec)
+  #coding(name: ErasureName): Coding {
+    let coding = this.#codings.get(name)
+    if (coding === undefined) {
+      const layout = layoutNamed(name)
+      coding = { codec: new ShardCodec(layout), rooms: new ShardRooms(layout) }
+      this.#codings.set(name, coding)
     }
-    return codec
+    return coding
   }
 
   /** Throws as `BlobStore.write`; `unavailable` also when fewer than k + 1 shards can be written. */
   async write(blob: BlobWrite, name: ErasureName): Promise<BlobId> {
-    const codec = this.#codec(name)
+    const { codec } = this.#coding(name)
     const layout = layoutNamed(name)
     const parts = { shards: this.shards, health: this.#health, clock: this.#options.clock, layout }
     for (let attempt = 1; ; attempt++) {
@@ -113,8 +133,8 @@ export class ErasureBlobs {
   /** From the shards of data alone, when all are in this process, small and well. At once, as this is what most reads are. */
   #readNear(id: BlobId, { deleted }: BlobReadOptions): Buffer | undefined {
     const { name, k } = layoutOf(id.volumeId)
-    const codec = this.#codec(name)
-    const readOptions = deleted ? DELETED_TOO : undefined
+    const { codec } = this.#coding(name)
+    const readOptions = deleted ? BORROWED_DELETED_TOO : BORROWED
     const fid = { ...id }
     let blob: Buffer | undefined
     let first: Buffer | undefined
@@ -149,7 +169,7 @@ export class ErasureBlobs {
 
   async #gather(id: BlobId, options: BlobReadOptions): Promise<LentPiece> {
     const { name, k, m } = layoutOf(id.volumeId)
-    const codec = this.#codec(name)
+    const { codec } = this.#coding(name)
     const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
     let gathered = await gatherShards(parts, id, { needed: k })
     if (countOf(gathered.shards) < k) {
@@ -174,13 +194,60 @@ export class ErasureBlobs {
   #join(id: BlobId, codec: ShardCodec, { shards, failures, giveBack }: Gathered): LentPiece {
     const { blob, wrong } = codec.join(shards)
     giveBack()
-    const mendable = [...wrong, ...[...failures.keys()].filter((index) => isMendable(failures[index]))]
-    if (mendable.length > 0 && !this.#mending.has(formatFid(id))) {
+    const lacking = [...wrong, ...mendableOf(failures)]
+    if (lacking.length > 0 && !this.#mending.has(formatFid(id))) {
       // Its name may be asked for later than its reader needs it.
       blob.giveBack = undefined
-      void this.#mend(id, codec.pack(blob, mendable), mendable)
+      void this.#mend(id, codec.pack(blob, lacking), lacking)
     }
     return blob
+  }
+
+  /** Bytes of a blob of which shards are lost. Throws as `read`. */
+  async *#rebuiltRange(
+    id: BlobId,
+    range: { start: number; end: number },
+    options: BlobRangeOptions,
+  ): AsyncGenerator<LentPiece, void, undefined> {
+    const { sizeBytes = 0 } = options
+    const inRoom = sizeBytes > SMALL_RECORD_BYTES_MAX ? await this.#joinInRoom(id, sizeBytes) : undefined
+    void this.#lookAround(id)
+    if (inRoom !== undefined) {
+      yield* lentSlices(inRoom.pieces, range, inRoom.giveBack)
+      return
+    }
+    const blob = await this.#gather(id, options)
+    if (range.end > blob.length)
+      throw new StoreError('corrupt', `blob of ${blob.length} bytes, not ${range.end}`)
+    yield* lentSlices([blob], range, () => blob.giveBack?.())
+  }
+
+  /** A large blob, without copies; undefined where all is not as it usually is. */
+  async #joinInRoom(
+    id: BlobId,
+    sizeBytes: number,
+  ): Promise<{ pieces: Buffer[]; giveBack: () => void } | undefined> {
+    const { name, k } = layoutOf(id.volumeId)
+    const { codec, rooms } = this.#coding(name)
+    const room = rooms.take()
+    const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
+    const memory = (bytes: number, shardAt: number) => room.take(bytes, shardAt)
+    const gathered = await gatherShards(parts, id, { needed: k, memory })
+    const giveBack = () => {
+      gathered.giveBack()
+      if (gathered.pending.size === 0) rooms.giveBack(room)
+    }
+    const shards = gathered.shards.filter((shard) => shard !== undefined)
+    const isUsual = shards.length === k && areOfOneBlob(shards) && shards[0]!.blobBytes === sizeBytes
+    const pieces = isUsual ? room.join(shards) : undefined
+    if (pieces === undefined) {
+      giveBack()
+      return undefined
+    }
+    const lacking = mendableOf(gathered.failures)
+    if (lacking.length > 0 && !this.#mending.has(formatFid(id)))
+      void this.#mend(id, codec.pack(Buffer.concat(pieces), lacking), lacking)
+    return { pieces, giveBack }
   }
 
   /** Writes shards back, after those of the blob that are on their way. What cannot be written now, repair finds again. */
@@ -204,14 +271,17 @@ export class ErasureBlobs {
     id: BlobId,
     start: number,
     end: number,
-    options: BlobReadOptions = {},
-  ): AsyncGenerator<Buffer, void, undefined> {
-    const codec = this.#codec(layoutOf(id.volumeId).name)
+    options: BlobRangeOptions = {},
+  ): AsyncGenerator<LentPiece, void, undefined> {
+    const { codec } = this.#coding(layoutOf(id.volumeId).name)
     let at = start
     try {
-      const blobBytes = await this.#lengthOf(id, codec, options)
+      const blobBytes = options.sizeBytes ?? (await this.#lengthOf(id, codec, options))
       if (end > blobBytes) throw new StoreError('corrupt', `blob of ${blobBytes} bytes, not ${end}`)
-      const parts = codec.rangesOf(blobBytes, start, end).map((range) => () => {
+      const ranges = codec.rangesOf(blobBytes, start, end)
+      // Before any is read, for all are to be read again when one is not well.
+      for (const { index } of ranges) this.#assertWell(shardVolume(id.volumeId, index))
+      const parts = ranges.map((range) => () => {
         const bytes = { start: range.start + SHARD_HEAD_BYTES, end: range.end + SHARD_HEAD_BYTES }
         return this.#piecesOf({ ...id, volumeId: shardVolume(id.volumeId, range.index) }, bytes, options)
       })
@@ -221,10 +291,13 @@ export class ErasureBlobs {
       }
       void this.#lookAround(id)
     } catch {
-      const blob = await this.#readWidely(id, options)
-      if (end > blob.length) throw new StoreError('corrupt', `blob of ${blob.length} bytes, not ${end}`)
-      yield* lentSlices(blob, at, end)
+      yield* this.#rebuiltRange(id, { start: at, end }, options)
     }
+  }
+
+  #assertWell(volumeId: number): void {
+    if (this.#health.isLate(volumeId))
+      throw new StoreError('unavailable', `volume ${volumeId} failed just now`)
   }
 
   /** Of one shard. Throws as `ShardStore.readRange`, and `timeout` when another server does not come up with them at once. */
@@ -234,9 +307,7 @@ export class ErasureBlobs {
     options: BlobReadOptions,
   ): AsyncGenerator<Buffer, void, undefined> {
     const { volumeId } = fid
-    if (this.#health.isLate(volumeId))
-      throw new StoreError('unavailable', `volume ${volumeId} failed just now`)
-    const pieces = this.shards.readRange(fid, bytes, options)
+    const pieces = this.shards.readRange(fid, bytes, { deleted: options.deleted ?? false })
     if (this.shards.near(volumeId) !== undefined) {
       yield* pieces
       return
@@ -276,6 +347,7 @@ export class ErasureBlobs {
 
   /** From the head of the first shard. Throws as `ShardStore.read`. */
   async #lengthOf(id: BlobId, codec: ShardCodec, options: BlobReadOptions): Promise<number> {
+    this.#assertWell(id.volumeId)
     const head: Buffer[] = []
     const bytes = { start: 0, end: SHARD_HEAD_BYTES }
     for await (const piece of this.#piecesOf(id, bytes, options)) head.push(piece)
@@ -293,7 +365,7 @@ export class ErasureBlobs {
   /** As `BlobStore.verify`. */
   async verify(id: BlobId, { repair }: { repair: boolean }): Promise<VerifiedBlob> {
     const { name, k, m } = layoutOf(id.volumeId)
-    const codec = this.#codec(name)
+    const { codec } = this.#coding(name)
     const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
     const gathered = await gatherShards(parts, id, { needed: k + m })
     if (countOf(gathered.shards) < k) throw lost(id, gathered)
@@ -328,6 +400,17 @@ function isOfSameBlob(packed: Buffer, head: Buffer, index: number): boolean {
     packed.compare(head, 4, SHARD_HEAD_BYTES, 4, SHARD_HEAD_BYTES) === 0
   )
 }
+
+/** Whether these shards have the head of the same blob. */
+function areOfOneBlob([first, ...others]: readonly Shard[]): boolean {
+  return others.every(
+    ({ blobBytes, blobHash }) => blobBytes === first!.blobBytes && blobHash === first!.blobHash,
+  )
+}
+
+/** Indexes of shards that are missing or damaged, where their volume is there. */
+const mendableOf = (failures: Gathered['failures']) =>
+  [...failures.keys()].filter((index) => isMendable(failures[index]))
 
 const countOf = (shards: Gathered['shards']) => shards.filter((shard) => shard !== undefined).length
 

@@ -23,6 +23,8 @@ export interface GatherParts {
 export interface Gathered {
   shards: (Shard | undefined)[]
   failures: (StoreError | undefined)[]
+  /** Those that somebody still waits for, as they come too late: their memory may change. */
+  pending: ReadonlySet<number>
   /** When the bytes of the shards are not used any more. */
   giveBack(): void
 }
@@ -62,6 +64,7 @@ class Gathering {
     this.#found = {
       shards: indexes.map(() => undefined),
       failures: indexes.map(() => undefined),
+      pending: this.#pending,
       giveBack: () => {
         for (const packed of this.#lent.splice(0)) packed.giveBack?.()
       },

@@ -27,16 +27,31 @@ export class LentMemory {
 
 const SLICE_BYTES = 1024 * 1024
 
-/** A part of lent memory in slices, so that the first can be sent while the last waits. It goes back when all of them do. */
-export function* lentSlices(whole: LentPiece, start: number, end: number): Generator<LentPiece> {
-  let left = Math.ceil((end - start) / SLICE_BYTES)
-  const giveBack = () => {
-    left--
-    if (left === 0) whole.giveBack?.()
+/**
+ * A part of bytes that lie in several pieces, in slices, so that the first can be sent while the last waits. When all slices were given
+ * back, `giveBack` is called.
+ */
+export function* lentSlices(
+  pieces: readonly Buffer[],
+  { start, end }: { start: number; end: number },
+  giveBack: () => void,
+): Generator<LentPiece> {
+  const slices: LentPiece[] = []
+  let base = 0
+  for (const piece of pieces) {
+    const stop = Math.min(end - base, piece.length)
+    for (let at = Math.max(0, start - base); at < stop; at += SLICE_BYTES)
+      slices.push(piece.subarray(at, Math.min(stop, at + SLICE_BYTES)))
+    base += piece.length
   }
-  for (let at = start; at < end; at += SLICE_BYTES) {
-    const slice: LentPiece = whole.subarray(at, Math.min(end, at + SLICE_BYTES))
-    slice.giveBack = giveBack
+  let left = slices.length
+  if (left === 0) giveBack()
+  for (const slice of slices) {
+    slice.giveBack = () => {
+      slice.giveBack = undefined
+      left--
+      if (left === 0) giveBack()
+    }
     yield slice
   }
 }

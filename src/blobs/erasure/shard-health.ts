@@ -18,6 +18,8 @@ export class ShardHealth {
   readonly #clock: Clock
   /** Until when each is left alone, monotonic. */
   readonly #ill = new Map<number, number>()
+  /** Until when writes do without each, where enough others are left, monotonic. */
+  readonly #hung = new Map<number, number>()
   /** Until when each is asked last, monotonic. */
   readonly #slow = new Map<number, number>()
 
@@ -30,9 +32,14 @@ export class ShardHealth {
     return this.#isWithin(this.#ill, volumeId)
   }
 
+  /** A write had to go on without it. */
+  isHung(volumeId: number): boolean {
+    return this.#isWithin(this.#hung, volumeId)
+  }
+
   /** It failed or was slow: who reads asks it last. A write waits for a slow one, for without it it is worth less. */
   isLate(volumeId: number): boolean {
-    return this.#isWithin(this.#slow, volumeId) || this.isIll(volumeId)
+    return this.#isWithin(this.#slow, volumeId) || this.isHung(volumeId) || this.isIll(volumeId)
   }
 
   #isWithin(marks: Map<number, number>, volumeId: number): boolean {
@@ -45,21 +52,23 @@ export class ShardHealth {
   }
 
   noteFailure(volumeId: number, { code }: StoreError): void {
-    if (AWAY.has(code)) this.noteHung(volumeId)
+    if (AWAY.has(code)) this.#mark(this.#ill, volumeId)
   }
 
-  /** A write had to go on without it. */
   noteHung(volumeId: number): void {
-    this.#ill.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
+    this.#mark(this.#hung, volumeId)
   }
 
   noteSlow(volumeId: number): void {
-    this.#slow.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
+    this.#mark(this.#slow, volumeId)
   }
 
   noteSuccess(volumeId: number): void {
-    if (this.#ill.size > 0) this.#ill.delete(volumeId)
-    if (this.#slow.size > 0) this.#slow.delete(volumeId)
+    for (const marks of [this.#ill, this.#hung, this.#slow]) if (marks.size > 0) marks.delete(volumeId)
+  }
+
+  #mark(marks: Map<number, number>, volumeId: number): void {
+    marks.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
   }
 }
 

@@ -5,8 +5,8 @@
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { type Fid, formatFid } from '../../base/fid.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
-import { bytesNeedle, type Needle, type NeedleWrite } from '../../disk/needle.ts'
-import type { Volume } from '../../disk/volume.ts'
+import { bytesNeedle, DATA_OFFSET, type Needle, type NeedleWrite } from '../../disk/needle.ts'
+import type { ReadOptions, Volume } from '../../disk/volume.ts'
 import type { LocalVolumes } from '../local-volumes.ts'
 import type { RemoteBlobs } from '../remote-blobs.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
@@ -24,6 +24,8 @@ export interface ShardStoreOptions {
 export interface ShardReadOptions {
   /** Also a deleted one that is still there. */
   deleted?: boolean
+  /** Gives the memory to read into, as `ShardRoom.take`; what is read there is not the reader's to give back. */
+  memory?: (lengthBytes: number, shardAt: number) => Buffer | undefined
 }
 
 export interface ShardWriteOptions {
@@ -34,8 +36,6 @@ export interface ShardWriteOptions {
   /** As `PackedBlob` has it. */
   blobName?: (() => Buffer) | undefined
 }
-
-const DELETED_TOO = { readDeleted: true }
 
 export class ShardStore {
   readonly #options: ShardStoreOptions
@@ -59,13 +59,16 @@ export class ShardStore {
   async read(fid: Fid, options: ShardReadOptions = {}): Promise<LentPiece> {
     const volume = this.near(fid.volumeId)
     if (volume === undefined) return await this.#options.remote.readWhole(fid, options)
-    const reading = this.#needle(volume, fid, options)
+    const { deleted, memory } = options
+    const loan = new Loan(this.#memory)
+    const forRecord = memory && ((bytes: number) => memory(bytes, DATA_OFFSET))
+    const reading = this.#needle(volume, fid, { deleted, memory: forRecord ?? loan.take })
     // What is borrowed is copied before anything else runs.
     const found = reading instanceof Promise ? await reading : reading
-    if (found.large === undefined) return found.borrowed ? Buffer.from(found.data!) : found.data!
+    if (found.large === undefined) return found.borrowed ? Buffer.from(found.data!) : loan.pass(found.data!)
     const { large } = found
     try {
-      const whole = this.#memory.lend(found.dataSizeBytes)
+      const whole = memory?.(found.dataSizeBytes, 0) ?? this.#memory.lend(found.dataSizeBytes)
       await large.readInto(whole)
       return whole
     } finally {
@@ -84,21 +87,27 @@ export class ShardStore {
       yield* this.#options.remote.read(fid, { start, end }, options)
       return
     }
-    const reading = this.#needle(volume, fid, options)
+    const loan = new Loan(this.#memory)
+    const reading = this.#needle(volume, fid, { deleted: options.deleted, memory: loan.take })
     const found = reading instanceof Promise ? await reading : reading
     const { large, data, borrowed, dataSizeBytes } = found
     try {
       if (end > dataSizeBytes)
         throw new StoreError('corrupt', `a shard of ${dataSizeBytes} bytes, not ${end}`)
       if (large !== undefined) yield* large.read(start, end)
-      else yield borrowed ? Buffer.from(data!.subarray(start, end)) : data!.subarray(start, end)
+      else if (borrowed) yield Buffer.from(data!.subarray(start, end))
+      else yield loan.pass(data!.subarray(start, end))
     } finally {
       large?.close()
     }
   }
 
-  #needle(volume: Volume, fid: Fid, { deleted }: ShardReadOptions): Needle | Promise<Needle> {
-    const found = volume.read(fid, deleted ? DELETED_TOO : undefined)
+  #needle(
+    volume: Volume,
+    fid: Fid,
+    { deleted = false, memory }: { deleted: boolean | undefined; memory: NonNullable<ReadOptions['memory']> },
+  ): Needle | Promise<Needle> {
+    const found = volume.read(fid, { readDeleted: deleted, memory })
     if (found instanceof Promise) return found.then((needle) => needle ?? notFound(fid))
     return found ?? notFound(fid)
   }
@@ -177,6 +186,27 @@ export class ShardStore {
     } catch {
       return undefined
     }
+  }
+}
+
+/** Memory for one record, given back with the part of it that is passed on. */
+class Loan {
+  readonly #memory: LentMemory
+  #lent: LentPiece | undefined
+
+  constructor(memory: LentMemory) {
+    this.#memory = memory
+  }
+
+  take = (bytes: number): Buffer => {
+    this.#lent = this.#memory.lend(bytes)
+    return this.#lent
+  }
+
+  /** `part` of the record. */
+  pass(part: LentPiece): LentPiece {
+    part.giveBack = this.#lent?.giveBack
+    return part
   }
 }
 

@@ -53,15 +53,15 @@ class ShardWrites {
         this.#look()
       })
       for (const index of this.#packed.keys()) this.#pending.add(index)
-      for (const index of this.#packed.keys()) void this.#write(index)
+      const refusals = this.#refusals()
+      for (const index of this.#packed.keys()) void this.#write(index, refusals[index])
     })
   }
 
-  async #write(index: number): Promise<void> {
+  async #write(index: number, refusal: StoreError | undefined): Promise<void> {
     const { shards, health } = this.#parts
     const { fid, members } = this.#place
     const volumeId = shardVolume(fid.volumeId, index)
-    const refusal = this.#refusal(index, volumeId)
     if (refusal !== undefined) this.#failures.push(refusal)
     else {
       try {
@@ -80,6 +80,19 @@ class ShardWrites {
     // After a failure somebody may still be sending them.
     if (this.#pending.size === 0 && this.#failures.length === 0) this.#packed.giveBack?.()
     if (!this.#isOver) this.#look()
+  }
+
+  /** Which shards are not even tried. Those of volumes that were slow are, where otherwise there would be too few. */
+  #refusals(): (StoreError | undefined)[] {
+    const { health, layout } = this.#parts
+    const idOf = (index: number) => shardVolume(this.#place.fid.volumeId, index)
+    const refusals = this.#packed.map((_, index) => this.#refusal(index, idOf(index)))
+    const open = [...refusals.keys()].filter((index) => refusals[index] === undefined)
+    const hung = open.filter((index) => health.isHung(idOf(index)))
+    if (open.length - hung.length > layout.k)
+      for (const index of hung)
+        refusals[index] = new StoreError('unavailable', `volume ${idOf(index)} was slow just now`)
+    return refusals
   }
 
   /** Why a shard is not even tried: what is known of its volume is enough. */

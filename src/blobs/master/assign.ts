@@ -11,6 +11,7 @@ import {
   ASSIGN_WAIT_MS_MAX,
   ASSIGNS_WAITING_MAX,
   ERASURE_ASSIGN_WAIT_MS_MAX,
+  ERASURE_GROW_RETRY_MS,
   GROW_COUNT_DEFAULT,
 } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
@@ -222,7 +223,13 @@ export class Assigner {
     try {
       return await Promise.race([growing.then(() => true), timeUp])
     } catch (error) {
-      if (error instanceof StoreError && error.code === 'no_writable_volume') return true
+      const code = error instanceof StoreError ? error.code : undefined
+      if (code === 'no_writable_volume') return true
+      if (request.redundancy !== 'none' && (code === 'timeout' || code === 'unavailable')) {
+        // One of several servers was slow, or went just now: the next group may do without it.
+        await clock.sleep(ERASURE_GROW_RETRY_MS)
+        return true
+      }
       throw new StoreError('unavailable', `no volume could be made: ${(error as Error).message}`, {
         cause: error,
       })
