@@ -201,7 +201,7 @@ export function writeAdoption(disk: Disk, place: VolumePlace, state: AdoptionSta
   replaceFileDurably(disk, place.directory, name, Buffer.from(`${JSON.stringify(state)}\n`))
 }
 
-export function removeAdoption(disk: Disk, place: VolumePlace): void {
+function removeAdoption(disk: Disk, place: VolumePlace): void {
   disk.removeSync(placePath(place, MARKER))
   disk.syncDirectorySync(place.directory)
 }

@@ -84,7 +84,7 @@ export async function checkVolume(
     facts = openFacts(disk, place)
     await new VolumeCheck(disk, facts, report, options).run()
   } catch (error) {
-    if (options.pause === undefined || isInterruption(error)) throw error
+    if (isInterruption(error)) throw error
     report.findings++
     const { message } = toStoreError(error)
     options.onFinding({

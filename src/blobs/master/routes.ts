@@ -61,7 +61,7 @@ const ROUTES: Record<string, { methods: string[]; route: Route }> = {
 const EMPTY_OK: Outcome = { status: 200, headers: [], body: undefined }
 
 /** HTTP status of each error code at a master's door. 406 is what its clients know for "not with these parameters". */
-export const MASTER_STATUS = {
+const MASTER_STATUS = {
   ...USUAL_STATUS,
   collection_not_found: 400,
   volume_full: 507,

@@ -66,8 +66,8 @@ export interface TopologyNode {
 
 export type HeartbeatEffect = 'joined' | 'updated' | 'late' | 'left'
 
-export const DATA_CENTER_DEFAULT = 'DefaultDataCenter'
-export const RACK_DEFAULT = 'DefaultRack'
+const DATA_CENTER_DEFAULT = 'DefaultDataCenter'
+const RACK_DEFAULT = 'DefaultRack'
 
 /** Small disks keep this part free instead. */
 const DISK_FREE_PART_MIN = 1 / 20
@@ -435,7 +435,7 @@ export function hasShardDirectories(node: TopologyNode): boolean {
   return node.directories.some(({ forShards }) => forShards)
 }
 
-export function maxKeyOf(info: VolumeInfo): bigint {
+function maxKeyOf(info: VolumeInfo): bigint {
   return (BigInt(info.maxKeyHigh) << 32n) | BigInt(info.maxKeyLow)
 }
 

@@ -5,7 +5,7 @@ import { errorOutcome, type Outcome } from '../../net/reply.ts'
 import { ERROR_CODE_HEADER } from '../cluster-wire.ts'
 
 /** HTTP status of each error. 409 asks the client for another volume, 5xx for another try. */
-export const VOLUME_STATUS = {
+const VOLUME_STATUS = {
   ...USUAL_STATUS,
   cookie_mismatch: 500, // what SeaweedFS's clients know
 } as const satisfies Record<ErrorCode, number>

@@ -154,7 +154,7 @@ function checkFormat(format: string): void {
 }
 
 /** What is stored compressed leaves compressed, and says so by its name. */
-export function tarName(file: ExportedFile, format: string): string {
+function tarName(file: ExportedFile, format: string): string {
   const name = format.replaceAll(FIELD_PATTERN, (_, field: string) => FIELDS[field]?.(file) ?? '')
   return harmlessPath(file.gzipped && !name.endsWith('.gz') ? `${name}.gz` : name)
 }
