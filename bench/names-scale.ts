@@ -1,7 +1,7 @@
 /**
  * What a million names change: `npm run bench -- names-scale [--long] [--keep DIR [--fill]] [--json FILE]`. Two sets of
  * metadata on SQLite, a small and a large one, are asked in turns for puts, reads and pages of a listing, in this process and
- * without blobs, so that nothing hides a difference. `--long` adds 10 million names, for which it needs 4 GB of disk and half
+ * without blobs, so that nothing hides a difference; then as users ask, through the filer (`names-door.ts`). `--long` adds 10 million names, for which it needs 4 GB of disk and half
  * an hour: `--keep` leaves the sets in a directory for later runs, and `--fill` only makes them, going on where it was ended.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,6 +16,7 @@ import { findVersion } from '../src/objects/find-steps.ts'
 import { listObjects } from '../src/objects/list-steps.ts'
 import { putObject } from '../src/objects/put-version.ts'
 import { median } from './contenders.ts'
+import { askThroughFiler, DOOR_KINDS, type DoorTimes } from './names-door.ts'
 import { cleanUpAtExit, temporaryDirectory } from './processes.ts'
 
 const SMALL = 10_000
@@ -91,6 +92,11 @@ async function openNames(directory: string, wanted: number): Promise<Names> {
   return names
 }
 
+async function close({ meta, count, countFile }: Names): Promise<void> {
+  await meta.close()
+  writeFileSync(countFile, String(count))
+}
+
 async function timed(
   names: Names,
   kind: Kind,
@@ -151,6 +157,14 @@ function toRows(small: Names, large: Names): ScaleRow[] {
   ]
 }
 
+function doorRows(small: DoorTimes, large: DoorTimes): ScaleRow[] {
+  return DOOR_KINDS.map((kind) => {
+    const [before, after] = [small, large].map(({ times }) => median(times.get(kind)!)) as [number, number]
+    const name = `filer, ${kind}, processor`
+    return { name, small: before, large: after, ratio: after / before, mark: FLAT_MAX }
+  })
+}
+
 function print(rows: readonly ScaleRow[], [few, many]: [number, number]): void {
   const counts = [few, many].map((count) => `${count.toLocaleString('en')} names, µs`)
   console.log(`| each | ${counts.join(' | ')} | ratio | at most | |\n|---|---:|---:|---:|---:|---|`)
@@ -179,9 +193,17 @@ async function main(argv: string[]): Promise<number> {
     for (const count of counts) all.push(await openNames(directory, count))
     if (values.fill) return 0
     for (let round = 0; round < ROUNDS; round++) for (const names of all) await runRound(names)
+    for (const names of all) await close(names)
+    const sets = all.map(({ count }, at) => ({
+      directory: join(directory, String(counts[at])),
+      count,
+      keyOf,
+    }))
+    const doors = await askThroughFiler(sets, { bucket: 'names', directory: temporaryDirectory() })
+    for (const [at, { set }] of doors.entries()) all[at]!.count = set.count
     const tables = all.slice(1).map((large, at) => ({
       counts: [counts[0], counts[at + 1]] as [number, number],
-      rows: toRows(all[0]!, large),
+      rows: [...toRows(all[0]!, large), ...doorRows(doors[0]!, doors[at + 1]!)],
     }))
     for (const { rows, counts: pair } of tables) print(rows, pair)
     if (values.json !== undefined) {
@@ -189,10 +211,7 @@ async function main(argv: string[]): Promise<number> {
     }
     return tables.every(({ rows }) => rows.every(({ ratio, mark }) => ratio <= mark)) ? 0 : 1
   } finally {
-    for (const { meta, count, countFile } of all) {
-      await meta.close()
-      writeFileSync(countFile, String(count))
-    }
+    for (const names of all) await close(names)
     if (values.keep === undefined) rmSync(directory, { recursive: true, force: true })
   }
 }
