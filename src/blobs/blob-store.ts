@@ -1,9 +1,10 @@
 /**
  * Bytes by id: what the object layer stands on. A blob is one needle, written once, never changed. An id is given back only
- * when the bytes are as durable as the store is configured to make them.
+ * when the bytes are as durable as the store is configured to make them, unless the writer sees to that.
  */
 
 import type { Redundancy } from '../base/redundancy.ts'
+import type { Unsynced } from '../base/unsynced.ts'
 
 /**
  * Where a blob is: a file id. The volume is found through the topology, never kept as an address. The number of an erasure volume
@@ -32,6 +33,8 @@ export interface BlobWrite extends Partial<BlobTarget> {
    */
   data: Buffer | ((id: BlobId) => Buffer)
   collection: string
+  /** Where it is given, the write may settle before the bytes are on disk, and calls this with what is left to be done. */
+  onUnsynced?: ((unsynced: Unsynced) => void) | undefined
 }
 
 /** What is stored under the id. */

@@ -73,7 +73,7 @@ export class LocalBlobStore implements BlobStore {
       const taken = this.#leases.take({ collection: blob.collection, ttl: blob.ttl ?? 0, redundancy: 'none' })
       const place = taken instanceof Promise ? await taken : taken
       try {
-        await this.#writeAt(place, blobBytes(blob, place.fid))
+        await this.#writeAt(place, blob)
         return place.fid
       } catch (error) {
         const failure = toStoreError(error)
@@ -83,14 +83,21 @@ export class LocalBlobStore implements BlobStore {
     }
   }
 
-  async #writeAt({ fid, url }: BlobPlace, data: Buffer): Promise<void> {
+  async #writeAt({ fid, url }: BlobPlace, blob: BlobWrite): Promise<void> {
     const { volumes, remote, sync } = this.#options
+    const data = blobBytes(blob, fid)
     const volume = volumes.get(fid.volumeId)
     if (volume === undefined) return await remote.write(fid, { url, data, fsync: sync !== 'none' })
     if (isAtItsLimit(volume)) throw new StoreError('volume_full', `volume ${volume.id} is full`)
+    const before = volume.sync.coveredGeneration
     const written = volume.write(bytesNeedle(fid, data))
     if (written instanceof Promise) await written
-    await syncVolume(volume, { sync, fsync: false })
+    if (blob.onUnsynced === undefined || sync !== 'batch') {
+      await syncVolume(volume, { sync, fsync: false })
+      return
+    }
+    const isCovered = before !== undefined && before === volume.sync.coveredGeneration
+    blob.onUnsynced({ volumeId: volume.id, isCovered, durable: () => volume.durable() })
   }
 
   read(id: BlobId, options: { deleted?: boolean } = {}): Buffer | Promise<Buffer> {

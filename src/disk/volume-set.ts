@@ -53,6 +53,13 @@ export class VolumeSet {
     return [...this.#volumes.values()]
   }
 
+  /** As `Volume.syncForAll`. */
+  async syncForAll(volumeId: number): Promise<void> {
+    const volume = this.get(volumeId)
+    if (volume === undefined) throw new StoreError('io_error', `volume ${volumeId} is gone, and what was written to it`)
+    await volume.syncForAll()
+  }
+
   /** Lets go of replaced and removed files within a second, also when no request comes by. Until `close`. */
   watch(): void {
     this.#stopWatching = this.context.clock.every(WATCH_PERIOD_MS, () => {
@@ -63,7 +70,7 @@ export class VolumeSet {
   /** Gives back this thread's file handles. */
   close(): void {
     this.#stopWatching?.()
-    for (const volume of this.#volumes.values()) volume.sync.close()
+    for (const volume of this.#volumes.values()) volume.close()
     this.#volumes.clear()
     this.#version = -1
   }
@@ -84,11 +91,11 @@ export class VolumeSet {
       const present = this.#volumes.get(id)
       const same = present?.slot.number === number && this.#incarnations.get(present) === incarnation
       const volume = same ? present : this.#volumeOf(this.context, slot)
-      volume.sync.releaseStale()
+      volume.releaseStale()
       volumes.set(id, volume)
       incarnations.set(volume, incarnation)
     }
-    for (const volume of this.#volumes.values()) if (!incarnations.has(volume)) volume.sync.close()
+    for (const volume of this.#volumes.values()) if (!incarnations.has(volume)) volume.close()
     this.#volumes = volumes
     this.#unopened = unopened
     this.#incarnations = incarnations

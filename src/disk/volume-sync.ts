@@ -17,10 +17,13 @@ export class VolumeSync {
   #synced = 0
   #running = false
   #waiting: PromiseWithResolvers<void> | undefined
+  /** What other threads write from now on is synced by this one when they ask it to. */
+  readonly #covers: boolean
 
-  constructor(context: ThreadContext, slot: VolumeSlot) {
+  constructor(context: ThreadContext, slot: VolumeSlot, { covers } = { covers: false }) {
     this.#context = context
     this.#slot = slot
+    this.#covers = covers
   }
 
   /** Call it before a write, so that the handle sees every failure from then on. Throws `io_error`. */
@@ -63,6 +66,12 @@ export class VolumeSync {
       this.#slot.unpin(pin)
     }
     if (this.#slot.hasFlag(FLAG.failed)) throw notTrusted()
+  }
+
+  /** The generation of files that another thread covers; undefined: none does. What is written between two equal answers is covered. */
+  get coveredGeneration(): number | undefined {
+    const { generation } = this.#slot
+    return this.#slot.get(WORD.coveredUpTo) === generation + 1 ? generation : undefined
   }
 
   /** Gives back the handle of a file that a compaction has replaced. */
@@ -111,6 +120,7 @@ export class VolumeSync {
     const name = volumeBaseName(this.#slot.collection, this.#slot.get(WORD.volumeId))
     this.#handle = disk.open(`${directory}/${name}${EXTENSION.dat}`, 'r+')
     this.#generation = generation
+    if (this.#covers) this.#slot.set(WORD.coveredUpTo, generation + 1)
   }
 }
 

@@ -55,6 +55,8 @@ export const WORD = {
   trailerless: 29,
   /** Records before this place may be SeaweedFS's and have no trailer. */
   foreignUnits: 30,
+  /** 1 more than the generation whose `.dat` the thread has open that syncs for others; 0: it has none. */
+  coveredUpTo: 31,
   index: 32,
   largeWrites: 32 + 24,
   largeLengths: 32 + 24 + LARGE_WRITES_MAX,

@@ -59,6 +59,8 @@ export class Volume {
   readonly appendClock: AppendClock
   readonly #marker = Buffer.alloc(codec.EMPTY_RECORD_BYTES)
   readonly #incarnation: number
+  /** Of the one thread that syncs for others. */
+  #syncForAll: VolumeSync | undefined
   #asyncReads = 0
 
   constructor(context: ThreadContext, slot: VolumeSlot) {
@@ -81,6 +83,28 @@ export class Volume {
   /** As `durable`, by an fdatasync of the caller's own. */
   durableAlone(): Promise<void> {
     return this.sync.durableAlone()
+  }
+
+  /**
+   * Resolves when all that any thread of the process wrote before the call is on disk, and covers what they write from then on.
+   * Rejects with `io_error`. For one thread of the process.
+   */
+  syncForAll(): Promise<void> {
+    this.#syncForAll ??= new VolumeSync(this.context, this.slot, { covers: true })
+    this.#syncForAll.noteWrite()
+    return this.#syncForAll.durable()
+  }
+
+  /** Gives back handles of files that a compaction has replaced. */
+  releaseStale(): void {
+    this.sync.releaseStale()
+    this.#syncForAll?.releaseStale()
+  }
+
+  /** Gives back this thread's handles. */
+  close(): void {
+    this.sync.close()
+    this.#syncForAll?.close()
   }
 
   /** False once the volume was removed; its slot may belong to another one by then. */

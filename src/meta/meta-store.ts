@@ -7,6 +7,7 @@
  * but query: time, random ids and whatever else must be the same in a second run come in by its arguments.
  */
 import type { StoreError } from '../base/errors.ts'
+import type { Unsynced } from '../base/unsynced.ts'
 import type { KeyChanges } from './key-changes.ts'
 
 /**
@@ -76,8 +77,9 @@ export interface MetaStore {
    * `unavailable` (the engine cannot be reached; nothing was done), `too_many_requests` (the queue is full), `io_error`,
    * `disk_full`. A lost connection whose commit may or may not have happened is resolved before this settles; only when
    * the server stays away for META_OUTCOME_MS_MAX it is `timeout`: the transaction may have happened.
+   * `unsynced`: bytes that must be on disk before the transaction is; throws why they could not be, and then nothing was done.
    */
-  write<A, R>(script: Script<A, R>, args: A): Promise<R>
+  write<A, R>(script: Script<A, R>, args: A, unsynced?: Unsynced): Promise<R>
   /** Runs a script that only reads, on one consistent state that has every write that was acknowledged before. */
   read<A, R>(script: Script<A, R>, args: A): R | Promise<R>
   /** All of the present state, to be read in pieces while others write. Throws `unavailable`. */

@@ -22,7 +22,7 @@ import { SqliteReader } from './sqlite/reader.ts'
 import { migrateSqlite } from './sqlite/schema.ts'
 import { SqliteSnapshot } from './sqlite/snapshot.ts'
 import { SqliteWriter } from './sqlite/writer.ts'
-import { MetaWriterHost } from './sqlite/writer-host.ts'
+import { MetaWriterHost, type SyncVolume } from './sqlite/writer-host.ts'
 
 export interface MetaOptions {
   clock: Clock
@@ -124,17 +124,20 @@ export interface MetaWriterOptions extends MetaOptions {
   keyChanges?: SharedArrayBuffer
   /** Changes are kept for `ship`, which must follow; and where is said that it fails. */
   journal?: { log: Log }
+  /** Asked before a script that names bytes of a volume. */
+  syncVolume?: SyncVolume | undefined
 }
 
 /** The one writer of SQLite metadata, for a thread of its own. Throws as `openMetaStore` does. */
 export function openMetaWriter(path: string, options: MetaWriterOptions): MetaWriter {
-  const { clock, scripts } = options
+  const { clock, scripts, syncVolume } = options
   const { writer, state } = openWriter(path, options, options.keyChanges)
   const { connection } = writer
   try {
     const run = (query: Query) => connection.run(query)
     runSteps(assertRestored as unknown as AnyScript, null, run)
-    if (options.journal === undefined) return new MetaWriterHost({ writer, scripts, clock })
+    const parts = { writer, scripts, clock, ...(syncVolume && { syncVolume }) }
+    if (options.journal === undefined) return new MetaWriterHost(parts)
     const openReader = () => SqliteConnection.open(metaFileOf(path), { writes: false })
     const snapshot = new SqliteSnapshot(openReader())
     const { schema, tables } = snapshot
@@ -142,7 +145,7 @@ export function openMetaWriter(path: string, options: MetaWriterOptions): MetaWr
     snapshot.end()
     const { log } = options.journal
     const journal = new Journal({ connection, state, schema, empty, openReader, clock, log })
-    return new MetaWriterHost({ writer, scripts, clock, journal })
+    return new MetaWriterHost({ ...parts, journal })
   } catch (error) {
     connection.close()
     throw error

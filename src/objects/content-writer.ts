@@ -7,6 +7,7 @@ import {
   OBJECT_CHUNK_BYTES,
 } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
+import type { Unsynced } from '../base/unsynced.ts'
 import type { BlobId, BlobStore, BlobTarget } from '../blobs/blob-store.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
 import { BlobWrites } from './content/blob-writes.ts'
@@ -90,17 +91,23 @@ export class BlobContentWriter implements ContentWriter {
     const digests = digestsOf(digestNames(options), whole)
     const verified = options.check?.verify(digests, whole.length)
     const entries: BlobEntry[] = []
+    let unsynced: Unsynced | undefined
     if (whole.length > 0) {
+      const onUnsynced = (left: Unsynced) => {
+        unsynced = left
+      }
       try {
         const target = this.#target(options)
-        const id = await this.#blobs.write({ data: whole, target, dataKey: options.dataKey })
+        const { dataKey, mayBeUnsynced } = options
+        const blob = { data: whole, target, dataKey, ...(mayBeUnsynced ? { onUnsynced } : {}) }
+        const id = await this.#blobs.write(blob)
         entries.push({ ...id, sizeBytes: whole.length })
       } catch (error) {
         this.#options.load.noteOrphan()
         throw error
       }
     }
-    return this.#written({ entries, digests, sizeBytes: whole.length, verified }, options)
+    return { ...this.#written({ entries, digests, sizeBytes: whole.length, verified }, options), unsynced }
   }
 
   async #storeStream(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {

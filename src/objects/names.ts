@@ -89,7 +89,16 @@ export class Names {
     const dataKey = keys.forNew(bucket, request.encryption)
     const sizeBytesMax = OBJECT_BYTES_MAX
     const { storageClass } = request.attributes
-    const how = { bucket, check, dataKey, placement, storageClass, hasOpaqueEtag, sizeBytesMax }
+    const how = {
+      bucket,
+      check,
+      dataKey,
+      placement,
+      storageClass,
+      hasOpaqueEtag,
+      sizeBytesMax,
+      mayBeUnsynced: true,
+    }
     const written = await writer.store(request.body, how)
     const checksum = written.checksum ?? request.attributes.checksum
     const attributes = { ...request.attributes, checksum, encryption: written.encryption }
@@ -97,7 +106,7 @@ export class Names {
     // As that of an object in parts, which is no MD5 either.
     const etag = `${written.etag}${hasOpaqueEtag ? '-1' : ''}`
     try {
-      const put = await this.#writes.run(putObject, {
+      const args = {
         ...context,
         content: written.content,
         sizeBytes,
@@ -108,7 +117,8 @@ export class Names {
         conditions: request.conditions,
         fileOnly: request.fileOnly,
         event: 'ObjectCreated:Put',
-      })
+      }
+      const put = await this.#writes.run(putObject, args, written.unsynced)
       return { ...put, etag, sizeBytes, checksum, encryption: written.encryption?.kind }
     } catch (error) {
       await writer.discard(written.content)

@@ -8,6 +8,7 @@
  * Arguments of scripts go to another thread as copies, Buffers as Buffers. Keys and prefixes go as bytes (`keyBytes` in
  * `rows.ts`, which checks them).
  */
+import type { Unsynced } from '../base/unsynced.ts'
 import type { Row } from '../meta/meta-store.ts'
 import type { DataKey } from './object-keys.ts'
 import type {
@@ -55,7 +56,7 @@ export const FLAG_GOVERNANCE = 8
 export const FLAG_COMPLIANCE = 16
 export const FLAG_LEGAL_HOLD = 32
 
-/** Bytes that nothing names yet. Written durably before the script that gives them to a row. */
+/** Bytes that nothing names yet. On disk before the script that gives them to a row is committed. */
 export type NewContent =
   | { kind: 'none' }
   /** Up to INLINE_BLOBS_MAX entries of 20 bytes. */
@@ -95,6 +96,8 @@ export interface StoreContent {
   storageClass?: string | undefined
   /** No MD5 is computed, and 16 random bytes take its place. */
   hasOpaqueEtag?: boolean | undefined
+  /** What is stored may not be on disk yet: the transaction that names it waits for `WrittenContent.unsynced`. */
+  mayBeUnsynced?: boolean
   /** Throws `too_large` above it. */
   sizeBytesMax: number
 }
@@ -108,6 +111,7 @@ export interface WrittenContent {
   /** What the check wants to be stored. */
   checksum: Checksum | undefined
   encryption: ObjectAttributes['encryption'] | undefined
+  unsynced?: Unsynced | undefined
 }
 
 /** Takes bytes in. */

@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { OBJECT_WAIT_MS_MAX, OBJECT_WAIT_STEP_MS, OBJECT_WAIT_STEP_MS_MAX } from '../base/limits.ts'
+import type { Unsynced } from '../base/unsynced.ts'
 import type { MetaStore, Script } from '../meta/meta-store.ts'
 
 export class PatientWrites {
@@ -14,12 +15,12 @@ export class PatientWrites {
   }
 
   /** As `MetaStore.write`, tried again while that throws `unavailable`, up to OBJECT_WAIT_MS_MAX. */
-  async run<A, R>(script: Script<A, R>, args: A): Promise<R> {
+  async run<A, R>(script: Script<A, R>, args: A, unsynced?: Unsynced): Promise<R> {
     const startMs = this.#clock.monotonicMs()
     let waitMs = OBJECT_WAIT_STEP_MS
     for (;;) {
       try {
-        return await this.#meta.write(script, args)
+        return await this.#meta.write(script, args, unsynced)
       } catch (error) {
         if (!(error instanceof StoreError) || error.code !== 'unavailable') throw error
         if (this.#clock.monotonicMs() - startMs + waitMs > OBJECT_WAIT_MS_MAX) throw error

@@ -27,6 +27,8 @@ const STDERR = 2
 const SHIP_RETRY_MS = 5_000
 const data = workerData as MetaThreadData
 const parts = { clock: systemClock, random: systemRandom }
+const { shared } = data
+const volumes = shared && volumeView(createThreadContext(shared, realDisk, systemClock), shared)
 const log = createLog({ ...data.log, write: descriptorWriter(STDERR) }).with({ role: 'metadata' })
 let writer: MetaWriter | undefined
 let closeBlobs = () => {}
@@ -34,10 +36,14 @@ let cancelRetry = () => {}
 
 const control: MetaControl = {
   async open() {
-    const { keyChanges } = data
-    const common = { ...parts, scripts: OBJECT_SCRIPTS, keyChanges }
-    const options = data.journal ? { ...common, journal: { log } } : common
-    const opened = openMetaWriter(data.directory, options)
+    volumes?.watch()
+    const opened = openMetaWriter(data.directory, {
+      ...parts,
+      scripts: OBJECT_SCRIPTS,
+      keyChanges: data.keyChanges,
+      ...(data.journal ? { journal: { log } } : {}),
+      syncVolume: volumes && ((volumeId) => volumes.syncForAll(volumeId)),
+    })
     for (const client of data.clients) opened.serve(client)
     writer = opened
   },
@@ -51,19 +57,17 @@ const control: MetaControl = {
     cancelRetry()
     await writer?.close()
     closeBlobs()
+    volumes?.close()
   },
 }
 offerCalls(data.control, { ...control })
 
 function blobsOfProcess(): BlobStore {
-  const { shared, sync } = data
-  const volumes = shared && volumeView(createThreadContext(shared, realDisk, systemClock), shared)
-  volumes?.watch()
+  const { sync } = data
   const cluster = clusterParts({ ...data, ...parts, log })
   const blobs = openBlobs({ cluster, volumes: volumes ?? NO_VOLUMES, sync, ...parts })
   closeBlobs = () => {
     blobs.close()
-    volumes?.close()
     void cluster.close()
   }
   return blobs

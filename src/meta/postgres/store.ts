@@ -24,6 +24,7 @@ import {
   META_WRITES_WAITING_MAX,
 } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
+import type { Unsynced } from '../../base/unsynced.ts'
 import type { MetaSnapshot, MetaStore, Query, Row, Script, Steps } from '../meta-store.ts'
 import { ping } from '../run-steps.ts'
 import type { Migration } from '../schema-text.ts'
@@ -93,9 +94,10 @@ export class PostgresStore implements MetaStore {
     })
   }
 
-  write<A, R>(script: Script<A, R>, args: A): Promise<R> {
+  async write<A, R>(script: Script<A, R>, args: A, unsynced?: Unsynced): Promise<R> {
+    if (unsynced !== undefined) await unsynced.durable()
     const mark = this.#random.bytes(16)
-    return this.#retrying((attempts) =>
+    return await this.#retrying((attempts) =>
       this.#window.run(() => this.#writeOnce(script, args, { mark, attempts }), {
         isRepeated: attempts.count > 0,
       }),

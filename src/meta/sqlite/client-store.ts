@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_CHECK_MS_MAX, META_WRITES_WAITING_MAX } from '../../base/limits.ts'
+import type { Unsynced } from '../../base/unsynced.ts'
 import type { KeyChanges } from '../key-changes.ts'
 import type { MetaSnapshot, MetaStore, Script } from '../meta-store.ts'
 import { ping } from '../run-steps.ts'
@@ -47,7 +48,13 @@ export class SqliteClientStore implements MetaStore {
     this.#port.unref()
   }
 
-  write<A, R>(script: Script<A, R>, args: A): Promise<R> {
+  write<A, R>(script: Script<A, R>, args: A, unsynced?: Unsynced): Promise<R> {
+    if (unsynced === undefined || unsynced.isCovered) return this.#ask(script, args, unsynced?.volumeId ?? 0)
+    // The writing thread looks at the volume all the same, and covers it from then on.
+    return unsynced.durable().then(() => this.#ask(script, args, unsynced.volumeId))
+  }
+
+  #ask<A, R>(script: Script<A, R>, args: A, volumeId: number): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       if (this.#closed) return reject(closedError())
       if (this.#gone) return reject(goneError())
@@ -57,7 +64,7 @@ export class SqliteClientStore implements MetaStore {
       if (this.#waiting.size === 0) this.#port.ref()
       const id = this.#nextId++
       this.#waiting.set(id, { resolve: resolve as (result: unknown) => void, reject })
-      this.#unsent.push([id, script.name, args])
+      this.#unsent.push([id, script.name, args, volumeId])
     })
   }
 

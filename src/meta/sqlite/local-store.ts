@@ -2,6 +2,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_BATCH_SCRIPTS_MAX, META_WRITES_WAITING_MAX } from '../../base/limits.ts'
+import type { Unsynced } from '../../base/unsynced.ts'
 import type { KeyChanges } from '../key-changes.ts'
 import type { MetaSnapshot, MetaStore, Script } from '../meta-store.ts'
 import { type AnyScript, ping } from '../run-steps.ts'
@@ -44,8 +45,9 @@ export class SqliteLocalStore implements MetaStore {
     this.#open = parts.open
   }
 
-  write<A, R>(script: Script<A, R>, args: A): Promise<R> {
-    return new Promise<R>((resolve, reject) => {
+  async write<A, R>(script: Script<A, R>, args: A, unsynced?: Unsynced): Promise<R> {
+    if (unsynced !== undefined) await unsynced.durable()
+    return await new Promise<R>((resolve, reject) => {
       if (this.#closed) return reject(closedError())
       if (this.#waiting.length >= META_WRITES_WAITING_MAX) return reject(queueError())
       if (this.#waiting.length === 0) this.#clock.soon(() => this.#flush())

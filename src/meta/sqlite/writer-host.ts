@@ -1,7 +1,7 @@
 /** The writing thread's side: takes scripts from the ports of serving threads, and commits what waits in one transaction. */
 import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../../base/clock.ts'
-import { StoreError } from '../../base/errors.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
 import { META_BATCH_SCRIPTS_MAX } from '../../base/limits.ts'
 import type { JournalSink } from '../journal-sink.ts'
 import { type AnyScript, ping, scriptTable } from '../run-steps.ts'
@@ -14,12 +14,17 @@ interface Waiting extends Job {
   id: number
 }
 
+/** Resolves when all that is in the volume by now is on disk. Rejects when it cannot be. */
+export type SyncVolume = (volumeId: number) => Promise<void>
+
 export class MetaWriterHost {
   readonly #writer: SqliteWriter
   readonly #clock: Clock
   readonly #scripts: ReadonlyMap<string, AnyScript>
   readonly #journal: Journal | undefined
+  readonly #syncVolume: SyncVolume | undefined
   readonly #ports = new Set<MessagePort>()
+  readonly #syncing = new Set<Promise<void>>()
   #waiting: Waiting[] = []
   #closed = false
 
@@ -28,10 +33,12 @@ export class MetaWriterHost {
     scripts: readonly AnyScript[]
     clock: Clock
     journal?: Journal
+    syncVolume?: SyncVolume
   }) {
     this.#writer = parts.writer
     this.#clock = parts.clock
     this.#journal = parts.journal
+    this.#syncVolume = parts.syncVolume
     this.#scripts = scriptTable([ping as unknown as AnyScript, ...parts.scripts])
   }
 
@@ -50,6 +57,7 @@ export class MetaWriterHost {
   /** Commits what waits, then ends: clients are told `unavailable` from now on. */
   async close(): Promise<void> {
     if (this.#closed) return
+    await Promise.all(this.#syncing)
     while (this.#waiting.length > 0) this.#commit()
     this.#closed = true
     for (const port of this.#ports) port.close()
@@ -59,12 +67,38 @@ export class MetaWriterHost {
 
   #take(port: MessagePort, calls: readonly WriteCall[]): void {
     if (this.#closed) return
+    const unsynced = new Map<number, Waiting[]>()
+    for (const [id, name, args, volumeId] of calls) {
+      const script = this.#scripts.get(name)
+      const waiting = { port, id, script: script!, args }
+      if (script === undefined) postBatch(port, [[id, 'internal', `no script named ${name}`]])
+      else if (volumeId === 0 || this.#syncVolume === undefined) this.#queue([waiting])
+      else if (unsynced.has(volumeId)) unsynced.get(volumeId)!.push(waiting)
+      else unsynced.set(volumeId, [waiting])
+    }
+    for (const [volumeId, waiting] of unsynced) {
+      const synced = this.#queueSynced(volumeId, waiting).finally(() => this.#syncing.delete(synced))
+      this.#syncing.add(synced)
+    }
+  }
+
+  #queue(waiting: readonly Waiting[]): void {
     // Other ports have messages too: the commit waits until all that has arrived by now is taken.
     if (this.#waiting.length === 0) this.#clock.soon(() => this.#commit())
-    for (const [id, name, args] of calls) {
-      const script = this.#scripts.get(name)
-      if (script === undefined) postBatch(port, [[id, 'internal', `no script named ${name}`]])
-      else this.#waiting.push({ port, id, script, args })
+    this.#waiting.push(...waiting)
+  }
+
+  /** While what they name goes to disk, others are committed. */
+  async #queueSynced(volumeId: number, waiting: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#syncVolume!(volumeId)
+      this.#queue(waiting)
+    } catch (thrown) {
+      const { code, message } = toStoreError(thrown)
+      postBatch(
+        waiting[0]!.port,
+        waiting.map(({ id }) => [id, code, message]),
+      )
     }
   }
 

@@ -1,7 +1,7 @@
 /** Blobs on their way to the store, encrypted where there is a key. Memory for large encrypted ones is used again and again. */
 import { BLOB_BYTES_MAX, SMALL_RECORD_BYTES_MAX } from '../../base/limits.ts'
 import { type LentPiece, PieceBuffers } from '../../base/piece-buffers.ts'
-import type { BlobId, BlobStore, BlobTarget } from '../../blobs/blob-store.ts'
+import type { BlobId, BlobStore, BlobTarget, BlobWrite } from '../../blobs/blob-store.ts'
 import type { DataKey } from '../object-keys.ts'
 import { sealBlob, sealedLength } from './sealed-blob.ts'
 
@@ -12,6 +12,8 @@ export interface NewBlob {
   data: Buffer
   target: BlobTarget
   dataKey: DataKey | undefined
+  /** As BlobWrite's. */
+  onUnsynced?: BlobWrite['onUnsynced']
 }
 
 export class BlobWrites {
@@ -23,14 +25,14 @@ export class BlobWrites {
   }
 
   /** Throws as `BlobStore.write`. */
-  async write({ data, target, dataKey }: NewBlob): Promise<BlobId> {
-    if (dataKey === undefined) return await this.#blobs.write({ data, ...target })
+  async write({ data, target, dataKey, onUnsynced }: NewBlob): Promise<BlobId> {
+    if (dataKey === undefined) return await this.#blobs.write({ data, onUnsynced, ...target })
     let memory: LentPiece | undefined
     const seal = (id: BlobId) => {
       memory = this.#memory(sealedLength(data.length))
       return sealBlob(dataKey.blobKey(id), data, memory)
     }
-    const id = await this.#blobs.write({ data: seal, ...target })
+    const id = await this.#blobs.write({ data: seal, onUnsynced, ...target })
     // That of an attempt which failed may still be in use somewhere.
     memory?.giveBack?.()
     return id
