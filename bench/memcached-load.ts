@@ -28,6 +28,8 @@ export interface LoadFigures {
 /** All keys have one length, and so have all answers. */
 export const keyOf = (at: number) => `bench-${String(at).padStart(10, '0')}`
 
+export const setCommand = (key: string, value: string) => `set ${key} 0 0 ${value.length}\r\n${value}\r\n`
+
 /** Batches that are made before: more than the server's processor keeps near. */
 const BATCHES_BYTES = 64 * 1024 * 1024
 const BATCHES_MIN = 16
@@ -104,7 +106,7 @@ function batchesOf({ kind, depth, keys, sizeBytes }: LoadRequest): Buffer[] {
   return Array.from({ length: count }, () => {
     const requests = Array.from({ length: depth }, () => {
       const key = keyOf(Math.floor(Math.random() * keys))
-      return kind === 'get' ? `get ${key}\r\n` : `set ${key} 0 0 ${sizeBytes}\r\n${value}\r\n`
+      return kind === 'get' ? `get ${key}\r\n` : setCommand(key, value)
     })
     return Buffer.from(requests.join(''), 'latin1')
   })

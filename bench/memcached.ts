@@ -1,6 +1,7 @@
 /**
  * The storage node that speaks memcached's protocol, as ratios to Debian's memcached with one thread: values of 1 KiB, 16
- * connections, one request at a time on each or 32 in a packet. The node's sets are on disk when they are answered.
+ * connections, one request at a time on each or 32 in a packet. The node's sets are on disk when they are answered; what
+ * that costs without any store is measured beside it.
  */
 import { type ChildProcess, execFile } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -9,10 +10,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Contender, Turn } from './contenders.ts'
-import { keyOf, type LoadFigures, type LoadRequest } from './memcached-load.ts'
+import { keyOf, type LoadFigures, type LoadRequest, setCommand } from './memcached-load.ts'
 import { freePort, startProcess, stopProcess } from './processes.ts'
 import type { Stage } from './stage.ts'
 
+const BARE = fileURLToPath(new URL('./bare-sets.ts', import.meta.url))
 const PROGRAM = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const LOAD = fileURLToPath(new URL('./memcached-load.ts', import.meta.url))
 const HOST = '127.0.0.1'
@@ -33,7 +35,11 @@ interface Server {
 type Kind = LoadRequest['kind']
 
 export async function memcachedContenders(stage: Stage): Promise<Contender[]> {
-  const [memcached, cairn] = [await startMemcached(stage), await startNode(stage)]
+  const [memcached, cairn, bare] = [
+    await startMemcached(stage),
+    await startNode(stage),
+    await startBare(stage),
+  ]
   await Promise.all([fill(memcached.port), fill(cairn.port)])
   const rows: [Kind, number, number][] = [
     ['get', 1, 0.8],
@@ -44,8 +50,12 @@ export async function memcachedContenders(stage: Stage): Promise<Contender[]> {
   return rows.flatMap(([kind, depth, passMark]) => {
     const what = `1 KiB ${kind}${depth === 1 ? '' : `, ${depth} in a packet`}`
     const measure = `memcached ${what}`
+    const shown = { against: '', passMark: 0, goal: 0 }
     return [
-      { ...contender(measure, memcached, { kind, depth }), against: '', passMark: 0, goal: 0 },
+      { ...contender(measure, memcached, { kind, depth }), ...shown },
+      ...(kind === 'set'
+        ? [{ ...contender(`bare file, ${what}`, bare, { kind, depth }), ...shown, against: measure }]
+        : []),
       {
         ...contender(`node ${what}`, cairn, { kind, depth }),
         against: measure,
@@ -113,10 +123,20 @@ async function startNode(stage: Stage): Promise<Server> {
   return await started(stage, startProcess(process.execPath, words, ['ignore', 'ignore', 'inherit']), port)
 }
 
+/** What a server of durable sets costs that has no store: see there. */
+async function startBare(stage: Stage): Promise<Server> {
+  const port = await freePort()
+  const directory = join(stage.directory, 'bare-sets')
+  mkdirSync(directory)
+  const requestBytes = setCommand(keyOf(0), Buffer.alloc(VALUE_BYTES).toString('latin1')).length
+  const words = [BARE, directory, String(port), String(requestBytes)]
+  return await started(stage, startProcess(process.execPath, words, ['ignore', 'ignore', 'inherit']), port)
+}
+
 async function started(stage: Stage, child: ChildProcess, port: number): Promise<Server> {
   stage.stops.push(() => stopProcess(child))
   const deadlineMs = performance.now() + START_MS_MAX
-  while (!(await answers(port))) {
+  while (!(await listens(port))) {
     if (performance.now() > deadlineMs || child.exitCode !== null)
       throw new Error(`${child.spawnfile} does not start`)
     await sleep(50)
@@ -124,16 +144,13 @@ async function started(stage: Stage, child: ChildProcess, port: number): Promise
   return { port, pid: child.pid! }
 }
 
-function answers(port: number): Promise<boolean> {
+function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = net.connect({ host: HOST, port }, () => socket.write('version\r\n'))
-    socket.setTimeout(1_000, () => socket.destroy())
-    socket.once('data', () => {
+    const socket = net.connect({ host: HOST, port }, () => {
       resolve(true)
       socket.destroy()
     })
-    socket.once('error', () => {})
-    socket.once('close', () => resolve(false))
+    socket.once('error', () => resolve(false))
   })
 }
 
@@ -150,6 +167,6 @@ function fill(port: number): Promise<void> {
     })
     socket.once('error', reject)
     socket.once('close', () => resolve())
-    for (let at = 0; at < KEYS; at++) socket.write(`set ${keyOf(at)} 0 0 ${VALUE_BYTES}\r\n${value}\r\n`)
+    for (let at = 0; at < KEYS; at++) socket.write(setCommand(keyOf(at), value))
   })
 }

@@ -26,8 +26,9 @@ import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 const OUTPUT_BYTES = 4 * 1024 * 1024
 const ENTRIES_PER_STEP = 1024
-/** What may be left to copy when the volume is locked for the swap. */
+/** What may be left to copy when the volume is locked for the swap; more where writers outrun so many passes. */
 const LAST_STEP_ENTRIES_MAX = 256
+const PASSES_MAX = 4
 const LAST_STEP_BYTES_MAX = 8 * 1024 * 1024
 const DRAIN_RETRY_MS = 2
 const DRAIN_TRIES_MAX = 30_000
@@ -121,18 +122,29 @@ class Compaction {
       ttl: this.#slot.get(WORD.ttl),
       compactionRevision: this.#revision,
     }).copy(this.#output)
-    for (;;) {
-      const entries = this.#slot.get(WORD.idxEntries)
-      if (entries === this.#copied) break
+    // What writers add meanwhile is gone over again, as they wait while the rest is copied under the lock.
+    let passes = 0
+    do {
+      await this.#copyPass(pause)
+      this.#flush()
+      await disk.fdatasync(this.#dat)
+      await disk.fdatasync(this.#idx)
+    } while (++passes < PASSES_MAX && !this.#isLittleLeft())
+    this.#sums = this.#checkpoint()
+  }
+
+  /** Copies what is there when it begins. */
+  async #copyPass(pause: () => Promise<void>): Promise<void> {
+    for (const entries = this.#slot.get(WORD.idxEntries); this.#copied < entries; ) {
       await this.#copyStep(Math.min(entries, this.#copied + ENTRIES_PER_STEP))
       await pause()
       this.#assertAlive()
-      if (entries - this.#copied <= LAST_STEP_ENTRIES_MAX && this.#bytesLeft() <= LAST_STEP_BYTES_MAX) break
     }
-    this.#flush()
-    await disk.fdatasync(this.#dat)
-    await disk.fdatasync(this.#idx)
-    this.#sums = this.#checkpoint()
+  }
+
+  #isLittleLeft(): boolean {
+    const entries = this.#slot.get(WORD.idxEntries)
+    return entries - this.#copied <= LAST_STEP_ENTRIES_MAX && this.#bytesLeft() <= LAST_STEP_BYTES_MAX
   }
 
   /** The new files' sidecar, as far as they are written and synced. */

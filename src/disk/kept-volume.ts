@@ -30,6 +30,8 @@ export class KeptVolume {
   /** Masters were told that it has reached its size limit. Writes that they have sent here go on, up to 32 GiB. */
   toldFull = false
   checkpointedAtMs: number
+  /** It is not compacted by itself before that, unless there is need. */
+  restsUntilMs = 0
   readonly #context: ThreadContext
 
   constructor(context: ThreadContext, opened: OpenedVolume) {

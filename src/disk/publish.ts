@@ -12,7 +12,7 @@ export function isFillerKey(key: { keyHigh: number; keyLow: number }): boolean {
 /** Under the lock: the next entries of `.idx`, each of which counts once `publishEntry` was called for it. Throws the disk's error. */
 export function writeIdxEntries(disk: Disk, slot: VolumeSlot, entries: readonly IdxEntry[]): void {
   const bytes = Buffer.allocUnsafe(entries.length * IDX_ENTRY_BYTES)
-  for (const [at, entry] of entries.entries()) encodeIdxEntry(entry, bytes, at * IDX_ENTRY_BYTES)
+  for (let at = 0; at < entries.length; at++) encodeIdxEntry(entries[at]!, bytes, at * IDX_ENTRY_BYTES)
   const position = slot.get(WORD.idxEntries) * IDX_ENTRY_BYTES
   disk.writeSync(slot.get(WORD.idxHandle), bytes, 0, bytes.length, position)
 }

@@ -30,6 +30,10 @@ const IDLE_CHECKPOINT_MS = 10_000
 const COMPACTION_SPARE_BYTES = 256 * 1024
 /** A volume is compacted by itself only when it is worth it. */
 const COMPACT_GARBAGE_BYTES_MIN = 1024 * 1024
+/** A volume whose files are overwritten all the time rests for so many times as long as its last compaction took, … */
+const COMPACTION_REST = 20
+/** … unless it has so much more garbage than files. */
+const COMPACTION_REST_GARBAGE_BYTES = 1024 * 1024 * 1024
 
 export interface KeeperOptions {
   random: Random
@@ -375,6 +379,8 @@ export class VolumeKeeper implements VolumeAdmin {
   async #compact(kept: KeptVolume): Promise<void> {
     const { slot, id: volume } = kept
     const directory = this.#directoryOf(kept)
+    const { clock } = this.#context
+    const startedMs = clock.monotonicMs()
     try {
       const neededBytes = kept.liveBytes + COMPACTION_SPARE_BYTES
       if (!directory.hasRoomFor(neededBytes)) {
@@ -391,6 +397,9 @@ export class VolumeKeeper implements VolumeAdmin {
       const failure = toStoreError(error)
       this.#log.error({ volume, code: failure.code }, `compaction failed: ${failure.message}`)
       throw failure
+    } finally {
+      const endedMs = clock.monotonicMs()
+      kept.restsUntilMs = endedMs + COMPACTION_REST * (endedMs - startedMs)
     }
   }
 
@@ -457,7 +466,13 @@ export class VolumeKeeper implements VolumeAdmin {
     if (kept.slot.hasFlag(FLAG.readOnly) || garbage < this.#options.garbageThreshold * kept.sizeBytes)
       return false
     if (garbage < COMPACT_GARBAGE_BYTES_MIN && !directory.diskFull) return false
+    if (this.#rests(kept) && directory.hasRoomFor(garbage)) return false
     return directory.hasRoomFor(kept.liveBytes + COMPACTION_SPARE_BYTES)
+  }
+
+  #rests(kept: KeptVolume): boolean {
+    if (kept.isFull || this.#context.clock.monotonicMs() >= kept.restsUntilMs) return false
+    return kept.garbageBytes < kept.liveBytes + COMPACTION_REST_GARBAGE_BYTES
   }
 
   /** Writes down, once, that the files are not to be trusted for writes, for the next start to know. */

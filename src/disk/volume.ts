@@ -323,7 +323,8 @@ export class Volume {
     try {
       this.assertWritable(lengthBytes, entries.length)
       const startUnits = this.slot.get(WORD.tailUnits)
-      for (const [at, entry] of entries.entries()) {
+      for (let at = 0; at < entries.length; at++) {
+        const entry = entries[at]!
         const record = records.subarray(entry.offsetUnits * 8)
         entry.offsetUnits += startUnits
         const time = this.appendClock.next(this.slot)

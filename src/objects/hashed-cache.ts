@@ -3,21 +3,37 @@
  * oldest segment goes as a whole, and what was asked for since it came there moves on.
  */
 import type { BlobKey } from '../blobs/keyed-blobs.ts'
+import type { Place } from './hashed-batch.ts'
 import type { HashedItem } from './hashed-record.ts'
 
-/** A name that is alone with its key, in one blob. */
-export interface KeptItem {
-  item: HashedItem
+/** A name that is alone with its key, in one blob. It changes in place: a new object for each change is old by the time it is garbage. */
+export class KeptItem {
+  readonly name: Buffer
   readonly key: BlobKey
   readonly keyText: string
-  volumeId: number
-}
-
-interface Entry extends KeptItem {
+  volumeId = 0
+  flags = 0
+  version = 0
+  expiresMs = 0
   /** Where its value lies; undefined: it is kept no more. */
   segment: Segment | undefined
-  /** Since it came there. */
-  isUsed: boolean
+  start = 0
+  valueBytes = 0
+  /** Since its value came there. */
+  isUsed = false
+
+  constructor(name: Buffer, { key, keyText }: Place) {
+    this.name = Buffer.from(name)
+    this.key = key
+    this.keyText = keyText
+  }
+
+  /** As it is now. */
+  get item(): HashedItem {
+    const { name, flags, version, expiresMs, start } = this
+    const value = this.segment!.bytes.subarray(start, start + this.valueBytes)
+    return { name, flags, version, expiresMs, value }
+  }
 }
 
 interface Segment {
@@ -26,7 +42,7 @@ interface Segment {
   /** Left for values and what is beside them. */
   roomBytes: number
   /** In the order in which they came; many have a value elsewhere by now. */
-  entries: Entry[]
+  entries: KeptItem[]
 }
 
 /** Of one entry, beside its value: objects, the name, and its place in the map. */
@@ -37,10 +53,12 @@ const SEGMENTS_MIN = 16
 export class HashedCache {
   readonly #bytesMax: number
   readonly #segmentBytes: number
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, KeptItem>()
   /** The oldest first; the last one takes what comes. */
   readonly #segments: Segment[] = []
   #bytes = 0
+  /** Of what is kept: the rest of the segments are values that were replaced. */
+  #liveBytes = 0
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -55,25 +73,27 @@ export class HashedCache {
   }
 
   /** Copies what it keeps of the item. */
-  put(name: string, item: HashedItem, at: { key: BlobKey; keyText: string; volumeId: number }): void {
+  put(name: string, item: HashedItem, place: Place): void {
     const neededBytes = ENTRY_BYTES + item.value.length
     if (neededBytes > this.#bytesMax / SEGMENTS_MIN) return this.delete(name)
     const segment = this.#segmentFor(neededBytes)
     let entry = this.#entries.get(name)
     if (entry === undefined) {
-      entry = { ...at, item: { ...item, name: Buffer.from(item.name) }, segment, isUsed: false }
+      entry = new KeptItem(item.name, place)
       this.#entries.set(name, entry)
-    } else {
-      const { flags, version, expiresMs, value } = item
-      entry.item = { name: entry.item.name, flags, version, expiresMs, value }
-      entry.volumeId = at.volumeId
-    }
-    lay(entry, segment)
+    } else this.#liveBytes -= ENTRY_BYTES + entry.valueBytes
+    entry.volumeId = place.volumeId
+    entry.flags = item.flags
+    entry.version = item.version
+    entry.expiresMs = item.expiresMs
+    lay(entry, item.value, segment)
+    this.#liveBytes += neededBytes
   }
 
   delete(name: string): void {
     const entry = this.#entries.get(name)
     if (entry === undefined) return
+    this.#liveBytes -= ENTRY_BYTES + entry.valueBytes
     entry.segment = undefined
     this.#entries.delete(name)
   }
@@ -94,29 +114,31 @@ export class HashedCache {
     return segment
   }
 
-  /** What was used moves on, as long as it does not take more than half of the new segment. */
+  /**
+   * What was used moves on, or everything where most of the memory is values that were replaced; but no more than half of the
+   * new segment.
+   */
   #dropOldest(into: Segment): void {
     const oldest = this.#segments.shift()!
     this.#bytes -= oldest.bytes.length
+    const movesAll = this.#liveBytes < this.#bytesMax / 2
     for (const entry of oldest.entries) {
       if (entry.segment !== oldest) continue
-      const { item, isUsed } = entry
-      const moves = isUsed && into.roomBytes - ENTRY_BYTES - item.value.length >= into.bytes.length / 2
-      if (moves) lay(entry, into)
-      else this.delete(item.name.toString('latin1'))
+      const roomBytes = into.roomBytes - ENTRY_BYTES - entry.valueBytes
+      if ((entry.isUsed || movesAll) && roomBytes >= into.bytes.length / 2) lay(entry, entry.item.value, into)
+      else this.delete(entry.name.toString('latin1'))
     }
   }
 }
 
-/** Puts an entry's value behind those that the segment has. Who was given the value before keeps its memory. */
-function lay(entry: Entry, segment: Segment): void {
-  const { value } = entry.item
-  const start = segment.usedBytes
-  segment.bytes.set(value, start)
+/** Puts an entry's value behind those that the segment has. Who was given it before keeps the memory where it was. */
+function lay(entry: KeptItem, value: Buffer, segment: Segment): void {
+  entry.segment = segment
+  entry.start = segment.usedBytes
+  entry.valueBytes = value.length
+  entry.isUsed = false
+  segment.bytes.set(value, segment.usedBytes)
   segment.usedBytes += value.length
   segment.roomBytes -= ENTRY_BYTES + value.length
   segment.entries.push(entry)
-  entry.item.value = segment.bytes.subarray(start, segment.usedBytes)
-  entry.segment = segment
-  entry.isUsed = false
 }

@@ -106,7 +106,7 @@ export class HashedStore {
   cached(name: string): HashedItem | undefined {
     const kept = this.#kept(name)
     if (kept === undefined || (this.#changes.size > 0 && this.#changes.has(kept.keyText))) return undefined
-    return this.#isLive(kept.item) ? kept.item : undefined
+    return this.#isLive(kept) ? kept.item : undefined
   }
 
   /**
@@ -219,17 +219,17 @@ export class HashedStore {
   #addToBatch(run: SetRun, at: number): boolean {
     const { name, flags, expiresMs, value } = run.wanted[at]!
     const kept = this.#kept(name)
-    const nameBytes = kept?.item.name ?? Buffer.from(name, 'latin1')
+    const nameBytes = kept?.name ?? Buffer.from(name, 'latin1')
     const place = kept ?? this.#placeOf(nameBytes)
     if (place === undefined || (this.#changes.size > 0 && this.#changes.has(place.keyText))) return false
-    const version = this.#nextVersion(place.item?.version ?? 0)
+    const version = this.#nextVersion(place.version)
     const item: HashedItem = { name: nameBytes, flags, version, expiresMs, value }
     if (this.#batch.add(at, item, place)) return true
     this.#writeBatch(run)
     return this.#batch.add(at, item, place)
   }
 
-  #placeOf(name: Buffer): (Place & { item: HashedItem | undefined }) | undefined {
+  #placeOf(name: Buffer): (Place & { version: number }) | undefined {
     const key = this.#hash(name)
     if (name.length > HASHED_NAME_BYTES_MAX || this.#batch.mayHave(key)) return undefined
     const found = this.#readNow(key)
@@ -237,7 +237,7 @@ export class HashedStore {
     const [item] = found.items
     if (item !== undefined && !item.name.equals(name)) return undefined
     const volumeId = found.blobs[0]?.volumeId ?? this.#blobs.lastVolumeId
-    return { key, keyText: textOf(key), volumeId, item }
+    return { key, keyText: textOf(key), volumeId, version: item?.version ?? 0 }
   }
 
   /** Undefined where that takes time or fails. */
@@ -392,7 +392,7 @@ export class HashedStore {
     return undefined
   }
 
-  #isLive({ name, expiresMs, version }: HashedItem): boolean {
+  #isLive({ name, expiresMs, version }: Omit<HashedItem, 'value'>): boolean {
     if (name.length === 0) return true
     const { version: cleared, laterVersion, laterMs } = this.#clearing
     if (version <= cleared) return false

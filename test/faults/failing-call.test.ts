@@ -42,6 +42,12 @@ async function prepare(): Promise<{ disk: SimDisk; history: History }> {
 const SCENARIOS: Record<string, (store: SimStore) => Promise<string>> = {
   write: (store) => store.write(20, 1, 3000),
   'large write': (store) => store.write(21, 1, MIB + 70 * KIB),
+  'several files by one write': (store) =>
+    store.writeMany([
+      [25, 1, 900],
+      [2, 2, 700],
+      [26, 1, 0],
+    ]),
   overwrite: (store) => store.write(2, 2, 5000),
   'large overwrite': (store) => store.write(2, 2, MIB + 5000),
   'overwrite of a large file': (store) => store.write(5, 3, 10),

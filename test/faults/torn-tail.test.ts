@@ -3,9 +3,11 @@
  * records are there, the torn one is wholly there or absent, and the volume is writable. Every byte of the large one in
  * `npm run long -- torn-tail`.
  */
+import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { KIB, MIB } from '../support/needles.ts'
-import { checkTear, offsetsOf, prepareTorn, TEARS } from '../support/torn-tail.ts'
+import { readKey, SimStore } from '../support/sim-store.ts'
+import { checkTear, DAT, offsetsOf, prepareTorn, prepareTornMany, TEARS } from '../support/torn-tail.ts'
 
 const SIZES: [name: string, lengthBytes: number, stride: number][] = [
   ['1 byte', 1, 1],
@@ -27,3 +29,28 @@ for (const [name, lengthBytes, stride] of SIZES) {
     }
   }
 }
+
+test('of several records by one write, those before the tear are there, and none behind it', async () => {
+  const base = await prepareTornMany()
+  for (let at = base.start; at <= base.end; at += 3) {
+    const disk = base.disk.kill()
+    disk.corrupt(DAT, (bytes) => bytes.subarray(0, at))
+    const whole = base.ends.filter((end) => end <= at).length
+    const store = await SimStore.open(disk)
+    const lengthOf = async (key: number) => {
+      const found = await readKey(store.volume(), key)
+      return found === 'damaged' ? found : found?.data.length
+    }
+    const expected = [
+      [undefined, 333, undefined],
+      [300, 333, undefined],
+      [300, 70, undefined],
+      [500, 70, undefined],
+      [500, 70, 1],
+    ][whole]
+    assert.deepEqual([await lengthOf(20), await lengthOf(2), await lengthOf(21)], expected, `torn at ${at}`)
+    assert.equal(disk.contents(DAT).length, whole === 0 ? base.start : base.ends[whole - 1])
+    assert.equal(await store.write(30, 1, 40), 'ok')
+    await store.stop()
+  }
+})

@@ -17,7 +17,8 @@ export async function randomWalk(random: Random, steps: number): Promise<void> {
     const view = random.below(2)
     const key = 1 + random.below(KEYS)
     const choice = random.below(100)
-    if (choice < 40) await expectOk(store.write(key, step, sizeOf(random), { view }))
+    if (choice < 34) await expectOk(store.write(key, step, sizeOf(random), { view }))
+    else if (choice < 40) await expectOk(store.writeMany(severalFiles(random, step), { view }))
     else if (choice < 55) await store.remove(key, { view })
     else if (choice < 80)
       assertAllowed(store.history, key, await readKey(store.volume(view), key), `step ${step}`)
@@ -30,6 +31,12 @@ export async function randomWalk(random: Random, steps: number): Promise<void> {
   await store.checkReads('the end')
   await store.stop()
   checkFiles(store.disk, store.history, 'the end')
+}
+
+/** Each key once: what comes of one that is there twice is for a test of its own. */
+function severalFiles(random: Random, step: number): [number, number, number][] {
+  const keys = new Set(Array.from({ length: 1 + random.below(6) }, () => 1 + random.below(KEYS)))
+  return [...keys].map((key) => [key, step, SIZES[random.below(SIZES.length)]!])
 }
 
 function sizeOf(random: Random): number {

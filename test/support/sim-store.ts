@@ -90,6 +90,25 @@ export class SimStore {
     }
   }
 
+  /** Writes small files of [key, version, bytes] by one write, and syncs. Gives a code as `write`. */
+  async writeMany(
+    files: readonly (readonly [number, number, number])[],
+    options: { view?: number } = {},
+  ): Promise<string> {
+    const needles = files.map(([key, version, lengthBytes]) => needleOf(key, version, lengthBytes))
+    const operations = needles.map((needle) => this.history.begin(needle.keyLow, needle))
+    try {
+      const volume = this.volume(options.view)
+      assert.equal(volume.writeMany(needles), needles.length)
+      await volume.durable()
+      for (const operation of operations) this.history.acknowledge(operation)
+      return 'ok'
+    } catch (error) {
+      for (const operation of operations) this.history.fail(operation)
+      return codeOf(error)
+    }
+  }
+
   /** Writes and leaves it unacknowledged. */
   async writeUnsynced(key: number, version: number, lengthBytes: number): Promise<void> {
     const needle = needleOf(key, version, lengthBytes)

@@ -1,12 +1,13 @@
 /** A volume whose last record is torn in many ways, and what must hold then. */
 import assert from 'node:assert/strict'
+import { readSeaweedVolume } from '../compat/seaweed-files.ts'
 import { SimDisk } from '../sim/sim-disk.ts'
 import type { History } from './history.ts'
 import { KIB } from './needles.ts'
 import { randomOf } from './seeds.ts'
 import { DIRECTORY, readKey, SimStore, VOLUME, verifyDisk } from './sim-store.ts'
 
-const DAT = `${DIRECTORY}/${VOLUME}.dat`
+export const DAT = `${DIRECTORY}/${VOLUME}.dat`
 const LAST_KEY = 9
 /** Of so many cuts, one gets the whole check; the others are opened and read. */
 const WHOLE_CHECK_EVERY = 97
@@ -33,6 +34,22 @@ export async function prepareTorn(lengthBytes: number, stopped: boolean): Promis
   const end = disk.contents(DAT).length
   if (stopped) await store.stop()
   return { disk: disk.copy(), history: store.history, start, end }
+}
+
+/** As `prepareTorn`, but the last write brought a new file, an older one's next version, the new one's, and a small one. */
+export async function prepareTornMany(): Promise<TornBase & { ends: number[] }> {
+  const base = await prepareTorn(100, false)
+  const store = await SimStore.open(base.disk, { history: base.history })
+  const start = base.disk.contents(DAT).length
+  await store.writeMany([
+    [20, 1, 300],
+    [2, 3, 70],
+    [20, 2, 500],
+    [21, 1, 1],
+  ])
+  const { records } = readSeaweedVolume(base.disk.contents(DAT), undefined)
+  const ends = records.filter(({ offset }) => offset >= start).map((each) => each.offset + each.lengthBytes)
+  return { disk: base.disk.copy(), history: store.history, start, end: ends.at(-1)!, ends }
 }
 
 type Tear = (dat: Buffer, at: number) => Buffer

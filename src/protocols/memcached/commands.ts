@@ -37,6 +37,7 @@ const NOTHING = Buffer.alloc(0)
 const END = Buffer.from('END\r\n')
 const STORED = Buffer.from('STORED\r\n')
 const CRLF = Buffer.from('\r\n')
+const VALUE_END = Buffer.from('\r\nEND\r\n')
 const BAD_LINE = 'CLIENT_ERROR bad command line format'
 
 /** What memcached tells of its memory, which is not used here. */
@@ -88,6 +89,17 @@ export class Commands {
     return answersOf(sets, failures ?? [])
   }
 
+  /** The command `get` of one key, as most are. Never throws. */
+  runGet(key: string): Answer {
+    try {
+      this.count('cmd_get')
+      const answer = this.#getOne(key)
+      return answer instanceof Promise ? answer.catch(failedAnswer) : answer
+    } catch (error) {
+      return failedAnswer(error)
+    }
+  }
+
   #answer(command: Command): string | Answer {
     const { words } = command
     const [name = '', ...args] = words
@@ -135,6 +147,24 @@ export class Commands {
     }
     if (isNear) return this.#values(found as (HashedItem | undefined)[], withVersion)
     return Promise.all(found).then((items) => this.#values(items, withVersion))
+  }
+
+  /** As most are. */
+  #getOne(key: string): Answer {
+    const item = this.#store.cached(key) ?? this.#store.get(Buffer.from(key, 'latin1'))
+    return item instanceof Promise ? item.then((found) => this.#value(key, found)) : this.#value(key, item)
+  }
+
+  #value(key: string, item: HashedItem | undefined): Buffer {
+    this.count(item === undefined ? 'get_misses' : 'get_hits')
+    if (item === undefined) return END
+    const { flags, value } = item
+    const head = `VALUE ${key} ${flags} ${value.length}\r\n`
+    const bytes = Buffer.allocUnsafe(head.length + value.length + VALUE_END.length)
+    bytes.write(head, 0, 'latin1')
+    bytes.set(value, head.length)
+    bytes.set(VALUE_END, head.length + value.length)
+    return bytes
   }
 
   #values(items: readonly (HashedItem | undefined)[], withVersion: boolean): Buffer {

@@ -40,8 +40,8 @@ export class MemcachedConnection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options
-    this.#parser = new Parser((words) => this.#dataOf(words))
-    const { socket, commands } = options
+    const { socket, commands, valueBytesMax } = options
+    this.#parser = new Parser((words) => this.#dataOf(words), { keyBytesMax: KEY_BYTES_MAX, valueBytesMax })
     commands.count('total_connections')
     socket.on('drain', () => this.#pump())
     socket.on('end', () => {
@@ -89,7 +89,7 @@ export class MemcachedConnection {
     if (this.#isFull()) socket.pause()
     else {
       if (this.#hasEnded) this.#isEnding = true
-      socket.resume()
+      if (socket.isPaused()) socket.resume()
     }
     this.#flush()
   }
@@ -98,7 +98,14 @@ export class MemcachedConnection {
   #beginWaiting(): boolean {
     while (!this.#isEnding) {
       if (this.#isFull()) return true
-      if (this.#beginSets()) continue
+      const key = this.#parser.nextPlainGet()
+      if (key !== undefined) {
+        this.#add(this.#options.commands.runGet(key), nothing)
+        continue
+      }
+      const behind = this.#beginSets()
+      if (behind === 'more') return false
+      if (behind === 'sets' || this.#isFull()) continue
       const command = this.#parser.next()
       if (command === undefined) return false
       if (command === 'line' || command === 'binary') {
@@ -114,18 +121,17 @@ export class MemcachedConnection {
     return false
   }
 
-  /** Begins all `set`s that come next, together. False: there are none that are as most are. */
-  #beginSets(): boolean {
-    const { commands, valueBytesMax } = this.#options
+  /** Begins the plain `set`s that come next, together. Gives what is behind them; `more`: one that is not there as a whole. */
+  #beginSets(): 'sets' | 'more' | 'other' {
     const sets: PlainSet[] = []
-    while (sets.length < SETS_TOGETHER_MAX) {
-      const set = this.#parser.nextPlainSet({ keyBytesMax: KEY_BYTES_MAX, valueBytesMax })
-      if (set === undefined) break
-      sets.push(set)
+    let behind: 'sets' | 'more' | 'other' = 'sets'
+    while (behind === 'sets' && sets.length < SETS_TOGETHER_MAX) {
+      const next = this.#parser.nextPlainSet()
+      if (typeof next === 'object') sets.push(next)
+      else behind = next ?? 'other'
     }
-    if (sets.length === 0) return false
-    this.#await(commands.runSets(sets), () => {})
-    return true
+    if (sets.length > 0) this.#add(this.#options.commands.runSets(sets), nothing)
+    return behind
   }
 
   /** Waits for all before it. */
@@ -146,22 +152,20 @@ export class MemcachedConnection {
       this.#reserved -= freed
       release(freed)
     }
-    const answer = commands.run(command)
-    if (!(answer instanceof Promise)) {
-      done()
-      this.#isAlone = false
-      if (answer.length > 0 || this.#slots.length > 0) this.#slots.push({ bytes: answer, wait: undefined })
-      return
-    }
     this.#isAlone = isAlone
-    this.#await(answer, () => {
+    this.#add(commands.run(command), () => {
       if (isAlone) this.#isAlone = false
       done()
     })
   }
 
-  /** An answer that takes its time, in its turn. */
-  #await(answer: Promise<Buffer>, done: () => void): void {
+  /** An answer in its turn; calls `done` when it is there. */
+  #add(answer: Buffer | Promise<Buffer>, done: () => void): void {
+    if (!(answer instanceof Promise)) {
+      done()
+      if (answer.length > 0 || this.#slots.length > 0) this.#slots.push({ bytes: answer, wait: undefined })
+      return
+    }
     const slot: Slot = { bytes: undefined, wait: undefined }
     this.#slots.push(slot)
     slot.wait = answer.then((bytes) => {
@@ -205,6 +209,8 @@ export class MemcachedConnection {
     socket.resume()
   }
 }
+
+function nothing(): void {}
 
 /** The budget counts in KiB: what is taken in one piece is given back in another. */
 function roomFor(sizeBytes: number): number {

@@ -28,12 +28,20 @@ export interface PlainSet {
 }
 
 const [CR, LF, SPACE, ZERO, NINE] = [13, 10, 32, 48, 57]
-const [S, E, T] = [115, 101, 116]
+const [S, E, T, G] = [115, 101, 116, 103]
 /** The first byte of a request of the binary protocol. */
 const BINARY_MAGIC = 0x80
 /** Numbers of more are looked at by those who know what they may be. */
 const PLAIN_DIGITS_MAX = 9
+/** Values up to this are put together again where packets cut them; others are gathered in memory of their own. */
+const PLAIN_WAIT_BYTES_MAX = 4 * 1024
 const NOREPLY = Buffer.from(' noreply')
+
+/** Of a PlainSet. */
+export interface PlainLimits {
+  keyBytesMax: number
+  valueBytesMax: number
+}
 
 interface Block {
   words: string[]
@@ -45,6 +53,7 @@ interface Block {
 
 export class Parser {
   readonly #dataOf: DataOf
+  readonly #limits: PlainLimits
   #bytes: Buffer = Buffer.alloc(0)
   /** Up to here they are dealt with. */
   #at = 0
@@ -52,8 +61,9 @@ export class Parser {
   #isBorrowed = false
   #block: Block | undefined
 
-  constructor(dataOf: DataOf) {
+  constructor(dataOf: DataOf, limits: PlainLimits) {
     this.#dataOf = dataOf
+    this.#limits = limits
   }
 
   /** Follow it with `next` until that gives nothing, then with `keepRest`. */
@@ -71,23 +81,19 @@ export class Parser {
     this.#isBorrowed = false
   }
 
-  /** The next command, if it is a `set` as most are and is there as a whole, with a value of at most so many bytes. */
-  nextPlainSet({
-    keyBytesMax,
-    valueBytesMax,
-  }: {
-    keyBytesMax: number
-    valueBytesMax: number
-  }): PlainSet | undefined {
+  /**
+   * The next command, if it is a `set` as most are; `more`: it will be when the rest of it has come. Else it is one for `next`,
+   * or there is none.
+   */
+  nextPlainSet(): PlainSet | 'more' | undefined {
     const [bytes, start] = [this.#bytes, this.#at]
     const isSet =
       bytes[start] === S && bytes[start + 1] === E && bytes[start + 2] === T && bytes[start + 3] === SPACE
     if (!isSet || this.#block !== undefined) return undefined
     const nameAt = start + 4
-    let at = nameAt
-    while (bytes[at]! > SPACE) at++
-    const nameEnd = at
-    if (nameEnd === nameAt || nameEnd - nameAt > keyBytesMax) return undefined
+    const nameEnd = wordEnd(bytes, nameAt)
+    let at = nameEnd
+    if (nameEnd === nameAt || nameEnd - nameAt > this.#limits.keyBytesMax) return undefined
     const numbers = [0, 0, 0]
     for (let i = 0; i < numbers.length; i++) {
       if (bytes[at] !== SPACE) return undefined
@@ -101,10 +107,25 @@ export class Parser {
     if (isSilent) at += NOREPLY.length
     const valueAt = at + 2
     const valueEnd = valueAt + sizeBytes
-    if (sizeBytes > valueBytesMax || !hasLineEnd(bytes, at) || !hasLineEnd(bytes, valueEnd)) return undefined
+    if (sizeBytes > this.#limits.valueBytesMax || !hasLineEnd(bytes, at)) return undefined
+    if (valueEnd + 2 > bytes.length) return sizeBytes <= PLAIN_WAIT_BYTES_MAX ? 'more' : undefined
+    if (!hasLineEnd(bytes, valueEnd)) return undefined
     this.#at = valueEnd + 2
     const name = bytes.toString('latin1', nameAt, nameEnd)
     return { name, flags, exptime, value: bytes.subarray(valueAt, valueEnd), isSilent }
+  }
+
+  /** The key of the next command, if it is a `get` as most are: of one. Else it is one for `next`, or there is none. */
+  nextPlainGet(): string | undefined {
+    const [bytes, start] = [this.#bytes, this.#at]
+    const isGet =
+      bytes[start] === G && bytes[start + 1] === E && bytes[start + 2] === T && bytes[start + 3] === SPACE
+    if (!isGet || this.#block !== undefined) return undefined
+    const keyAt = start + 4
+    const end = wordEnd(bytes, keyAt)
+    if (end === keyAt || end - keyAt > this.#limits.keyBytesMax || !hasLineEnd(bytes, end)) return undefined
+    this.#at = end + 2
+    return bytes.toString('latin1', keyAt, end)
   }
 
   /** The next command; undefined: more bytes are needed. */
@@ -142,6 +163,12 @@ export class Parser {
     if (into === undefined) return { words, data: 'refused' }
     return { words, data: hasLineEnd(into, sizeBytes - 2) ? into.subarray(0, sizeBytes - 2) : 'bad' }
   }
+}
+
+/** Of a word of other bytes than control characters. */
+function wordEnd(bytes: Buffer, at: number): number {
+  while (bytes[at]! > SPACE) at++
+  return at
 }
 
 function digitsEnd(bytes: Buffer, at: number): number {
