@@ -1,7 +1,7 @@
 /** `node script/docs.ts`: writes `docs/configuration.md` from the table of settings. A test compares the two. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { allCommands } from '../src/cli/commands.ts'
+import { allCommands, type NamedCommand } from '../src/cli/commands.ts'
 import { COMMON_SETTINGS, nameOf, SETTINGS, type SettingKey, variableOf } from '../src/cli/config.ts'
 import { describeFallback } from '../src/cli/describe.ts'
 import type { Setting } from '../src/cli/setting.ts'
@@ -26,16 +26,17 @@ A wrong value stops the program with exit code 2 and a line that says where the 
 `
 
 /** The whole page. */
-export function configurationPage(): string {
-  const commands = allCommands().map(({ name, command }) => {
+export async function configurationPage(): Promise<string> {
+  const all = await allCommands()
+  const commands = all.map(({ name, command }) => {
     const call = ['cairn', name, command.usage ?? ''].join(' ').trim()
     return `| \`${call}\` | ${command.summary} |\n`
   })
   const keys = Object.keys(SETTINGS) as SettingKey[]
-  return `${HEAD}${commands.join('')}\n${keys.map(section).join('\n')}`
+  return `${HEAD}${commands.join('')}\n${keys.map((key) => section(key, all)).join('\n')}`
 }
 
-function section(key: SettingKey): string {
+function section(key: SettingKey, all: readonly NamedCommand[]): string {
   const setting = SETTINGS[key] as Setting<unknown>
   const name = nameOf(key)
   const value = setting.placeholder === undefined ? '' : ` ${setting.placeholder}`
@@ -44,7 +45,7 @@ function section(key: SettingKey): string {
     `${short}\`--${name}${value}\``,
     `\`${variableOf(key)}\``,
     `default: ${fallbackText(setting)}`,
-    `for: ${usersOf(key)}`,
+    `for: ${usersOf(key, all)}`,
   ]
   return `## ${name}\n${setting.doc}\n\n${facts.join(' · ')}\n`
 }
@@ -58,14 +59,12 @@ function fallbackText(setting: Setting<unknown>): string {
   return [shown, ...own].join(', ')
 }
 
-function usersOf(key: SettingKey): string {
+function usersOf(key: SettingKey, all: readonly NamedCommand[]): string {
   if ((COMMON_SETTINGS as readonly SettingKey[]).includes(key)) return 'every command'
-  const users = allCommands().filter(({ command }) =>
-    (command.settings as readonly SettingKey[]).includes(key),
-  )
+  const users = all.filter(({ command }) => (command.settings as readonly SettingKey[]).includes(key))
   return users.map(({ name }) => name).join(', ')
 }
 
 if (import.meta.main) {
-  writeFileSync(join(import.meta.dirname, '..', 'docs', 'configuration.md'), configurationPage())
+  writeFileSync(join(import.meta.dirname, '..', 'docs', 'configuration.md'), await configurationPage())
 }

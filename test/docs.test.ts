@@ -5,15 +5,15 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { configurationPage } from '../script/docs.ts'
 import { ERROR_CODES } from '../src/base/errors.ts'
-import { allCommands } from '../src/cli/commands.ts'
+import { allCommands, COMMAND_NAMES, loadCommands } from '../src/cli/commands.ts'
 import { COMMON_SETTINGS, nameOf, SETTINGS, type SettingKey, variableOf } from '../src/cli/config.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 const KEYS = Object.keys(SETTINGS) as SettingKey[]
 
-test('docs/configuration.md is what script/docs.ts writes', () => {
-  assert.equal(read('docs/configuration.md'), configurationPage(), 'run: node script/docs.ts')
+test('docs/configuration.md is what script/docs.ts writes', async () => {
+  assert.equal(read('docs/configuration.md'), await configurationPage(), 'run: node script/docs.ts')
 })
 
 test('docs/errors.md explains each error code, and no other', () => {
@@ -21,17 +21,28 @@ test('docs/errors.md explains each error code, and no other', () => {
   assert.deepEqual(described, [...ERROR_CODES])
 })
 
-test('each setting has a name of its own and a command that uses it', () => {
+test('each command is loaded by its name, alone', async () => {
+  for (const name of COMMAND_NAMES) {
+    const loaded = await loadCommands(name)
+    assert.deepEqual(
+      loaded.map((command) => command.name),
+      [name],
+    )
+  }
+  assert.equal((await loadCommands('no such command')).length, COMMAND_NAMES.length)
+})
+
+test('each setting has a name of its own and a command that uses it', async () => {
   assert.equal(new Set(KEYS.map(nameOf)).size, KEYS.length)
   assert.equal(new Set(KEYS.map(variableOf)).size, KEYS.length)
   const used = new Set<SettingKey>(COMMON_SETTINGS)
-  for (const { command } of allCommands()) for (const key of command.settings) used.add(key)
+  for (const { command } of await allCommands()) for (const key of command.settings) used.add(key)
   const unused = KEYS.filter((key) => !used.has(key))
   assert.deepEqual(unused, [])
 })
 
-test('no command has two settings with one short flag', () => {
-  for (const { name, command } of allCommands()) {
+test('no command has two settings with one short flag', async () => {
+  for (const { name, command } of await allCommands()) {
     const shorts = (command.settings as readonly SettingKey[]).map((key) => SETTINGS[key].short)
     const given = shorts.filter((short) => short !== undefined)
     assert.equal(new Set(given).size, given.length, name)

@@ -1,58 +1,44 @@
-/** The commands, in the order of `cairn --help`. A new one is a file in `commands/` and a line here. */
+/**
+ * The commands, in the order of `cairn --help`. A new one is a file in `commands/` and a line here. Each is loaded when it is asked
+ * for: who moves files need not load the servers.
+ */
 import type { Command } from './command.ts'
-import { backup } from './commands/backup.ts'
-import { benchmark } from './commands/benchmark.ts'
-import { cp } from './commands/cp.ts'
-import { deleteFiles } from './commands/delete.ts'
-import { download } from './commands/download.ts'
-import { filer } from './commands/filer.ts'
-import { fsck } from './commands/fsck.ts'
-import { get } from './commands/get.ts'
-import { hashstore } from './commands/hashstore.ts'
-import { keys } from './commands/keys.ts'
-import { ls } from './commands/ls.ts'
-import { master } from './commands/master.ts'
-import { memcached } from './commands/memcached.ts'
-import { mv } from './commands/mv.ts'
-import { objects } from './commands/objects.ts'
-import { put } from './commands/put.ts'
-import { restore } from './commands/restore.ts'
-import { rm } from './commands/rm.ts'
-import { s3 } from './commands/s3.ts'
-import { server } from './commands/server.ts'
-import { sfss } from './commands/sfss.ts'
-import { sfssClient } from './commands/sfss-client.ts'
-import { status } from './commands/status.ts'
-import { upload } from './commands/upload.ts'
-import { volume } from './commands/volume.ts'
 
-export const COMMANDS: readonly Command<never>[] = [
-  server,
-  master,
-  volume,
-  filer,
-  s3,
-  sfss,
-  memcached,
-  objects,
-  hashstore,
-  status,
-  put,
-  get,
-  ls,
-  cp,
-  mv,
-  rm,
-  upload,
-  download,
-  deleteFiles,
-  sfssClient,
-  benchmark,
-  backup,
-  restore,
-  keys,
-  fsck,
-]
+const LOADERS: Readonly<Record<string, () => Promise<Command<never>>>> = {
+  server: async () => (await import('./commands/server.ts')).server,
+  master: async () => (await import('./commands/master.ts')).master,
+  volume: async () => (await import('./commands/volume.ts')).volume,
+  filer: async () => (await import('./commands/filer.ts')).filer,
+  s3: async () => (await import('./commands/s3.ts')).s3,
+  sfss: async () => (await import('./commands/sfss.ts')).sfss,
+  memcached: async () => (await import('./commands/memcached.ts')).memcached,
+  objects: async () => (await import('./commands/objects.ts')).objects,
+  hashstore: async () => (await import('./commands/hashstore.ts')).hashstore,
+  status: async () => (await import('./commands/status.ts')).status,
+  put: async () => (await import('./commands/put.ts')).put,
+  get: async () => (await import('./commands/get.ts')).get,
+  ls: async () => (await import('./commands/ls.ts')).ls,
+  cp: async () => (await import('./commands/cp.ts')).cp,
+  mv: async () => (await import('./commands/mv.ts')).mv,
+  rm: async () => (await import('./commands/rm.ts')).rm,
+  upload: async () => (await import('./commands/upload.ts')).upload,
+  download: async () => (await import('./commands/download.ts')).download,
+  delete: async () => (await import('./commands/delete.ts')).deleteFiles,
+  'sfss-client': async () => (await import('./commands/sfss-client.ts')).sfssClient,
+  benchmark: async () => (await import('./commands/benchmark.ts')).benchmark,
+  backup: async () => (await import('./commands/backup.ts')).backup,
+  restore: async () => (await import('./commands/restore.ts')).restore,
+  keys: async () => (await import('./commands/keys.ts')).keys,
+  fsck: async () => (await import('./commands/fsck.ts')).fsck,
+}
+
+export const COMMAND_NAMES: readonly string[] = Object.keys(LOADERS)
+
+/** The command of that name alone; all of them where there is none. */
+export async function loadCommands(name: string | undefined): Promise<Command<never>[]> {
+  const names = COMMAND_NAMES.filter((each) => each === name)
+  return await Promise.all((names.length > 0 ? names : COMMAND_NAMES).map((each) => LOADERS[each]!()))
+}
 
 export interface NamedCommand {
   /** The words behind `cairn`: `volume check`. */
@@ -61,8 +47,8 @@ export interface NamedCommand {
 }
 
 /** Every command and every action of one. */
-export function allCommands(): NamedCommand[] {
-  return COMMANDS.flatMap((command) => [
+export async function allCommands(): Promise<NamedCommand[]> {
+  return (await loadCommands(undefined)).flatMap((command) => [
     { name: command.name, command },
     ...(command.actions ?? []).map((action) => ({ name: `${command.name} ${action.name}`, command: action })),
   ])

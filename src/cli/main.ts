@@ -6,7 +6,7 @@ import { StoreError } from '../base/errors.ts'
 import { createLog, type Log } from '../base/log.ts'
 import { systemRandom } from '../base/random.ts'
 import type { Context } from './command.ts'
-import { COMMANDS, type NamedCommand } from './commands.ts'
+import { loadCommands, type NamedCommand } from './commands.ts'
 import { nameOf, SETTINGS, type SettingKey, variableOf } from './config.ts'
 import { describeFallback } from './describe.ts'
 import { logUnusedGuideVariables, withGuideVariables } from './guide-environment.ts'
@@ -30,7 +30,8 @@ async function main(argv: readonly string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   const chosen: Chosen[] = []
   try {
-    await buildParser((each) => chosen.push(each)).parseAsync(argv, { from: 'user' })
+    const parser = await buildParser(argv[0], (each) => chosen.push(each))
+    await parser.parseAsync(argv, { from: 'user' })
   } catch (error) {
     // commander has written its message by now.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
@@ -96,7 +97,7 @@ function report(error: unknown, log: Log | undefined): number {
 
 type OnCommand = (chosen: Chosen) => void
 
-function buildParser(onCommand: OnCommand): Parser {
+async function buildParser(asked: string | undefined, onCommand: OnCommand): Promise<Parser> {
   const parser = new Parser('cairn')
     .description('A store for very many small files.')
     .version(packageVersion(), '--version', 'show the version')
@@ -106,7 +107,8 @@ function buildParser(onCommand: OnCommand): Parser {
     .exitOverride()
   // A flag behind `volume check` is the action's, though `volume` may have one of that name.
   parser.enablePositionalOptions()
-  for (const command of COMMANDS) addCommand(parser, { name: command.name, command }, onCommand)
+  for (const command of await loadCommands(asked))
+    addCommand(parser, { name: command.name, command }, onCommand)
   return parser
 }
 
