@@ -32,7 +32,7 @@ export function startByteProgress(options: ByteProgress): () => void {
 }
 
 /** `checking [######..................]  25 %  250/1000 MiB  81 MiB/s  9 s left`. */
-function byteProgressLine(
+export function byteProgressLine(
   { label, totalBytes, doneBytes }: Omit<ByteProgress, 'context'>,
   elapsedMs: number,
 ): string {
