@@ -187,6 +187,8 @@ export const BLOB_BYTES_MAX = OBJECT_CHUNK_BYTES + 64 * KIB
 export const OBJECT_CHUNK_BYTES_MIN = 64 * KIB
 /** Chunks of one upload that are being written while the next is filled. */
 export const UPLOAD_CHUNKS_WRITTEN_MAX = 3
+/** Chunks of one upload that are written and not durable yet. */
+export const UPLOAD_CHUNKS_UNSYNCED_MAX = 16
 /** Longer bodies are hashed by other threads, where there are some: for shorter ones the way there takes longer. */
 export const HASH_AT_ONCE_BYTES_MAX = 512 * KIB
 /** Blobs that a reader of a long object knows ahead of what it reads: at first, and at most. */
@@ -228,9 +230,13 @@ export const META_ROWS_PER_PART_MAX = 6
 export const META_STATEMENTS_MAX = 1_000
 /** A health check of the metadata is answered within this time. */
 export const META_CHECK_MS_MAX = 5_000
-/** SQLite: page, page cache of a connection, pages of the write-ahead log before a checkpoint, which holds the writer; wait for a lock. */
+/**
+ * SQLite: page, page cache of a connection, pages of the write-ahead log before a checkpoint, which holds the writer; wait for a lock.
+ * The writer has less cache: a commit that splits a page of a tree looks through all of it.
+ */
 export const SQLITE_PAGE_BYTES = 8 * KIB
 export const SQLITE_CACHE_BYTES = 64 * MIB
+export const SQLITE_WRITER_CACHE_BYTES = 16 * MIB
 export const SQLITE_CHECKPOINT_PAGES = 2_000
 export const SQLITE_BUSY_MS_MAX = 5_000
 /** Ids that a writer of blobs takes from the master at a time, how long it uses them, and how many volumes it tries. */

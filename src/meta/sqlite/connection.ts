@@ -8,6 +8,7 @@ import {
   SQLITE_CACHE_BYTES,
   SQLITE_CHECKPOINT_PAGES,
   SQLITE_PAGE_BYTES,
+  SQLITE_WRITER_CACHE_BYTES,
 } from '../../base/limits.ts'
 import type { Query, Row, SqlValue } from '../meta-store.ts'
 
@@ -43,9 +44,10 @@ export class SqliteConnection {
         // The page size counts only before the first page is written, the journal mode after it.
         if (options.writes)
           database.exec(`pragma page_size = ${SQLITE_PAGE_BYTES}; pragma journal_mode = wal`)
+        const cacheBytes = options.writes ? SQLITE_WRITER_CACHE_BYTES : SQLITE_CACHE_BYTES
         database.exec(
           `pragma synchronous = full; pragma mmap_size = 0;
-           pragma cache_size = ${-SQLITE_CACHE_BYTES / 1024};
+           pragma cache_size = ${-cacheBytes / 1024};
            pragma wal_autocheckpoint = ${SQLITE_CHECKPOINT_PAGES}`,
         )
         const connection = new SqliteConnection(database)
