@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import { SignerV4, type SigningKey } from '../src/iam/sign.ts'
 import { writeScript } from './wrk.ts'
 
+/** What the load generator keeps of requests with their bodies. */
+const KEPT_BYTES_MAX = 128 * 1024 * 1024
+
 export interface SignedScript {
   /** As the Host header says it. */
   host: string
@@ -27,7 +30,11 @@ request = function() return requests[random(count)] end
   )
 }
 
-/** Puts each object once, then from the beginning again. All of them have the same bytes, whose digest is signed. */
+/**
+ * Puts each object once, then from the beginning again. All of them have the same bytes, whose digest is signed. A request is put
+ * together when it is first sent, and kept where all of them fit: to do so each time costs the load generator more than sending
+ * it, where bodies are long.
+ */
 export function signedPutScript(
   directory: string,
   name: string,
@@ -45,9 +52,13 @@ local body = file:read("*a")
 file:close()
 ${readHeads(heads, `Content-Length: ${body.length}\\r\\n`)}
 local count, at = #requests, 0
+local keeps = count * #body <= ${KEPT_BYTES_MAX}
+local whole = {}
 request = function()
   at = at % count + 1
-  return requests[at] .. body
+  local request = whole[at] or requests[at] .. body
+  if keeps then whole[at] = request end
+  return request
 end
 `,
   )

@@ -181,7 +181,7 @@ export const LIST_KEYS_MAX = 1000
 export const BUCKETS_PER_OWNER_MAX = 1000
 /** A blob of a large object, and what all uploads of a process may hold in chunks together. */
 export const OBJECT_CHUNK_BYTES = 4 * MIB
-export const UPLOAD_BYTES_IN_FLIGHT_MAX = 128 * MIB
+export const UPLOAD_BYTES_IN_FLIGHT_MAX = 64 * MIB
 /** A blob of an object: a chunk, and what encryption adds to it. */
 export const BLOB_BYTES_MAX = OBJECT_CHUNK_BYTES + 64 * KIB
 export const OBJECT_CHUNK_BYTES_MIN = 64 * KIB

@@ -36,9 +36,14 @@ export class PieceBuffers {
       // What is given back twice would be given out twice.
       assert(isLent, 'a piece is given back once')
       isLent = false
-      if (this.#free.length < this.#freeMax) this.#free.push(whole)
+      this.giveBack(whole)
     }
     return piece
+  }
+
+  /** Takes back a whole buffer that nobody uses any more. */
+  giveBack(whole: Buffer): void {
+    if (this.#free.length < this.#freeMax) this.#free.push(whole)
   }
 }
 

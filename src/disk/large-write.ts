@@ -15,7 +15,8 @@ import type { ThreadContext } from './thread-context.ts'
 import type { Volume, WriteResult } from './volume.ts'
 import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
 
-const PIECE_BYTES = 4 * 1024 * 1024
+/** Written at a time. For more, Linux looks for larger runs of memory, which it has not used for long: that took twice as long. */
+const PIECE_BYTES = 1024 * 1024
 /** How long a large write waits before it tries again to get a place. */
 const RETRY_MS = 2
 

@@ -60,6 +60,8 @@ export interface FastLaneOptions {
 
 /** Longer bodies are taken in pieces. */
 const FAST_BODY_BYTES_MAX = 64 * 1024
+/** What one read of a long body may bring. */
+const LONG_READ_BYTES = 256 * 1024
 /** Buffers of pieces that are kept when nobody uses them. */
 const FREE_PIECES_MAX = 512
 /** Bytes of further requests that are kept while one is answered. */
@@ -81,12 +83,19 @@ export class FastLane {
   readonly options: FastLaneOptions
   readonly connections = new Set<FastConnection>()
   /** All connections are read into it, one after another. */
-  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+  readonly #readBuffer = Buffer.allocUnsafeSlow(LONG_READ_BYTES)
+  readonly #usualBuffer = this.#readBuffer.subarray(0, READ_BUFFER_BYTES)
   readonly pieceBuffers = new PieceBuffers(READ_BUFFER_BYTES, FREE_PIECES_MAX)
   isClosing = false
 
   constructor(options: FastLaneOptions) {
     this.options = options
+  }
+
+  /** For the next read of a connection. */
+  bufferFor(body: LongBody | undefined): Buffer {
+    if (body === undefined) return this.#usualBuffer
+    return this.#readBuffer.subarray(0, Math.min(LONG_READ_BYTES, body.readBytesMax))
   }
 
   /** Serves a new connection for as long as its requests are simple. Gives the socket that stands for it from now on. */
@@ -136,7 +145,11 @@ export class FastConnection {
 
   constructor(lane: FastLane, accepted: Socket) {
     this.#lane = lane
-    const socket = readInto(lane.readBuffer, accepted, (bytes) => this.#onBytes(bytes))
+    const socket = readInto(
+      () => lane.bufferFor(this.#long),
+      accepted,
+      (bytes) => this.#onBytes(bytes),
+    )
     this.socket = socket
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)

@@ -4,9 +4,11 @@
  */
 import type { Socket } from 'node:net'
 import { assert } from '../base/assert.ts'
+import type { ByteSink } from '../base/byte-sink.ts'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import type { LentPiece, PieceBuffers } from '../base/piece-buffers.ts'
+import { READ_BUFFER_BYTES } from './shared-read-buffer.ts'
 
 export interface LongBodyParts {
   socket: Socket
@@ -14,6 +16,7 @@ export interface LongBodyParts {
   sizeBytes: number
   /** The client waits to be told that it may go on. */
   expectsContinue: boolean
+  /** Of READ_BUFFER_BYTES. */
   buffers: PieceBuffers
 }
 
@@ -27,6 +30,10 @@ export class LongBody {
   /** Nobody wants what still comes. */
   #isDropped = false
   #mustContinue: boolean
+  /** Takes what comes, as long as it has room and nothing waits. */
+  #sink: ByteSink | undefined
+  #sinkFailure: unknown
+  #isFull = false
   /** Wakes who waits for the next piece, or for the end of a body that is dropped. */
   #wake: (() => void) | undefined
 
@@ -47,7 +54,15 @@ export class LongBody {
 
   /** Whether the client is the one that is waited for. */
   get isWanting(): boolean {
-    return this.#waiting === undefined && !this.isComplete && !this.#isCutOff && !this.isUnwanted
+    return (
+      this.#waiting === undefined && !this.#isFull && !this.isComplete && !this.#isCutOff && !this.isUnwanted
+    )
+  }
+
+  /** What the next read may bring, so that all of it has a place. */
+  get readBytesMax(): number {
+    if (this.#sink === undefined || this.isComplete) return READ_BUFFER_BYTES
+    return this.#sink.roomBytes() || READ_BUFFER_BYTES
   }
 
   /** Takes what arrived, which is the caller's again when this returns; gives how many bytes were the body's. */
@@ -55,15 +70,35 @@ export class LongBody {
     const length = Math.min(bytes.length, this.sizeBytes - this.#receivedBytes)
     if (length === 0) return 0
     this.#receivedBytes += length
-    if (!this.#isDropped) {
-      const buffer = this.#parts.buffers.take()
-      bytes.copy(buffer, 0, 0, length)
-      assert(this.#waiting === undefined, 'a connection is not read while a piece waits')
-      this.#waiting = { buffer, length }
+    if (!this.#isDropped) this.#pass(bytes.subarray(0, length))
+    if (this.#waiting !== undefined || this.isComplete || this.#sink === undefined) {
+      this.#wakeUp()
+    } else if (this.#sink.roomBytes() === 0) {
       this.#parts.socket.pause()
+      this.#wakeUp()
     }
-    this.#wakeUp()
     return length
+  }
+
+  #pass(bytes: Buffer): void {
+    assert(this.#waiting === undefined, 'a connection is not read while a piece waits')
+    const takenBytes = this.#sink === undefined ? 0 : this.#give(this.#sink, bytes)
+    if (takenBytes === bytes.length) return
+    const buffer = this.#parts.buffers.take()
+    const length = bytes.copy(buffer, 0, takenBytes)
+    this.#waiting = { buffer, length }
+    this.#parts.socket.pause()
+  }
+
+  /** A sink that fails has taken all: nobody wants it any more. */
+  #give(sink: ByteSink, bytes: Buffer): number {
+    try {
+      return sink.take(bytes)
+    } catch (error) {
+      this.#sink = undefined
+      this.#sinkFailure = error
+      return bytes.length
+    }
   }
 
   /** The client broke off. */
@@ -91,6 +126,41 @@ export class LongBody {
     }
   }
 
+  /**
+   * All of it, in place of `pieces`: what comes while the sink has room is given to it out of the connection's own buffer.
+   * Throws `incomplete_body` when the client breaks off, and what the sink throws.
+   */
+  async pour(sink: ByteSink): Promise<void> {
+    this.#continue()
+    this.#sink = sink
+    try {
+      while (this.#sink !== undefined) {
+        if (this.#waiting !== undefined) await this.#pourPiece(sink, this.#waiting)
+        else if (this.isComplete) return
+        else await this.#pourMore(sink)
+      }
+    } finally {
+      this.#sink = undefined
+    }
+    throw this.#sinkFailure
+  }
+
+  async #pourMore(sink: ByteSink): Promise<void> {
+    if (this.#isCutOff) throw new StoreError('incomplete_body', 'the client broke off')
+    this.#isFull = sink.roomBytes() === 0
+    await (this.#isFull ? sink.room() : this.#more())
+    this.#isFull = false
+  }
+
+  async #pourPiece(sink: ByteSink, { buffer, length }: { buffer: Buffer; length: number }): Promise<void> {
+    for (let at = 0; ; await sink.room()) {
+      at += this.#give(sink, buffer.subarray(at, length))
+      if (at === length) break
+    }
+    this.#waiting = undefined
+    this.#parts.buffers.giveBack(buffer)
+  }
+
   /** Reads and drops what is left. False when that is too much, or takes too long. */
   async drop({
     clock,
@@ -103,6 +173,7 @@ export class LongBody {
   }): Promise<boolean> {
     if (this.isComplete) return true
     this.#isDropped = true
+    this.#sink = undefined
     this.#waiting = undefined
     const enough = this.#receivedBytes + bytesMax
     let isLate = false

@@ -35,12 +35,19 @@ export function takeOver(accepted: Socket, onread: OnReadOpts): Socket {
   return socket
 }
 
-/** The same, where all is read into one buffer. `onBytes` gets bytes that are valid until it returns. */
-export function readInto(buffer: Buffer, accepted: Socket, onBytes: (bytes: Buffer) => void): Socket {
+/**
+ * The same, where all is read into one buffer; a function says before each read which. `onBytes` gets bytes that are valid until
+ * it returns.
+ */
+export function readInto(
+  buffer: Buffer | (() => Buffer),
+  accepted: Socket,
+  onBytes: (bytes: Buffer) => void,
+): Socket {
   return takeOver(accepted, {
     buffer,
-    callback(lengthBytes: number) {
-      onBytes(buffer.subarray(0, lengthBytes))
+    callback(lengthBytes: number, bytes: Uint8Array) {
+      onBytes((bytes as Buffer).subarray(0, lengthBytes))
       return true
     },
   })

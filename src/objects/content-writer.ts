@@ -126,7 +126,9 @@ export class BlobContentWriter implements ContentWriter {
       dataKey: options.dataKey,
     })
     try {
-      const taken = await stream.take(body, (digests, sizeBytes) => options.check?.verify(digests, sizeBytes))
+      const taken = await stream.store(body, (digests, sizeBytes) =>
+        options.check?.verify(digests, sizeBytes),
+      )
       return this.#written({ ...taken, sizeBytes: stream.sizeBytes }, options)
     } catch (error) {
       await this.#remove(await stream.undo())

@@ -5,6 +5,7 @@
  * Keys are well-formed strings, in the order of their UTF-8 bytes, up to OBJECT_KEY_BYTES_MAX of them. A key is never a
  * path: `a//b`, `../x`, `x/` and `__proto__` are keys like any other.
  */
+import type { ByteSink } from '../base/byte-sink.ts'
 import type { LentPiece } from '../base/piece-buffers.ts'
 
 // Buckets
@@ -178,6 +179,8 @@ export interface ObjectBody {
   whole?: Buffer
   /** Pieces are the object layer's as soon as it has them; it gives back those that are lent. */
   pieces(): AsyncIterable<LentPiece>
+  /** In place of `pieces`, where it saves a copy: resolves when all of it was taken, and throws what it or the sink throws. */
+  pour?: ((sink: ByteSink) => Promise<void>) | undefined
 }
 
 export type DigestName = 'md5' | 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme'

@@ -6,7 +6,7 @@ const UNIT_BYTES = OBJECT_CHUNK_BYTES_MIN
 const UNITS_MAX = UPLOAD_BYTES_IN_FLIGHT_MAX / UNIT_BYTES
 
 /** An upload's chunks are at most this part of the memory that nobody has: so most of it is never promised to a few. */
-const SHARE_OF_REST = 16
+const SHARE_OF_REST = 8
 
 export const UPLOAD_LOAD_BYTES = 12
 

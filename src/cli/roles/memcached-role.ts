@@ -66,7 +66,7 @@ function startThreads(
   const shared = createSharedVolumes({ directories: paths, indexBytesMax: config.indexMemoryBytes })
   const log = { level: config.logLevel, format: config.logFormat }
   const { port1, port2 } = new MessageChannel()
-  const keeper = threads.start(new URL('./keeper-thread.ts', import.meta.url), (control) => {
+  const keeper = threads.startBehind(new URL('./keeper-thread.ts', import.meta.url), (control) => {
     const data: KeeperThreadData = {
       ...{ shared, log, control },
       callers: [port1],

@@ -142,7 +142,7 @@ export class ObjectThreads {
     const { garbageDelayMs, lifecycleDayMs } = this.#role.config
     const { uploadLoad } = this.#shared
     const counts = this.#counts.port2
-    return threads.start(new URL('./upkeep-thread.ts', import.meta.url), (control) => {
+    return threads.startBehind(new URL('./upkeep-thread.ts', import.meta.url), (control) => {
       const redundancy = redundancyRules(this.#role.config)
       const settings = { garbageDelayMs, lifecycleDayMs, uploadLoad, redundancy }
       const data: UpkeepThreadData = { ...parts, ...settings, control, metadata, counts }
@@ -215,7 +215,7 @@ function startHashing(threads: Threads, count: number): MessagePort[][] {
   const perThread: MessagePort[][] = Array.from({ length: count }, () => [])
   const hashThreads = Math.min(HASH_THREADS_MAX, Math.max(HASH_THREADS_MIN, count >> 1))
   for (let each = 0; each < hashThreads; each++) {
-    threads.start(new URL('./hash-thread.ts', import.meta.url), () => {
+    threads.startBehind(new URL('./hash-thread.ts', import.meta.url), () => {
       const channels = perThread.map(() => new MessageChannel())
       for (const [thread, { port1 }] of channels.entries()) perThread[thread]!.push(port1)
       const data: HashThreadData = { ports: channels.map(({ port2 }) => port2) }

@@ -149,7 +149,7 @@ class VolumeThreads {
   ): PortCaller {
     const { config } = role
     const objects = this.objects?.metrics
-    return this.#threads.start(new URL('./keeper-thread.ts', import.meta.url), (control) => {
+    return this.#threads.startBehind(new URL('./keeper-thread.ts', import.meta.url), (control) => {
       const data: KeeperThreadData = {
         ...common,
         control,

@@ -2,8 +2,10 @@
  * One body on its way into blobs. Bytes are gathered in chunks; a full one is written while the next are filled, a few at a
  * time, and when all buffers are in use the body waits. Digests follow the bytes.
  */
+import type { ByteSink } from '../../base/byte-sink.ts'
 import { StoreError } from '../../base/errors.ts'
 import { UPLOAD_CHUNKS_WRITTEN_MAX } from '../../base/limits.ts'
+import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { BlobId, BlobTarget } from '../../blobs/blob-store.ts'
 import type { Hashing } from '../digests.ts'
 import type { DataKey } from '../object-keys.ts'
@@ -39,7 +41,7 @@ interface Chunk {
   uses: Promise<void>[]
 }
 
-export class ChunkStream {
+export class ChunkStream implements ByteSink {
   readonly #parts: ChunkStreamParts
   readonly #entries: (BlobEntry | undefined)[] = []
   /** Chunks that are being written; none of these promises rejects. */
@@ -50,9 +52,9 @@ export class ChunkStream {
   #usesPromised = false
   /** Memory for each byte of a buffer: an encrypted chunk is a second one. */
   readonly #weight: number
-  /** Bytes that came, and those of them that are in chunks. */
   #sizeBytes = 0
-  #gatheredBytes = 0
+  /** What was announced. */
+  #mostBytes = Number.POSITIVE_INFINITY
 
   constructor(parts: ChunkStreamParts) {
     this.#parts = parts
@@ -67,33 +69,20 @@ export class ChunkStream {
    * Takes all of the body, asks `verify`, and gives the blobs in order. A body of one chunk is verified before it is written.
    * When it throws, call `undo`.
    */
-  async take<T>(
+  async store<T>(
     body: ObjectBody,
     verify: (digests: Digests, sizeBytes: number) => T,
   ): Promise<{ entries: BlobEntry[]; verified: T; digests: Digests }> {
-    const { sizeBytesMax, hashing } = this.#parts
+    const { hashing } = this.#parts
     const announced = body.sizeBytes
-    for await (const piece of body.pieces()) {
-      this.#sizeBytes += piece.length
-      if (this.#sizeBytes > sizeBytesMax) throw tooLarge(sizeBytesMax)
-      if (announced !== undefined && this.#sizeBytes > announced) throw wrongLength(announced)
-      for (let at = 0; at < piece.length; ) {
-        const room = this.#room(announced)
-        const chunk = room instanceof Promise ? await room : room
-        const length = Math.min(piece.length - at, chunk.buffer.length - chunk.filled)
-        piece.copy(chunk.buffer, chunk.filled, at, at + length)
-        chunk.filled += length
-        this.#gatheredBytes += length
-        at += length
-        this.#hash(chunk, HASH_BYTES)
-      }
-      piece.giveBack?.()
-      if (this.#failure !== undefined) throw this.#failure
-    }
+    this.#mostBytes = announced ?? Number.POSITIVE_INFINITY
+    if (body.pour !== undefined) await body.pour(this)
+    else for await (const piece of body.pieces()) await this.#takeAll(piece)
     if (announced !== undefined && this.#sizeBytes < announced) throw wrongLength(announced)
     if (this.#current !== undefined) this.#hash(this.#current, 1)
     // A body of several chunks has its last one written while the digests end.
     if (this.#entries.length > 0) this.#write()
+    if (this.#failure !== undefined) throw this.#failure
     const digests = await hashing.finish()
     const verified = verify(digests, this.#sizeBytes)
     this.#write()
@@ -111,26 +100,57 @@ export class ChunkStream {
     return this.#entries.filter((entry) => entry !== undefined)
   }
 
-  /** The chunk that takes the next byte. The full one is written only now: a body may end with it. */
-  #room(announced: number | undefined): Chunk | Promise<Chunk> {
+  async #takeAll(piece: LentPiece): Promise<void> {
+    for (let at = 0; ; await this.room()) {
+      at += this.take(piece.subarray(at))
+      if (at === piece.length) break
+    }
+    piece.giveBack?.()
+  }
+
+  take(bytes: Buffer): number {
+    const { sizeBytesMax } = this.#parts
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#sizeBytes + bytes.length > sizeBytesMax) throw tooLarge(sizeBytesMax)
+    if (this.#sizeBytes + bytes.length > this.#mostBytes) throw wrongLength(this.#mostBytes)
+    let at = 0
+    while (at < bytes.length) {
+      const chunk = this.#chunk()
+      if (chunk === undefined) break
+      const count = bytes.copy(chunk.buffer, chunk.filled, at)
+      chunk.filled += count
+      this.#sizeBytes += count
+      at += count
+      this.#hash(chunk, HASH_BYTES)
+    }
+    return at
+  }
+
+  roomBytes(): number {
+    const chunk = this.#chunk()
+    return chunk === undefined ? 0 : chunk.buffer.length - chunk.filled
+  }
+
+  async room(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
+    // When there is none, chunks are being written.
+    await Promise.race(this.#writing)
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** The chunk that takes the next byte, where there is room. The full one is written only now: a body may end with it. */
+  #chunk(): Chunk | undefined {
     if (this.#current !== undefined && this.#current.filled === this.#current.buffer.length) this.#write()
     if (this.#current !== undefined) return this.#current
-    const rest = announced === undefined ? Number.POSITIVE_INFINITY : announced - this.#gatheredBytes
     const { load, buffers, chunkBytes } = this.#parts
-    const length = ChunkBuffers.lengthFor(Math.min(rest, chunkBytes))
-    const mayHave = this.#buffersHeld <= UPLOAD_CHUNKS_WRITTEN_MAX
+    const length = ChunkBuffers.lengthFor(Math.min(this.#mostBytes - this.#sizeBytes, chunkBytes))
     const isExtra = this.#usesPromised
-    if (!mayHave || (isExtra && !load.reserve(length * this.#weight))) return this.#roomLater(announced)
+    if (this.#buffersHeld > UPLOAD_CHUNKS_WRITTEN_MAX) return undefined
+    if (isExtra && !load.reserve(length * this.#weight)) return undefined
     this.#usesPromised = true
     this.#buffersHeld++
     this.#current = { buffer: buffers.take(length), filled: 0, hashed: 0, isExtra, uses: [] }
     return this.#current
-  }
-
-  async #roomLater(announced: number | undefined): Promise<Chunk> {
-    await Promise.race(this.#writing)
-    if (this.#failure !== undefined) throw this.#failure
-    return await this.#room(announced)
   }
 
   #hash(chunk: Chunk, bytesMin: number): void {

@@ -12,11 +12,11 @@ const NO_TRAILERS: Trailers = new Map()
 export function openPayload(body: RequestBody, payload: Payload): OpenedBody {
   switch (payload.kind) {
     case 'unsigned':
-      return opened(body.wireBytes, body.whole, () => body.pieces())
+      return asItIs(body)
     case 'sha256': {
       const { whole } = body
       if (whole !== undefined) assertDigest(payload.hex, crypto.hash('sha256', whole, 'hex'))
-      const plain = opened(body.wireBytes, whole, () => body.pieces())
+      const plain = asItIs(body)
       // Long bodies are hashed where they are stored, beside their other digests, maybe by another thread.
       return whole === undefined ? { ...plain, sha256: payload.hex } : plain
     }
@@ -34,6 +34,10 @@ export function openPayload(body: RequestBody, payload: Payload): OpenedBody {
       )
     }
   }
+}
+
+function asItIs(body: RequestBody): OpenedBody {
+  return { ...opened(body.wireBytes, body.whole, () => body.pieces()), pour: body.pour }
 }
 
 function opened(
