@@ -13,18 +13,14 @@ import type { AssignedKeys } from '../../src/blobs/id-lease.ts'
 import { localBlobVolumes } from '../../src/blobs/local-volumes.ts'
 import { RemoteBlobs } from '../../src/blobs/remote-blobs.ts'
 import { RoutedBlobs } from '../../src/blobs/routed-blobs.ts'
-import {
-  SHARD_FILES,
-  SHARD_FILES_BEGUN,
-  shardFileVolumes,
-  VOLUMES_BESIDE_FILES,
-} from '../../src/blobs/shard-files.ts'
+import { SHARD_FILES, SHARD_FILES_BEGUN, VOLUMES_BESIDE_FILES } from '../../src/blobs/shard-files.ts'
 import type { VolumeServer } from '../../src/blobs/volume-server.ts'
 import type { Volume } from '../../src/disk/volume.ts'
 import { listPage } from '../../src/disk/volume-listing.ts'
 import { HttpClient } from '../../src/net/http-client.ts'
 import { newVolumeServer } from '../blob-store/blob-store-kit.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
+import { shardFilesStore } from './shard-files-store.ts'
 
 export interface Domain {
   store: RealStore
@@ -57,7 +53,7 @@ export interface ErasureKit {
 export async function startErasure(
   isLocal: (index: number) => boolean,
   name: 'rs-4-2' | 'rs-2-1' = 'rs-4-2',
-  { files = false } = {},
+  { files = false, collection = 'c' } = {},
 ): Promise<ErasureKit> {
   const { m } = layoutNamed(name)
   const first = groupVolume(name, 3)
@@ -71,7 +67,7 @@ export async function startErasure(
   for (const [index, volumeId] of groupMembers(first).entries()) {
     const { path } = temporaryDirectory()
     const store = files ? filesStore(path) : new RealStore(path)
-    await store.create(volumeId, 0, 'c')
+    await store.create(volumeId, 0, collection)
     const server = isLocal(index) ? undefined : newVolumeServer(store, { auth, http })
     const port = (await server?.listen({ host: '127.0.0.1', port: 0 })) ?? 0
     domains.push({ store, volumeId, server, url: server ? `127.0.0.1:${port}` : '', path })
@@ -150,7 +146,7 @@ export async function startErasure(
 
 function filesStore(path: string): RealStore {
   for (const name of [SHARD_FILES, SHARD_FILES_BEGUN, VOLUMES_BESIDE_FILES]) mkdirSync(join(path, name))
-  return new RealStore(join(path, VOLUMES_BESIDE_FILES), { volumeOf: shardFileVolumes(systemRandom) })
+  return shardFilesStore(path)
 }
 
 /** Blobs that volumes list, of all shards together. */

@@ -16,8 +16,9 @@ export async function killPairs(
   random: Random,
   pairs: readonly [number, number][],
   tell: (line: string) => void = () => undefined,
+  options: { files?: boolean } = {},
 ): Promise<void> {
-  const six = await SixServers.start(random)
+  const six = await SixServers.start(random, options)
   try {
     for (let i = 0; i < 60; i++) assert.ok(await six.write())
     await six.untilWhole()

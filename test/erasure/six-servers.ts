@@ -15,6 +15,7 @@ import { PostgresServer } from '../support/postgres.ts'
 import { RabbitServer } from '../support/rabbitmq.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
 import { checkGroups } from './check-groups.ts'
+import { shardFilesStore } from './shard-files-store.ts'
 
 const SERVERS = 6
 const DOORS = 2
@@ -34,7 +35,8 @@ export interface Whole {
 export class SixServers {
   readonly #directory: { path: string; remove: () => void }
   readonly #random: Random
-  readonly #flags: readonly string[]
+  /** Shards are files. */
+  readonly #files: boolean
   readonly #ports: number[] = []
   #postgres: PostgresServer | undefined
   #master: RoleProcess | undefined
@@ -52,15 +54,15 @@ export class SixServers {
   #isLoading = false
   #next = 0
 
-  private constructor(random: Random, flags: readonly string[]) {
+  private constructor(random: Random, files: boolean) {
     this.#random = random
-    this.#flags = flags
+    this.#files = files
     this.#directory = temporaryDirectory()
   }
 
-  /** `flags`: of each volume server. */
-  static async start(random: Random, flags: readonly string[] = []): Promise<SixServers> {
-    const six = new SixServers(random, flags)
+  /** `files`: the volume servers keep shards as files. */
+  static async start(random: Random, { files = false } = {}): Promise<SixServers> {
+    const six = new SixServers(random, files)
     try {
       await six.#startAll()
       return six
@@ -101,7 +103,8 @@ export class SixServers {
 
   async startServer(index: number): Promise<void> {
     const own = ['--dir', this.dataOf(index), '--ballast', '0', '--workers', '1']
-    const flags = [...own, ...HEARTBEAT, ...this.#cluster, ...this.#flags]
+    const layout = this.#files ? ['--layout', 'files'] : []
+    const flags = [...own, ...HEARTBEAT, ...this.#cluster, ...layout]
     this.servers[index] = await startRole('volume', this.#ports[index]!, flags)
   }
 
@@ -224,7 +227,9 @@ export class SixServers {
   async checkVolumes(): Promise<void> {
     await Promise.all(this.#doors.map((door) => door.stop()))
     await Promise.all(this.servers.map((server) => server.stop()))
-    const stores = this.servers.map((_, index) => new RealStore(this.dataOf(index)))
+    const stores = this.servers.map((_, index) =>
+      this.#files ? shardFilesStore(this.dataOf(index)) : new RealStore(this.dataOf(index)),
+    )
     await checkGroups(stores.flatMap((store) => store.volumes.list()))
     for (const store of stores) await store.close()
   }

@@ -26,9 +26,11 @@ import { IndexedStore } from '../../src/objects/indexed-store.ts'
 import { Names } from '../../src/objects/names.ts'
 import type { Bucket, ObjectBody, ObjectPieces, ObjectStore } from '../../src/objects/object-store.ts'
 import type { NewContent, StoredContent } from '../../src/objects/parts.ts'
+import { NO_REDUNDANCY } from '../../src/objects/redundancy-rules.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { startErasure } from '../erasure/erasure-kit.ts'
 import { objectKeys } from '../support/object-keys.ts'
 
 /** A blob store that counts, and fails where it is told to. */
@@ -130,9 +132,15 @@ export interface ContentKit {
 }
 
 export async function startContent(
-  options: { hashPool?: HashPool; url?: string | undefined; partBytesMin?: number } = {},
+  options: {
+    hashPool?: HashPool
+    url?: string | undefined
+    partBytesMin?: number
+    /** Everything is stored in shards. */
+    inShards?: boolean
+  } = {},
 ): Promise<ContentKit> {
-  const kit = await startBlobStore({ isLocal: true, sync: 'none' })
+  const kit = await (options.inShards ? startShards() : startPlain())
   const directory = mkdtempSync(join(tmpdir(), 'cairn-content-'))
   const clock = new TurnedClock()
   const random = systemRandom
@@ -141,7 +149,8 @@ export async function startContent(
   const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
   const hashPool = options.hashPool ?? inlineHashPool
   const keys = objectKeys()
-  const parts = { blobs, load, hashPool, meta, keys, clock, random, collection: '_objects' }
+  const redundancy = { ...NO_REDUNDANCY, usual: options.inShards ? 'rs-4-2' : 'none' } as const
+  const parts = { blobs, load, hashPool, meta, keys, clock, random, redundancy, collection: '_objects' }
   const writer = new BlobContentWriter(parts)
   const reader = new BlobContentReader(parts)
   const { partBytesMin } = options
@@ -153,13 +162,24 @@ export async function startContent(
     tree: new ObjectTree(parts),
   })
   return {
-    ...{ blobs, keeper: kit.engine.keeper, meta, clock, load, writer, reader, uploads, store },
+    ...{ blobs, keeper: kit.keeper, meta, clock, load, writer, reader, uploads, store },
     async close() {
       await meta.close()
       await kit.close()
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+async function startPlain(): Promise<Pick<ContentKit, 'keeper' | 'close'> & { blobs: BlobStore }> {
+  const kit = await startBlobStore({ isLocal: true, sync: 'none' })
+  return { ...kit, keeper: kit.engine.keeper }
+}
+
+/** `keeper`: that of the first shards. */
+async function startShards(): Promise<Pick<ContentKit, 'keeper' | 'close'> & { blobs: BlobStore }> {
+  const kit = await startErasure(() => true, 'rs-4-2', { collection: '_objects' })
+  return { ...kit, keeper: kit.domains[0]!.store.keeper }
 }
 
 export const bucket = (configs: Bucket['configs'] = new Map()): Bucket => ({

@@ -25,8 +25,8 @@ afterEach(async () => {
   for (const kit of kits.splice(0)) await kit.close()
 })
 
-async function start(): Promise<{ kit: ContentKit; bucket: Bucket }> {
-  const kit = await startContent({ partBytesMin: 1 })
+async function start(inShards = false): Promise<{ kit: ContentKit; bucket: Bucket }> {
+  const kit = await startContent({ partBytesMin: 1, inShards })
   kits.push(kit)
   return { kit, bucket: await kit.store.createBucket({ name: 'bucket', owner: 'o' }) }
 }
@@ -36,8 +36,10 @@ const search = (kit: ContentKit, more: { blobsAtOnce?: number } = {}) =>
 const collectorOf = (kit: ContentKit) => new GarbageCollector({ ...kit, log: silentLog })
 
 /** A blob whose row a crash prevented. */
-const orphan = (kit: ContentKit, bytes = random.bytes(100)): Promise<BlobId> =>
-  kit.blobs.write({ data: bytes, collection: '_objects' })
+const orphan = (kit: ContentKit, { inShards = false } = {}): Promise<BlobId> => {
+  const redundancy = inShards ? 'rs-4-2' : 'none'
+  return kit.blobs.write({ data: random.bytes(100), collection: '_objects', redundancy })
+}
 
 /** One of everything that names blobs. */
 async function fill(kit: ContentKit, bucket: Bucket): Promise<Map<string, Buffer>> {
@@ -99,15 +101,21 @@ async function assertAllThere(kit: ContentKit, bucket: Bucket, expected: Map<str
 
 describe('the search for orphans', () => {
   test('removes what a process that died has left, and nothing that is named', async () => {
-    for (const blobsAtOnce of [1, 7, 1_000_000]) {
-      const { kit, bucket } = await start()
+    for (const [blobsAtOnce, inShards] of [
+      [1, false],
+      [7, false],
+      [7, true],
+      [1_000_000, false],
+      [1_000_000, true],
+    ] as const) {
+      const { kit, bucket } = await start(inShards)
       const expected = await fill(kit, bucket)
-      for (let i = 0; i < 300; i++) await orphan(kit)
+      for (let i = 0; i < 300; i++) await orphan(kit, { inShards })
       const orphans = search(kit, { blobsAtOnce })
       await orphans.begin()
       // What this process writes is not looked at, named or not.
       await kit.store.put({ bucket, key: 'later', body: bodyOf(Buffer.from('later')), attributes: {} })
-      const inFlight = await orphan(kit)
+      const inFlight = await orphan(kit, { inShards })
       const { orphans: found } = (await orphans.run())!
       assert.equal(found, 300)
       await collectAll(kit, collectorOf(kit))
@@ -267,16 +275,18 @@ const change = (sql: string): Script<null, null> => ({
 
 describe('the check of the store', () => {
   test('finds nothing where nothing is wrong', async () => {
-    const { kit, bucket } = await start()
-    await fill(kit, bucket)
-    const result = await check(kit, { verify: true })
-    assert.equal(result.blobs, kit.blobs.live.size)
-    assert.deepEqual(
-      [result.missingCount, result.corruptCount, result.orphanedCount, result.wrongReferencesCount],
-      [0, 0, 0, 0],
-    )
-    await collectAll(kit, collectorOf(kit))
-    assert.deepEqual((await check(kit)).orphaned, [])
+    for (const inShards of [false, true]) {
+      const { kit, bucket } = await start(inShards)
+      await fill(kit, bucket)
+      const result = await check(kit, { verify: true })
+      assert.equal(result.blobs, kit.blobs.live.size)
+      assert.deepEqual(
+        [result.missingCount, result.corruptCount, result.orphanedCount, result.wrongReferencesCount],
+        [0, 0, 0, 0],
+      )
+      await collectAll(kit, collectorOf(kit))
+      assert.deepEqual((await check(kit)).orphaned, [])
+    }
   })
 
   test('finds missing blobs and whose they are, also behind copies and parts', async () => {
@@ -303,26 +313,27 @@ describe('the check of the store', () => {
     }
   })
 
-  test('finds orphans and wrong counts, and repairs them', async () => {
-    const { kit, bucket } = await start()
-    const expected = await fill(kit, bucket)
-    for (let i = 0; i < 3; i++) await orphan(kit)
-    await kit.meta.write(change('update content set refs = refs + 1'), null)
-    const found = await check(kit, { repair: true })
-    assert.equal(found.orphanedCount, 3)
-    assert.equal(found.orphanedBytes, 300)
-    assert.ok(found.wrongReferencesCount > 0)
-    await collectAll(kit, collectorOf(kit))
-    const again = await check(kit)
-    assert.deepEqual([again.orphanedCount, again.wrongReferencesCount, again.missingCount], [0, 0, 0])
-    await assertAllThere(kit, bucket, expected)
-    await kit.meta.write(change('delete from garbage'), null)
-    await kit.meta.write(change('delete from object'), null)
-    await kit.meta.write(change('delete from part'), null)
-    await check(kit, { repair: true })
-    await collectAll(kit, collectorOf(kit))
-    assert.equal(kit.blobs.live.size, 0)
-  })
+  for (const inShards of [false, true])
+    test(`finds orphans and wrong counts, and repairs them${inShards ? ', in shards' : ''}`, async () => {
+      const { kit, bucket } = await start(inShards)
+      const expected = await fill(kit, bucket)
+      for (let i = 0; i < 3; i++) await orphan(kit, { inShards })
+      await kit.meta.write(change('update content set refs = refs + 1'), null)
+      const found = await check(kit, { repair: true })
+      assert.equal(found.orphanedCount, 3)
+      assert.equal(found.orphanedBytes, 300)
+      assert.ok(found.wrongReferencesCount > 0)
+      await collectAll(kit, collectorOf(kit))
+      const again = await check(kit)
+      assert.deepEqual([again.orphanedCount, again.wrongReferencesCount, again.missingCount], [0, 0, 0])
+      await assertAllThere(kit, bucket, expected)
+      await kit.meta.write(change('delete from garbage'), null)
+      await kit.meta.write(change('delete from object'), null)
+      await kit.meta.write(change('delete from part'), null)
+      await check(kit, { repair: true })
+      await collectAll(kit, collectorOf(kit))
+      assert.equal(kit.blobs.live.size, 0)
+    })
 
   test('leaves young blobs alone, and reads all when that is asked for', async () => {
     const { kit, bucket } = await start()
