@@ -49,8 +49,17 @@ export function readCa(path: string): Buffer {
 
 /** Results as lines on stdout, progress and failures on stderr. */
 export function transferOutput(context: Context): TransferOutput {
+  // The lines of one turn go out together: thousands of small files would spend much of their time here.
+  let lines = ''
+  const flush = () => {
+    context.stdout.write(lines)
+    lines = ''
+  }
   return {
-    line: (text) => void context.stdout.write(`${text}\n`),
+    line: (text) => {
+      if (lines === '') context.clock.soon(flush)
+      lines += `${text}\n`
+    },
     failure: (what: string, error: StoreError) => {
       context.stderr.write(`cairn: ${what}: ${error.message} (${error.code})\n`)
     },
