@@ -1,47 +1,68 @@
-/** Compiles the kernel of erasure coding: `node script/build-kernel.ts` writes `src/blobs/erasure/kernel-module.ts` again. */
+/** Compiles the kernels: `node script/build-kernel.ts` writes the modules that are named here again. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = join(import.meta.dirname, '..')
-const SOURCE = new URL('../src/blobs/erasure/kernel/kernel.ts', import.meta.url)
 const COMPILE_MS_MAX = 60_000
-/** 64 KiB each: what the areas named in the source need. */
-const MEMORY_PAGES = 5
-/** As far as who uses it may let it grow, for shards that stay in it: ROOM_BYTES_MAX of `src/blobs/erasure/kernel.ts`. */
-const MEMORY_PAGES_MAX = 141
 const LINE_CHARACTERS = 100
-const FLAGS = [
-  ...['-O3', '--runtime', 'stub', '--noAssert', '--enable', 'simd', '--enable', 'relaxed-simd'],
-  ...['--initialMemory', String(MEMORY_PAGES), '--maximumMemory', String(MEMORY_PAGES_MAX)],
-]
+const FLAGS = ['-O3', '--runtime', 'stub', '--noAssert', '--enable', 'simd', '--enable', 'relaxed-simd']
 
-/** The text of `src/blobs/erasure/kernel-module.ts`. The same sources and compiler always give the same. */
-export function kernelModule(): string {
+export interface KernelSource {
+  source: URL
+  module: URL
+  /** What the module exports. */
+  name: string
+  /** 64 KiB each: what the areas named in the source need. */
+  memoryPages: number
+  /** As far as who uses it may let it grow; default `memoryPages`. */
+  memoryPagesMax?: number
+}
+
+export const ERASURE_KERNEL: KernelSource = {
+  source: new URL('../src/blobs/erasure/kernel/kernel.ts', import.meta.url),
+  module: new URL('../src/blobs/erasure/kernel-module.ts', import.meta.url),
+  name: 'KERNEL_BASE64',
+  memoryPages: 5,
+  memoryPagesMax: 141,
+}
+
+export const XXHASH_KERNEL: KernelSource = {
+  source: new URL('../src/objects/content/xxhash-kernel/kernel.ts', import.meta.url),
+  module: new URL('../src/objects/content/xxhash-module.ts', import.meta.url),
+  name: 'XXHASH_BASE64',
+  memoryPages: 1,
+}
+
+/** The text of a module. The same sources and compiler always give the same. */
+export function kernelModule(kernel: KernelSource): string {
   const folder = mkdtempSync(join(tmpdir(), 'cairn-kernel-'))
   try {
     const compiled = join(folder, 'kernel.wasm')
     const compiler = join(ROOT, 'node_modules', 'assemblyscript', 'bin', 'asc.js')
+    const { memoryPages, memoryPagesMax = memoryPages } = kernel
+    const memory = ['--initialMemory', String(memoryPages), '--maximumMemory', String(memoryPagesMax)]
     const result = spawnSync(
       process.execPath,
-      [compiler, fileURLToPath(SOURCE), '--outFile', compiled, ...FLAGS],
+      [compiler, fileURLToPath(kernel.source), '--outFile', compiled, ...FLAGS, ...memory],
       { cwd: ROOT, encoding: 'utf8', timeout: COMPILE_MS_MAX },
     )
     if (result.status !== 0 || result.stderr !== '') throw new Error(`${result.stdout}${result.stderr}`)
-    return moduleText(readFileSync(compiled).toString('base64'))
+    return moduleText(kernel, readFileSync(compiled).toString('base64'))
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
 /** A source file, so that the kernel is there wherever the code is, and no layer has to read a file. */
-function moduleText(base64: string): string {
+function moduleText({ source, module, name }: KernelSource, base64: string): string {
+  const from = relative(dirname(fileURLToPath(module)), fileURLToPath(source))
   const lines = base64.match(new RegExp(`.{1,${LINE_CHARACTERS}}`, 'g'))!
   return [
-    '/** WebAssembly made from `kernel/kernel.ts` by `node script/build-kernel.ts`; a test compares the two. Not to be edited. */',
-    'export const KERNEL_BASE64 = [',
+    `/** WebAssembly made from \`${from}\` by \`node script/build-kernel.ts\`; a test compares the two. Not to be edited. */`,
+    `export const ${name} = [`,
     ...lines.map((line) => `  '${line}',`),
     "].join('')",
     '',
@@ -49,5 +70,5 @@ function moduleText(base64: string): string {
 }
 
 if (import.meta.main) {
-  writeFileSync(join(ROOT, 'src', 'blobs', 'erasure', 'kernel-module.ts'), kernelModule())
+  for (const kernel of [ERASURE_KERNEL, XXHASH_KERNEL]) writeFileSync(kernel.module, kernelModule(kernel))
 }

@@ -5,16 +5,24 @@ import { seededRandom } from '../base/random.ts'
 import { type CrcName, combineCrcs, digestsOf, InlineHashing } from './digests.ts'
 import type { DigestName } from './object-store.ts'
 
-const ALL: readonly DigestName[] = ['md5', 'sha1', 'sha256', 'crc32', 'crc32c', 'crc64nvme']
+const ALL: readonly DigestName[] = [
+  ...(['md5', 'sha1', 'sha256', 'sha512', 'crc32', 'crc32c', 'crc64nvme'] as const),
+  ...(['xxhash64', 'xxhash3', 'xxhash128'] as const),
+]
 
 /** Of the text `123456789`, as the catalogues of checksums have them. */
 const OF_DIGITS: Record<DigestName, string> = {
   md5: '25f9e794323b453885f5181f1b624d0b',
   sha1: 'f7c3bc1d808e04732adf679965ccc34ca7ae3441',
   sha256: '15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225',
+  sha512:
+    'd9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274ad27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85',
   crc32: 'cbf43926',
   crc32c: 'e3069283',
   crc64nvme: 'ae8b14860a799888',
+  xxhash64: '8cb841db40e6ae83',
+  xxhash3: '72dcb18b67a17dff',
+  xxhash128: '33119477ede5dcd5e9716427681d5860',
 }
 
 const hexOf = (digests: Partial<Record<DigestName, Buffer>>) =>

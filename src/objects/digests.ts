@@ -6,6 +6,7 @@ import { createHash, type Hash, hash } from 'node:crypto'
 import { crc32 } from '@node-rs/crc32'
 import { crc32c } from '../base/checksum.ts'
 import { Crc64 } from './content/crc64.ts'
+import { XxHash } from './content/xxhash.ts'
 import type { ChecksumAlgorithm, DigestName, Digests } from './object-store.ts'
 
 export { type CrcName, combineCrcs } from './content/crc-combine.ts'
@@ -26,17 +27,9 @@ export interface HashPool {
   start(names: readonly DigestName[]): Hashing
 }
 
-const DIGEST_OF: Record<ChecksumAlgorithm, DigestName> = {
-  CRC32: 'crc32',
-  CRC32C: 'crc32c',
-  CRC64NVME: 'crc64nvme',
-  SHA1: 'sha1',
-  SHA256: 'sha256',
-}
-
 /** The digest that a checksum is made of. */
 export function digestNameOf(algorithm: ChecksumAlgorithm): DigestName {
-  return DIGEST_OF[algorithm]
+  return algorithm.toLowerCase() as DigestName
 }
 
 /** Length of each digest. */
@@ -44,9 +37,13 @@ export const DIGEST_BYTES: Record<DigestName, number> = {
   md5: 16,
   sha1: 20,
   sha256: 32,
+  sha512: 64,
   crc32: 4,
   crc32c: 4,
   crc64nvme: 8,
+  xxhash64: 8,
+  xxhash3: 8,
+  xxhash128: 16,
 }
 
 /** Digests of bytes that are all here. */
@@ -66,6 +63,13 @@ function digestOf(name: DigestName, bytes: Buffer): Buffer {
       const crc = new Crc64()
       crc.update(bytes)
       return crc.digest()
+    }
+    case 'xxhash64':
+    case 'xxhash3':
+    case 'xxhash128': {
+      const hashing = new XxHash(name)
+      hashing.update(bytes)
+      return hashing.digest()
     }
     default:
       return hash(name, bytes, 'buffer')
@@ -120,6 +124,12 @@ function startDigest(name: DigestName): Running {
     case 'crc64nvme': {
       const crc = new Crc64()
       return { name, update: (bytes) => crc.update(bytes), digest: () => crc.digest() }
+    }
+    case 'xxhash64':
+    case 'xxhash3':
+    case 'xxhash128': {
+      const hashing = new XxHash(name)
+      return { name, update: (bytes) => hashing.update(bytes), digest: () => hashing.digest() }
     }
     default: {
       const running: Hash = createHash(name)

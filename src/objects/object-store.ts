@@ -78,7 +78,9 @@ export interface BucketUsage {
 
 // Objects
 
-export type ChecksumAlgorithm = 'CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256'
+export type ChecksumAlgorithm =
+  | ('CRC32' | 'CRC32C' | 'CRC64NVME' | 'SHA1' | 'SHA256' | 'SHA512' | 'MD5')
+  | ('XXHASH64' | 'XXHASH3' | 'XXHASH128')
 
 export interface Checksum {
   algorithm: ChecksumAlgorithm
@@ -183,7 +185,8 @@ export interface ObjectBody {
   pour?: ((sink: ByteSink) => Promise<void>) | undefined
 }
 
-export type DigestName = 'md5' | 'sha256' | 'sha1' | 'crc32' | 'crc32c' | 'crc64nvme'
+/** The same in lower case. */
+export type DigestName = Lowercase<ChecksumAlgorithm>
 
 /** Digests of all bytes that came, as bytes. */
 export type Digests = Partial<Record<DigestName, Buffer>>

@@ -287,6 +287,35 @@ const PRESIGNED: Wire = {
   headers: [['Host', BUCKET_HOST]],
 }
 
+test('what is wrong with an Authorization header is told as S3 tells it', () => {
+  const credential = 'Credential=KEY/20130524/us-east-1/s3/aws4_request'
+  const cases: [string, string][] = [
+    [
+      credential,
+      'the authorization header requires three components: Credential, SignedHeaders, and Signature.',
+    ],
+    [`Else=1,SignedHeaders=host,Signature=a`, 'missing Credential.'],
+    [`${credential},SignedHeaders=host,Else=1`, 'missing Signature.'],
+    [
+      `${credential},SignedHeaders=host,Signature=a,Else=1`,
+      'the authorization component "Else=1" is malformed.',
+    ],
+    [
+      'Credential=KEY/today/eu-west-1/ec2/aws4,SignedHeaders=host,Signature=a',
+      'incorrect terminal "aws4". This endpoint uses "aws4_request".',
+    ],
+  ]
+  for (const [text, reason] of cases) {
+    const headers: Wire['headers'] = [['Authorization', `AWS4-HMAC-SHA256 ${text}`]]
+    const wire: Wire = { method: 'GET', target: '/', headers: [['Host', 'localhost'], ...headers] }
+    const { code, message } = refusal(() => authenticatorAt(0).authenticate(requestOf(wire)))
+    assert.deepEqual(
+      [code, message],
+      ['AuthorizationHeaderMalformed', `The authorization header is malformed; ${reason}`],
+    )
+  }
+})
+
 describe('the examples of the S3 API reference', () => {
   for (const { name, wire } of EXAMPLES) {
     test(name, () => {
@@ -378,5 +407,12 @@ describe('the examples of the S3 API reference', () => {
     const { data, trailers } = decodeChunked(Buffer.from(body.join('')), payload)
     assert.equal(data.length, 66_560)
     assert.deepEqual([...trailers], [['x-amz-checksum-crc32c', 'sOO8/Q==']])
+    // The trailer as it is signed, with a line feed, and an empty line behind it.
+    const other = body.join('').replace('sOO8/Q==\r\n', 'sOO8/Q==\n\r\n')
+    const { payload: again } = authenticatorAt(EXAMPLE_MS).authenticate(requestOf(wire))
+    assert(again.kind === 'chunked')
+    assert.deepEqual([...decodeChunked(Buffer.from(other), again).trailers], [...trailers])
+    const unsigned = other.replace(/x-amz-trailer-signature.*\r\n/, '')
+    assert.equal(refusal(() => decodeChunked(Buffer.from(unsigned), again)).code, 'IncompleteBody')
   })
 })

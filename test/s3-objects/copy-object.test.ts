@@ -84,10 +84,13 @@ test('sources that are none', async () => {
     ['//k', '400 InvalidArgument'],
     ['/from/%zz', '400 InvalidArgument'],
     [`${SOURCE}?versionId=x`, '400 InvalidArgument'],
+    [`${SOURCE}?versionId=L4kqtJlcpXroDTDmpUMLUo3oUHIFjpLq`, '404 NoSuchVersion'],
     ['/from/a%20b/../%C3%BC', '404 NoSuchKey'],
   ]
   for (const [source, error] of table)
     assert.equal(errorOf(await copy('/dest/x', from(source))), error, source)
+  const tooMuch = { ...from(SOURCE), 'x-amz-meta-a': 'x'.repeat(2_048) }
+  assert.equal(errorOf(await copy('/dest/x', tooMuch)), '400 MetadataTooLarge')
 })
 
 test('conditions on the source', async () => {

@@ -24,6 +24,8 @@ test('ranges', async () => {
     ['bytes=10-10', 206, 't', 'bytes 10-10/11'],
     ['bytes=5-2', 200, 'testcontent', undefined],
     ['bytes=a-b', 200, 'testcontent', undefined],
+    ['bytes= -7', 200, 'testcontent', undefined],
+    ['bytes=0 -1', 200, 'testcontent', undefined],
     ['bytes=0-1,3-4', 200, 'testcontent', undefined],
     ['lines=0-1', 200, 'testcontent', undefined],
   ]
@@ -44,7 +46,7 @@ test('ranges outside of the object', async () => {
     ['/gets/k', 'bytes=40-50', '11'],
     ['/gets/k', 'bytes=-0', '11'],
     ['/gets/empty', 'bytes=0-0', '0'],
-    ['/gets/empty', 'bytes=-5', '0'],
+    ['/gets/empty', 'bytes=-0', '0'],
   ] as const) {
     const reply = await kit.client.get(path, {}, { Range })
     assert.equal(errorOf(reply), '416 InvalidRange', Range)
@@ -52,6 +54,11 @@ test('ranges outside of the object', async () => {
     assert.equal(element(reply.text, 'RangeRequested'), Range)
     assert.equal(reply.headers['content-range'], `bytes */${size}`)
   }
+})
+
+test('the last bytes of nothing are all of it', async () => {
+  const reply = await kit.client.get('/gets/empty', {}, { Range: 'bytes=-5' })
+  assert.deepEqual([reply.status, reply.text], [200, ''])
 })
 
 test('If-Range', async () => {
@@ -124,6 +131,7 @@ test('part numbers of an object that has no parts', async () => {
   assert.equal(errorOf(await get({}, { partNumber: '2' })), '416 InvalidPartNumber')
   for (const partNumber of ['0', '-1', 'x', '10001'])
     assert.equal(errorOf(await get({}, { partNumber })), '400 InvalidArgument')
+  assert.equal(errorOf(await kit.client.get('/gets/none', { partNumber: '0' })), '400 InvalidArgument')
   assert.equal(errorOf(await get({ Range: 'bytes=0-1' }, { partNumber: '1' })), '400 InvalidRequest')
 })
 
@@ -167,6 +175,11 @@ test('versions and delete markers', async () => {
   assert.equal(errorOf(malformed), '400 InvalidArgument')
   assert.equal(element(malformed.text, 'Message'), 'Invalid version id specified')
   assert.equal(errorOf(await client.get('/gets/k', { versionId: first })), '404 NoSuchVersion')
+  // As another store makes them.
+  const foreign = { versionId: 'L4kqtJlcpXroDTDmpUMLUo3oUHIFjpLq' }
+  assert.equal(errorOf(await client.get('/versions/k', foreign)), '404 NoSuchVersion')
+  const deleted = await client.delete('/versions/k', foreign)
+  assert.deepEqual([deleted.status, deleted.headers['x-amz-version-id']], [204, foreign.versionId])
   const undone = await client.delete('/versions/k', { versionId: markerId })
   assert.equal(undone.status, 204)
   assert.equal(undone.headers['x-amz-delete-marker'], 'true')

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
+import { digestNameOf, digestsOf } from '../../src/objects/digests.ts'
+import { CHECKSUM_ALGORITHMS, checksumHeader } from '../../src/protocols/s3/digest-headers.ts'
 import { element, errorOf, exchange, type S3Kit, startS3 } from '../s3/s3-kit.ts'
 
 let kit: S3Kit
@@ -120,11 +122,27 @@ test('digests that do not match keep the object as it was', async () => {
       { 'x-amz-checksum-crc32': 'AAAAAA==', 'x-amz-checksum-sha1': base64('sha1', 'after') },
       '400 InvalidRequest',
     ],
+    [{ 'x-amz-checksum-crc16': 'AAA=' }, '400 InvalidRequest'],
     [{ 'x-amz-sdk-checksum-algorithm': 'CRC32' }, '400 InvalidRequest'],
     [{ 'x-amz-sdk-checksum-algorithm': 'MD4' }, '400 InvalidRequest'],
   ]
   for (const [headers, error] of refused) assert.equal(errorOf(await put('kept', 'after', headers)), error)
   assert.equal((await kit.client.get('/puts/kept')).text, 'before')
+})
+
+test('every kind of checksum is verified and given back', async () => {
+  for (const algorithm of CHECKSUM_ALGORITHMS) {
+    const header = checksumHeader(algorithm)
+    const name = digestNameOf(algorithm)
+    const sumOf = (text: string) => digestsOf([name], Buffer.from(text))[name]!.toString('base64')
+    const sdk = { 'x-amz-sdk-checksum-algorithm': algorithm }
+    const reply = await put('summed-anyhow', 'hello', { [header]: sumOf('hello'), ...sdk })
+    assert.equal(reply.status, 200, reply.text)
+    const got = await kit.client.get('/puts/summed-anyhow', {}, { 'x-amz-checksum-mode': 'ENABLED' })
+    assert.equal(got.headers[header], sumOf('hello'))
+    const wrong = await put('summed-anyhow', 'other', { [header]: sumOf('hello') })
+    assert.equal(errorOf(wrong), '400 BadDigest', algorithm)
+  }
 })
 
 test('a checksum behind the body', async () => {
@@ -180,6 +198,10 @@ test('headers that are refused', async () => {
     [{ 'x-amz-website-redirect-location': 'there' }, '400 InvalidRedirectLocation'],
     [{ 'x-amz-tagging': Array.from({ length: 11 }, (_, i) => `k${i}=`).join('&') }, '400 BadRequest'],
     [{ 'x-amz-tagging': `${'k'.repeat(129)}=` }, '400 InvalidTag'],
+    [{ 'x-amz-tagging': 'a=1&a=2' }, '400 InvalidArgument'],
+    [{ 'x-amz-tagging': '=1' }, '400 InvalidArgument'],
+    [{ 'x-amz-object-lock-mode': 'GOVERNANCE' }, '400 InvalidArgument'],
+    [{ 'x-amz-object-lock-legal-hold': 'ON' }, '400 InvalidRequest'],
     [{ 'x-amz-server-side-encryption': 'rot13' }, '400 InvalidArgument'],
     // Keys of clients only come over TLS.
     [{ 'x-amz-server-side-encryption-customer-algorithm': 'AES256' }, '400 InvalidRequest'],

@@ -42,6 +42,10 @@ test('versioning off, enabled, suspended', async () => {
   assert.equal(errorOf(nothing), '400 IllegalVersioningConfigurationException')
   assert.equal(errorOf(await put('')), '400 MissingRequestBodyError')
   assert.equal(element((await get()).text, 'Status'), 'Suspended')
+  // Such a version is told to those who read it, not as something new to who wrote it.
+  const written = await alice.put('/switched/k', 'x')
+  assert.deepEqual([written.status, written.headers['x-amz-version-id']], [200, undefined])
+  assert.equal((await alice.get('/switched/k')).headers['x-amz-version-id'], 'null')
 })
 
 test('a bucket with object lock keeps its versions', async () => {

@@ -42,11 +42,18 @@ export function checksumOfParts(
   }
   const name = digestNameOf(algorithm)
   if (type === 'FULL_OBJECT') {
-    if (name === 'sha1' || name === 'sha256' || name === 'md5')
+    if (!isCrc(name))
       throw new StoreError('bad_request', `${algorithm} of a whole object is not known from its parts`)
-    return { algorithm, type, value: combineCrcs(name satisfies CrcName, sums).toString('base64') }
+    return { algorithm, type, value: combineCrcs(name, sums).toString('base64') }
   }
   const digest = digestsOf([name], Buffer.concat(sums.map(({ crc }) => crc)))[name]
   assert(digest !== undefined, 'a digest that was asked for is there')
   return { algorithm, type, value: `${digest.toString('base64')}-${parts.length}` }
+}
+
+/** Only these can be combined from those of parts. */
+const CRC_NAMES: readonly string[] = ['crc32', 'crc32c', 'crc64nvme'] satisfies CrcName[]
+
+function isCrc(name: string): name is CrcName {
+  return CRC_NAMES.includes(name)
 }

@@ -9,8 +9,13 @@ export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
   'CRC32',
   'CRC32C',
   'CRC64NVME',
+  'MD5',
   'SHA1',
   'SHA256',
+  'SHA512',
+  'XXHASH128',
+  'XXHASH3',
+  'XXHASH64',
 ]
 
 export function checksumHeader(algorithm: ChecksumAlgorithm): string {
@@ -23,8 +28,9 @@ export function algorithmNamed(text: string): ChecksumAlgorithm | undefined {
   return CHECKSUM_ALGORITHMS.find((each) => each === name)
 }
 
-const CHECKSUM_HEADER = /^x-amz-checksum-(crc32|crc32c|crc64nvme|sha1|sha256)$/i
-const CHECKSUM_HEADER_CHARS_MIN = 19
+const CHECKSUM_HEADER =
+  /^x-amz-checksum-(crc32|crc32c|crc64nvme|md5|sha1|sha256|sha512|xxhash128|xxhash3|xxhash64)$/i
+const CHECKSUM_HEADER_CHARS_MIN = 18
 
 /** The checksum that a header of that name, in any case, carries. */
 export function algorithmOfHeader(name: string): ChecksumAlgorithm | undefined {

@@ -18,6 +18,8 @@ export function rangeOf(request: S3Request, info: ObjectInfo): ByteRange | undef
   const { sizeBytes } = info
   if (first === '') {
     const length = Math.min(Number(last), sizeBytes)
+    // The last bytes of nothing are all that there is.
+    if (sizeBytes === 0 && Number(last) > 0) return undefined
     if (length === 0) throw unsatisfiable(header, sizeBytes)
     return { start: sizeBytes - length, end: sizeBytes }
   }

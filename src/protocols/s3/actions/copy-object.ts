@@ -4,7 +4,7 @@ import { OBJECT_TAGS_MAX, PART_BYTES_MAX } from '../../../base/limits.ts'
 import type { Outcome } from '../../../net/reply.ts'
 import type { CopyRequest, ObjectAttributes, Tag } from '../../../objects/object-store.ts'
 import { type CopySource, findCopySource, sourceVersionHeaders } from '../copy-source.ts'
-import { algorithmNamed, checksumXml } from '../digest-headers.ts'
+import { algorithmNamed, CHECKSUM_ALGORITHMS, checksumXml } from '../digest-headers.ts'
 import { encryptionHeaders, newEncryption } from '../encryption-headers.ts'
 import { sourceConditions, withCondition, writeConditions } from '../object-conditions.ts'
 import { addOwner, addPlace, assertWritable, describedBy, lockOfHeaders } from '../object-headers.ts'
@@ -72,7 +72,7 @@ function wantedChecksum(request: S3Request) {
 export function unsupportedChecksum(): S3Error {
   return new S3Error(
     'InvalidRequest',
-    'Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]',
+    `Checksum algorithm provided is unsupported. Please try again with any of the valid types: [${CHECKSUM_ALGORITHMS.join(', ')}]`,
   )
 }
 

@@ -30,6 +30,8 @@ export async function createMultipartUpload(context: S3Context): Promise<Outcome
 function wantedChecksum(request: S3Request): NewUpload['checksum'] {
   const name = request.header('x-amz-checksum-algorithm')
   const type = request.header('x-amz-checksum-type')?.toUpperCase()
+  if (type !== undefined && type !== 'FULL_OBJECT' && type !== 'COMPOSITE')
+    throw invalidArgument('Value for x-amz-checksum-type header is invalid.', 'x-amz-checksum-type', type)
   if (name === undefined || name === '') {
     if (type === undefined) return undefined
     throw new S3Error(
@@ -40,10 +42,7 @@ function wantedChecksum(request: S3Request): NewUpload['checksum'] {
   const algorithm = algorithmNamed(name)
   if (algorithm === undefined) throw unsupportedChecksum()
   if (type === undefined) return { algorithm, type: algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE' }
-  if (type !== 'FULL_OBJECT' && type !== 'COMPOSITE')
-    throw invalidArgument('Value for x-amz-checksum-type header is invalid.', 'x-amz-checksum-type', type)
-  const isImpossible =
-    type === 'COMPOSITE' ? algorithm === 'CRC64NVME' : algorithm === 'SHA1' || algorithm === 'SHA256'
+  const isImpossible = type === 'COMPOSITE' ? algorithm === 'CRC64NVME' : !algorithm.startsWith('CRC')
   if (isImpossible) {
     throw new S3Error(
       'InvalidRequest',

@@ -13,7 +13,8 @@ import type { S3Request } from '../s3-request.ts'
 export async function deleteObject(context: S3Context): Promise<Outcome> {
   const { request, bucket, key, objects } = context
   const versionId = deletedVersion(request)
-  if (versionId === NO_VERSION) return { status: 204, headers: [], body: undefined }
+  if (versionId === NO_VERSION)
+    return { status: 204, headers: ['x-amz-version-id', request.param('versionId')!], body: undefined }
   const conditions = deleteConditions(request)
   const bypassGovernance = bypassesGovernance(request)
   const deleting = { bucket, key, versionId, conditions, bypassGovernance }

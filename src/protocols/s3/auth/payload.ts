@@ -1,5 +1,6 @@
 /** What a request says of its body: a digest, nothing, or one of the chunked forms. */
 
+import { CHECKSUM_ALGORITHMS, checksumHeader } from '../digest-headers.ts'
 import { S3Error } from '../s3-error.ts'
 import type { Headers } from './canonical.ts'
 import type { HmacKey } from './hmac.ts'
@@ -93,9 +94,7 @@ function decodedLength(headers: Headers): number {
   return Number(text)
 }
 
-const TRAILERS = new Set(
-  ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'].map((algorithm) => `x-amz-checksum-${algorithm}`),
-)
+const TRAILERS = new Set(CHECKSUM_ALGORITHMS.map(checksumHeader))
 
 function trailerNamesOf(value: string | undefined): string[] {
   if (value === undefined) return []
