@@ -69,21 +69,28 @@ export class LocalBlobStore implements BlobStore {
    * A write that failed half way, such as by a server that did not answer, may leave a blob that nobody knows: an orphan.
    */
   async write(blob: BlobWrite): Promise<BlobId> {
+    let mayTryAgain = true
+    const onWritten = () => {
+      if (blob.onWritten === undefined) return
+      mayTryAgain = false
+      blob.onWritten()
+    }
     for (let attempt = 1; ; attempt++) {
       const taken = this.#leases.take({ collection: blob.collection, ttl: blob.ttl ?? 0, redundancy: 'none' })
       const place = taken instanceof Promise ? await taken : taken
       try {
-        await this.#writeAt(place, blob)
+        await this.#writeAt(place, blob, onWritten)
         return place.fid
       } catch (error) {
         const failure = toStoreError(error)
-        if (!ANOTHER_MAY_TAKE_IT.has(failure.code) || attempt === BLOB_WRITE_ATTEMPTS_MAX) throw failure
+        if (!ANOTHER_MAY_TAKE_IT.has(failure.code)) throw failure
         this.#leases.refuse(place.fid.volumeId)
+        if (!mayTryAgain || attempt === BLOB_WRITE_ATTEMPTS_MAX) throw failure
       }
     }
   }
 
-  async #writeAt({ fid, url }: BlobPlace, blob: BlobWrite): Promise<void> {
+  async #writeAt({ fid, url }: BlobPlace, blob: BlobWrite, onWritten: () => void): Promise<void> {
     const { volumes, remote, sync } = this.#options
     const data = blobBytes(blob, fid)
     const volume = volumes.get(fid.volumeId)
@@ -92,6 +99,7 @@ export class LocalBlobStore implements BlobStore {
     const before = volume.sync.coveredGeneration
     const written = volume.write(bytesNeedle(fid, data))
     if (written instanceof Promise) await written
+    onWritten()
     if (blob.onUnsynced === undefined || sync !== 'batch') {
       await syncVolume(volume, { sync, fsync: false })
       return

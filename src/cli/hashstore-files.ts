@@ -41,10 +41,15 @@ export async function saveTo(
   const partial = `${target}.${random.u32().toString(16)}.part`
   const local = await open(partial, 'w')
   try {
+    // One piece is written while the next is on its way.
+    let writing: Promise<void> | undefined
     for await (const piece of pieces) {
-      await local.writeFile(piece)
-      piece.giveBack?.()
+      await writing
+      writing = local.writeFile(piece).then(() => piece.giveBack?.())
+      // It is heard when its turn comes.
+      writing.catch(() => {})
     }
+    await writing
     await local.close()
     renameSync(partial, target)
   } catch (error) {

@@ -12,7 +12,8 @@ export interface NewBlob {
   data: Buffer
   target: BlobTarget
   dataKey: DataKey | undefined
-  /** As BlobWrite's. */
+  /** As of `BlobWrite`. */
+  onWritten?: () => void
   onUnsynced?: BlobWrite['onUnsynced']
 }
 
@@ -25,14 +26,15 @@ export class BlobWrites {
   }
 
   /** Throws as `BlobStore.write`. */
-  async write({ data, target, dataKey, onUnsynced }: NewBlob): Promise<BlobId> {
-    if (dataKey === undefined) return await this.#blobs.write({ data, onUnsynced, ...target })
+  async write({ data, target, dataKey, onWritten, onUnsynced }: NewBlob): Promise<BlobId> {
+    const how = { ...target, ...(onWritten && { onWritten }), onUnsynced }
+    if (dataKey === undefined) return await this.#blobs.write({ data, ...how })
     let memory: LentPiece | undefined
     const seal = (id: BlobId) => {
       memory = this.#memory(sealedLength(data.length))
       return sealBlob(dataKey.blobKey(id), data, memory)
     }
-    const id = await this.#blobs.write({ data: seal, onUnsynced, ...target })
+    const id = await this.#blobs.write({ data: seal, ...how })
     // That of an attempt which failed may still be in use somewhere.
     memory?.giveBack?.()
     return id

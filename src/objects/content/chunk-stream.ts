@@ -1,10 +1,11 @@
 /**
  * One body on its way into blobs. Bytes are gathered in chunks; a full one is written while the next are filled, a few at a
- * time, and when all buffers are in use the body waits. Digests follow the bytes.
+ * time, and when all buffers are in use the body waits. A buffer is free when its chunk is written; that chunks get durable is
+ * waited for at the end, and when many are not. Digests follow the bytes.
  */
 import type { ByteSink } from '../../base/byte-sink.ts'
 import { StoreError } from '../../base/errors.ts'
-import { UPLOAD_CHUNKS_WRITTEN_MAX } from '../../base/limits.ts'
+import { UPLOAD_CHUNKS_UNSYNCED_MAX, UPLOAD_CHUNKS_WRITTEN_MAX } from '../../base/limits.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { BlobId, BlobTarget } from '../../blobs/blob-store.ts'
 import type { Hashing } from '../digests.ts'
@@ -44,8 +45,10 @@ interface Chunk {
 export class ChunkStream implements ByteSink {
   readonly #parts: ChunkStreamParts
   readonly #entries: (BlobEntry | undefined)[] = []
-  /** Chunks that are being written; none of these promises rejects. */
+  /** Chunks that are not durable yet; none of these promises rejects. */
   readonly #writing = new Set<Promise<void>>()
+  /** A buffer is free again, or a chunk durable. */
+  #wake = () => {}
   #failure: unknown
   #current: Chunk | undefined
   #buffersHeld = 0
@@ -134,7 +137,9 @@ export class ChunkStream implements ByteSink {
   async room(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
     // When there is none, chunks are being written.
-    await Promise.race(this.#writing)
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -146,6 +151,7 @@ export class ChunkStream implements ByteSink {
     const length = ChunkBuffers.lengthFor(Math.min(this.#mostBytes - this.#sizeBytes, chunkBytes))
     const isExtra = this.#usesPromised
     if (this.#buffersHeld > UPLOAD_CHUNKS_WRITTEN_MAX) return undefined
+    if (this.#writing.size >= UPLOAD_CHUNKS_UNSYNCED_MAX) return undefined
     if (isExtra && !load.reserve(length * this.#weight)) return undefined
     this.#usesPromised = true
     this.#buffersHeld++
@@ -166,21 +172,29 @@ export class ChunkStream implements ByteSink {
     if (chunk === undefined) return
     this.#current = undefined
     const index = this.#entries.push(undefined) - 1
-    const writing = this.#writeChunk(chunk, index).finally(() => this.#writing.delete(writing))
+    const writing = this.#writeChunk(chunk, index).finally(() => {
+      this.#writing.delete(writing)
+      this.#wake()
+    })
     this.#writing.add(writing)
   }
 
   async #writeChunk(chunk: Chunk, index: number): Promise<void> {
     const { blobs, target, dataKey } = this.#parts
+    let released: Promise<void> | undefined
+    const onWritten = () => {
+      released ??= this.#release(chunk)
+    }
     try {
       const data = chunk.buffer.subarray(0, chunk.filled)
-      const id = await blobs.write({ data, target, dataKey })
+      const id = await blobs.write({ data, target, dataKey, onWritten })
       this.#entries[index] = { ...id, sizeBytes: chunk.filled }
     } catch (error) {
       this.#parts.load.noteOrphan()
       this.#fail(error)
     }
-    await this.#release(chunk)
+    onWritten()
+    await released
   }
 
   /** Notes the first failure, which the stream then throws. */
@@ -194,6 +208,7 @@ export class ChunkStream implements ByteSink {
     if (isExtra) this.#parts.load.release(buffer.length * this.#weight)
     else this.#usesPromised = false
     this.#buffersHeld--
+    this.#wake()
   }
 }
 
