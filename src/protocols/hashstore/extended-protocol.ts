@@ -158,10 +158,11 @@ export class ExtendedSession {
 
   async #get(path: Buffer, files: HashstoreFiles): Promise<void> {
     const file = await findFile(files, path)
-    await this.#send(file.entry, await bytesOf(file))
+    await this.#send(file.entry, await bytesOf(file), storedCrc(file))
   }
 
-  async #send(entry: FileEntry, bytes: Buffer | ObjectPieces): Promise<void> {
+  /** `knownCrc`: CRC32C of the bytes, where somebody has computed it before. */
+  async #send(entry: FileEntry, bytes: Buffer | ObjectPieces, knownCrc?: number): Promise<void> {
     const { counters } = this.#parts
     const isWhole = Buffer.isBuffer(bytes)
     const size = isWhole ? bytes.length : bytes.sizeBytes
@@ -172,7 +173,7 @@ export class ExtendedSession {
     let crc = 0
     try {
       for await (const piece of bytes.pieces()) {
-        crc = crc32c(piece, crc)
+        if (knownCrc === undefined) crc = crc32c(piece, crc)
         await this.#stream.write(piece)
       }
     } catch (error) {
@@ -180,7 +181,7 @@ export class ExtendedSession {
       this.#stream.reset()
       throw error
     }
-    await this.#stream.write(encodeCrc(crc))
+    await this.#stream.write(encodeCrc(knownCrc ?? crc))
   }
 
   async #reply(entry: FileEntry | undefined): Promise<void> {
@@ -198,6 +199,13 @@ async function findFile(files: HashstoreFiles, path: Buffer) {
   const file = await files.find(path)
   if (file === undefined) throw new StoreError('not_found', 'there is no such file')
   return file
+}
+
+/** That of the bytes as they came, which `IncomingBody` has kept. What is read is verified against the volume's own checksums. */
+function storedCrc({ found }: StoredFile): number | undefined {
+  const { checksum } = found.info.attributes
+  if (checksum?.algorithm !== 'CRC32C' || checksum.type !== 'FULL_OBJECT') return undefined
+  return Buffer.from(checksum.value, 'base64').readUInt32BE()
 }
 
 async function bytesOf({ found }: StoredFile): Promise<Buffer | ObjectPieces> {
