@@ -15,9 +15,6 @@ const TRIGGERS = `
   end;
   create temp trigger bucket_updated after update of versioning, moves on main.bucket begin
     select key_changes(old.bucket_id, null);
-  end;
-  create temp trigger bucket_deleted after delete on main.bucket begin
-    select key_changes(old.bucket_id, null);
   end;`
 
 /** False: the file has no such keys. */
