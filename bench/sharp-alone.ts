@@ -1,4 +1,7 @@
-/** How often a second `sharp` by itself makes an image smaller, one after another, whenever the parent process asks. */
+/**
+ * How often a second `sharp` by itself, with the volume server's settings, makes an image smaller, one after another, whenever
+ * the parent process asks.
+ */
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import sharp from 'sharp'
@@ -7,6 +10,8 @@ import { photoWidth } from './photo.ts'
 /** As the volume server compresses what it makes smaller. */
 const QUALITY = 85
 
+sharp.concurrency(1)
+sharp.cache(false)
 let turns = 0
 
 async function run(path: string, seconds: number): Promise<number> {
@@ -14,7 +19,7 @@ async function run(path: string, seconds: number): Promise<number> {
   const start = performance.now()
   let count = 0
   while (performance.now() - start < seconds * 1_000) {
-    await sharp(photo)
+    await sharp(photo, { sequentialRead: true })
       .autoOrient()
       .resize({ width: photoWidth(turns++) })
       .jpeg({ quality: QUALITY })
