@@ -4,11 +4,18 @@ import http from 'node:http'
 const CONNECTIONS = 16
 
 /** Throws for a reply that is neither 200 nor 201. */
-export async function putAll(url: string, paths: readonly string[], body: Buffer): Promise<void> {
+export async function putAll(
+  url: string,
+  paths: readonly string[],
+  body: Buffer | (() => Buffer),
+): Promise<void> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   let next = 0
   const lane = async () => {
-    while (next < paths.length) await putOne(agent, url + paths[next++]!, body)
+    while (next < paths.length) {
+      const path = paths[next++]!
+      await putOne(agent, url + path, typeof body === 'function' ? body() : body)
+    }
   }
   try {
     await Promise.all(Array.from({ length: CONNECTIONS }, lane))

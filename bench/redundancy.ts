@@ -1,18 +1,19 @@
 /**
  * What shards cost: `rs-4-2` over six directories against the same objects in one piece, in one run; what reads cost while two
- * directories are lost; and the room on disk that small objects take.
+ * directories are lost; what the door of versions takes on top; and the room on disk that small objects take.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { shardIndexOf } from '../src/base/erasure-id.ts'
 import { BENCH_KEY, type CairnServer, startCairn } from './cairn-process.ts'
 import { type Contender, formatRows, type Row, takeTurns, wrkContender } from './contenders.ts'
-import { busyShare, cleanUpAtExit, temporaryDirectory } from './processes.ts'
+import { busyShare, cleanUpAtExit, freePort, temporaryDirectory } from './processes.ts'
 import { putAll } from './put-files.ts'
 import { signedGetScript, signedPutScript } from './signed-scripts.ts'
+import { writeGetScript, writeScript } from './wrk.ts'
 
 const KIB = 1024
 const KEY = { accessKey: BENCH_KEY.accessKeyId, secretKey: BENCH_KEY.secretAccessKey }
@@ -24,6 +25,7 @@ const MEASURE = { against: '', passMark: 0, goal: 0 }
 const BUSY_SHARE_MAX = 0.1
 const DISK_SHARE_MAX = 1.75
 const DISK_BYTES = 4 * KIB
+const UNIQUE_BYTES = 16
 const TRY_MS = 50
 const TRIES_MAX = 200
 
@@ -48,6 +50,8 @@ interface Store {
   directories: string[]
   flags: string[]
   server: CairnServer
+  /** Of `/objects`. */
+  objectsUrl: string
 }
 
 async function main(argv: string[]): Promise<number> {
@@ -74,6 +78,10 @@ async function main(argv: string[]): Promise<number> {
   ])
   try {
     for (const store of [plain, coded, broken]) await fill(store)
+    for (const size of SIZES) {
+      const paths = pathsOf(size).map((path) => `/objects${path}`)
+      await putAll(coded.objectsUrl, paths, () => randomBytes(size.bytes))
+    }
     await lose(broken)
     const contenders = SIZES.flatMap((size) => ofSize(root, size, { plain, coded, broken }))
     const rows = await takeTurns(contenders, options)
@@ -98,9 +106,11 @@ const isGood = (rows: readonly Row[]) => rows.every((row) => row.ratio >= row.pa
 async function start(directory: string, name: string, count: number, flags: string[]): Promise<Store> {
   const directories = Array.from({ length: count }, (_, at) => join(directory, `d${at + 1}`))
   for (const each of directories) mkdirSync(each, { recursive: true })
-  const server = await startCairn({ directory: directories.join(','), flags: ['--ballast', '0', ...flags] })
+  const port = String(await freePort())
+  const all = ['--ballast', '0', '--objects-port', port, '--digest', 'optional', ...flags]
+  const server = await startCairn({ directory: directories.join(','), flags: all })
   await untilItAnswers(server.filerUrl)
-  return { name, directories, flags, server }
+  return { name, directories, flags: all, server, objectsUrl: `http://127.0.0.1:${port}` }
 }
 
 /** The doors of names open a moment after the volumes. Throws what keeps them from answering. */
@@ -132,8 +142,7 @@ async function lose(store: Store): Promise<void> {
         rmSync(join(directory, name))
     }
   }
-  const flags = ['--ballast', '0', ...store.flags]
-  store.server = await startCairn({ directory: store.directories.join(','), flags })
+  store.server = await startCairn({ directory: store.directories.join(','), flags: store.flags })
   await untilItAnswers(store.server.filerUrl)
 }
 
@@ -156,7 +165,48 @@ function ofSize(
     { ...get(broken), ...against('GET', coded, 0.5) },
     { ...put(plain), ...MEASURE, ...seconds },
     { ...put(coded), ...against('PUT', plain, size.put), ...seconds },
+    { ...objectsGet(root, size, coded), ...against('GET', coded, 0) },
+    { ...objectsPut(root, size, coded), ...against('PUT', coded, 0), ...seconds },
   ]
+}
+
+function objectsGet(root: string, size: Size, { objectsUrl, server }: Store) {
+  const name = `${size.name} GET, /objects`
+  const paths = pathsOf(size).map((path) => `/objects${path}`)
+  const script = writeGetScript(root, fileOf(name), paths)
+  const { connections } = size
+  return wrkContender({
+    name,
+    server: { url: objectsUrl, pid: server.pid },
+    connections,
+    script: () => script,
+  })
+}
+
+/** No two objects have the same bytes, for those would be kept once. */
+function objectsPut(root: string, size: Size, { objectsUrl, server }: Store) {
+  const name = `${size.name} PUT, /objects`
+  const { connections, bytes, putSecondsMax } = size
+  const body = join(root, `${fileOf(name)}.body`)
+  writeFileSync(body, randomBytes(bytes - UNIQUE_BYTES))
+  const names = putSecondsMax === undefined ? 2 ** 31 : size.files
+  let round = 0
+  const script = () =>
+    writeScript(
+      root,
+      fileOf(name),
+      `local file = io.open(${JSON.stringify(body)}, "rb")
+local body = file:read("*a")
+file:close()
+local format, sent = string.format, 0
+local head = " HTTP/1.1\r\nHost: bench\r\nContent-Length: ${bytes}\r\n\r\n"
+request = function()
+  sent = sent + 1
+  return "PUT /objects/new/${putSecondsMax === undefined ? round : 0}/" .. sent % ${names} .. head .. format("%08d%08d", ${round++}, sent) .. body
+end
+`,
+    )
+  return wrkContender({ name, server: { url: objectsUrl, pid: server.pid }, connections, script })
 }
 
 const placeOf = ({ server }: Store) => ({ host: new URL(server.s3Url).host, key: KEY })

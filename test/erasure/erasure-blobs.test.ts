@@ -125,6 +125,20 @@ function suite(isLocal: (index: number) => boolean): void {
       await Promise.all(Array.from({ length: 12 }, (_, at) => readPart(12 * round + at)))
   })
 
+  test('a reader that is wrong about the length gets an error or the right bytes', async () => {
+    const { kit, store } = await start()
+    const data = randomBytes(3 * MIB)
+    const id = await store(data)
+    for (const sizeBytes of [3 * MIB - 4, 3 * MIB - 1]) {
+      const read = await collect(kit.blobs.readRange(id, MIB - 9, sizeBytes, { sizeBytes }))
+      assert.ok(read.equals(data.subarray(MIB - 9, sizeBytes)))
+    }
+    for (const sizeBytes of [3 * MIB + 1, 4 * MIB]) {
+      const read = collect(kit.blobs.readRange(id, 0, sizeBytes, { sizeBytes }))
+      await assert.rejects(read, { code: 'corrupt' })
+    }
+  })
+
   test('three damaged shards are an error, never other bytes', async () => {
     const { kit, store } = await start()
     const id = await store(randomBytes(9000))

@@ -94,6 +94,23 @@ async function checkAll(): Promise<void> {
   for (const [, check] of checks) await check()
 }
 
+test('many first writes at once wait for the first group', async () => {
+  const bodies = Array.from({ length: 64 }, (_, at) => `body ${at}`)
+  const statuses = await Promise.all(
+    bodies.map(async (body, at) => {
+      const digest = `SHA-256=${createHash('sha256').update(body).digest('base64')}`
+      const url = `http://${server.objects}/objects/first/${at}`
+      const reply = await fetch(url, { method: 'PUT', headers: { digest }, body })
+      return `${reply.status} ${await reply.text()}`
+    }),
+  )
+  assert.deepEqual(
+    statuses,
+    bodies.map(() => '200 '),
+  )
+  assert.equal(volumeFiles([0]).filter((path) => path.endsWith('.dat')).length, 1)
+})
+
 test('large objects, encrypted ones, versions, copied parts, appends and equal bytes', async () => {
   assert.equal((await s3.put('/bucket/large', large)).status, 200)
   expectObject('large', '/bucket/large', large)

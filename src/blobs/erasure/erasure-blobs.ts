@@ -276,14 +276,16 @@ export class ErasureBlobs {
     const { codec } = this.#coding(layoutOf(id.volumeId).name)
     let at = start
     try {
-      const blobBytes = options.sizeBytes ?? (await this.#lengthOf(id, codec, options))
+      const blobBytes = this.#lengthKnown(id, options) ?? (await this.#lengthOf(id, codec, options))
       if (end > blobBytes) throw new StoreError('corrupt', `blob of ${blobBytes} bytes, not ${end}`)
       const ranges = codec.rangesOf(blobBytes, start, end)
       // Before any is read, for all are to be read again when one is not well.
       for (const { index } of ranges) this.#assertWell(shardVolume(id.volumeId, index))
       const parts = ranges.map((range) => () => {
         const bytes = { start: range.start + SHARD_HEAD_BYTES, end: range.end + SHARD_HEAD_BYTES }
-        return this.#piecesOf({ ...id, volumeId: shardVolume(id.volumeId, range.index) }, bytes, options)
+        const sizeBytes = codec.packedBytes(blobBytes, range.index)
+        const fid = { ...id, volumeId: shardVolume(id.volumeId, range.index) }
+        return this.#piecesOf(fid, bytes, { ...options, sizeBytes })
       })
       for await (const piece of oneAhead(parts)) {
         at += piece.length
@@ -295,6 +297,14 @@ export class ErasureBlobs {
     }
   }
 
+  /** What the reader says, where shards are in this process and compared with it as they are read. */
+  #lengthKnown(id: BlobId, { sizeBytes }: BlobRangeOptions): number | undefined {
+    const { k } = layoutOf(id.volumeId)
+    for (let index = 0; index < k; index++)
+      if (this.shards.near(shardVolume(id.volumeId, index)) === undefined) return undefined
+    return sizeBytes
+  }
+
   #assertWell(volumeId: number): void {
     if (this.#health.isLate(volumeId))
       throw new StoreError('unavailable', `volume ${volumeId} failed just now`)
@@ -304,10 +314,10 @@ export class ErasureBlobs {
   async *#piecesOf(
     fid: BlobId,
     bytes: { start: number; end: number },
-    options: BlobReadOptions,
+    options: BlobRangeOptions,
   ): AsyncGenerator<Buffer, void, undefined> {
     const { volumeId } = fid
-    const pieces = this.shards.readRange(fid, bytes, { deleted: options.deleted ?? false })
+    const pieces = this.shards.readRange(fid, bytes, options)
     if (this.shards.near(volumeId) !== undefined) {
       yield* pieces
       return
@@ -350,7 +360,8 @@ export class ErasureBlobs {
     this.#assertWell(id.volumeId)
     const head: Buffer[] = []
     const bytes = { start: 0, end: SHARD_HEAD_BYTES }
-    for await (const piece of this.#piecesOf(id, bytes, options)) head.push(piece)
+    const { deleted = false } = options
+    for await (const piece of this.#piecesOf(id, bytes, { deleted })) head.push(piece)
     return codec.readHead(Buffer.concat(head), 0).blobBytes
   }
 

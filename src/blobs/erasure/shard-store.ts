@@ -7,6 +7,7 @@ import { type Fid, formatFid } from '../../base/fid.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import { bytesNeedle, DATA_OFFSET, type Needle, type NeedleWrite } from '../../disk/needle.ts'
 import type { ReadOptions, Volume } from '../../disk/volume.ts'
+import type { BlobRangeOptions } from '../blob-store.ts'
 import type { LocalVolumes } from '../local-volumes.ts'
 import type { RemoteBlobs } from '../remote-blobs.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
@@ -76,24 +77,24 @@ export class ShardStore {
     }
   }
 
-  /** Bytes of the packed shard, verified piece by piece. Throws as `read`, and `corrupt` when it is shorter. */
+  /** Bytes of the packed shard, verified piece by piece. Throws as `read`, and `corrupt` when it has another length. */
   async *readRange(
     fid: Fid,
     { start, end }: { start: number; end: number },
-    options: ShardReadOptions = {},
+    { deleted = false, sizeBytes }: BlobRangeOptions = {},
   ): AsyncGenerator<Buffer, void, undefined> {
     const volume = this.near(fid.volumeId)
     if (volume === undefined) {
-      yield* this.#options.remote.read(fid, { start, end }, options)
+      yield* this.#options.remote.read(fid, { start, end }, { deleted })
       return
     }
     const loan = new Loan(this.#memory)
-    const reading = this.#needle(volume, fid, { deleted: options.deleted, memory: loan.take })
+    const reading = this.#needle(volume, fid, { deleted, memory: loan.take })
     const found = reading instanceof Promise ? await reading : reading
     const { large, data, borrowed, dataSizeBytes } = found
     try {
-      if (end > dataSizeBytes)
-        throw new StoreError('corrupt', `a shard of ${dataSizeBytes} bytes, not ${end}`)
+      if (end > dataSizeBytes || (sizeBytes ?? dataSizeBytes) !== dataSizeBytes)
+        throw new StoreError('corrupt', `a shard of ${dataSizeBytes} bytes, not ${sizeBytes ?? end}`)
       if (large !== undefined) yield* large.read(start, end)
       else if (borrowed) yield Buffer.from(data!.subarray(start, end))
       else yield loan.pass(data!.subarray(start, end))
