@@ -1,6 +1,7 @@
 /** Images made smaller, cut and turned by query, and JPEGs turned upright at upload. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import sharp from 'sharp'
 import { crc32c } from '../../src/base/checksum.ts'
 import { IMAGE_PIXELS_MAX } from '../../src/base/limits.ts'
@@ -152,6 +153,31 @@ test('what is no image, or a damaged one, is served as it is stored', async () =
     const reply = await get(`${await store(stored, name)}?width=10`)
     assert.deepEqual([reply.status, reply.body], [200, stored], name)
   }
+})
+
+test('an image in chunks, and one that is stored gzipped, are made smaller too', async () => {
+  const content = await picture(300, 200).png().toBuffer()
+  const half = content.length >> 1
+  const chunks: { fid: string; offset: number; size: number }[] = []
+  for (const [offset, end] of [
+    [0, half],
+    [half, content.length],
+  ] as const) {
+    const path = await store(content.subarray(offset, end), 'part')
+    chunks.push({ fid: path.slice(1), offset, size: end - offset })
+  }
+  const manifest = Buffer.from(JSON.stringify({ name: 'p.png', mime: '', size: content.length, chunks }))
+  const path = `/${kit.newFid()}`
+  const put = await post(kit.port, '', { content: manifest }, { path: `${path}?cm=true` })
+  assert.equal(put.status, 201, put.text)
+  const whole = await get(path)
+  assert.deepEqual([whole.body, whole.headers['x-file-store']], [content, 'chunked'])
+  assert.equal(await sizeOf(await get(`${path}?width=30`)), '30x20')
+  const packed = `/${kit.newFid()}`
+  const file = { content: gzipSync(content), filename: 'p.png', lines: ['Content-Encoding: gzip'] }
+  assert.equal((await post(kit.port, '', file, { path: packed })).status, 201)
+  const smaller = await get(`${packed}?width=30`, { 'Accept-Encoding': 'gzip' })
+  assert.deepEqual([await sizeOf(smaller), smaller.headers['content-encoding']], ['30x20', undefined])
 })
 
 test('an image of too many pixels is refused', async () => {
