@@ -28,11 +28,18 @@ export class KeptItem {
     this.keyText = keyText
   }
 
-  /** As it is now. */
-  get item(): HashedItem {
+  /** As it is now. Its value lies in memory of the cache, until the next `put`. */
+  get lent(): HashedItem {
     const { name, flags, version, expiresMs, start } = this
     const value = this.segment!.bytes.subarray(start, start + this.valueBytes)
     return { name, flags, version, expiresMs, value }
+  }
+
+  /** As it is now, for the caller to keep. */
+  copy(): HashedItem {
+    const item = this.lent
+    item.value = Buffer.from(item.value)
+    return item
   }
 }
 
@@ -56,6 +63,8 @@ export class HashedCache {
   readonly #entries = new Map<string, KeptItem>()
   /** The oldest first; the last one takes what comes. */
   readonly #segments: Segment[] = []
+  /** Memory of a segment that has gone, for the next one: what is allocated again and again is work for the collector. */
+  #spare: Buffer | undefined
   #bytes = 0
   /** Of what is kept: the rest of the segments are values that were replaced. */
   #liveBytes = 0
@@ -106,7 +115,8 @@ export class HashedCache {
 
   #newSegment(neededBytes: number): Segment {
     const sizeBytes = Math.max(this.#segmentBytes, neededBytes)
-    const bytes = Buffer.allocUnsafeSlow(sizeBytes)
+    const bytes = this.#spare?.length === sizeBytes ? this.#spare : Buffer.allocUnsafeSlow(sizeBytes)
+    this.#spare = undefined
     const segment: Segment = { bytes, usedBytes: 0, roomBytes: sizeBytes, entries: [] }
     this.#segments.push(segment)
     this.#bytes += sizeBytes
@@ -125,13 +135,14 @@ export class HashedCache {
     for (const entry of oldest.entries) {
       if (entry.segment !== oldest) continue
       const roomBytes = into.roomBytes - ENTRY_BYTES - entry.valueBytes
-      if ((entry.isUsed || movesAll) && roomBytes >= into.bytes.length / 2) lay(entry, entry.item.value, into)
+      if ((entry.isUsed || movesAll) && roomBytes >= into.bytes.length / 2) lay(entry, entry.lent.value, into)
       else this.delete(entry.name.toString('latin1'))
     }
+    this.#spare = oldest.bytes
   }
 }
 
-/** Puts an entry's value behind those that the segment has. Who was given it before keeps the memory where it was. */
+/** Puts an entry's value behind those that the segment has. */
 function lay(entry: KeptItem, value: Buffer, segment: Segment): void {
   entry.segment = segment
   entry.start = segment.usedBytes

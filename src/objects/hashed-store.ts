@@ -102,11 +102,14 @@ export class HashedStore {
     return store
   }
 
-  /** What a name (as latin1) has, where that is in memory and nobody changes it; undefined says nothing. */
+  /**
+   * What a name (as latin1) has, where that is in memory and nobody changes it; undefined says nothing. The value is the store's:
+   * there until the store is asked for anything else.
+   */
   cached(name: string): HashedItem | undefined {
     const kept = this.#kept(name)
     if (kept === undefined || (this.#changes.size > 0 && this.#changes.has(kept.keyText))) return undefined
-    return this.#isLive(kept) ? kept.item : undefined
+    return this.#isLive(kept) ? kept.lent : undefined
   }
 
   /**
@@ -150,7 +153,7 @@ export class HashedStore {
     const key = kept?.key ?? this.#hash(name)
     if (this.#changes.size > 0 && this.#changes.has(textOf(key))) return this.#updateLater(key, name, change)
     try {
-      const found = kept === undefined ? this.#read(key) : { items: [kept.item], blobs: [kept] }
+      const found = kept === undefined ? this.#read(key) : { items: [kept.copy()], blobs: [kept] }
       if (found instanceof Promise || found.blobs.length > 1) return this.#updateLater(key, name, change)
       return this.#updateNow(key, name, { found, change })
     } catch (error) {

@@ -79,10 +79,9 @@ export class Commands {
   /** One answer for all, in their order. Never rejects. Their values are only looked at before it returns. */
   async runSets(sets: readonly PlainSet[]): Promise<Buffer> {
     this.count('cmd_set', sets.length)
-    const wanted = sets.map(({ name, flags, exptime, value }) => ({
-      ...{ name, flags, value },
-      expiresMs: this.#expiresMs(exptime),
-    }))
+    const wanted = sets.map(({ name, flags, exptime, value }) => {
+      return { name, flags, expiresMs: this.#expiresMs(exptime), value }
+    })
     const failures = await this.#store.setMany(wanted)
     const failed = failures === undefined ? 0 : failures.filter((failure) => failure !== undefined).length
     this.count('total_items', sets.length - failed)
@@ -141,7 +140,7 @@ export class Commands {
     const found: (HashedItem | undefined | Promise<HashedItem | undefined>)[] = []
     let isNear = true
     for (const key of keys) {
-      const item = this.#store.cached(key) ?? this.#store.get(Buffer.from(key, 'latin1'))
+      const item = this.#cachedCopy(key) ?? this.#store.get(Buffer.from(key, 'latin1'))
       if (item instanceof Promise) isNear = false
       found.push(item)
     }
@@ -149,7 +148,11 @@ export class Commands {
     return Promise.all(found).then((items) => this.#values(items, withVersion))
   }
 
-  /** As most are. */
+  #cachedCopy(key: string): HashedItem | undefined {
+    const item = this.#store.cached(key)
+    return item && { ...item, value: Buffer.from(item.value) }
+  }
+
   #getOne(key: string): Answer {
     const item = this.#store.cached(key) ?? this.#store.get(Buffer.from(key, 'latin1'))
     return item instanceof Promise ? item.then((found) => this.#value(key, found)) : this.#value(key, item)
