@@ -3,10 +3,14 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { afterEach, test } from 'node:test'
 import { StoreError } from '../../src/base/errors.ts'
+import { HASHED_NAME_BYTES_MAX } from '../../src/base/limits.ts'
 import { type BlobKey, KeyedBlobs } from '../../src/blobs/keyed-blobs.ts'
+import { FLAG, WORD } from '../../src/disk/volume-table.ts'
 import { HashedStore } from '../../src/objects/hashed-store.ts'
 import { TurnedClock } from '../filer/filer-kit.ts'
+import { SimDisk } from '../sim/sim-disk.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
+import { DIRECTORY, SimStore } from '../support/sim-store.ts'
 
 const COLLECTION = '_keyed_test'
 const cleanups: (() => unknown)[] = []
@@ -92,6 +96,83 @@ test('names with one hash do not see each other', async () => {
   await remove(kit, 'a')
   await remove(kit, 'c')
   assert.equal(await value(kit, 'c'), undefined)
+})
+
+const named = (name: string, value: string) => ({ name, flags: 0, expiresMs: 0, value: Buffer.from(value) })
+
+for (const cacheBytesMax of [0, 1_000_000]) {
+  test(`many set together, ${cacheBytesMax === 0 ? 'not ' : ''}in memory: names twice, names with one hash, and after a restart`, async () => {
+    const kit = await open((name) => ({ keyHigh: 1, keyLow: 1 + (name[0]! % 4) }), cacheBytesMax)
+    await set(kit, 'e', 'has the hash of a')
+    const names = ['a', 'b', 'a', 'c', 'e', 'd', 'a']
+    assert.equal(await kit.store.setMany(names.map((name, at) => named(name, `${name}${at}`))), undefined)
+    const values = async () => await Promise.all(['a', 'b', 'c', 'd', 'e'].map((name) => value(kit, name)))
+    assert.deepEqual(await values(), ['a6', 'b1', 'c3', 'd5', 'e4'])
+    const beside = [
+      kit.store.setMany([named('a', 'x')]),
+      set(kit, 'a', 'y'),
+      kit.store.setMany([named('a', 'z')]),
+    ]
+    await Promise.all(beside)
+    assert.equal(await value(kit, 'a'), 'z')
+    await kit.reopen()
+    assert.deepEqual(await values(), ['z', 'b1', 'c3', 'd5', 'e4'])
+  })
+}
+
+test('of many set together, those that can be written are, and the others say why not', async () => {
+  const kit = await open(undefined, 1_000_000)
+  await set(kit, 'a', 'old')
+  const one = kit.engine.volumes.get(1)!.slot
+  one.setFlag(FLAG.diskFull)
+  const failures = await kit.store.setMany([
+    named('a', 'new'),
+    named('x'.repeat(HASHED_NAME_BYTES_MAX + 1), 'v'),
+    named('b', 'new'),
+  ])
+  assert.deepEqual(
+    failures?.map((error) => (error as StoreError).code),
+    ['disk_full', 'too_large', 'disk_full'],
+  )
+  assert.deepEqual([await value(kit, 'a'), await value(kit, 'b')], ['old', undefined])
+  one.clearFlag(FLAG.diskFull)
+  // A full volume: all move on to the next.
+  kit.named.splice(0, 1, 2)
+  one.set(WORD.sizeLimitUnits, 1)
+  assert.equal(
+    await kit.store.setMany([named('a', 'moved'), named('b', 'moved'), named('a', 'last')]),
+    undefined,
+  )
+  assert.equal(kit.engine.volumes.get(2)!.collection, COLLECTION)
+  await kit.reopen()
+  assert.deepEqual([await value(kit, 'a'), await value(kit, 'b')], ['last', 'moved'])
+})
+
+test('the disk becomes full under values set together: what was there stays, and they are set when there is room', async () => {
+  const disk = new SimDisk(1)
+  disk.putDirectory(DIRECTORY)
+  const sim = await SimStore.open(disk)
+  await sim.create()
+  const volumes = sim.engine.views[0]!
+  const assign = async () => ({ volumeId: 1, keyHigh: 0, keyLow: 1, count: 1, url: '' })
+  const blobs = new KeyedBlobs({ volumes, sync: 'batch', collection: '', assign })
+  const store = await HashedStore.open({ blobs, clock: sim.engine.clock, cacheBytesMax: 1_000_000 })
+  const all = (value: string) =>
+    ['a', 'b', 'c', 'd'].map((name) => named(name, `${name}${value}`.padEnd(2_000)))
+  assert.equal(await store.setMany(all('1')), undefined)
+  const { usedBytes } = disk
+  disk.capacityBytes = usedBytes + 5_000
+  const failures = await store.setMany(all('2'))
+  assert.deepEqual(
+    failures?.map((error) => (error as StoreError).code),
+    Array(4).fill('disk_full'),
+  )
+  for (const { name, value } of all('1')) assert.ok((await store.get(Buffer.from(name)))!.value.equals(value))
+  disk.capacityBytes = Number.POSITIVE_INFINITY
+  for (const { slot } of volumes.list()) slot.clearFlag(FLAG.diskFull)
+  assert.equal(await store.setMany(all('3')), undefined)
+  for (const { name, value } of all('3')) assert.ok((await store.get(Buffer.from(name)))!.value.equals(value))
+  await sim.stop()
 })
 
 test('changes that depend on what is there lose nothing when many come at once', async () => {

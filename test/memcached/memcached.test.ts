@@ -106,6 +106,23 @@ test('bad input gets an error, and what follows is understood', async () => {
   assert.match(await ask(Buffer.from([0x80, 0, 0, 0])), /^CLIENT_ERROR only the text protocol/)
 })
 
+test('each set of a packet gets its own answer, in its turn', async () => {
+  const [long, large] = ['k'.repeat(251), Buffer.alloc(4 * MIB + 1, 'v').toString('latin1')]
+  const sets = [
+    'set c1 0 0 1\r\n1\r\nset c2 0 0 1 noreply\r\n2\r\n',
+    `set ${long} 0 0 1\r\nx\r\nset c3 0 0 1\r\n3\r\nset c1 9 0 2\r\n11\r\n`,
+    `set c4 0 0 ${large.length}\r\n${large}\r\nset c5 0 0 1\r\n5\r\n`,
+    'set c6 0 0 3\r\nabcdef\r\nset c7 0 -1 1\r\n7\r\nincr c3 4\r\nset c3 0 0 1\r\n9\r\nincr c3 1\r\n',
+  ]
+  assert.equal(
+    await ask(...sets, 'get c1 c2 c3 c4 c5 c6 c7\r\n'),
+    'STORED\r\nCLIENT_ERROR bad command line format\r\nSTORED\r\nSTORED\r\n' +
+      'SERVER_ERROR object too large for cache\r\nSTORED\r\n' +
+      'CLIENT_ERROR bad data chunk\r\nERROR\r\nSTORED\r\n7\r\nSTORED\r\n10\r\n' +
+      'VALUE c1 9 2\r\n11\r\nVALUE c2 0 1\r\n2\r\nVALUE c3 0 2\r\n10\r\nVALUE c5 0 1\r\n5\r\nEND\r\n',
+  )
+})
+
 test('values of all sizes up to the limit, pipelined by the hundred', async () => {
   const bytes = Buffer.alloc(MIB, 'abc\r\n')
   assert.equal(await ask(`set big 1 0 ${MIB}\r\n`, bytes, '\r\n'), 'STORED\r\n')
