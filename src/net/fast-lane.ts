@@ -60,7 +60,8 @@ export interface FastLaneOptions {
 
 /** Longer bodies are taken in pieces. */
 const FAST_BODY_BYTES_MAX = 64 * 1024
-/** What one read of a long body may bring. */
+/** What one read may bring at most: of a request's beginning, which has to be kept where a long body follows; of a long body. */
+const FIRST_READ_BYTES = 16 * 1024
 const LONG_READ_BYTES = 256 * 1024
 /** Buffers of pieces that are kept when nobody uses them. */
 const FREE_PIECES_MAX = 512
@@ -83,19 +84,14 @@ export class FastLane {
   readonly options: FastLaneOptions
   readonly connections = new Set<FastConnection>()
   /** All connections are read into it, one after another. */
-  readonly #readBuffer = Buffer.allocUnsafeSlow(LONG_READ_BYTES)
-  readonly #usualBuffer = this.#readBuffer.subarray(0, READ_BUFFER_BYTES)
+  readonly readBuffer = Buffer.allocUnsafeSlow(LONG_READ_BYTES)
+  readonly firstBuffer = this.readBuffer.subarray(0, FIRST_READ_BYTES)
+  readonly usualBuffer = this.readBuffer.subarray(0, READ_BUFFER_BYTES)
   readonly pieceBuffers = new PieceBuffers(READ_BUFFER_BYTES, FREE_PIECES_MAX)
   isClosing = false
 
   constructor(options: FastLaneOptions) {
     this.options = options
-  }
-
-  /** For the next read of a connection. */
-  bufferFor(body: LongBody | undefined): Buffer {
-    if (body === undefined) return this.#usualBuffer
-    return this.#readBuffer.subarray(0, Math.min(LONG_READ_BYTES, body.readBytesMax))
   }
 
   /** Serves a new connection for as long as its requests are simple. Gives the socket that stands for it from now on. */
@@ -145,16 +141,19 @@ export class FastConnection {
 
   constructor(lane: FastLane, accepted: Socket) {
     this.#lane = lane
-    const socket = readInto(
-      () => lane.bufferFor(this.#long),
-      accepted,
-      (bytes) => this.#onBytes(bytes),
-    )
+    const socket = readInto(this.#nextBuffer, accepted, (bytes) => this.#onBytes(bytes))
     this.socket = socket
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
     socket.on('drain', this.#onDrain)
+  }
+
+  /** For the next read: all of it shall have a place. */
+  readonly #nextBuffer = (): Buffer => {
+    const { firstBuffer, usualBuffer, readBuffer } = this.#lane
+    if (this.#long !== undefined) return readBuffer.subarray(0, this.#long.readBytesMax)
+    return this.#arriving === undefined && !this.#isHandedOver ? firstBuffer : usualBuffer
   }
 
   /** `chunk` is the lane's again when this returns. */

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import net, { type Socket } from 'node:net'
 import { after, describe, test } from 'node:test'
+import type { ByteSink } from '../base/byte-sink.ts'
 import { systemClock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { seededRandom } from '../base/random.ts'
@@ -21,15 +22,56 @@ after(async () => {
   for (const server of servers) await server.close()
 })
 
+/** Takes so many bytes at a time, and fails when it has had enough. */
+class SlowSink implements ByteSink {
+  readonly hash = createHash('sha256')
+  readonly #roomMax: number
+  readonly #enough: number
+  #room: number
+  #takenBytes = 0
+
+  constructor(roomMax: number, enough: number) {
+    this.#roomMax = roomMax
+    this.#enough = enough
+    this.#room = roomMax
+  }
+
+  take(bytes: Buffer): number {
+    if (this.#takenBytes >= this.#enough) throw new StoreError('too_large', 'enough')
+    const count = Math.min(this.#room, bytes.length)
+    this.hash.update(bytes.subarray(0, count))
+    this.#takenBytes += count
+    this.#room -= count
+    return count
+  }
+
+  roomBytes(): number {
+    return this.#room
+  }
+
+  async room(): Promise<void> {
+    await systemClock.sleep(1)
+    if (this.#takenBytes >= this.#enough) throw new StoreError('too_large', 'enough')
+    this.#room = this.#roomMax
+  }
+}
+
+/** Bytes at a time, and how many are enough. */
+const POURED = /^\/poured\/(\d+)\/(\d+)$/
+
 /** Answers with the digest of the body, but `/early` without a look at it. */
 async function answer({ target, body }: LongRequest): Promise<Outcome> {
   if (target === '/early') return errorOutcome(403, 'not for you')
-  const hash = createHash('sha256')
+  const poured = POURED.exec(target)
+  const sink = new SlowSink(Number(poured?.[1]), Number(poured?.[2]))
+  const { hash } = sink
   try {
-    for await (const piece of body.pieces()) {
-      hash.update(piece)
-      if (target === '/slowly') await systemClock.sleep(1)
-    }
+    if (poured !== null) await body.pour(sink)
+    else
+      for await (const piece of body.pieces()) {
+        hash.update(piece)
+        if (target === '/slowly') await systemClock.sleep(1)
+      }
   } catch (error) {
     assert.ok(error instanceof StoreError)
     return errorOutcome(400, error.code)
@@ -82,7 +124,7 @@ const head = (path: string, more = '') =>
 describe('a long body', () => {
   test('comes whole, in pieces of any length, and the next request after it', async () => {
     const port = await start()
-    for (const path of ['/', '/slowly']) {
+    for (const path of ['/', '/slowly', '/poured/30011/9000000', '/poured/9000000/9000000']) {
       const socket = await connect(port)
       socket.write(head(path))
       for (let at = 0, length = 1; at < BODY.length; at += length, length = (length * 7) % 200_003)
@@ -100,7 +142,9 @@ describe('a long body', () => {
       Array.from({ length: 30 }, async (_, at) => {
         const body = BODY.subarray(at * 1_000, at * 1_000 + 500_000)
         const socket = await connect(port)
-        socket.write(`PUT /slowly HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`)
+        socket.write(
+          `PUT ${at % 2 === 0 ? '/slowly' : '/poured/65536/9000000'} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`,
+        )
         socket.write(body)
         await until(socket, new RegExp(createHash('sha256').update(body).digest('hex')))
         socket.destroy()
@@ -141,6 +185,19 @@ describe('a long body', () => {
     socket.destroy()
   })
 
+  test('that is refused in its middle is read to its end, and the connection goes on', async () => {
+    const port = await start()
+    for (const path of ['/poured/5003/1000000', '/poured/9000000/1000000', '/poured/9000000/0']) {
+      const socket = await connect(port)
+      socket.write(head(path))
+      socket.write(BODY)
+      await until(socket, /^HTTP\/1.1 400 .*too_large/s)
+      socket.write('GET /next HTTP/1.1\r\nHost: x\r\n\r\n')
+      await until(socket, /short \/next;/)
+      socket.destroy()
+    }
+  })
+
   test('that is refused is not read for ever', async () => {
     for (const settings of [{ drainBytesMax: 100_000 }, { drainMsMax: 50 }]) {
       const socket = await connect(await start(settings))
@@ -157,10 +214,12 @@ describe('a long body', () => {
     const gone = await connect(port)
     gone.write(head('/'))
     gone.write(BODY.subarray(0, 1_000_000), () => gone.destroy())
-    const half = await connect(port)
-    half.write(head('/'))
-    half.end(BODY.subarray(0, 1_000_000))
-    await until(half, /^HTTP\/1.1 400 .*incomplete_body/s)
+    for (const path of ['/', '/poured/30011/9000000', '/poured/9000000/9000000']) {
+      const half = await connect(port)
+      half.write(head(path))
+      half.end(BODY.subarray(0, 1_000_000))
+      await until(half, /^HTTP\/1.1 400 .*incomplete_body/s)
+    }
   })
 
   test('that drips is cut', async () => {
