@@ -85,7 +85,7 @@ export class KeyedBlobs {
       const volume = this.#choose(refused, presentIn) ?? (await this.#newVolume(refused))
       if (volume === undefined) continue
       try {
-        await volume.write(needleOf(volume, key, data))
+        await volume.write(needleOf(key, data))
         if (volume.id !== presentIn) this.#lastVolumeId = volume.id
         return volume.id
       } catch (error) {
@@ -108,7 +108,7 @@ export class KeyedBlobs {
     const volume = this.#options.volumes.get(presentIn ?? this.#lastVolumeId)
     if (volume === undefined || !takesWrites(volume)) return undefined
     try {
-      void volume.write(needleOf(volume, key, data))
+      void volume.write(needleOf(key, data))
       return volume.id
     } catch (error) {
       const failure = toStoreError(error)
@@ -125,7 +125,7 @@ export class KeyedBlobs {
     const volume = this.#options.volumes.get(volumeId)
     if (volume === undefined || !takesWrites(volume)) return 0
     try {
-      return volume.writeMany(blobs.map(({ key, data }) => needleOf(volume, key, data)))
+      return volume.writeMany(blobs.map(({ key, data }) => needleOf(key, data)))
     } catch (error) {
       if (error instanceof StoreError) return 0
       throw error
@@ -210,8 +210,8 @@ function takesWrites({ slot }: Volume): boolean {
 }
 
 /** All have one cookie, and no two blobs of a key are the same: each has a version. */
-function needleOf(volume: Volume, key: BlobKey, data: Buffer): NeedleWrite {
-  const needle: NeedleWrite = bytesNeedle(fidOf(volume, key), data)
+function needleOf({ keyHigh, keyLow }: BlobKey, data: Buffer): NeedleWrite {
+  const needle: NeedleWrite = bytesNeedle({ keyHigh, keyLow, cookie: COOKIE }, data)
   needle.isKnownToDiffer = true
   return needle
 }

@@ -353,7 +353,8 @@ export class Volume {
       if (lengthBytes + nextBytes > scratch.length) break
       const one = codec.encodeNeedle(needle, scratch.subarray(lengthBytes))
       encoded.push(one)
-      entries.push({ ...needleKey(needle), offsetUnits: lengthBytes / 8, sizeBytes: one.sizeBytes })
+      const { keyHigh, keyLow } = needle
+      entries.push({ keyHigh, keyLow, offsetUnits: lengthBytes / 8, sizeBytes: one.sizeBytes })
       lengthBytes += nextBytes
     }
     assert(entries.length > 0, 'none is large')

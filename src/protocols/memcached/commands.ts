@@ -79,10 +79,8 @@ export class Commands {
   /** One answer for all, in their order. Never rejects. Their values are only looked at before it returns. */
   async runSets(sets: readonly PlainSet[]): Promise<Buffer> {
     this.count('cmd_set', sets.length)
-    const wanted = sets.map(({ name, flags, exptime, value }) => {
-      return { name, flags, expiresMs: this.#expiresMs(exptime), value }
-    })
-    const failures = await this.#store.setMany(wanted)
+    for (const set of sets) set.expiresMs = this.#expiresMs(set.exptime)
+    const failures = await this.#store.setMany(sets)
     const failed = failures === undefined ? 0 : failures.filter((failure) => failure !== undefined).length
     this.count('total_items', sets.length - failed)
     return answersOf(sets, failures ?? [])

@@ -22,6 +22,8 @@ export interface PlainSet {
   flags: number
   /** As the command has it. */
   exptime: number
+  /** For who knows what that means. */
+  expiresMs: number
   /** Of the bytes that were added: there until `keepRest`. */
   value: Buffer
   isSilent: boolean
@@ -112,7 +114,7 @@ export class Parser {
     if (!hasLineEnd(bytes, valueEnd)) return undefined
     this.#at = valueEnd + 2
     const name = bytes.toString('latin1', nameAt, nameEnd)
-    return { name, flags, exptime, value: bytes.subarray(valueAt, valueEnd), isSilent }
+    return { name, flags, exptime, expiresMs: 0, value: bytes.subarray(valueAt, valueEnd), isSilent }
   }
 
   /** The key of the next command, if it is a `get` as most are: of one. Else it is one for `next`, or there is none. */
