@@ -43,6 +43,8 @@ export class WatchedBlobs implements BlobStore {
   /** Called before each write and removal; throws to make it fail. */
   beforeWrite: (blob: BlobWrite) => void | Promise<void> = () => {}
   beforeRemove: (ids: readonly BlobId[]) => void | Promise<void> = () => {}
+  /** Called when a blob is written, before it counts as durable. */
+  beforeDurable: () => void | Promise<void> = () => {}
   readonly #store: BlobStore
 
   constructor(store: BlobStore) {
@@ -61,6 +63,7 @@ export class WatchedBlobs implements BlobStore {
       }
       const id = await this.#store.write({ ...blob, data })
       this.live.set(formatFid(id), sizeBytes)
+      await this.beforeDurable()
       return id
     } finally {
       this.writesAtOnce--

@@ -8,6 +8,7 @@ import {
   OBJECT_CHUNK_BYTES,
   OBJECT_CHUNK_BYTES_MIN,
   UPLOAD_BYTES_IN_FLIGHT_MAX,
+  UPLOAD_CHUNKS_UNSYNCED_MAX,
   UPLOAD_CHUNKS_WRITTEN_MAX,
 } from '../../src/base/limits.ts'
 import { seededRandom } from '../../src/base/random.ts'
@@ -191,6 +192,46 @@ test('memory of an upload is bounded: a slow disk makes the body wait', async ()
   assert.equal(sizeBytes, 40 * MIB)
   assert.ok(most <= (UPLOAD_CHUNKS_WRITTEN_MAX + 1) * OBJECT_CHUNK_BYTES, `${most}`)
   assert.ok(blobs.writesAtOnceMax >= UPLOAD_CHUNKS_WRITTEN_MAX)
+})
+
+test('an upload goes on while its chunks get durable, up to so many, and is stored when all are', async () => {
+  const { writer, blobs, reader, load, meta } = await start()
+  const leave = crowd(load)
+  const gates: (() => void)[] = []
+  blobs.beforeDurable = () => new Promise<void>((resolve) => gates.push(resolve))
+  const bytes = random.bytes((2 * UPLOAD_CHUNKS_UNSYNCED_MAX + 3) * OBJECT_CHUNK_BYTES_MIN)
+  let stored: Awaited<ReturnType<typeof writer.store>> | undefined
+  const storing = writer.store(bodyOf(bytes, { pieceBytes: 10_000 }), options).then((written) => {
+    stored = written
+  })
+  const turns = async () => {
+    for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  for (let left = bytes.length / OBJECT_CHUNK_BYTES_MIN; left > 0; left--) {
+    await turns()
+    assert.equal(stored, undefined)
+    assert.equal(gates.length, Math.min(left, UPLOAD_CHUNKS_UNSYNCED_MAX))
+    gates.shift()!()
+  }
+  await storing
+  leave()
+  await meta.write(insert, { content: stored!.content, sizeBytes: bytes.length })
+  const back = await bytesOf(reader.read(inlineOf(stored!.content, bytes.length), 0, bytes.length))
+  assert.ok(back.equals(bytes))
+  assert.equal(load.bytesInFlight, 0)
+})
+
+test('a chunk that does not get durable fails the upload, which takes the others back', async () => {
+  const { writer, blobs, load } = await start()
+  let count = 0
+  blobs.beforeDurable = () => {
+    if (++count === 2) throw new StoreError('io_error', 'the disk does not sync')
+  }
+  const bytes = random.bytes(5 * OBJECT_CHUNK_BYTES)
+  await assert.rejects(writer.store(bodyOf(bytes, { pieceBytes: MIB }), options), failsWith('io_error'))
+  assert.equal(blobs.live.size, 1, 'only the one of which nobody knows')
+  assert.ok(load.mayHaveOrphans)
+  assert.equal(load.bytesInFlight, 0)
 })
 
 test('many uploads at a time have small chunks, and together no more than their share', async () => {
