@@ -13,21 +13,19 @@ import type { AnyScript } from '../../src/meta/run-steps.ts'
 import { OBJECT_SCRIPTS } from '../../src/objects/scripts.ts'
 import { MemorySink } from './memory-sink.ts'
 
-/**
- * Milliseconds, each the longest since the last report. Those of the processor's are not those of the same one: they leave out
- * where the thread waited for the disk, or for a processor.
- */
+/** The longest since the last report, in milliseconds of the thread's processor: waits, for the disk too, are left out. */
 export interface Holds {
-  statement: { ms: number; sql: string }
-  script: { ms: number; cpuMs: number; name: string; statements: number }
-  turn: { ms: number; cpuMs: number }
+  statement: { cpuMs: number; sql: string }
+  script: { cpuMs: number; name: string; statements: number }
+  /** `ms`: on the clock, of another turn perhaps. */
+  turn: { cpuMs: number; ms: number }
   scripts: number
 }
 
 const none = (): Holds => ({
-  statement: { ms: 0, sql: '' },
-  script: { ms: 0, cpuMs: 0, name: '', statements: 0 },
-  turn: { ms: 0, cpuMs: 0 },
+  statement: { cpuMs: 0, sql: '' },
+  script: { cpuMs: 0, name: '', statements: 0 },
+  turn: { cpuMs: 0, ms: 0 },
   scripts: 0,
 })
 let holds = none()
@@ -37,40 +35,37 @@ function watched(script: AnyScript): AnyScript {
     name: script.name,
     *steps(args) {
       const steps = script.steps(args) as Steps<unknown>
-      const begun = performance.now()
-      const begunCpu = cpuMs()
+      const begun = processorMs()
       let statements = 0
       try {
         let step = steps.next()
         while (!step.done) {
           const { sql } = step.value as Query
-          const asked = performance.now()
+          const asked = processorMs()
           const rows: Row[] = yield step.value
-          const ms = performance.now() - asked
-          if (ms > holds.statement.ms) holds.statement = { ms, sql }
+          const cpuMs = processorMs() - asked
+          if (cpuMs > holds.statement.cpuMs) holds.statement = { cpuMs, sql }
           statements++
           step = steps.next(rows)
         }
         return step.value
       } finally {
-        const ms = performance.now() - begun
-        const { script: longest } = holds
-        longest.cpuMs = Math.max(longest.cpuMs, cpuMs() - begunCpu)
-        if (ms > longest.ms) Object.assign(longest, { ms, name: script.name, statements })
+        const cpuMs = processorMs() - begun
+        if (cpuMs > holds.script.cpuMs) holds.script = { cpuMs, name: script.name, statements }
         holds.scripts++
       }
     },
   }
 }
 
-const cpuMs = () => {
+const processorMs = () => {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1_000
 }
 
-let [lastMs, lastCpuMs] = [performance.now(), cpuMs()]
+let [lastMs, lastCpuMs] = [performance.now(), processorMs()]
 function beat(): void {
-  const [ms, cpu] = [performance.now(), cpuMs()]
+  const [ms, cpu] = [performance.now(), processorMs()]
   holds.turn.ms = Math.max(holds.turn.ms, ms - lastMs)
   holds.turn.cpuMs = Math.max(holds.turn.cpuMs, cpu - lastCpuMs)
   lastMs = ms
