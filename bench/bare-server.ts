@@ -1,12 +1,15 @@
 /**
  * What a durable POST costs before any store is there: a bare `node:net` server, one thread, that appends each request
  * to one file and 16 bytes to another, and answers when an fdatasync, shared by all who wait, is done. It checks
- * nothing, keeps no index and serves nothing back. Arguments: directory, port, `none` or `batch`.
+ * nothing, keeps no index and serves nothing back. With `names` it also gives each request a row in SQLite, under the request's path, in
+ * one commit for those who share a sync: what a PUT by name costs before anybody signs, looks or counts. Arguments: directory,
+ * port, `none`, `batch` or `names`.
  */
 import fs from 'node:fs'
 import net, { type Socket } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
+import { DatabaseSync } from 'node:sqlite'
 
 const [directory, port, sync] = process.argv.slice(2) as [string, string, string]
 const RECORD_BYTES = 1104
@@ -26,8 +29,37 @@ ${BODY}`.replaceAll('\n', '\r\n')
 const records = fs.openSync(join(directory, 'bare.dat'), 'w')
 const entries = fs.openSync(join(directory, 'bare.idx'), 'w')
 let count = 0
-let waiting: Socket[] = []
+let waiting: Waiting[] = []
 let isSyncing = false
+
+interface Waiting {
+  socket: Socket
+  path: string
+}
+
+/** As the store's own: its settings, and a table like that of objects. */
+function openNames(): (served: readonly Waiting[]) => void {
+  const database = new DatabaseSync(join(directory, 'bare.sqlite'))
+  database.exec(
+    `pragma page_size = 8192; pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -65536;
+     create table object (
+       bucket_id integer not null, key blob not null, rank integer not null, flags integer not null, size integer not null,
+       modified_ms integer not null, etag text not null, content_id blob, blobs blob, attributes text not null, tags text,
+       lock_until_ms integer not null, primary key (bucket_id, key)) strict, without rowid`,
+  )
+  const insert = database.prepare(
+    `insert or replace into object values (1, ?, 0, 1, 1024, 1700000000000, '0123456789abcdef0123456789abcdef', null, ?, ?, null, 0)`,
+  )
+  const blobs = Buffer.alloc(20, 1)
+  const attributes = '{"contentType":"application/octet-stream"}'
+  return (served) => {
+    database.exec('begin immediate')
+    for (const { path } of served) insert.run(Buffer.from(path), blobs, attributes)
+    database.exec('commit')
+  }
+}
+
+const putNames = sync === 'names' ? openNames() : undefined
 
 function store(request: Buffer, socket: Socket): void {
   fs.writeSync(records, request, 0, Math.min(RECORD_BYTES, request.length), count * RECORD_BYTES)
@@ -37,10 +69,15 @@ function store(request: Buffer, socket: Socket): void {
     socket.write(REPLY, 'latin1')
     return
   }
-  waiting.push(socket)
+  waiting.push({ socket, path: putNames === undefined ? '' : pathOf(request) })
   if (isSyncing) return
   isSyncing = true
   setImmediate(syncAll)
+}
+
+function pathOf(request: Buffer): string {
+  const start = request.indexOf(' ') + 1
+  return request.toString('latin1', start, request.indexOf(' ', start))
 }
 
 function syncAll(): void {
@@ -50,7 +87,8 @@ function syncAll(): void {
     if (error !== null) throw error
     if (waiting.length > 0) syncAll()
     else isSyncing = false
-    for (const socket of served) socket.write(REPLY, 'latin1')
+    putNames?.(served)
+    for (const { socket } of served) socket.write(REPLY, 'latin1')
   })
 }
 

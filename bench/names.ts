@@ -18,6 +18,7 @@ import {
   postById,
   SMALL_BYTES,
   SMALL_FILES,
+  startBareServer,
 } from './small-files.ts'
 import type { Stage } from './stage.ts'
 import { writeFilerPutScript, writeGetScript } from './wrk.ts'
@@ -55,6 +56,7 @@ export async function nameContenders(stage: Stage): Promise<Contender[]> {
     { ...filerPut(stage, server), against: PUT_BY_ID, passMark: 0.4, goal: 0.6 },
     { ...s3Get(stage, server, names), against: NGINX_SMALL, passMark: 0.15, goal: 0.2 },
     { ...s3Put(stage, server), against: NGINX_SMALL, passMark: 0.08, goal: 0.1 },
+    { ...(await barePut(stage)), ...MEASURE, against: NGINX_SMALL },
     ...(await largeContenders(stage, server)),
   ]
 }
@@ -103,12 +105,25 @@ function filerGet({ directory }: Stage, server: CairnServer, paths: readonly str
 }
 
 function filerPut({ directory }: Stage, server: CairnServer): Measured {
+  return putByName({ directory }, '1 KiB PUT, filer, sync batch', { url: server.filerUrl, pid: server.pid })
+}
+
+/** The reference for durable writes that have names: `bare-server.ts`. */
+async function barePut(stage: Stage): Promise<Measured> {
+  return putByName(stage, 'bare server with names', await startBareServer(stage, 'names'))
+}
+
+function putByName(
+  { directory }: Pick<Stage, 'directory'>,
+  name: string,
+  server: { url: string; pid: number },
+): Measured {
   let round = 0
   return wrkContender({
-    name: '1 KiB PUT, filer, sync batch',
-    server: { url: server.filerUrl, pid: server.pid },
+    name,
+    server,
     script: () =>
-      writeFilerPutScript(directory, 'filer-put', {
+      writeFilerPutScript(directory, fileNameOf(name), {
         root: `/new/${round++}`,
         directories: DIRECTORIES,
         contentBytes: SMALL_BYTES,

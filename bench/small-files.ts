@@ -96,6 +96,13 @@ export function postById(
 /** Starts `bare-server.ts`, the reference for durable writes. */
 async function bareServer(stage: Stage, sync: string): Promise<Measured> {
   const name = `bare server, sync ${sync}`
+  const ranges = [{ volumeId: 1, firstKey: 1, cookie: 0, count: Number.MAX_SAFE_INTEGER }]
+  const script = writePostScript(stage.directory, fileNameOf(name), { ranges, contentBytes: SMALL_BYTES })
+  return wrkContender({ name, server: await startBareServer(stage, sync), script: () => script })
+}
+
+/** `sync`: as the program's argument. */
+export async function startBareServer(stage: Stage, sync: string): Promise<{ url: string; pid: number }> {
   const directory = join(stage.directory, `bare-${sync}`)
   mkdirSync(directory)
   const port = await freePort()
@@ -108,9 +115,7 @@ async function bareServer(stage: Stage, sync: string): Promise<Measured> {
   stage.stops.push(() => stopProcess(child))
   const url = `http://127.0.0.1:${port}`
   await waitForHttp(child, url)
-  const ranges = [{ volumeId: 1, firstKey: 1, cookie: 0, count: Number.MAX_SAFE_INTEGER }]
-  const script = writePostScript(stage.directory, fileNameOf(name), { ranges, contentBytes: SMALL_BYTES })
-  return wrkContender({ name, server: { url, pid: child.pid! }, script: () => script })
+  return { url, pid: child.pid! }
 }
 
 export const fileNameOf = (name: string) => name.replaceAll(/[ ,]+/g, '-')
