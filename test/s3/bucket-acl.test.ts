@@ -46,9 +46,13 @@ test('canned lists', async () => {
   const grants = [user('alice', 'Alice', 'FULL_CONTROL'), group(ALL, 'READ')]
   assert.equal(await get(), `<?xml version="1.0" encoding="UTF-8"?>\n${document(...grants)}`)
   assert.equal((await kit.as().get('/listed')).status, 200)
+  // Who may list the bucket may know what is not in it.
+  assert.equal(errorOf(await kit.as().get('/listed/nothing')), '404 NoSuchKey')
+  assert.equal(errorOf(await kit.as().delete('/listed/nothing')), '403 AccessDenied')
   assert.equal(errorOf(await kit.as(BOB).get('/listed', { acl: '' })), '403 AccessDenied')
   assert.equal((await put('', { 'x-amz-acl': 'authenticated-read' })).status, 200)
   assert.equal(errorOf(await kit.as().get('/listed')), '403 AccessDenied')
+  assert.equal(errorOf(await kit.as().get('/listed/nothing')), '403 AccessDenied')
   assert.equal((await kit.as(BOB).get('/listed')).status, 200)
   assert.equal((await put('', { 'x-amz-acl': 'private' })).status, 200)
   assert.equal(errorOf(await put('', { 'x-amz-acl': 'everybody' })), '400 InvalidArgument')

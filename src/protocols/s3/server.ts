@@ -336,11 +336,14 @@ export class S3Server {
 
   /** Who may not list a bucket does not learn which keys it has. */
   #asSeenBy(authenticated: Authenticated, exchange: Exchange, missing: Error): Error {
+    return this.#mayList(authenticated, exchange) ? missing : new S3Error('AccessDenied')
+  }
+
+  #mayList(authenticated: Authenticated, exchange: Exchange): boolean {
     const bucket = exchange.bucket!
     const request = exchange.request!
     const question = { action: 's3:ListBucket', bucketName: bucket.name, bucket, key: '', request }
-    const mayList = this.#services.gate.allows(authenticated, question)
-    return mayList ? missing : new S3Error('AccessDenied')
+    return this.#services.gate.allows(authenticated, question)
   }
 
   /** Default deny: only what the route's access class says goes on. */
@@ -363,7 +366,10 @@ export class S3Server {
       if (on === 'source') continue
       const key = on === 'object' ? request.key : ''
       const question: Question = { action, bucketName: request.bucket, bucket, key, request, ...object }
-      if (!this.#services.gate.allows(authenticated, question)) throw new S3Error('AccessDenied')
+      if (this.#services.gate.allows(authenticated, question)) continue
+      // An object that is not there grants nothing to anyone; who may list the bucket may know that.
+      if (found instanceof Error && this.#mayList(authenticated, exchange)) return
+      throw new S3Error('AccessDenied')
     }
   }
 
