@@ -167,7 +167,7 @@ export class ObjectsWalk {
       (commit, result) => {
         this.#isFitting(model, key, result.versionId)
         assert.equal(result.etag, etagOf(bytes))
-        assert.equal(result.isVersioned, model.versioning !== 'off')
+        assert.equal(result.isVersioned, model.versioning === 'enabled')
         commit(result.versionId)
       },
     )
