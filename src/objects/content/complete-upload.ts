@@ -181,11 +181,23 @@ function* takeParts(
   parts: readonly PartWithKind[],
 ): Steps<void> {
   if (parts.length === all.length) yield query('delete from part where upload_id = ?', args.uploadId)
-  else
-    for (const { number } of parts)
-      yield query('delete from part where upload_id = ? and number = ?', args.uploadId, number)
+  else yield* removeParts(args, parts)
   const bytes = -parts.reduce((sum, { size }) => sum + size, 0)
   yield* addUsage({ bucketId: args.bucketId, part: args.usagePart, objects: -parts.length, bytes })
+}
+
+/** Parts that one statement removes: its text must be one of two. */
+const PARTS_PER_STATEMENT = 25
+const REMOVE_PARTS = `delete from part where upload_id = ? and number in (${Array(PARTS_PER_STATEMENT).fill('?').join(', ')})`
+const REMOVE_PART = 'delete from part where upload_id = ? and number = ?'
+
+function* removeParts({ uploadId }: CompleteArgs, parts: readonly PartWithKind[]): Steps<void> {
+  for (let at = 0; at < parts.length; ) {
+    const count = parts.length - at >= PARTS_PER_STATEMENT ? PARTS_PER_STATEMENT : 1
+    const numbers = parts.slice(at, at + count).map(({ number }) => number)
+    yield query(count === 1 ? REMOVE_PART : REMOVE_PARTS, uploadId, ...numbers)
+    at += count
+  }
 }
 
 function* contentOfParts(args: CompleteArgs, parts: readonly PartWithKind[]): Steps<NewContent> {
