@@ -48,9 +48,8 @@ interface Found {
   blobs: Pick<KeyedBlob, 'volumeId'>[]
 }
 
-/** Values that are set together. */
+/** What becomes of values that are set together. It lives until they are durable, and the values shall not. */
 interface SetRun {
-  readonly wanted: readonly NamedValue[]
   /** What is to be waited for; none of them rejects. */
   readonly waits: Promise<unknown>[]
   /** Where there are any: at the numbers of those that failed. */
@@ -208,19 +207,19 @@ export class HashedStore {
    * when all are as durable as is asked for, with the error of each that failed in its place, or undefined when none did.
    */
   setMany(wanted: readonly NamedValue[]): Promise<unknown[] | undefined> {
-    const run: SetRun = { wanted, waits: [], failures: undefined }
+    const run: SetRun = { waits: [], failures: undefined }
     for (let at = 0; at < wanted.length; at++) {
-      if (this.#addToBatch(run, at)) continue
-      this.#writeBatch(run)
-      this.#setAlone(run, at)
+      if (this.#addToBatch(run, at, wanted)) continue
+      this.#writeBatch(run, wanted)
+      this.#setAlone(run, at, wanted[at]!)
     }
-    this.#writeBatch(run)
+    this.#writeBatch(run, wanted)
     return Promise.all(run.waits).then(() => run.failures)
   }
 
   /** False where it is not known that the name is alone with its key, in one blob, and that nobody else is at the key. */
-  #addToBatch(run: SetRun, at: number): boolean {
-    const { name, flags, expiresMs, value } = run.wanted[at]!
+  #addToBatch(run: SetRun, at: number, wanted: readonly NamedValue[]): boolean {
+    const { name, flags, expiresMs, value } = wanted[at]!
     const kept = this.#kept(name)
     const nameBytes = kept?.name ?? Buffer.from(name, 'latin1')
     const place = kept ?? this.#placeOf(nameBytes)
@@ -228,7 +227,7 @@ export class HashedStore {
     const version = this.#nextVersion(place.version)
     const item: HashedItem = { name: nameBytes, flags, version, expiresMs, value }
     if (this.#batch.add(at, item, place)) return true
-    this.#writeBatch(run)
+    this.#writeBatch(run, wanted)
     return this.#batch.add(at, item, place)
   }
 
@@ -255,24 +254,27 @@ export class HashedStore {
     return undefined
   }
 
-  #writeBatch(run: SetRun): void {
+  #writeBatch(run: SetRun, wanted: readonly NamedValue[]): void {
     if (this.#batch.isEmpty) return
     const { volumeId } = this.#batch
     const entries = this.#batch.take()
     const written = this.#blobs.writeManyNow(entries, volumeId)
     for (let i = 0; i < written; i++) {
       const entry = entries[i]!
-      this.#cache.put(run.wanted[entry.at]!.name, entry.item, entry)
+      this.#cache.put(wanted[entry.at]!.name, entry.item, entry)
     }
-    const failed = (error: unknown) => {
-      for (const { at } of entries.slice(0, written)) noteFailure(run, at, error)
-    }
-    if (written > 0) run.waits.push(this.#blobs.durable(volumeId).catch(failed))
-    for (const { at } of entries.slice(written)) this.#setAlone(run, at)
+    const numbers = entries.map(({ at }) => at)
+    if (written > 0) run.waits.push(this.#durable(run, volumeId, numbers.slice(0, written)))
+    for (const at of numbers.slice(written)) this.#setAlone(run, at, wanted[at]!)
   }
 
-  #setAlone(run: SetRun, at: number): void {
-    const { name, flags, expiresMs, value } = run.wanted[at]!
+  #durable(run: SetRun, volumeId: number, numbers: readonly number[]): Promise<void> {
+    return this.#blobs.durable(volumeId).catch((error: unknown) => {
+      for (const at of numbers) noteFailure(run, at, error)
+    })
+  }
+
+  #setAlone(run: SetRun, at: number, { name, flags, expiresMs, value }: NamedValue): void {
     const wanted = { flags, expiresMs, value: Buffer.from(value) }
     const updated = this.update(Buffer.from(name, 'latin1'), () => wanted)
     run.waits.push(updated.catch((error: unknown) => noteFailure(run, at, error)))

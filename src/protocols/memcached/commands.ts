@@ -76,14 +76,16 @@ export class Commands {
     }
   }
 
-  /** One answer for all, in their order. Never rejects. Their values are only looked at before it returns. */
-  async runSets(sets: readonly PlainSet[]): Promise<Buffer> {
+  /** One answer for all, in their order. Never rejects. The sets are only looked at before it returns, and not kept. */
+  runSets(sets: readonly PlainSet[]): Promise<Buffer> {
     this.count('cmd_set', sets.length)
     for (const set of sets) set.expiresMs = this.#expiresMs(set.exptime)
-    const failures = await this.#store.setMany(sets)
-    const failed = failures === undefined ? 0 : failures.filter((failure) => failure !== undefined).length
-    this.count('total_items', sets.length - failed)
-    return answersOf(sets, failures ?? [])
+    const silent = sets.map(({ isSilent }) => isSilent)
+    return this.#store.setMany(sets).then((failures = []) => {
+      const failed = failures.filter((failure) => failure !== undefined).length
+      this.count('total_items', silent.length - failed)
+      return answersOf(silent, failures)
+    })
   }
 
   /** The command `get` of one key, as most are. Never throws. */
@@ -366,11 +368,10 @@ export class Commands {
   }
 }
 
-function answersOf(sets: readonly PlainSet[], failures: readonly unknown[]): Buffer {
-  if (failures.length === 0 && !sets.some(({ isSilent }) => isSilent)) {
-    return sets.length === 1 ? STORED : Buffer.alloc(sets.length * STORED.length, STORED)
-  }
-  const spoken = sets.map(({ isSilent }, at) => {
+function answersOf(silent: readonly boolean[], failures: readonly unknown[]): Buffer {
+  if (failures.length === 0 && !silent.includes(true))
+    return silent.length === 1 ? STORED : Buffer.alloc(silent.length * STORED.length, STORED)
+  const spoken = silent.map((isSilent, at) => {
     if (isSilent) return NOTHING
     return failures[at] === undefined ? STORED : failedAnswer(failures[at])
   })
