@@ -199,7 +199,7 @@ function objectsPut(root: string, size: Size, { objectsUrl, server }: Store) {
 local body = file:read("*a")
 file:close()
 local format, sent = string.format, 0
-local head = " HTTP/1.1\r\nHost: bench\r\nContent-Length: ${bytes}\r\n\r\n"
+local head = " HTTP/1.1\\r\\nHost: bench\\r\\nContent-Length: ${bytes}\\r\\n\\r\\n"
 request = function()
   sent = sent + 1
   return "PUT /objects/new/${putSecondsMax === undefined ? round : 0}/" .. sent % ${names} .. head .. format("%08d%08d", ${round++}, sent) .. body

@@ -225,8 +225,8 @@ export class Assigner {
     } catch (error) {
       const code = error instanceof StoreError ? error.code : undefined
       if (code === 'no_writable_volume') return true
-      if (request.redundancy !== 'none' && (code === 'timeout' || code === 'unavailable')) {
-        // One of several servers was slow, or went just now: the next group may do without it.
+      if (request.redundancy !== 'none' && code === 'timeout') {
+        // One of several servers was slow: it is not the next time, or the next group does without it.
         await clock.sleep(ERASURE_GROW_RETRY_MS)
         return true
       }
