@@ -1,5 +1,5 @@
 /**
- * `npm run long -- tree [DIRECTORY...]`: a tree of files, or 20,000 made ones, goes in with `cairn cp -r`, through a `kill -9` in the
+ * `npm run long -- tree [--no-large] [DIRECTORY...]`: a tree of files, or 20,000 made ones, goes in with `cairn cp -r`, through a `kill -9` in the
  * middle and one at the end, and comes out byte for byte, on SQLite and on PostgreSQL; and a file of 5 GiB.
  */
 import assert from 'node:assert/strict'
@@ -29,7 +29,9 @@ const ATTEMPTS_MAX = 5
 const MEMORY_GROWTH_MAX = 400 * MIB
 
 const root = mkdtempSync(join(tmpdir(), 'cairn-tree-'))
-const sources = process.argv.slice(2).map((path) => resolve(path))
+const words = process.argv.slice(2)
+const hasLarge = !words.includes('--no-large')
+const sources = words.filter((word) => word !== '--no-large').map((path) => resolve(path))
 async function run(engine: string, flags: string[]): Promise<void> {
   const [data, out] = [join(root, 'data'), join(root, 'out')]
   let server = await startServer(data, flags)
@@ -54,7 +56,7 @@ async function run(engine: string, flags: string[]): Promise<void> {
     }
     say(`${files} files, ${bytes} bytes, the same byte for byte`)
     rmSync(out, { recursive: true })
-    await largeFile(server, say)
+    if (hasLarge) await largeFile(server, say)
     await server.stop()
     // What was in flight at a kill: where others could still be writing, the server itself would wait an hour.
     const fsck = ['fsck', '--data', data, ...flags]
