@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import { DirectoryLock } from '../disk/directory-lock.ts'
+import { OfflineStore } from '../disk/offline-store.ts'
 import { realDisk } from '../disk/real-disk.ts'
 import { listVolumes, placePath, type VolumePlace } from '../disk/volume-facts.ts'
 import { parseDatName } from '../disk/volume-paths.ts'
@@ -47,6 +48,15 @@ export function openOffline(
     lock?.release()
     throw toStoreError(error)
   }
+}
+
+/** What repairs and compacts the volumes of the directory. */
+export function offlineStore(
+  { path: directory }: OfflineDirectory,
+  { indexMemoryBytes: indexBytesMax }: { indexMemoryBytes: number },
+  { clock, random }: Context,
+): OfflineStore {
+  return new OfflineStore({ disk: realDisk, clock, random, directory, indexBytesMax })
 }
 
 /** The absolute path. Throws `UsageError` when it is no directory. */

@@ -1,12 +1,11 @@
 /** `cairn volume compact`: takes the room of deleted files back, without a server. */
 import { toStoreError } from '../../base/errors.ts'
-import { OfflineStore } from '../../disk/offline-store.ts'
-import { realDisk } from '../../disk/real-disk.ts'
 import { defineCommand } from '../command.ts'
 import {
   datBytes,
   nameOfVolume,
   OFFLINE_SETTINGS,
+  offlineStore,
   openOffline,
   Report,
   withProgress,
@@ -21,14 +20,7 @@ export const compact = defineCommand({
     const directory = openOffline(context.args[0] as string, config, 'changing')
     try {
       const report = new Report(context, config.json)
-      const { clock, random } = context
-      const store = new OfflineStore({
-        disk: realDisk,
-        clock,
-        random,
-        directory: directory.path,
-        indexBytesMax: config.indexMemoryBytes,
-      })
+      const store = offlineStore(directory, config, context)
       const summary = { volumes: 0, compacted: 0, failed: 0, bytesBefore: 0, bytesAfter: 0, damagedCopied: 0 }
       const options = { label: 'compacting', totalBytes: datBytes(directory.volumes) }
       await withProgress(context, options, async (work) => {

@@ -1,6 +1,5 @@
 /** `cairn volume fix`: makes the indexes of volumes anew from their records, and heals what a crash left. */
 import { toStoreError } from '../../base/errors.ts'
-import { OfflineStore } from '../../disk/offline-store.ts'
 import type { OpenReport } from '../../disk/open-volume.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { checkVolume } from '../../disk/volume-check.ts'
@@ -9,6 +8,7 @@ import {
   datBytes,
   nameOfVolume,
   OFFLINE_SETTINGS,
+  offlineStore,
   openOffline,
   Report,
   withProgress,
@@ -24,14 +24,7 @@ export const fix = defineCommand({
     const directory = openOffline(context.args[0] as string, config, 'changing')
     try {
       const report = new Report(context, config.json)
-      const { clock, random } = context
-      const store = new OfflineStore({
-        disk: realDisk,
-        clock,
-        random,
-        directory: directory.path,
-        indexBytesMax: config.indexMemoryBytes,
-      })
+      const store = offlineStore(directory, config, context)
       const summary = { volumes: 0, healed: 0, unreadable: 0, findings: 0 }
       const options = { label: 'fixing', totalBytes: datBytes(directory.volumes) }
       await withProgress(context, options, async (work) => {
