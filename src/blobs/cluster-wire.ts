@@ -194,6 +194,7 @@ function parseDirectory(fields: Fields): DirectoryInfo {
     volumeCountMax: fields.number('volumeCountMax', U32_MAX),
     failed: fields.flag('failed'),
     forShards: fields.has('forShards') && fields.flag('forShards'),
+    ...(fields.has('disk') ? { disk: fields.number('disk', Number.MAX_SAFE_INTEGER) } : {}),
   }
 }
 

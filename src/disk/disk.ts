@@ -14,6 +14,8 @@ export interface DiskSpace {
   totalBytes: number
   /** Free for an ordinary user. */
   freeBytes: number
+  /** The same for all paths on one disk; undefined where that is not known. */
+  disk?: number
 }
 
 /** `r` reads, `r+` reads and writes an existing file, `wx+` makes a new one and fails if it exists, `w+` makes or empties. */

@@ -2,7 +2,7 @@
  * A disk that changes nothing: what is written stays in memory, over the files of another disk. So a volume can be opened,
  * healed and read exactly as a server would, while its files stay as they are.
  */
-import type { Disk, FileStat, OpenMode } from './disk.ts'
+import type { Disk, DiskSpace, FileStat, OpenMode } from './disk.ts'
 
 const BLOCK_BYTES = 64 * 1024
 
@@ -182,7 +182,7 @@ export class OverlayDisk implements Disk {
     this.#files.set(path, undefined)
   }
 
-  space(path: string): { totalBytes: number; freeBytes: number } {
+  space(path: string): DiskSpace {
     return this.#below.space(path)
   }
 

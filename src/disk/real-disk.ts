@@ -70,7 +70,8 @@ export const realDisk: Disk = {
   removeSync: (path) => fs.rmSync(path, { force: true }),
   space(path) {
     const space = fs.statfsSync(path)
-    return { totalBytes: space.blocks * space.bsize, freeBytes: space.bavail * space.bsize }
+    const { dev: disk } = fs.statSync(path)
+    return { totalBytes: space.blocks * space.bsize, freeBytes: space.bavail * space.bsize, disk }
   },
 }
 

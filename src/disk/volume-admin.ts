@@ -1,4 +1,5 @@
 /** What the keeper does for others, and what it tells of its volumes. All of it may be called from another thread. */
+import type { DiskSpace } from './disk.ts'
 
 export interface VolumeInfo {
   id: number
@@ -32,16 +33,21 @@ export interface VolumeInfo {
   damageFound: number
 }
 
-export interface DirectoryInfo {
+export interface DirectoryInfo extends DiskSpace {
   path: string
-  totalBytes: number
-  freeBytes: number
   volumeCount: number
   volumeCountMax: number
   /** The disk does not answer any more. */
   failed: boolean
   /** Nothing but volumes of erasure groups is put here. */
   forShards?: boolean
+}
+
+/** One directory of each disk: what is free there is free once. */
+export function oneOfEachDisk(directories: readonly DirectoryInfo[]): DirectoryInfo[] {
+  return directories.filter(
+    ({ disk }, i) => disk === undefined || directories.findIndex((other) => other.disk === disk) === i,
+  )
 }
 
 export interface NewVolume {

@@ -20,6 +20,7 @@ import { HttpClient } from '../../src/net/http-client.ts'
 import { verifyFidToken } from '../../src/net/jwt.ts'
 import {
   CLUSTER_SECRET,
+  directoryInfo,
   MemoryVolumeAdmin,
   TestVolumeNode,
   testAuth,
@@ -424,6 +425,18 @@ test('status pages', async () => {
   const cluster = (await ask(master, '/cluster/status')).json
   assert.deepEqual(cluster, { IsLeader: true, Leader: master.url, MaxVolumeId: 4 })
   assert.equal((await ask(master, '/')).status, 200)
+})
+
+test('what is free on a disk is free once, however many directories it has', async () => {
+  const master = await startMaster()
+  const node = await startNode(master)
+  const [totalBytes, freeBytes] = [1000, 400]
+  Object.assign(node.admin.directory, { totalBytes, freeBytes, disk: 1 })
+  for (const disk of [1, 1, 2])
+    node.admin.moreDirectories.push(directoryInfo({ totalBytes, freeBytes, disk }))
+  await node.sender?.flush()
+  const { json } = await ask(master, '/', { headers: { accept: 'application/json' } })
+  assert.deepEqual([json.nodes[0].totalBytes, json.nodes[0].freeBytes], [2000, 800])
 })
 
 test('cluster status leaves out what is empty', async () => {

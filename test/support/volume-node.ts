@@ -63,6 +63,7 @@ export function directoryInfo(fields: Partial<DirectoryInfo> = {}): DirectoryInf
 export class MemoryVolumeAdmin implements VolumeAdmin {
   readonly volumes = new Map<number, VolumeInfo>()
   readonly directory: DirectoryInfo
+  readonly moreDirectories: DirectoryInfo[] = []
   /** Thrown by every call while it is set. */
   failure: StoreError | undefined
   /** Awaited by every create and compaction. */
@@ -111,7 +112,7 @@ export class MemoryVolumeAdmin implements VolumeAdmin {
 
   async status(): Promise<{ directories: DirectoryInfo[]; volumes: VolumeInfo[] }> {
     const directory = { ...this.directory, volumeCount: this.volumes.size }
-    return { directories: [directory], volumes: [...this.volumes.values()] }
+    return { directories: [directory, ...this.moreDirectories], volumes: [...this.volumes.values()] }
   }
 }
 

@@ -2,7 +2,7 @@
 import { groupOf, isErasure, layoutOf, shardIndexOf } from '../../base/erasure-id.ts'
 import { formatReplication } from '../../base/replication.ts'
 import { formatTtl } from '../../base/ttl.ts'
-import type { VolumeInfo } from '../../disk/volume-admin.ts'
+import { oneOfEachDisk, type VolumeInfo } from '../../disk/volume-admin.ts'
 import type { ClusterOverview, LayoutOverview, NodeOverview, VolumeOverview } from '../cluster-overview.ts'
 import { volumeState } from '../volume-info-json.ts'
 import { groupOverviews } from './group-health.ts'
@@ -39,6 +39,7 @@ export function clusterOverview({ master, version, url, clock }: OverviewContext
 function nodeOverview(node: TopologyNode, now: number): NodeOverview {
   const volumes = [...node.volumes.values()]
   const { nodeId, url, publicUrl, dataCenter, rack, directories } = node
+  const disks = oneOfEachDisk(directories)
   const sum = <T>(items: T[], countOf: (item: T) => number) =>
     items.reduce((total, item) => total + countOf(item), 0)
   return {
@@ -46,8 +47,8 @@ function nodeOverview(node: TopologyNode, now: number): NodeOverview {
     silentMs: Math.round(now - node.lastSeenMs),
     volumeCount: volumes.length,
     volumeCountMax: slotCount(node),
-    totalBytes: sum(directories, (each) => each.totalBytes),
-    freeBytes: sum(directories, (each) => each.freeBytes),
+    totalBytes: sum(disks, (each) => each.totalBytes),
+    freeBytes: sum(disks, (each) => each.freeBytes),
     storedBytes: sum(volumes, (each) => each.sizeBytes),
     garbageBytes: sum(volumes, (each) => each.deletedBytes),
     fileCount: sum(volumes, (each) => each.fileCount - each.deleteCount),

@@ -103,8 +103,9 @@ function show(data, rates) {
   const stored = sum(volumes, (each) => each.sizeBytes)
   const garbage = sum(volumes, (each) => each.deletedBytes)
   const damage = sum(volumes, (each) => each.damageFound)
-  const total = sum(directories, (each) => each.totalBytes)
-  const free = sum(directories, (each) => each.freeBytes)
+  const disks = directories.filter((each, i) => each.disk === undefined || directories.findIndex((other) => other.disk === each.disk) === i)
+  const total = sum(disks, (each) => each.totalBytes)
+  const free = sum(disks, (each) => each.freeBytes)
   const writable = volumes.filter((each) => each.state === 'writable').length
   const failed = volumes.filter((each) => each.failed).length
   fill('stored',
