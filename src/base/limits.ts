@@ -410,6 +410,11 @@ export const HASHSTORE_WHOLE_BYTES_MAX = 64 * KIB
 export const HASHSTORE_DROPPED_BYTES_MAX = 1 * MIB
 /** Hash store: bytes that came and were not looked at yet; above it, a connection is read no further. */
 export const HASHSTORE_UNREAD_BYTES_MAX = 256 * KIB
+/** Hash store: writes of the old protocol under way that fetches wait for. */
+export const HASHSTORE_WRITES_SEEN_MAX = 256
+/** How long a fetch of the old protocol waits for a write of its name, and for one whose name has not come. */
+export const HASHSTORE_FETCH_WAIT_MS_MAX = 10_000
+export const HASHSTORE_NAME_WAIT_MS_MAX = 1_000
 /** Hash store: points of each server on the ring. All clients must use the same. */
 export const HASHSTORE_RING_POINTS = 128
 /** Hash store: longer files go in chunks of this, and those that no manifest names are removed after so long. */

@@ -1,6 +1,6 @@
 """The first client of the hash-placed data servers, written anew for Python 3 from the description of it.
 
-first_client.py write PATH... | fetch PATH...    servers are in machineconf.txt, here; what is fetched goes here, too.
+first_client.py write PATH... | fetch PATH... | both PATH...    servers are in machineconf.txt, here; what is fetched goes here, too.
 It closes a connection right behind the last byte, and never hears whether a file was stored.
 """
 import hashlib
@@ -49,6 +49,8 @@ class Client:
 
 if __name__ == "__main__":
     client = Client()
-    action = {"write": client.write, "fetch": client.fetch}[sys.argv[1]]
     for path in sys.argv[2:]:
-        action(path)
+        if sys.argv[1] != "fetch":
+            client.write(path)
+        if sys.argv[1] != "write":
+            client.fetch(path)

@@ -6,6 +6,7 @@ import type { ObjectStore } from '../../src/objects/object-store.ts'
 import { HashstoreClient, type Source } from '../../src/protocols/hashstore/client.ts'
 import { HashstoreCounters } from '../../src/protocols/hashstore/hashstore-counters.ts'
 import { HashstoreServer, type HashstoreServerOptions } from '../../src/protocols/hashstore/server.ts'
+import { WritesUnderWay } from '../../src/protocols/hashstore/writes-under-way.ts'
 import { type FilerKit, startFiler, type TurnedClock } from '../filer/filer-kit.ts'
 import { freePort, type RoleProcess, startRole } from '../support/cluster-processes.ts'
 
@@ -26,6 +27,7 @@ export async function startHashstore(options: Partial<HashstoreServerOptions> = 
   const counters = new HashstoreCounters(HashstoreCounters.share(1), 0)
   const server = new HashstoreServer({
     ...{ objects, clock, counters, log: silentLog, owner: 'root', namesOnly: false },
+    writes: new WritesUnderWay(WritesUnderWay.share()),
     ...options,
   })
   const port = await server.listen({ host: '127.0.0.1', port: 0 })

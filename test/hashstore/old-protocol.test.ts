@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { WritesUnderWay } from '../../src/protocols/hashstore/writes-under-way.ts'
 import type { HashstoreKit } from './hashstore-kit.ts'
 import { fetchOld, fetchWhole, startHashstore, Wire, writeOld } from './hashstore-kit.ts'
 
@@ -79,6 +81,52 @@ test('a reset and silence replace nothing; an orderly end counts as whole', asyn
   half.socket.end()
   assert.equal((await half.rest()).end, 'orderly')
   assert.equal(String(await fetchOld(port, path)), 'half a fi')
+})
+
+test('a fetch waits for the writes of its name that began before, but not for ever', async () => {
+  const { port } = kit
+  for (const size of [3, 300_000]) {
+    const bytes = randomBytes(size)
+    const write = new Wire(port).send('WRITFILE,0009')
+    await write.take(2)
+    const fetching = fetchOld(port, 'under way')
+    const another = fetchOld(port, 'another')
+    write.send('under way', bytes)
+    assert.equal(String(await another), '')
+    write.socket.end()
+    assert.ok((await fetching)?.equals(bytes))
+    await write.rest()
+  }
+  const hanging = new Wire(impatient.port).send('WRITFILE,0009under way', 'half')
+  await hanging.take(2)
+  assert.equal(String(await fetchOld(impatient.port, 'under way')), '', 'the write was cut')
+})
+
+test('writes under way: each is waited for by its name, and only by those who come after it', async () => {
+  const shared = WritesUnderWay.share()
+  const [writes, others] = [new WritesUnderWay(shared), new WritesUnderWay(shared)]
+  const [a, b] = [Buffer.from('a'), Buffer.from('b')]
+  const isSettled = async (name: Buffer) => {
+    let isOver = false
+    const settled = others.settled(name, systemClock).then(() => {
+      isOver = true
+    })
+    await systemClock.sleep(20)
+    return { isOver, settled }
+  }
+  const first = writes.begin()
+  assert.ok(!(await isSettled(a)).isOver, 'its name may be any')
+  first.named(a)
+  const waiting = await isSettled(a)
+  assert.ok(!waiting.isOver)
+  assert.ok((await isSettled(b)).isOver)
+  const later = writes.begin()
+  later.named(a)
+  first.end()
+  await waiting.settled
+  assert.ok(!(await isSettled(a)).isOver)
+  later.end()
+  assert.ok((await isSettled(a)).isOver)
 })
 
 test('names are names, whatever is in them', async () => {

@@ -115,6 +115,22 @@ test('the first client stores and fetches through three servers', async () => {
     assert.ok(readFileSync(join(work, file.split('\\').at(-1)!)).equals(contents[at]!), file)
 })
 
+test('the first client fetches right behind what it writes, as its document has it', async () => {
+  const flags = ['--dir', join(directory, 'many'), '--workers', '3', '--ballast', '0']
+  const server = await startRole('hashstore serve', await freePort(), flags)
+  try {
+    nameMachines(server)
+    const files = [PICTURE, ...Array.from({ length: 30 }, (_, at) => `e:\\pics\\behind ${at}`)]
+    const contents = files.map((_, at) => randomBytes(1 + at * 50_000))
+    for (const [at, file] of files.entries()) writeFileSync(join(work, file), contents[at]!)
+    await firstClient('both', ...files)
+    for (const [at, file] of files.entries())
+      assert.ok(readFileSync(join(work, file.split('\\').at(-1)!)).equals(contents[at]!), file)
+  } finally {
+    await server.kill()
+  }
+})
+
 test('commands: folders, chunks, the name server, and what the first client sees of it', async () => {
   const machines = nameMachines(servers[0]!, servers[1]!)
   const folder = join(work, 'photos')

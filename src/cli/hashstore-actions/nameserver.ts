@@ -6,6 +6,7 @@ import { inlineHashPool } from '../../objects/digests.ts'
 import { UPLOAD_LOAD_BYTES, UploadLoad } from '../../objects/upload-load.ts'
 import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
 import { HashstoreServer } from '../../protocols/hashstore/server.ts'
+import { WritesUnderWay } from '../../protocols/hashstore/writes-under-way.ts'
 import { defineCommand } from '../command.ts'
 import { ownDirectories, untilAborted } from '../roles/directories.ts'
 import { objectParts } from '../roles/object-parts.ts'
@@ -26,6 +27,7 @@ export const nameserver = defineCommand({
           objects: objectParts(parts).objects,
           namesOnly: true,
           counters: new HashstoreCounters(HashstoreCounters.share(1), 0),
+          writes: new WritesUnderWay(WritesUnderWay.share()),
           owner: ROOT_ACCOUNT_ID,
           ...{ clock, log, headerTimeoutMs, idleTimeoutMs },
         })

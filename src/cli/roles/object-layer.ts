@@ -20,6 +20,7 @@ import { WriterPresence } from '../../objects/writer-presence.ts'
 import { FilerServer } from '../../protocols/filer/server.ts'
 import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
 import { HashstoreServer } from '../../protocols/hashstore/server.ts'
+import { WritesUnderWay } from '../../protocols/hashstore/writes-under-way.ts'
 import { IamGate } from '../../protocols/s3/iam-gate.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { S3Server } from '../../protocols/s3/server.ts'
@@ -177,7 +178,7 @@ function s3Server(
 }
 
 function hashstoreServer(
-  { hashstoreCounters }: ObjectLayerData,
+  { hashstoreCounters, hashstoreWrites }: ObjectLayerData,
   { clock, log, thread, settings }: ObjectLayerParts,
   objects: ObjectStore,
 ): HashstoreServer {
@@ -185,6 +186,7 @@ function hashstoreServer(
     ...{ objects, clock, ...settings },
     namesOnly: false,
     counters: new HashstoreCounters(hashstoreCounters, thread),
+    writes: new WritesUnderWay(hashstoreWrites),
     log: log.with({ role: 'hashstore' }),
     owner: ROOT_ACCOUNT_ID,
   })

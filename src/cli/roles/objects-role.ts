@@ -15,6 +15,7 @@ import { BUCKET_CHANGES_BYTES } from '../../objects/bucket-memory.ts'
 import { UPLOAD_LOAD_BYTES } from '../../objects/upload-load.ts'
 import { presenceMemory } from '../../objects/writer-presence.ts'
 import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
+import { WritesUnderWay } from '../../protocols/hashstore/writes-under-way.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { Context } from '../command.ts'
@@ -95,7 +96,8 @@ export class ObjectThreads {
   readonly #clients: MessagePort[] = []
   readonly #keyChanges = new SharedArrayBuffer(KEY_CHANGES_BYTES)
   readonly #hashing: MessagePort[][]
-  readonly #shared: Omit<ObjectMetricsData, 'counts'> & Pick<ObjectLayerData, 'bucketChanges' | 'presence'>
+  readonly #shared: Omit<ObjectMetricsData, 'counts'> &
+    Pick<ObjectLayerData, 'bucketChanges' | 'hashstoreWrites' | 'presence'>
   readonly #connectionsMax: number
   readonly #writer: PortCaller | undefined
   readonly #upkeep: PortCaller
@@ -109,6 +111,7 @@ export class ObjectThreads {
       filerCounters: VolumeCounters.share(count),
       sfssCounters: SfssCounters.share(count),
       hashstoreCounters: HashstoreCounters.share(count),
+      hashstoreWrites: WritesUnderWay.share(),
       objectsCounters: VolumeCounters.share(count),
       uploadLoad: new SharedArrayBuffer(UPLOAD_LOAD_BYTES),
       bucketChanges: new SharedArrayBuffer(BUCKET_CHANGES_BYTES),

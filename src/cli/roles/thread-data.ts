@@ -154,6 +154,8 @@ export interface ObjectLayerData {
   sfssFileLimitBytes: number
   /** Memory of the HashstoreCounters. */
   hashstoreCounters: SharedArrayBuffer
+  /** Memory of the WritesUnderWay. */
+  hashstoreWrites: SharedArrayBuffer
   /** Memory of the VolumeCounters of objects with versions. */
   objectsCounters: SharedArrayBuffer
   /** A PUT of such an object must carry a Digest. */

@@ -16,15 +16,35 @@ export async function serveOldClient(
   { kind, pathBytes }: Exclude<Opening, { kind: 'extended' }>,
   parts: SessionParts,
 ): Promise<void> {
-  const { files, clock, headerTimeoutMs } = parts
+  const { files, writes } = parts
   if (files === undefined) throw new StoreError('unsupported', 'this server has names only')
   if (pathBytes === 0) throw new StoreError('bad_request', 'a file has a name')
-  await stream.write(OK)
-  const path = await inTime(stream.take(pathBytes), { stream, clock, timeoutMs: headerTimeoutMs })
-  if (nameOfPath(path).length === 0) throw new StoreError('bad_request', 'a file has a name')
-  if (kind === 'write') await store(stream, path, { ...parts, files })
-  else await fetch(stream, path, { ...parts, files })
+  if (kind === 'fetch') {
+    const path = await takePath(stream, pathBytes, parts)
+    await writes.settled(nameOfPath(path), parts.clock)
+    await fetch(stream, path, { ...parts, files })
+  } else {
+    const write = writes.begin()
+    try {
+      const path = await takePath(stream, pathBytes, parts)
+      write.named(nameOfPath(path))
+      await store(stream, path, { ...parts, files })
+    } finally {
+      write.end()
+    }
+  }
   stream.end()
+}
+
+async function takePath(
+  stream: ByteStream,
+  pathBytes: number,
+  { clock, headerTimeoutMs: timeoutMs }: SessionParts,
+): Promise<Buffer> {
+  await stream.write(OK)
+  const path = await inTime(stream.take(pathBytes), { stream, clock, timeoutMs })
+  if (nameOfPath(path).length === 0) throw new StoreError('bad_request', 'a file has a name')
+  return path
 }
 
 async function store(

@@ -18,12 +18,15 @@ import { serveOldClient } from './old-protocol.ts'
 import type { SessionParts } from './session.ts'
 import { HashstoreTree } from './tree.ts'
 import { OPENING_BYTES, parseOpening } from './wire.ts'
+import type { WritesUnderWay } from './writes-under-way.ts'
 
 export interface HashstoreServerOptions {
   objects: ObjectStore
   /** A name server: the directory tree, and no files. */
   namesOnly: boolean
   counters: HashstoreCounters
+  /** Of all threads of the process. */
+  writes: WritesUnderWay
   clock: Clock
   log: Log
   /** Account that owns the buckets. */
@@ -40,9 +43,17 @@ export class HashstoreServer {
   readonly #connections = new Map<Socket, { stream: ByteStream; end?: () => void }>()
 
   constructor(options: HashstoreServerOptions) {
-    const { clock, log, counters, namesOnly, headerTimeoutMs = HEADER_TIMEOUT_MS, idleTimeoutMs } = options
+    const {
+      clock,
+      log,
+      counters,
+      writes,
+      namesOnly,
+      headerTimeoutMs = HEADER_TIMEOUT_MS,
+      idleTimeoutMs,
+    } = options
     this.#parts = {
-      ...{ counters, clock, log, headerTimeoutMs },
+      ...{ counters, writes, clock, log, headerTimeoutMs },
       files: namesOnly ? undefined : new HashstoreFiles(options),
       tree: new HashstoreTree(options),
     }
