@@ -70,6 +70,8 @@ export interface HttpServerOptions {
   fastLane?: Pick<FastLaneOptions, 'answer' | 'answerCutOff' | 'answerLong' | 'commonHead' | 'bodyBudget'>
   /** Expectations other than 100-continue are taken for none, in place of 417. */
   takesAnyExpectation?: boolean
+  /** Told of each connection that comes (1) and goes (-1). */
+  onConnection?: (change: 1 | -1) => void
   /** Told about handlers that threw: a bug, already answered with 500. */
   onHandlerError?: (error: unknown) => void
 }
@@ -225,7 +227,11 @@ export class HttpServer {
       bytesReadBefore: 0,
       bytesFlushedBefore: 0,
     })
-    socket.once('close', () => this.#connections.delete(socket))
+    this.#options.onConnection?.(1)
+    socket.once('close', () => {
+      this.#connections.delete(socket)
+      this.#options.onConnection?.(-1)
+    })
   }
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {

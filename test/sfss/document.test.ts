@@ -28,6 +28,7 @@ const STATS = [
     'get_hits',
   ],
   ...['cmd_set', 'curr_items', 'get_misses', 'bytes_read', 'rusage_system'],
+  ...['curr_connections', 'total_connections'],
 ]
 const CURL_MS_MAX = 20_000
 

@@ -78,6 +78,9 @@ test('the lines of its document: create, update, get, status', async () => {
   assert.equal(stats[server.master].cmd_set, '3')
   assert.equal(stats[server.master].curr_items, '2')
   assert.equal(stats[server.master].get_hits, '2')
+  // curl has one for each line; the one that asks is open.
+  assert.ok(Number(stats[server.master].total_connections) >= 6)
+  assert.ok(Number(stats[server.master].curr_connections) >= 1)
   assert.deepEqual(stats.storages[server.master], { state: 'up', ...stats[server.master] })
   for (const value of Object.values({ ...stats[server.master], ...stats.webserver }))
     assert.equal(typeof value, 'string')

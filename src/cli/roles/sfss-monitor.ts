@@ -156,8 +156,10 @@ export class SfssMonitor {
   async #metrics(): Promise<MetricsPage> {
     const { nodeCounters, nodes } = this.#options
     for (const metric of [this.#requests, this.#nodeCounts, this.#up]) metric.reset()
-    for (const [action, count] of Object.entries(this.#counters.totals()))
-      this.#requests.inc({ action }, count)
+    for (const [action, count] of Object.entries(this.#counters.totals())) {
+      // It goes down, too.
+      if (action !== 'curr_connections') this.#requests.inc({ action }, count)
+    }
     const counts = NodeCounters.totalsOf(nodeCounters, nodes.length)
     for (const [at, client] of this.#clients.entries()) {
       const node = client.address

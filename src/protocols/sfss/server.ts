@@ -78,6 +78,10 @@ export class SfssServer {
       },
       ...(options.tls && { tls: options.tls }),
       ...(options.settings && { settings: options.settings }),
+      onConnection: (change) => {
+        options.counters.add('curr_connections', change)
+        if (change === 1) options.counters.add('total_connections')
+      },
       onHandlerError: (error) => log.error({ error }, 'a request to sfss failed by a bug'),
     })
   }

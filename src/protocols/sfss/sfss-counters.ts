@@ -9,6 +9,8 @@ const NAMES = [
   'get_misses',
   'bytes_read',
   'bytes_written',
+  'curr_connections',
+  'total_connections',
 ] as const
 
 export class SfssCounters extends SharedCounters<(typeof NAMES)[number]> {
