@@ -18,6 +18,17 @@ Server-side encryption is SSE-S3 (\`AES256\`) and SSE-C, in every operation that
 key management service: \`aws:kms\` and \`aws:kms:dsse\` get \`KMS.NotFoundException\`, as with a key that does not exist. Unlike on AWS a bucket without
 an encryption configuration has none, and does not encrypt; a copy that says nothing of encryption stays under SSE-S3 where its source is.
 
+What else is not as on AWS, on purpose:
+
+- Checksums are CRC32, CRC32C, CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH64, XXHASH3 and XXHASH128. An object that comes without one has none: AWS
+  adds a CRC64NVME of its own.
+- A bucket without ownership controls is as with \`ObjectWriter\`, so lists count. On AWS new buckets are \`BucketOwnerEnforced\`.
+- \`If-None-Match\` of writes takes ETags too, and \`If-Match\` takes \`*\`, where AWS answers NotImplemented.
+- Another account that may put an object may set its tags and its ACL with it, without \`s3:PutObjectTagging\` and \`s3:PutObjectAcl\`; a policy
+  can deny them.
+- The legal hold of an object that never had one is \`OFF\`, not an error. \`us-east-1\` is taken as a location, and all buckets are in one region.
+- SSE-S3 may be said again with each part. Keys are any bytes of UTF-8, \`..\` too.
+
 | operation | request | | what differs, test |
 |---|---|---|---|
 `

@@ -176,3 +176,44 @@ test('killed in overwrites and in completions, an object is the old or the new o
     }
   }
 })
+
+test('killed while many want to be first and uploads are given up, one is first and no upload is half there', async () => {
+  const path = '/races/killed-first'
+  const bodyOf = (at: number) => Buffer.alloc(50_000, `client ${at} `)
+  const uploads = await many(4, (at) => uploaded(`given-up-${at}`))
+  const told = new Map<string, number>()
+  const note = async (name: string, reply: Promise<S3Reply>) => told.set(name, (await reply).status)
+  const all = Promise.allSettled([
+    ...Array.from({ length: CLIENTS }, (_, at) =>
+      note(`first-${at}`, client.put(path, bodyOf(at), { headers: { 'If-None-Match': '*' } })),
+    ),
+    ...uploads.map(({ uploadId }, at) =>
+      note(`abort-${at}`, client.delete(`/races/given-up-${at}`, { uploadId })),
+    ),
+  ])
+  await sleep(15)
+  await server.kill()
+  await all
+  await start()
+  const winners = Array.from({ length: CLIENTS }, (_, at) => at).filter(
+    (at) => told.get(`first-${at}`) === 200,
+  )
+  assert.ok(winners.length <= 1, `${winners.length} were told to be first`)
+  const got = await client.get(path)
+  if (winners.length === 1) assert.ok(got.body.equals(bodyOf(winners[0]!)), 'acknowledged and lost')
+  else if (got.status === 200) {
+    const bodies = Array.from({ length: CLIENTS }, (_, at) => bodyOf(at))
+    assert.ok(
+      bodies.some((each) => each.equals(got.body)),
+      'of one client, and whole',
+    )
+  } else assert.equal(errorOf(got), '404 NoSuchKey')
+  for (const [at, { uploadId, complete }] of uploads.entries()) {
+    const parts = await client.get(`/races/given-up-${at}`, { uploadId })
+    if (parts.status === 200) {
+      assert.notEqual(told.get(`abort-${at}`), 204, 'given up and back again')
+      assert.deepEqual(elements(parts.text, 'PartNumber'), ['1', '2'])
+      assert.equal((await complete()).status, 200)
+    } else assert.equal(errorOf(parts), '404 NoSuchUpload')
+  }
+})
