@@ -49,7 +49,7 @@ export interface ShardReference {
 }
 
 /** Undefined: the needle holds a shard itself, or none. */
-export function parseReference(needle: Pick<Needle, 'data' | 'name'>): ShardReference | undefined {
+function parseReference(needle: Pick<Needle, 'data' | 'name'>): ShardReference | undefined {
   const { data, name } = needle
   if (data?.length !== REFERENCE_BYTES || data[0] !== REFERENCE_MARK || !isShardName(name)) return undefined
   const head = Buffer.from(data.subarray(1, 1 + SHARD_HEAD_BYTES))
@@ -153,7 +153,7 @@ export class ShardFilesVolume extends Volume {
 }
 
 /** The packed shard, verified. Throws `corrupt` when its file is gone or another, `io_error`. */
-export function readShardFile(disk: Disk, root: string, reference: ShardReference): Buffer {
+function readShardFile(disk: Disk, root: string, reference: ShardReference): Buffer {
   const { fileName, head, hash, storedBytes } = reference
   const bytes = readFileWhole(disk, `${root}/${SHARD_FILES}/${fileName}`)
   if (bytes === undefined) throw new StoreError('corrupt', `the file of a shard is gone: ${fileName}`)
