@@ -224,6 +224,7 @@ test('checksums that cannot be', async () => {
     { 'x-amz-checksum-algorithm': 'SHA1', 'x-amz-checksum-type': 'FULL_OBJECT' },
     { 'x-amz-checksum-algorithm': 'CRC64NVME', 'x-amz-checksum-type': 'COMPOSITE' },
     { 'x-amz-checksum-type': 'COMPOSITE' },
+    { 'x-amz-checksum-algorithm': 'SHA1', 'x-amz-checksum-type': 'HALF' },
   ]
   for (const headers of refused) {
     const reply = await kit.client.send('POST', { path: '/parts/x', query: { uploads: '' }, headers })

@@ -9,7 +9,13 @@ import type {
   UploadInfo,
   UploadRef,
 } from '../../../objects/object-store.ts'
-import { algorithmOfHeader, CHECKSUM_ALGORITHMS, checksumBytes, checksumXml } from '../digest-headers.ts'
+import {
+  algorithmOfHeader,
+  CHECKSUM_ALGORITHMS,
+  checksumBytes,
+  checksumXml,
+  wrongChecksum,
+} from '../digest-headers.ts'
 import { customerKeyOf, encryptionHeaders } from '../encryption-headers.ts'
 import { bareEtag } from '../header-values.ts'
 import { withCondition, writeConditions } from '../object-conditions.ts'
@@ -108,7 +114,7 @@ async function uploadInfo({ objects }: S3Context, at: UploadRef): Promise<Upload
 function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Checksum | undefined {
   const given = request.header('x-amz-checksum-type')?.toUpperCase()
   if (given !== undefined && given !== 'FULL_OBJECT' && given !== 'COMPOSITE')
-    throw invalidArgument('Value for x-amz-checksum-type header is invalid.', 'x-amz-checksum-type', given)
+    throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.')
   const begun = upload?.checksum
   if (given !== undefined && begun !== undefined && given !== begun.type) {
     throw new S3Error(
@@ -162,6 +168,8 @@ function wholeSize(request: S3Request): number | undefined {
 async function explained(context: S3Context, asked: CompleteUpload, error: unknown): Promise<unknown> {
   if (!(error instanceof StoreError)) return error
   if (error.code === 'precondition_failed') return withCondition(error, asked.conditions)
+  if (error.code === 'digest_mismatch' && asked.checksum !== undefined)
+    return wrongChecksum(asked.checksum.algorithm)
   if (error.code !== 'invalid_part' && error.code !== 'part_too_small') return error
   const stored = new Map((await allParts(context, asked)).map((part) => [part.number, part]))
   for (const [at, { number, etag }] of asked.parts.entries()) {

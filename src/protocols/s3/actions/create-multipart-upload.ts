@@ -4,7 +4,6 @@ import type { NewUpload } from '../../../objects/object-store.ts'
 import { algorithmNamed } from '../digest-headers.ts'
 import { encryptionHeaders } from '../encryption-headers.ts'
 import { assertWritable, newObject } from '../object-headers.ts'
-import { invalidArgument } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
 import { S3Error } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
@@ -31,7 +30,7 @@ function wantedChecksum(request: S3Request): NewUpload['checksum'] {
   const name = request.header('x-amz-checksum-algorithm')
   const type = request.header('x-amz-checksum-type')?.toUpperCase()
   if (type !== undefined && type !== 'FULL_OBJECT' && type !== 'COMPOSITE')
-    throw invalidArgument('Value for x-amz-checksum-type header is invalid.', 'x-amz-checksum-type', type)
+    throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.')
   if (name === undefined || name === '') {
     if (type === undefined) return undefined
     throw new S3Error(
