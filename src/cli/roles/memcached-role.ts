@@ -12,9 +12,8 @@ import type { Config } from '../config.ts'
 import type { MEMCACHED_SETTINGS } from '../server-settings.ts'
 import { ownDirectories, untilAborted } from './directories.ts'
 import { type HostPort, parseHostPort, reachableAt } from './doors.ts'
-import type { MetricsPage } from './metrics.ts'
 import { openMonitor } from './monitor.ts'
-import type { KeeperThreadData, MemcachedThreadData } from './thread-data.ts'
+import type { KeeperThreadData, MemcachedThreadData, MetricsPage } from './thread-data.ts'
 import { Threads } from './threads.ts'
 
 export type MemcachedConfig = Config<(typeof MEMCACHED_SETTINGS)[number]>

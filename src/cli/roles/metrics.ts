@@ -7,12 +7,7 @@ import type { StoreStatus } from '../../disk/volume-admin.ts'
 import { MemcachedMetrics } from './memcached-metrics.ts'
 import { ObjectMetrics } from './object-metrics.ts'
 import { RepairMetrics } from './repair-metrics.ts'
-import type { KeeperThreadData } from './thread-data.ts'
-
-export interface MetricsPage {
-  contentType: string
-  text: string
-}
+import type { KeeperThreadData, MetricsPage } from './thread-data.ts'
 
 interface WatchedBus {
   readonly isOpen: boolean

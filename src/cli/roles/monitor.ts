@@ -3,7 +3,7 @@ import { HttpServer } from '../../net/http-server.ts'
 import { CommonHeaders, errorOutcome, type Outcome, sendOutcome } from '../../net/reply.ts'
 import type { Context } from '../command.ts'
 import type { HostPort } from './doors.ts'
-import type { MetricsPage } from './metrics.ts'
+import type { MetricsPage } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
 export interface MonitorOptions {

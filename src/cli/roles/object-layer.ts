@@ -1,16 +1,11 @@
 /** The object layer of one thread: blobs and metadata put together, and the doors that stand on it. */
-import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
-import type { Random } from '../../base/random.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import type { LocalVolumes } from '../../blobs/local-volumes.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
-import type { SyncMode } from '../../blobs/volume-server.ts'
 import { Identities, type IdentitiesFile, ROOT_ACCOUNT_ID } from '../../iam/identities.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
-import type { BodyBudget } from '../../net/body.ts'
-import type { HttpServerSettings, ListenOptions } from '../../net/http-server.ts'
+import type { ListenOptions } from '../../net/http-server.ts'
 import { parseKeyFile } from '../../objects/key-file.ts'
 import { ObjectKeys } from '../../objects/object-keys.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
@@ -27,10 +22,8 @@ import { S3Server } from '../../protocols/s3/server.ts'
 import { ObjectFiles } from '../../protocols/sfss/object-files.ts'
 import { SfssServer } from '../../protocols/sfss/server.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
-import type { ClusterParts } from './cluster-parts.ts'
-import type { DoorSecrets } from './doors.ts'
 import { ThreadHashPool } from './hash-pool.ts'
-import { objectParts, openBlobs, openMetadata } from './object-parts.ts'
+import { type ObjectLayerParts, objectParts, openBlobs, openMetadata } from './object-parts.ts'
 import { objectsDoor } from './objects-door.ts'
 import type { ObjectDoor, ObjectLayerData } from './thread-data.ts'
 import { VERSION } from './version.ts'
@@ -38,21 +31,6 @@ import { VERSION } from './version.ts'
 /** Places in VolumeCounters. */
 const KIND_OF: Readonly<Record<string, number>> = { GET: 0, HEAD: 0, PUT: 1, POST: 1, DELETE: 2 }
 const KIND_OTHER = 3
-
-export interface ObjectLayerParts {
-  cluster: ClusterParts
-  volumes: LocalVolumes
-  sync: SyncMode
-  secrets: DoorSecrets
-  settings: Partial<HttpServerSettings>
-  /** This thread's number, from 0. */
-  thread: number
-  bodyBudget: BodyBudget
-  log: Log
-  logsRequests: boolean
-  clock: Clock
-  random: Random
-}
 
 interface Door {
   listen(options: ListenOptions): Promise<number>

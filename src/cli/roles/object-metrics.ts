@@ -6,8 +6,7 @@ import { UploadLoad } from '../../objects/upload-load.ts'
 import { HashstoreCounters } from '../../protocols/hashstore/hashstore-counters.ts'
 import { S3Counters } from '../../protocols/s3/s3-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
-import type { ObjectMetricsData } from './thread-data.ts'
-import type { UpkeepCounts } from './upkeep.ts'
+import type { ObjectMetricsData, UpkeepCounts } from './thread-data.ts'
 
 export class ObjectMetrics {
   readonly #s3: S3Counters

@@ -1,5 +1,6 @@
 /** What every object layer is put together of, in one thread: volumes, blobs, metadata, and the store on them. */
 import type { Clock } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { assignFromMasters } from '../../blobs/id-lease.ts'
@@ -12,6 +13,8 @@ import { realDisk } from '../../disk/real-disk.ts'
 import { createThreadContext, type SharedVolumes } from '../../disk/thread-context.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
 import { openMetaClient, openMetaStore } from '../../meta/open-meta-store.ts'
+import type { BodyBudget } from '../../net/body.ts'
+import type { HttpServerSettings } from '../../net/http-server.ts'
 import { Buckets } from '../../objects/buckets.ts'
 import { BlobContentReader } from '../../objects/content-reader.ts'
 import { BlobContentWriter } from '../../objects/content-writer.ts'
@@ -26,11 +29,28 @@ import { ObjectTree } from '../../objects/tree.ts'
 import type { UploadLoad } from '../../objects/upload-load.ts'
 import { MultipartUploads } from '../../objects/uploads.ts'
 import type { ClusterParts } from './cluster-parts.ts'
+import type { DoorSecrets } from './doors.ts'
 import { volumeView } from './layout.ts'
 import type { MetadataAccess } from './thread-data.ts'
 
 /** Volumes of blobs that nobody places elsewhere. */
 export const OBJECTS_COLLECTION = '_objects'
+
+/** What a thread gives its object layer. */
+export interface ObjectLayerParts {
+  cluster: ClusterParts
+  volumes: LocalVolumes
+  sync: SyncMode
+  secrets: DoorSecrets
+  settings: Partial<HttpServerSettings>
+  /** This thread's number, from 0. */
+  thread: number
+  bodyBudget: BodyBudget
+  log: Log
+  logsRequests: boolean
+  clock: Clock
+  random: Random
+}
 
 /** This thread's view of the process's volumes; of none, where it has none. */
 export function openVolumes(

@@ -15,8 +15,7 @@ import { NumberedVersions } from '../../objects/version-numbers.ts'
 import type { WriterPresence } from '../../objects/writer-presence.ts'
 import type { ObjectLocator } from '../../protocols/objects/locator.ts'
 import { ObjectsServer } from '../../protocols/objects/server.ts'
-import type { ObjectLayerParts } from './object-layer.ts'
-import { OBJECTS_COLLECTION } from './object-parts.ts'
+import { OBJECTS_COLLECTION, type ObjectLayerParts } from './object-parts.ts'
 import type { ObjectLayerData } from './thread-data.ts'
 
 /** Places in VolumeCounters. */

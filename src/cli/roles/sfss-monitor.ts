@@ -10,8 +10,8 @@ import { NodeCounters } from '../../protocols/sfss/node-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { Context } from '../command.ts'
 import type { HostPort } from './doors.ts'
-import type { MetricsPage } from './metrics.ts'
 import { type Monitor, openMonitor } from './monitor.ts'
+import type { MetricsPage } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
 export interface SfssMonitorOptions {

@@ -7,9 +7,11 @@ import type { SyncMode } from '../../blobs/volume-server.ts'
 import type { SharedVolumes } from '../../disk/thread-context.ts'
 import type { IdentitiesFile } from '../../iam/identities.ts'
 import type { HttpServerSettings } from '../../net/http-server.ts'
+import type { CollectorCounts } from '../../objects/collector.ts'
+import type { LifecycleCounts } from '../../objects/lifecycle.ts'
+import type { OrphanCounts } from '../../objects/orphans.ts'
 import type { RedundancyRules } from '../../objects/redundancy-rules.ts'
 import type { DoorSecrets, HostPort } from './doors.ts'
-import type { MetricsPage } from './metrics.ts'
 import type { AccessKey } from './root-credentials.ts'
 
 export interface CommonThreadData {
@@ -92,6 +94,19 @@ export interface VolumeThreadData extends SharedThreadData, ServingThreadData {
 /** Of the threads of a process without volumes. */
 export interface ObjectThreadData extends CommonThreadData, ServingThreadData {
   objects: ObjectLayerData
+}
+
+export interface MetricsPage {
+  contentType: string
+  text: string
+}
+
+/** What the upkeep thread did, and what waits. */
+export interface UpkeepCounts extends CollectorCounts {
+  /** Rows of garbage. */
+  waiting: number
+  orphans: OrphanCounts
+  lifecycle: LifecycleCounts
 }
 
 /** What the main thread may ask of the keeper thread. */

@@ -6,22 +6,14 @@ import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
-import { type CollectorCounts, GarbageCollector } from '../../objects/collector.ts'
+import { GarbageCollector } from '../../objects/collector.ts'
 import { inlineHashPool } from '../../objects/digests.ts'
-import { Lifecycle, type LifecycleCounts } from '../../objects/lifecycle.ts'
-import type { OrphanCounts } from '../../objects/orphans.ts'
+import { Lifecycle } from '../../objects/lifecycle.ts'
 import { UploadLoad } from '../../objects/upload-load.ts'
 import { CleanUp } from './clean-up.ts'
 import { type ClusterParts, clusterParts } from './cluster-parts.ts'
 import { objectParts, openBlobs, openMetadata, openVolumes } from './object-parts.ts'
-import type { UpkeepThreadData } from './thread-data.ts'
-
-export interface UpkeepCounts extends CollectorCounts {
-  /** Rows of garbage. */
-  waiting: number
-  orphans: OrphanCounts
-  lifecycle: LifecycleCounts
-}
+import type { UpkeepCounts, UpkeepThreadData } from './thread-data.ts'
 
 interface Services {
   log: Log

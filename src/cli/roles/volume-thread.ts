@@ -23,9 +23,8 @@ import { descriptorWriter } from '../log-writer.ts'
 import { clusterParts } from './cluster-parts.ts'
 import { volumeView } from './layout.ts'
 import { openMemcached } from './memcached-door.ts'
-import type { MetricsPage } from './metrics.ts'
 import { ObjectLayer } from './object-layer.ts'
-import type { ServingControl, VolumeThreadData } from './thread-data.ts'
+import type { MetricsPage, ServingControl, VolumeThreadData } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
 const STDERR = 2
