@@ -171,6 +171,18 @@ export class ByteStream {
     })
   }
 
+  /** The other side waits for this one meanwhile: that nothing moves is not its fault. */
+  async unhurried<T>(work: Promise<T>): Promise<T> {
+    const { socket } = this
+    const idleMs = socket.timeout ?? 0
+    socket.setTimeout(0)
+    try {
+      return await work
+    } finally {
+      socket.setTimeout(idleMs)
+    }
+  }
+
   /** Sends the orderly end; what still comes is dropped, so that a reset does not overtake what was sent. */
   end(): void {
     this.#drop()

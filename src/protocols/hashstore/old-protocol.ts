@@ -2,7 +2,7 @@
  * WRITFILE and FETCFILE. The old protocol has one word for the client, `OK`, before it sends the path; what became of the file it
  * can only tell by how the connection ends: orderly when a file is stored, and by a reset when it is not.
  */
-import { StoreError } from '../../base/errors.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
 import { type ByteStream, inTime } from '../../net/byte-stream.ts'
 import type { HashstoreFiles } from './files.ts'
 import { IncomingBody } from './incoming.ts'
@@ -21,7 +21,7 @@ export async function serveOldClient(
   if (pathBytes === 0) throw new StoreError('bad_request', 'a file has a name')
   if (kind === 'fetch') {
     const path = await takePath(stream, pathBytes, parts)
-    await writes.settled(nameOfPath(path), parts.clock)
+    await stream.unhurried(writes.settled(nameOfPath(path), parts.clock))
     await fetch(stream, path, { ...parts, files })
   } else {
     const write = writes.begin()
@@ -29,6 +29,10 @@ export async function serveOldClient(
       const path = await takePath(stream, pathBytes, parts)
       write.named(nameOfPath(path))
       await store(stream, path, { ...parts, files })
+    } catch (error) {
+      const { code, message } = toStoreError(error)
+      parts.log.warn({ code, reason: message }, 'a file was not stored; its client cannot be told why')
+      throw error
     } finally {
       write.end()
     }

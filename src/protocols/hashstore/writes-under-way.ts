@@ -58,9 +58,10 @@ export class WritesUnderWay {
     const startMs = clock.monotonicMs()
     for (;;) {
       const elapsedMs = clock.monotonicMs() - startMs
+      // In this order: a name that comes between the two looks is seen by the second.
       const waits =
-        (elapsedMs < HASHSTORE_FETCH_WAIT_MS_MAX && this.#has(hash, before)) ||
-        (elapsedMs < HASHSTORE_NAME_WAIT_MS_MAX && this.#has(UNKNOWN, before))
+        (elapsedMs < HASHSTORE_NAME_WAIT_MS_MAX && this.#has(UNKNOWN, before)) ||
+        (elapsedMs < HASHSTORE_FETCH_WAIT_MS_MAX && this.#has(hash, before))
       if (!waits) return
       await clock.sleep(POLL_MS)
     }
