@@ -77,7 +77,7 @@ interface Staged {
 }
 
 const STAGED_SUFFIX = '.arriving'
-/** How long a hold waits for the large writes under way. */
+/** How long a hold waits for a compaction and the large writes under way: less than a master's call may take. */
 const HOLD_WAIT_MS_MAX = 8_000
 const HOLD_WAIT_STEP_MS = 20
 /** Records are verified in turns of about this many bytes, with others of the thread in between. */
@@ -95,17 +95,17 @@ export class VolumeCopies {
 
   /**
    * Closes a volume for writes until `release`, over restarts too, and resolves when all of it is on disk. Holding what is
-   * held is no error. Throws `volume_not_found`, `conflict` (it failed, or is being compacted), `timeout`, `io_error`.
+   * held is no error. Throws `volume_not_found`, `conflict` (it failed, or a long compaction is under way), `timeout`, `io_error`.
    */
   async hold(id: number): Promise<HeldVolume> {
-    const { slot, info, busy } = this.#host.kept(id)
-    if (busy) throw new StoreError('conflict', `volume ${id} is being compacted`)
+    const deadlineMs = this.#host.clock.monotonicMs() + HOLD_WAIT_MS_MAX
+    const { slot, info } = await this.#untilNotCompacted(id, deadlineMs)
     if (slot.hasFlag(FLAG.failed) || info.suspect)
       throw new StoreError('conflict', `volume ${id} failed: compact it first`)
     const wasMoving = info.moving === true
     if (!wasMoving) this.#host.change(id, { moving: true })
     try {
-      await this.#untilQuiet(id, slot)
+      await this.#untilQuiet(id, slot, deadlineMs)
       await this.#host.settle(id)
       if (slot.get(WORD.largeWriteCount) > 0)
         throw new StoreError('conflict', `volume ${id} has a failed write that could not be covered`)
@@ -116,10 +116,21 @@ export class VolumeCopies {
     }
   }
 
-  /** Writes that have begun may end. */
-  async #untilQuiet(id: number, slot: VolumeSlot): Promise<void> {
+  /** A compaction that has begun may end; most are short. */
+  async #untilNotCompacted(id: number, deadlineMs: number): Promise<CopiedVolume> {
     const { clock } = this.#host
-    const deadlineMs = clock.monotonicMs() + HOLD_WAIT_MS_MAX
+    for (;;) {
+      const kept = this.#host.kept(id)
+      if (!kept.busy) return kept
+      if (clock.monotonicMs() > deadlineMs)
+        throw new StoreError('conflict', `volume ${id} is being compacted`)
+      await clock.sleep(HOLD_WAIT_STEP_MS)
+    }
+  }
+
+  /** Writes that have begun may end. */
+  async #untilQuiet(id: number, slot: VolumeSlot, deadlineMs: number): Promise<void> {
+    const { clock } = this.#host
     // A small write is under way only as long as it has the lock.
     slot.lock()
     slot.unlock()

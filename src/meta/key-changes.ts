@@ -6,6 +6,7 @@
  * The one thread that writes makes a number odd before a change can be seen by anybody, and even again when it can be seen by
  * all, which is before whoever asked for the change is told of it. Who finds a number odd asks the metadata.
  */
+import { fnv1a } from '../base/fnv1a.ts'
 import { KEY_CHANGE_SLOTS } from '../base/limits.ts'
 
 export const KEY_CHANGES_BYTES = KEY_CHANGE_SLOTS * Int32Array.BYTES_PER_ELEMENT
@@ -65,8 +66,7 @@ export class KeyChanges {
 
 /** FNV-1a over the bucket's number and the key, mixed so that the low bits depend on all of it. */
 function slotOf(bucketId: number, key: Uint8Array): number {
-  let hash = Math.imul(bucketId | 0, 0x01000193) ^ Math.floor(bucketId / 2 ** 32)
-  for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key[at]!, 0x01000193)
+  let hash = fnv1a(key, Math.imul(bucketId | 0, 0x01000193) ^ Math.floor(bucketId / 2 ** 32))
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
   return (hash ^ (hash >>> 13)) & (KEY_CHANGE_SLOTS - 1)
 }

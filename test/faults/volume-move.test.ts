@@ -204,3 +204,15 @@ test('bytes that change on their way are refused, and so are files that are not 
     await assert.rejects(source.admin.copies.read(wanted), { code: 'conflict' })
   })
 })
+
+test('a hold waits for the compaction that is under way', async () => {
+  await withSeed(1, async (random) => {
+    const { admin, stop, views } = await fill(newDisk(random))
+    const compaction = admin.compactVolume(VOLUME, 0)
+    const held = await admin.copies.hold(VOLUME)
+    assert.equal((await compaction).compacted, true)
+    assert.equal(held.compactionRevision, 1)
+    assert.equal(await readsAll(views[0]!), true)
+    await stop()
+  })
+})

@@ -130,6 +130,24 @@ test('deletes by tag, and what they hit', async () => {
   await assert.rejects(kit.client.remove(path), { code: 'not_found' })
 })
 
+test('a delete without a tag ends well whatever is stored meanwhile', async () => {
+  const path = Buffer.from('contended')
+  let isOver = false
+  const replace = async () => {
+    for (let turn = 0; !isOver; turn++) await put('contended', String(turn))
+  }
+  const remove = async () => {
+    for (let turn = 0; turn < 200; turn++) {
+      await kit.client.remove(path).catch((error) => assert.equal(error.code, 'not_found'))
+    }
+    isOver = true
+  }
+  await Promise.all([replace(), replace(), remove()])
+  await put('contended', 'last')
+  await kit.client.remove(path)
+  await assert.rejects(kit.client.stat(path), { code: 'not_found' })
+})
+
 test('pages of more files than one holds, in both buckets', async () => {
   const small = await startHashstore()
   try {

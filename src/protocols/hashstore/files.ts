@@ -88,17 +88,26 @@ export class HashstoreFiles {
 
   /** Removes the file of exactly this path; with a tag, only that one. Gives it. Throws `not_found`, `precondition_failed`. */
   async remove(path: Buffer, tag?: string): Promise<StoredFile> {
-    const present = await this.#findBoth(checkedText(textOfPath(path)), path)
-    const [newest] = present
-    if (newest === undefined) throw new StoreError('not_found', 'there is no such file')
-    if (tag !== undefined && newest.entry.tag !== tag)
-      throw new StoreError('precondition_failed', 'there is another file now')
-    // The newest last: what it hides must not come back.
-    for (const each of present.toReversed()) {
-      if (!(await this.#removeOne(each)))
-        throw new StoreError('precondition_failed', 'the file was changed or removed meanwhile')
+    const text = checkedText(textOfPath(path))
+    for (let removed: StoredFile | undefined; ; ) {
+      const present = await this.#findBoth(text, path)
+      const [newest] = present
+      if (newest === undefined) {
+        if (removed !== undefined) return removed
+        throw new StoreError('not_found', 'there is no such file')
+      }
+      if (tag !== undefined && newest.entry.tag !== tag)
+        throw new StoreError('precondition_failed', 'there is another file now')
+      // The newest last: what it hides must not come back.
+      let isChanged = false
+      for (const each of present.toReversed()) {
+        isChanged = !(await this.#removeOne(each))
+        if (isChanged) break
+        removed = each
+      }
+      // Whoever changed it meanwhile has got on: this ends.
+      if (!isChanged) return newest
     }
-    return newest
   }
 
   /** All files, in an order that stays the same, behind a place that an earlier page told. */

@@ -4,6 +4,7 @@
  * every write before it. Here a fetch waits for those of its name.
  */
 import type { Clock } from '../../base/clock.ts'
+import { fnv1a } from '../../base/fnv1a.ts'
 import {
   HASHSTORE_FETCH_WAIT_MS_MAX,
   HASHSTORE_NAME_WAIT_MS_MAX,
@@ -84,9 +85,8 @@ export class WritesUnderWay {
   }
 }
 
-/** FNV-1a; never UNKNOWN. */
+/** Never UNKNOWN. */
 function hashOf(name: Buffer): number {
-  let hash = 0x811c9dc5 | 0
-  for (const byte of name) hash = Math.imul(hash ^ byte, 0x01000193)
+  const hash = fnv1a(name)
   return hash === UNKNOWN ? 1 : hash
 }
