@@ -1,10 +1,18 @@
 /** Reads policy documents. What is not plainly right is refused: a policy that is misunderstood protects nothing. */
 import { POLICY_BYTES_MAX } from '../base/limits.ts'
 import { type Condition, compileCondition } from './policy/conditions.ts'
+import { parseIpRange } from './policy/ip-range.ts'
 import { compilePattern, isWild, matchText, type Pattern, widened } from './policy/pattern.ts'
 import { type PrincipalDirectory, parsePrincipals } from './policy/principals.ts'
 import { bucketArn, type Policy, PolicyError, type Statement } from './policy.ts'
-import { type ActionTarget, GLOBAL_CONDITION_KEYS, S3_ACTIONS, S3_CONDITION_KEYS } from './s3-actions.ts'
+import {
+  ACTIONS_OF_KEYS,
+  type ActionTarget,
+  ADDRESS_KEYS,
+  GLOBAL_CONDITION_KEYS,
+  S3_ACTIONS,
+  S3_CONDITION_KEYS,
+} from './s3-actions.ts'
 
 export type { PrincipalDirectory } from './policy/principals.ts'
 
@@ -74,6 +82,11 @@ class StatementParser {
     this.#variables = variables
   }
 
+  /** It is being put on a bucket now: what could never hold is refused, too. */
+  get #isNew(): boolean {
+    return this.#options.bucket !== undefined && this.#options.directory !== undefined
+  }
+
   parse(value: unknown): Statement {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) throw invalidJson()
     const source = value as Json
@@ -97,6 +110,7 @@ class StatementParser {
       conditions: this.#conditions(source.Condition),
     }
     this.#checkTargets(statement)
+    if (this.#isNew && !action.isNegated) assertKeysFit(statement.conditions, action.values)
     return statement
   }
 
@@ -162,8 +176,7 @@ class StatementParser {
   }
 
   #condition(operator: string, key: string, given: unknown): Condition {
-    const slash = key.indexOf('/')
-    const name = (slash < 0 ? key : key.slice(0, slash + 1)).toLowerCase()
+    const name = keyName(key)
     if (!/^[a-z0-9-]+:.+$/.test(name)) throw new PolicyError('Policy has an invalid condition key')
     const isUnknown =
       (name.startsWith('s3:') && !S3_CONDITION_KEYS.has(name)) ||
@@ -172,6 +185,8 @@ class StatementParser {
     const values = (Array.isArray(given) ? given : [given]) as unknown[]
     if (!values.every((each) => ['string', 'number', 'boolean'].includes(typeof each))) throw invalidJson()
     const texts = values.map(String)
+    if (this.#isNew && ADDRESS_KEYS.has(name) && texts.some((each) => parseIpRange(each) === undefined))
+      throw new PolicyError('Invalid IP address in Conditions')
     const condition = compileCondition({ operator, key, values: texts, variables: this.#variables })
     if (condition === 'operator') throw new PolicyError(`Invalid Condition type : ${operator}`)
     if (condition === 'value') throw new PolicyError(`Value is not valid for the condition type ${operator}`)
@@ -192,6 +207,22 @@ class StatementParser {
   }
 }
 
+/** A condition's key in lower case; of the many that end with a tag's name, up to the slash. */
+function keyName(key: string): string {
+  const slash = key.indexOf('/')
+  return (slash < 0 ? key : key.slice(0, slash + 1)).toLowerCase()
+}
+
+/** A condition on what an action never has would never hold, or always. Actions with wildcards are let through. */
+function assertKeysFit(conditions: readonly Condition[], actions: readonly string[]): void {
+  for (const { key } of conditions) {
+    const fitting = ACTIONS_OF_KEYS.get(keyName(key))
+    if (fitting === undefined) continue
+    if (actions.every((action) => /[*?]/.test(action) || fitting.has(action.toLowerCase()))) continue
+    throw new PolicyError('Conditions do not apply to combination of actions and resources in statement')
+  }
+}
+
 /** The values of a field or of its negation: exactly one of the two must be there. */
 function oneOf(source: Json, field: 'Action' | 'Resource'): { values: string[]; isNegated: boolean } {
   const [plain, negated] = [source[field], source[`Not${field}`]]
@@ -199,7 +230,7 @@ function oneOf(source: Json, field: 'Action' | 'Resource'): { values: string[]; 
   if (plain !== undefined && negated !== undefined) throw invalidJson()
   const value = plain ?? negated
   const values: unknown[] = Array.isArray(value) ? value : [value]
-  if (values.length === 0) throw new PolicyError(`Missing required field ${field}`)
+  if (values.length === 0) throw new PolicyError(`Policy has invalid ${field.toLowerCase()}`)
   if (!values.every((each) => typeof each === 'string')) throw invalidJson()
   return { values: values as string[], isNegated: plain === undefined }
 }

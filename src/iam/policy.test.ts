@@ -273,6 +273,8 @@ describe('conditions', () => {
   })
 })
 
+const UNFIT = 'Conditions do not apply to combination of actions and resources in statement'
+
 describe('documents that are refused', () => {
   const identities = new Identities({ accessKey: 'root-key', secretKey: 'root-secret' })
   const cases: [name: string, text: string, message: string | RegExp][] = [
@@ -311,7 +313,7 @@ describe('documents that are refused', () => {
       /NotPrincipal/,
     ],
     ['no action', document({ ...ALLOW, Action: undefined }), 'Missing required field Action'],
-    ['no actions', document({ ...ALLOW, Action: [] }), 'Missing required field Action'],
+    ['no actions', document({ ...ALLOW, Action: [] }), 'Policy has invalid action'],
     ['an unknown action', document({ ...ALLOW, Action: 's3:HeadObject' }), 'Policy has invalid action'],
     ['an action of another service', document({ ...ALLOW, Action: 'ec2:*' }), 'Policy has invalid action'],
     ['no resource', document({ ...ALLOW, Resource: undefined }), 'Missing required field Resource'],
@@ -360,8 +362,37 @@ describe('documents that are refused', () => {
     ],
     [
       'a value that does not suit',
-      document({ ...ALLOW, Condition: { IpAddress: { 'aws:SourceIp': '10.0.0.0/33' } } }),
+      document({ ...ALLOW, Condition: { DateEquals: { 'aws:CurrentTime': 'tomorrow' } } }),
       /not valid/,
+    ],
+    [
+      'an address that is none',
+      document({ ...ALLOW, Condition: { IpAddress: { 'aws:SourceIp': '10.0.0.0/33' } } }),
+      'Invalid IP address in Conditions',
+    ],
+    [
+      'an address that is none, whatever compares it',
+      document({ ...ALLOW, Condition: { Null: { 'aws:SourceIp': 'true' } } }),
+      'Invalid IP address in Conditions',
+    ],
+    [
+      'an operator in other letters',
+      document({ ...ALLOW, Condition: { stringequals: { 'aws:UserAgent': 'a' } } }),
+      'Invalid Condition type : stringequals',
+    ],
+    [
+      'a condition on what no such request has',
+      document({ ...ALLOW, Action: 's3:GetObject', Condition: { StringEquals: { 's3:prefix': 'a' } } }),
+      UNFIT,
+    ],
+    [
+      'a condition on what one of the actions never has',
+      document({
+        ...ALLOW,
+        Action: ['s3:PutObject', 's3:GetObject'],
+        Condition: { StringEquals: { 's3:x-amz-acl': 'private' } },
+      }),
+      UNFIT,
     ],
     [
       'a value that is no text',
@@ -380,6 +411,19 @@ describe('documents that are refused', () => {
       })
     })
   }
+
+  test('conditions that some of many actions have are taken', () => {
+    const taken = (Action: string | string[], Resource: string, key: string) =>
+      parsePolicy(document({ ...ALLOW, Action, Resource, Condition: { StringEquals: { [key]: 'a' } } }), {
+        bucket: BUCKET,
+        directory: identities,
+      })
+    taken('s3:*', `${ARN}/*`, 's3:prefix')
+    taken(['s3:ListBucket', 's3:ListBucketVersions'], ARN, 's3:Prefix')
+    taken('s3:putobject', `${ARN}/*`, 's3:x-amz-copy-source')
+    taken(['s3:PutObject', 's3:PutObjectTagging'], `${ARN}/*`, 's3:RequestObjectTag/team')
+    taken('s3:GetObjectVersion', `${ARN}/*`, 's3:VersionId')
+  })
 
   test('those of identities have no principal, and may speak of other services', () => {
     const { Principal: _, ...rest } = ALLOW

@@ -64,3 +64,35 @@ export const GLOBAL_CONDITION_KEYS: ReadonlySet<string> = new Set(
   aws:userid aws:username aws:viaawsservice aws:vpceaccount aws:vpceorgid aws:vpceorgpaths
   aws:vpcsourceip`.split(/\s+/),
 )
+
+const LISTS = 's3:ListBucket s3:ListBucketVersions'
+const PUTS_ACL = 's3:CreateBucket s3:PutBucketAcl s3:PutObject s3:PutObjectAcl s3:PutObjectVersionAcl'
+const PUTS_TAGS = 's3:PutObject s3:PutObjectTagging s3:PutObjectVersionTagging'
+const PUTS = 's3:InitiateReplication s3:PutObject s3:ReplicateObject'
+const OF_VERSIONS = ON_OBJECTS.split(/\s+/)
+  .filter((name) => name.includes('Version'))
+  .map((name) => `s3:${name}`)
+  .join(' ')
+
+/** Condition keys that speak of what few actions have, and those actions, in lower case. Others go with any action. */
+export const ACTIONS_OF_KEYS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  (
+    [
+      ['s3:prefix s3:delimiter s3:max-keys', LISTS],
+      ['s3:versionid', OF_VERSIONS],
+      ['s3:x-amz-acl s3:x-amz-grant-full-control s3:x-amz-grant-read s3:x-amz-grant-read-acp', PUTS_ACL],
+      ['s3:x-amz-grant-write s3:x-amz-grant-write-acp', PUTS_ACL],
+      ['s3:requestobjecttag/ s3:requestobjecttagkeys', PUTS_TAGS],
+      ['s3:x-amz-copy-source s3:x-amz-metadata-directive s3:x-amz-website-redirect-location', PUTS],
+      ['s3:x-amz-server-side-encryption s3:x-amz-server-side-encryption-aws-kms-key-id', PUTS],
+      ['s3:x-amz-server-side-encryption-customer-algorithm s3:x-amz-storage-class', PUTS],
+      ['s3:locationconstraint', 's3:CreateBucket'],
+      ['s3:x-amz-object-ownership', 's3:CreateBucket s3:PutBucketOwnershipControls'],
+    ] as const
+  ).flatMap(([keys, actions]) =>
+    keys.split(' ').map((key) => [key, new Set(actions.toLowerCase().split(' '))] as const),
+  ),
+)
+
+/** Keys whose values are addresses, whatever compares them. */
+export const ADDRESS_KEYS: ReadonlySet<string> = new Set(['aws:sourceip', 'aws:vpcsourceip'])

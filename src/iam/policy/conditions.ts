@@ -142,7 +142,7 @@ const OPERATORS = new Map<string, Operator>(
       ['ArnNotEquals', arn, true],
       ['ArnNotLike', arn, true],
     ] as [string, Compile, boolean?][]
-  ).map(([name, compile, isNegated = false]) => [name.toLowerCase(), { compile, isNegated }]),
+  ).map(([name, compile, isNegated = false]) => [name, { compile, isNegated }]),
 )
 
 /** The name of a key as contexts have it. */
@@ -161,13 +161,13 @@ export interface ConditionSource {
 /** `'operator'`: there is none of that name. `'value'`: a value does not suit its operator. */
 export function compileCondition(source: ConditionSource): Condition | 'operator' | 'value' {
   const { operator, key, values, variables } = source
-  const match = /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/i.exec(operator)
+  const match = /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/.exec(operator)
   if (match === null) return 'operator'
-  const quantifier = match[1]?.toLowerCase()
-  const base = match[2]!.toLowerCase()
+  const quantifier = match[1]
+  const base = match[2]!
   const ifExists = match[3] !== undefined
   const name = contextKey(key)
-  if (base === 'null') {
+  if (base === 'Null') {
     if (quantifier !== undefined || ifExists) return 'operator'
     return compileNull(source, name)
   }
@@ -183,7 +183,7 @@ export function compileCondition(source: ConditionSource): Condition | 'operator
     values,
     matches(context, lookup) {
       const given = context.get(name) ?? []
-      if (quantifier === 'forallvalues') return given.every((value) => fits(value, lookup))
+      if (quantifier === 'ForAllValues') return given.every((value) => fits(value, lookup))
       if (given.length === 0) return ifExists || (isNegated && quantifier === undefined)
       // Of several values without a quantifier, one is enough to match, and one is enough to spoil a negation.
       if (quantifier === undefined && isNegated) return given.every((value) => fits(value, lookup))
