@@ -79,10 +79,12 @@ export class ShardFilesVolume extends Volume {
 
   override read(fid: Fid, options?: ReadOptions): Needle | undefined | Promise<Needle | undefined> {
     const found = super.read(fid, options)
-    return found instanceof Promise ? found.then((needle) => this.#follow(needle)) : this.#follow(found)
+    return found instanceof Promise
+      ? found.then((needle) => this.#follow(fid, needle))
+      : this.#follow(fid, found)
   }
 
-  #follow(needle: Needle | undefined): Needle | undefined {
+  #follow(fid: Fid, needle: Needle | undefined): Needle | undefined {
     const reference = needle && parseReference(needle)
     if (needle === undefined || reference === undefined) return needle
     try {
@@ -98,7 +100,7 @@ export class ShardFilesVolume extends Volume {
       }
     } catch (error) {
       const failure = toStoreError(error)
-      if (failure.code === 'corrupt') this.slot.add(WORD.damageFound, 1)
+      if (failure.code === 'corrupt') this.noteDamage(fid, failure.message)
       throw failure
     }
   }

@@ -20,7 +20,7 @@ export interface LargePlace {
   /** Memory for pieces; absent: each gets its own. */
   pieces?: PieceBuffers
   onClose: () => void
-  onDamage: () => void
+  onDamage: (reason: string) => void
 }
 
 export class LargeRecord implements LargeData {
@@ -129,8 +129,9 @@ export class LargeRecord implements LargeData {
   }
 
   #damage(): StoreError {
-    this.#place.onDamage()
-    return damaged()
+    const error = damaged()
+    this.#place.onDamage(error.message)
+    return error
   }
 }
 

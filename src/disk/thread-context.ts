@@ -1,5 +1,6 @@
 /** What one thread needs to work on volumes. */
 import type { Clock } from '../base/clock.ts'
+import type { Fid } from '../base/fid.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
 import { PieceBuffers } from '../base/piece-buffers.ts'
 import type { Disk } from './disk.ts'
@@ -31,6 +32,17 @@ export interface ThreadContext {
   scratchExisting: Buffer
   /** For pieces of large records, of SMALL_RECORD_BYTES_MAX. */
   pieces: PieceBuffers
+  /** Told of each damaged record that a read meets. */
+  onDamage?: (damage: RecordDamage) => void
+}
+
+/** A record that a read has met, and that is not what was written. */
+export interface RecordDamage {
+  volumeId: number
+  fid: Fid
+  /** Of the record in the `.dat`; of a shard that is a file, of the record that names it. */
+  offsetBytes: number | undefined
+  reason: string
 }
 
 export function createSharedVolumes(options: {

@@ -139,7 +139,7 @@ export class Volume {
       if (this.context.clock.monotonicMs() - startMs > SLOW_READ_MS) this.#asyncReads = ASYNC_READS_AFTER_SLOW
       return this.#accept(fid, place, record.subarray(0, count), borrowed)
     } catch (error) {
-      throw this.#readFailed(error)
+      throw this.#readFailed(error, fid, place)
     } finally {
       this.slot.unpin(place.pin)
     }
@@ -233,7 +233,7 @@ export class Volume {
       )
       return this.#accept(fid, place, record.subarray(0, count), false)
     } catch (error) {
-      throw this.#readFailed(error)
+      throw this.#readFailed(error, fid, place)
     } finally {
       this.slot.unpin(place.pin)
     }
@@ -246,7 +246,7 @@ export class Volume {
         ...place,
         pieces: this.context.pieces,
         onClose: () => this.slot.unpin(place.pin),
-        onDamage: () => this.slot.add(WORD.damageFound, 1),
+        onDamage: (reason) => this.noteDamage(fid, reason, place),
       })
       const needle = this.#acceptFields(fid, place, large.fields)
       if (needle !== undefined) {
@@ -255,16 +255,24 @@ export class Volume {
       }
       return needle
     } catch (error) {
-      throw this.#readFailed(error)
+      throw this.#readFailed(error, fid, place)
     } finally {
       if (!kept) this.slot.unpin(place.pin)
     }
   }
 
-  #readFailed(error: unknown): Error {
+  #readFailed(error: unknown, fid: Fid, place: Place): Error {
     const failure = toFailure(error)
-    if (failure instanceof StoreError && failure.code === 'corrupt') this.slot.add(WORD.damageFound, 1)
+    if (failure instanceof StoreError && failure.code === 'corrupt')
+      this.noteDamage(fid, failure.message, place)
     return failure
+  }
+
+  /** Counts it, and tells who looks after this thread. */
+  protected noteDamage(fid: Fid, reason: string, place?: { offsetUnits: number }): void {
+    this.slot.add(WORD.damageFound, 1)
+    const offsetBytes = place && place.offsetUnits * 8
+    this.context.onDamage?.({ volumeId: this.id, fid, offsetBytes, reason })
   }
 
   /** Under the lock, or with a place that `#locate` gave: a compaction changes the salt. */

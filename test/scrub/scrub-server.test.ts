@@ -1,6 +1,6 @@
-/** The scrub of a running server: what it finds is in the log once, and in the metrics. */
+/** Damage below a running server: what the scrub finds is in the log once, and what reads meet, by whichever door. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
@@ -23,7 +23,7 @@ async function untilCount(volume: string, what: string, least: number): Promise<
   }
 }
 
-test('damage below a running server', async (t) => {
+test('what the scrub finds', async (t) => {
   const { path, remove } = temporaryDirectory()
   t.after(remove)
   const server = await startServer(path, ['--scrub-period', '0s', '--scrub-rate', '1GiB'])
@@ -52,3 +52,51 @@ test('damage below a running server', async (t) => {
   await server.stop()
   assert.ok(readdirSync(path).includes('scrub.json'))
 })
+
+test('what reads meet, by id and by name, small and large', async (t) => {
+  const { path, remove } = temporaryDirectory()
+  t.after(remove)
+  const server = await startServer(path, ['--scrub-rate', '0', '--no-gzip', '--no-journal'])
+  t.after(() => server.kill())
+  const files = [
+    { url: `http://${server.volume}/${await assignedFid(server.master)}`, content: 'by id '.repeat(500) },
+    { url: `http://${server.filer}/small`, content: 'by name '.repeat(2_000) },
+    { url: `http://${server.filer}/large`, content: 'in pieces '.repeat(200_000) },
+  ]
+  for (const { url, content } of files) {
+    const stored = await fetch(url, { method: 'PUT', body: content })
+    assert.equal(stored.status, 201, url)
+  }
+  for (const dat of globSync(join(path, '*.dat'))) {
+    const bytes = readFileSync(dat)
+    for (const { content } of files) {
+      const at = bytes.indexOf(content.slice(0, 1_000))
+      if (at >= 0) bytes[at + 500]! ^= 4
+    }
+    writeFileSync(dat, bytes, { flag: 'r+' })
+  }
+  for (const { url } of files) {
+    const bytes = await fetch(url)
+      .then((reply) => (reply.status === 500 ? 'refused' : reply.arrayBuffer()))
+      .catch(() => 'cut off')
+    assert.ok(typeof bytes === 'string', url)
+  }
+  const endMs = systemClock.monotonicMs() + WAIT_MS_MAX
+  const lines = () =>
+    server
+      .log()
+      .split('\n')
+      .filter((line) => line.includes('"a read met a damaged record"'))
+  while (lines().length < files.length) {
+    assert.ok(systemClock.monotonicMs() < endMs, server.log())
+    await systemClock.sleep(20)
+  }
+  for (const line of lines())
+    assert.match(line, /"volume":\d+,"fid":"\d+,[0-9a-f]+","offset":\d+,"reason":"damaged record/)
+  await server.stop()
+})
+
+async function assignedFid(master: string): Promise<string> {
+  const reply = await fetch(`http://${master}/dir/assign`)
+  return ((await reply.json()) as { fid: string }).fid
+}

@@ -206,9 +206,8 @@ export class FileService {
   /** The reply to what was thrown. A bug is logged, and is answered like one. */
   #failure(error: unknown, pretty: boolean): Outcome {
     const { log } = this.#options
-    if (error instanceof StoreError && (error.code === 'corrupt' || error.code === 'io_error')) {
-      log.warn({ error }, 'the disk gave an error or damaged bytes')
-    }
+    if (error instanceof StoreError && error.code === 'io_error')
+      log.warn({ error }, 'the disk gave an error')
     const outcome = failureOutcome(error, pretty)
     if (outcome !== undefined) return outcome
     log.error({ error }, 'a request failed by a bug')

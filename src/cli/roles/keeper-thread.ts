@@ -19,12 +19,11 @@ import { VolumeFetch } from '../../blobs/volume-fetch.ts'
 import { VolumeLocator } from '../../blobs/volume-locator.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 import { Scrubber } from '../../disk/scrub.ts'
-import { createThreadContext } from '../../disk/thread-context.ts'
 import { offerVolumeAdmin } from '../../disk/volume-admin-port.ts'
 import { VolumeKeeper } from '../../disk/volume-keeper.ts'
 import { HttpClient } from '../../net/http-client.ts'
 import { descriptorWriter } from '../log-writer.ts'
-import { volumeView } from './layout.ts'
+import { threadContext, volumeView } from './layout.ts'
 import { VolumeMetrics } from './metrics.ts'
 import type { KeeperControl, KeeperThreadData } from './thread-data.ts'
 
@@ -32,7 +31,7 @@ const STDERR = 2
 const data = workerData as KeeperThreadData
 const [clock, random] = [systemClock, systemRandom]
 const log = createLog({ ...data.log, write: descriptorWriter(STDERR) }).with({ role: 'volume' })
-const context = createThreadContext(data.shared, realDisk, clock)
+const context = threadContext(data.shared, { clock, log })
 const keeper = new VolumeKeeper(context, {
   random,
   log,

@@ -4,14 +4,13 @@ import { systemClock } from '../../base/clock.ts'
 import { createLog } from '../../base/log.ts'
 import { offerCalls } from '../../base/port-calls.ts'
 import type { AssignKeys } from '../../blobs/id-lease.ts'
-import { realDisk } from '../../disk/real-disk.ts'
-import { createThreadContext } from '../../disk/thread-context.ts'
 import type { VolumeAdmin } from '../../disk/volume-admin.ts'
 import { VolumeAdminPort } from '../../disk/volume-admin-port.ts'
 import { VolumeSet } from '../../disk/volume-set.ts'
 import { BodyBudget } from '../../net/body.ts'
 import type { MemcachedServer } from '../../protocols/memcached/server.ts'
 import { descriptorWriter } from '../log-writer.ts'
+import { threadContext } from './layout.ts'
 import { openMemcached } from './memcached-door.ts'
 import type { MemcachedControl, MemcachedThreadData } from './thread-data.ts'
 
@@ -19,7 +18,7 @@ const STDERR = 2
 const data = workerData as MemcachedThreadData
 const clock = systemClock
 const log = createLog({ ...data.log, write: descriptorWriter(STDERR) })
-const volumes = new VolumeSet(createThreadContext(data.shared, realDisk, clock))
+const volumes = new VolumeSet(threadContext(data.shared, { clock, log: log.with({ role: 'volume' }) }))
 volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
 const bodyBudget = new BodyBudget(new SharedArrayBuffer(4), data.bodyBytesInFlightMax)

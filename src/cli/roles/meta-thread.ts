@@ -10,15 +10,13 @@ import { offerCalls } from '../../base/port-calls.ts'
 import { systemRandom } from '../../base/random.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { NO_VOLUMES } from '../../blobs/local-volumes.ts'
-import { realDisk } from '../../disk/real-disk.ts'
-import { createThreadContext } from '../../disk/thread-context.ts'
 import type { JournalSink } from '../../meta/journal-sink.ts'
 import { type MetaWriter, openMetaWriter } from '../../meta/open-meta-store.ts'
 import { BlobJournal } from '../../objects/meta-journal.ts'
 import { OBJECT_SCRIPTS } from '../../objects/scripts.ts'
 import { descriptorWriter } from '../log-writer.ts'
 import { clusterParts } from './cluster-parts.ts'
-import { volumeView } from './layout.ts'
+import { threadContext, volumeView } from './layout.ts'
 import { openBlobs } from './object-parts.ts'
 import type { MetaControl, MetaThreadData } from './thread-data.ts'
 
@@ -28,8 +26,8 @@ const SHIP_RETRY_MS = 5_000
 const data = workerData as MetaThreadData
 const parts = { clock: systemClock, random: systemRandom }
 const { shared } = data
-const volumes = shared && volumeView(createThreadContext(shared, realDisk, systemClock), shared)
 const log = createLog({ ...data.log, write: descriptorWriter(STDERR) }).with({ role: 'metadata' })
+const volumes = shared && volumeView(threadContext(shared, { clock: systemClock, log }), shared)
 let writer: MetaWriter | undefined
 let closeBlobs = () => {}
 let cancelRetry = () => {}

@@ -9,8 +9,7 @@ import { RemoteBlobs } from '../../blobs/remote-blobs.ts'
 import { RemoteListing } from '../../blobs/remote-listing.ts'
 import { RoutedBlobs } from '../../blobs/routed-blobs.ts'
 import type { SyncMode } from '../../blobs/volume-server.ts'
-import { realDisk } from '../../disk/real-disk.ts'
-import { createThreadContext, type SharedVolumes } from '../../disk/thread-context.ts'
+import type { SharedVolumes } from '../../disk/thread-context.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
 import { openMetaClient, openMetaStore } from '../../meta/open-meta-store.ts'
 import type { BodyBudget } from '../../net/body.ts'
@@ -30,7 +29,7 @@ import type { UploadLoad } from '../../objects/upload-load.ts'
 import { MultipartUploads } from '../../objects/uploads.ts'
 import type { ClusterParts } from './cluster-parts.ts'
 import type { DoorSecrets } from './doors.ts'
-import { volumeView } from './layout.ts'
+import { threadContext, volumeView } from './layout.ts'
 import type { MetadataAccess } from './thread-data.ts'
 
 /** Volumes of blobs that nobody places elsewhere. */
@@ -55,10 +54,10 @@ export interface ObjectLayerParts {
 /** This thread's view of the process's volumes; of none, where it has none. */
 export function openVolumes(
   shared: SharedVolumes | undefined,
-  clock: Clock,
+  services: { clock: Clock; log: Log },
 ): { view: LocalVolumes; close(): void } {
   if (shared === undefined) return { view: NO_VOLUMES, close() {} }
-  const view = volumeView(createThreadContext(shared, realDisk, clock), shared)
+  const view = volumeView(threadContext(shared, services), shared)
   view.watch()
   return { view, close: () => view.close() }
 }

@@ -41,7 +41,7 @@ export class Upkeep {
   constructor(data: UpkeepThreadData, services: Services) {
     this.#data = data
     this.#services = services
-    this.#volumes = openVolumes(data.shared, services.clock)
+    this.#volumes = openVolumes(data.shared, services)
     this.#cluster = clusterParts({ ...data, ...services })
     const { view: volumes } = this.#volumes
     this.#blobs = openBlobs({ cluster: this.#cluster, volumes, sync: data.sync, ...services })

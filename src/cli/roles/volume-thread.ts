@@ -12,16 +12,14 @@ import type { RepairStatus } from '../../blobs/shard-repairer.ts'
 import { ClusterDoorPort } from '../../blobs/volume-admin-door.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { VolumeServer } from '../../blobs/volume-server.ts'
-import { realDisk } from '../../disk/real-disk.ts'
 import type { ScrubStatus } from '../../disk/scrub.ts'
-import { createThreadContext } from '../../disk/thread-context.ts'
 import { VolumeAdminPort } from '../../disk/volume-admin-port.ts'
 import { BasicAuth } from '../../net/basic-auth.ts'
 import { BodyBudget } from '../../net/body.ts'
 import type { MemcachedServer } from '../../protocols/memcached/server.ts'
 import { descriptorWriter } from '../log-writer.ts'
 import { clusterParts } from './cluster-parts.ts'
-import { volumeView } from './layout.ts'
+import { threadContext, volumeView } from './layout.ts'
 import { openMemcached } from './memcached-door.ts'
 import { ObjectLayer } from './object-layer.ts'
 import type { MetricsPage, ServingControl, VolumeThreadData } from './thread-data.ts'
@@ -31,10 +29,11 @@ const STDERR = 2
 const data = workerData as VolumeThreadData
 const { secrets, nodeId } = data
 const [clock, random] = [systemClock, systemRandom]
-const volumes = volumeView(createThreadContext(data.shared, realDisk, clock), data.shared)
+const log = createLog({ ...data.log, write: descriptorWriter(STDERR) })
+const volumeLog = log.with({ role: 'volume' })
+const volumes = volumeView(threadContext(data.shared, { clock, log: volumeLog }), data.shared)
 volumes.watch()
 const keeper = new VolumeAdminPort(data.keeper)
-const log = createLog({ ...data.log, write: descriptorWriter(STDERR) })
 const cluster = clusterParts({ ...data, clock, random, log })
 const logsRequests = data.log.level === 'debug'
 const bodyBudget = new BodyBudget(data.budget, data.bodyBytesInFlightMax)
@@ -47,7 +46,7 @@ const server = new VolumeServer({
   nodeId,
   clock,
   random,
-  log: log.with({ role: 'volume' }),
+  log: volumeLog,
   version: VERSION,
   counters: new VolumeCounters(data.counters, data.thread),
   bodyBudget,
