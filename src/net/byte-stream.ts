@@ -214,16 +214,21 @@ export async function inTime<T>(
   work: Promise<T>,
   { stream, clock, timeoutMs }: { stream: ByteStream; clock: Clock; timeoutMs: number },
 ): Promise<T> {
-  let isLate = false
+  let [isOver, isLate] = [false, false]
   const stop = clock.after(timeoutMs, () => {
-    isLate = true
-    stream.reset()
+    // What has arrived while this process itself stood still is read first.
+    clock.soon(() => {
+      if (isOver) return
+      isLate = true
+      stream.reset()
+    })
   })
   try {
     return await work
   } catch (error) {
     throw isLate ? new StoreError('timeout', 'the other side took too long', { cause: error }) : error
   } finally {
+    isOver = true
     stop()
   }
 }

@@ -74,9 +74,17 @@ export class SocketServer {
     const { takeOver, onConnection, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options
     const socket = takeOver === undefined ? accepted : takeOver(accepted)
     this.#sockets.add(socket)
-    socket.setTimeout(idleTimeoutMs, () => socket.destroy())
+    socket.setTimeout(idleTimeoutMs, () => this.#closeIdle(socket))
     socket.on('error', () => socket.destroy())
     socket.once('close', () => this.#sockets.delete(socket))
     onConnection(socket)
+  }
+
+  /** Where this process itself stood still, bytes wait to be read: then the connection was not idle. */
+  #closeIdle(socket: Socket): void {
+    const { bytesRead } = socket
+    this.#options.clock.soon(() => {
+      if (socket.bytesRead === bytesRead) socket.destroy()
+    })
   }
 }
