@@ -34,9 +34,13 @@ export const DRAIN_BODY_MS_MAX = 10_000
 export const HEADER_BYTES_MAX = 16 * KIB
 /** A client must send a whole request head within this time. */
 export const HEADER_TIMEOUT_MS = 10_000
-/** A connection on which nothing moves for this long is closed. */
-export const IDLE_TIMEOUT_MS = 60_000
-/** A body must arrive at least at this rate, averaged, after a grace of IDLE_TIMEOUT_MS. */
+/**
+ * A connection on which nothing moves for this long is closed. Longer than clients and proxies keep connections that rest (90 s and
+ * less, where they have a limit): so it is they who close, and no request is sent into a connection that is just being closed.
+ */
+export const IDLE_TIMEOUT_MS = 120_000
+/** A body must arrive at least at the rate below, averaged, after this time. */
+export const SLOW_GRACE_MS = 60_000
 export const BODY_BYTES_PER_SECOND_MIN = 1 * KIB
 /** Open connections of one HTTP server thread. */
 export const CONNECTIONS_MAX = 20_000
@@ -426,6 +430,8 @@ export const MEMCACHED_CLIENT_BYTES_MAX = 128 * MIB
 export const MEMCACHED_RETRY_MS = 50
 export const MEMCACHED_RETRY_MS_MAX = 2_000
 export const MEMCACHED_TIMEOUT_MS = 1_000
+/** sfss: for its status, servers of the store are given this time to answer. */
+export const SFSS_STATUS_MS_MAX = 2_000
 /** sfss on such servers: repairs under way in one thread; removals are remembered so long, for servers that were away. */
 export const SFSS_REPAIRS_MAX = 64
 export const SFSS_REMOVED_S = 30 * 24 * 3_600

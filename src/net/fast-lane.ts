@@ -423,6 +423,14 @@ export class FastConnection {
     this.#lane.connections.delete(this)
   }
 
+  /** Not before the loop has looked at the network: what has arrived already, maybe while this thread was busy, is answered. */
+  #closeStill(): void {
+    const { bytesRead } = this.socket
+    this.#lane.options.clock.soon(() => {
+      if (this.socket.bytesRead === bytesRead) this.socket.destroy()
+    })
+  }
+
   closeIfIdle(): void {
     if (!this.#isBusy && this.#arriving === undefined && this.socket.writableLength === 0) {
       this.socket.destroy()
@@ -439,11 +447,11 @@ export class FastConnection {
       this.#sweptReadBytes = bytesRead
       this.#sweptWrittenBytes = writtenBytes
       this.#stillSinceMs = nowMs
-    } else if (this.#long !== undefined && !this.#long.isWanting) {
+    } else if (this.#isBusy && this.#long?.isWanting !== true && writableLength === 0) {
       // It is this server that takes its time.
       this.#stillSinceMs = nowMs
     } else if (nowMs - this.#stillSinceMs >= limits.idleTimeoutMs) {
-      this.socket.destroy()
+      this.#closeStill()
       return
     }
     const isReceiving = this.#arriving !== undefined || this.#long?.isWanting === true

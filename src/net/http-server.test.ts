@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { writeSync } from 'node:fs'
 import net, { type Socket } from 'node:net'
 import { afterEach, describe, test } from 'node:test'
 import { systemClock } from '../base/clock.ts'
@@ -37,6 +38,7 @@ async function start(
       }
       if (request.url === '/big') return void response.end(Buffer.alloc(30_000_000))
       if (request.url === '/slow') await systemClock.sleep(300)
+      if (request.url === '/slower') await systemClock.sleep(1_200)
       const { bytes } = await readBody(request, response, { bytesMax: 1_000_000 }).catch(() => ({
         bytes: Buffer.alloc(0),
       }))
@@ -113,6 +115,7 @@ describe('requests that the server itself answers', () => {
       'nonsense\r\n\r\n',
       'GET /\r\n\r\n',
       'GET / HTTP/1.1\r\n\r\n',
+      get('/', 'Host: y\r\n'),
       get('/', ' folded: x\r\n'),
       get('/', 'Na me: x\r\n'),
       get('/', 'X: a\0b\r\n'),
@@ -209,10 +212,13 @@ describe('slow and idle clients', () => {
   })
 
   test('an idle connection is closed, a busy one is not', async () => {
-    const { port } = await start({ settings: { idleTimeoutMs: 250 } })
+    const { port } = await start({ settings: { idleTimeoutMs: 500 } })
     const raw = new Raw(port, get('/'))
     await raw.until(/GET \/ 0/)
     await raw.closed
+    const busy = new Raw(port, get('/slower'))
+    await busy.until(/GET \/slower 0/)
+    await busy.closed
   })
 
   test('more connections than allowed are dropped', async () => {
@@ -252,11 +258,12 @@ describe('the fast lane', () => {
   const budget = new BodyBudget(new SharedArrayBuffer(4), 200_000)
   const answered: FastRequest[] = []
 
-  function lane(settings = {}) {
+  function lane(settings = {}, { clock = systemClock, waiting = Promise.resolve() } = {}) {
     answered.length = 0
     const reply = (outcome: Outcome | Promise<Outcome>): FastReply => ({ outcome, onSent() {} })
     return start({
       settings,
+      clock,
       fastLane: {
         commonHead: () => 'Server: fast\r\n',
         bodyBudget: budget,
@@ -269,6 +276,7 @@ describe('the fast lane', () => {
           if (request.target === '/bad') return reply(errorOutcome(404, 'nothing'))
           if (request.target === '/bytes') return reply({ ...outcome, body: Buffer.alloc(100_000, 'y') })
           if (request.target === '/stream') return reply(Promise.resolve({ ...outcome, body: streamOf(5) }))
+          if (request.target === '/wait') return reply(waiting.then(() => outcome))
           if (request.target === '/broken') return reply(Promise.reject(new Error('a bug')))
           return undefined
         },
@@ -425,6 +433,47 @@ describe('the fast lane', () => {
     stop()
     for (let i = 0; i < 1_000 && budget.usedBytes > 0; i++) await systemClock.sleep(10)
     assert.equal(budget.usedBytes, 0)
+  })
+
+  /** A clock that the test sets forward by an hour. */
+  function jumpingClock() {
+    let lateMs = 0
+    const jump = () => {
+      lateMs += 3_600_000
+    }
+    return { jump, clock: { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + lateMs } }
+  }
+
+  test('who waits for this server is not idle, however long it takes', async () => {
+    const { clock, jump } = jumpingClock()
+    const { promise: waiting, resolve } = Promise.withResolvers<void>()
+    const { port } = await lane({ sweepPeriodMs: 5 }, { clock, waiting })
+    const raw = new Raw(port, get('/wait'))
+    for (let i = 0; i < 2_000 && answered.length === 0; i++) await systemClock.sleep(10)
+    await systemClock.sleep(50)
+    jump()
+    await systemClock.sleep(100)
+    resolve()
+    await raw.until(/fast GET \/wait 0;$/)
+    await systemClock.sleep(50)
+    jump()
+    await raw.closed
+  })
+
+  test('a request that came while the thread was busy is answered, though its connection seemed idle', async () => {
+    const { clock, jump } = jumpingClock()
+    const { port } = await lane({ sweepPeriodMs: 5 }, { clock })
+    const raw = new Raw(port, get('/fast/1'))
+    await raw.until(/fast\/1 0;$/)
+    await systemClock.sleep(50)
+    // From here the loop comes to its timers, of which the sweep is one that is due, before it looks at the network.
+    await new Promise(setImmediate)
+    const connected = raw.socket as unknown as { _handle: { fd: number } }
+    writeSync(connected._handle.fd, get('/fast/2'))
+    jump()
+    const untilMs = systemClock.monotonicMs() + 20
+    while (systemClock.monotonicMs() < untilMs);
+    await raw.until(/fast\/2 0;$/)
   })
 
   test('a half-closed client still gets its replies', async () => {

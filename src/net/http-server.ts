@@ -36,7 +36,7 @@ export const HTTP_SERVER_SETTINGS: Readonly<HttpServerSettings> = {
   headerTimeoutMs: limits.HEADER_TIMEOUT_MS,
   idleTimeoutMs: limits.IDLE_TIMEOUT_MS,
   bytesPerSecondMin: limits.BODY_BYTES_PER_SECOND_MIN,
-  slowGraceMs: limits.IDLE_TIMEOUT_MS,
+  slowGraceMs: limits.SLOW_GRACE_MS,
   sweepPeriodMs: 1_000,
   headerBytesMax: limits.HEADER_BYTES_MAX,
   connectionsMax: limits.CONNECTIONS_MAX,
@@ -127,7 +127,8 @@ export class HttpServer {
       keepAliveTimeout: idleTimeoutMs,
       connectionsCheckingInterval: Math.max(10, Math.min(1_000, headerTimeoutMs / 4)),
       insecureHTTPParser: false,
-      requireHostHeader: true,
+      // Looked at in #onRequest, which answers in the protocol's form and refuses two of them as well.
+      requireHostHeader: false,
       noDelay: true,
     }
     const { tls } = options
@@ -143,7 +144,7 @@ export class HttpServer {
     const meetsAny = options.takesAnyExpectation === true
     this.#server.on('checkExpectation', meetsAny ? this.#onRequest : this.#onExpectation)
     this.#server.on('clientError', this.#onClientError)
-    this.#server.on('timeout', (socket: Socket) => socket.destroy())
+    this.#server.on('timeout', this.#onStill)
     this.#fastLane =
       tls === undefined && options.fastLane !== undefined ? this.#openFastLane(options.fastLane) : undefined
     if (this.#fastLane === undefined)
@@ -234,6 +235,14 @@ export class HttpServer {
     })
   }
 
+  /** Nothing has moved for long: closed, unless it is this server that takes its time. */
+  readonly #onStill = (socket: Socket): void => {
+    const { request, response } = this.#connections.get(socket) ?? {}
+    const isBusy = request?.complete === true && response?.writableEnded === false
+    if (isBusy && socket.writableLength === 0) socket.setTimeout(this.settings.idleTimeoutMs)
+    else socket.destroy()
+  }
+
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request
     const connection = this.#connections.get(socket)
@@ -244,6 +253,11 @@ export class HttpServer {
     }
     if (request.httpVersionMajor !== 1) {
       this.#onClientError(new Error('HTTP/0.9'), socket)
+      return
+    }
+    if (request.httpVersionMinor === 1 && countOf(request.rawHeaders, 'host') !== 1) {
+      response.shouldKeepAlive = false
+      this.#replyWithError(response, 400, 'a request has one Host header')
       return
     }
     // Go clients see no Connection header from SeaweedFS either; HTTP/1.0 needs it said.
@@ -362,6 +376,12 @@ export class HttpServer {
       else if (readSlowly) this.#onClientError(slowError(), socket)
     }
   }
+}
+
+function countOf(rawHeaders: readonly string[], lowerName: string): number {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.toLowerCase() === lowerName) count++
+  return count
 }
 
 /** A whole reply as bytes, for where there is no ServerResponse. */
