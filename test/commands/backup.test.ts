@@ -80,7 +80,11 @@ async function backedUp(): Promise<{ data: string; file: string }> {
   isOver = true
   await more
   assert.equal(code, 0, stderr)
-  assert.match(stdout, /: \d+ bytes\n$/)
+  assert.match(
+    stdout,
+    /: \d+ bytes\nnot in it: (\/.*\/encryption\.keys)\. Encrypted objects cannot be read without it/,
+  )
+  assert.ok(stdout.includes(join(data, 'encryption.keys')))
   assert.equal(statSync(file).mode & 0o777, 0o600)
   await server.stop()
   return { data, file }
@@ -92,9 +96,13 @@ test('a backup of a running server is restored beside its volumes; what is no wh
   assert.equal(there.code, 1)
   assert.match(there.stderr, /conflict|there are|rows|not empty/)
   const metadata = ['--metadata', join(data, 'restored')]
-  const { code, stdout, stderr } = await runCairn(['restore', '--data', data, ...metadata, file])
+  const noKeys = ['--encryption-keys', join(data, 'elsewhere.keys')]
+  const { code, stdout, stderr } = await runCairn(['restore', '--data', data, ...metadata, ...noKeys, file])
   assert.equal(code, 0, stderr)
-  assert.match(stdout, /^\d+ rows, as they were at 2/)
+  assert.match(
+    stdout,
+    /^\d+ rows, as they were at 2.*\n\/.*\/elsewhere\.keys is not there: if objects are encrypted/,
+  )
   const { check } = await fsck(data, ...metadata)
   assert.deepEqual([check.missingCount, check.corruptCount, check.wrongReferencesCount], [0, 0, 0])
   const server = await start(data, metadata)
