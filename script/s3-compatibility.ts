@@ -26,7 +26,8 @@ What else is not as on AWS, on purpose:
 - \`If-None-Match\` of writes takes ETags too, and \`If-Match\` takes \`*\`, where AWS answers NotImplemented.
 - Another account that may put an object may set its tags and its ACL with it, without \`s3:PutObjectTagging\` and \`s3:PutObjectAcl\`; a policy
   can deny them.
-- The legal hold of an object that never had one is \`OFF\`, not an error. \`us-east-1\` is taken as a location, and all buckets are in one region.
+- \`us-east-1\` is taken as a location, and all buckets are in one region.
+- An empty \`versionId\` in requests about retention and legal holds is none. Chunks of bodies without signatures may be shorter than 8 KiB.
 - SSE-S3 may be said again with each part. Keys are any bytes of UTF-8, \`..\` too.
 
 | operation | request | | what differs, test |

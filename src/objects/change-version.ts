@@ -4,11 +4,11 @@ import { query, type Script, type Steps } from '../meta/meta-store.ts'
 import { type FoundVersion, nothingAt, versionAt, type WhichVersion } from './find-steps.ts'
 import { changedLock, checkLock } from './lock-rules.ts'
 import type { ObjectAttributes, ObjectLock } from './object-store.ts'
-import { FLAG_COMPLIANCE, FLAG_GOVERNANCE, FLAG_LEGAL_HOLD, type VersionRow } from './parts.ts'
+import { FLAG_COMPLIANCE, FLAG_GOVERNANCE, FLAG_HOLD_OFF, FLAG_LEGAL_HOLD, type VersionRow } from './parts.ts'
 import { type WriteFacts, writeFacts } from './put-version.ts'
 import { attributesOf, attributesText, isMarker, lockFlags, versionIdOfRow } from './rows.ts'
 
-const LOCK_FLAGS = FLAG_GOVERNANCE | FLAG_COMPLIANCE | FLAG_LEGAL_HOLD
+const LOCK_FLAGS = FLAG_GOVERNANCE | FLAG_COMPLIANCE | FLAG_LEGAL_HOLD | FLAG_HOLD_OFF
 
 interface At {
   bucketId: number

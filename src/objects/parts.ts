@@ -55,6 +55,8 @@ export const FLAG_DIRECTORY = 4
 export const FLAG_GOVERNANCE = 8
 export const FLAG_COMPLIANCE = 16
 export const FLAG_LEGAL_HOLD = 32
+/** Somebody said that there is no legal hold, which S3 tells from nobody having said anything. 64 is one of uploads. */
+export const FLAG_HOLD_OFF = 128
 
 /** Bytes that nothing names yet. On disk before the script that gives them to a row is committed. */
 export type NewContent =

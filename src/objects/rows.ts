@@ -6,6 +6,7 @@ import {
   type ContentPlace,
   FLAG_COMPLIANCE,
   FLAG_GOVERNANCE,
+  FLAG_HOLD_OFF,
   FLAG_LEGAL_HOLD,
   FLAG_MARKER,
   FLAG_NULL,
@@ -114,7 +115,8 @@ export const versionIdOfRow = (row: { flags: number; rank: number }) =>
 // Locks
 
 export function lockFlags(lock: ObjectLock): number {
-  let flags = lock.legalHold ? FLAG_LEGAL_HOLD : 0
+  let flags = 0
+  if (lock.legalHold !== undefined) flags = lock.legalHold ? FLAG_LEGAL_HOLD : FLAG_HOLD_OFF
   if (lock.mode === 'GOVERNANCE') flags |= FLAG_GOVERNANCE
   if (lock.mode === 'COMPLIANCE') flags |= FLAG_COMPLIANCE
   return flags
@@ -127,6 +129,7 @@ export function lockOf(row: { flags: number; lock_until_ms: number }): ObjectLoc
     lock.untilMs = row.lock_until_ms
   }
   if (row.flags & FLAG_LEGAL_HOLD) lock.legalHold = true
+  else if (row.flags & FLAG_HOLD_OFF) lock.legalHold = false
   return lock
 }
 

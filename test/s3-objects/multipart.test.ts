@@ -112,11 +112,19 @@ test('lists that are refused, and the upload goes on', async () => {
   assert.equal(element(other.text, 'PartNumber'), '1')
   assert.equal(errorOf(await complete(at, [[9, a]])), '400 InvalidPart')
   assert.equal(errorOf(await complete(at, [[10_001, a]])), '400 InvalidArgument')
+  const none = await complete(at, [[-4, a]])
+  assert.equal(errorOf(none), '400 InvalidArgument')
+  assert.equal(element(none.text, 'Message'), 'PartNumber must be &gt;= 1')
   assert.equal(errorOf(await complete(at, [])), '400 MalformedXML')
   const nothing = await kit.client.send('POST', { path: '/parts/wrong', query: { uploadId: at.uploadId } })
   assert.equal(errorOf(nothing), '400 MalformedXML')
   const size = { 'x-amz-mp-object-size': '7' }
   assert.equal(errorOf(await complete(at, [[1, a]], size)), '400 InvalidRequest')
+  const negative = await complete(at, [[1, a]], { 'x-amz-mp-object-size': '-1' })
+  assert.equal(
+    element(negative.text, 'Message'),
+    "Value for x-amz-mp-object-size header is less than zero: '-1'",
+  )
   assert.equal((await complete(at, [[1, a]])).status, 200)
   assert.equal((await kit.client.get('/parts/wrong')).text, 'a')
 })
@@ -191,6 +199,24 @@ test('checksums of parts and of the whole', async () => {
     ),
     '400 InvalidPart',
   )
+  const told = async (tag: string, headers?: Record<string, string>) => {
+    const reply = await complete(at, [[1, one, tag]], headers)
+    return [errorOf(reply), element(reply.text, 'Message'), element(reply.text, 'ArgumentValue')]
+  }
+  const [bad, crc] = ['Invalid Base64 or multiple checksums present in request', 'AAAAAA==']
+  const crcTag = `<ChecksumCRC32>${crc}</ChecksumCRC32>`
+  assert.deepEqual(await told('<ChecksumSHA256>x</ChecksumSHA256>'), ['400 InvalidArgument', bad, 'x'])
+  assert.deepEqual(await told(tags[0]! + crcTag), [
+    '400 InvalidArgument',
+    bad,
+    `CRC32:${crc};SHA256:${texts[0]};`,
+  ])
+  assert.deepEqual((await told(crcTag)).slice(0, 2), [
+    '400 BadDigest',
+    'The crc32 you specified for part 1 did not match what we received.',
+  ])
+  const both = { 'x-amz-checksum-crc32': crc, 'x-amz-checksum-sha256': texts[0]! }
+  assert.match((await told(tags[0]!, both))[1]!, /^Expecting a single x-amz-checksum- header/)
   const wrong = await putPart(at, 2, 'end', { 'x-amz-checksum-crc32': 'AAAAAA==' })
   assert.equal(errorOf(wrong), '400 InvalidRequest')
   const done = await complete(at, [
@@ -212,6 +238,9 @@ test('checksums of parts and of the whole', async () => {
     },
   )
   assert.equal(attributes.status, 200, attributes.text)
+  const odd = { 'x-amz-object-attributes': 'Colour' }
+  for (const path of ['/parts/summed', '/parts/none'])
+    assert.equal(errorOf(await kit.client.get(path, { attributes: '' }, odd)), '400 InvalidArgument')
   assert.equal(element(attributes.text, 'PartsCount'), '2')
   assert.equal(element(attributes.text, 'IsTruncated'), 'true')
   assert.equal(element(attributes.text, 'ObjectSize'), String(PART.length + 3))

@@ -3,8 +3,9 @@
  * DeleteObjectTagging; GetObjectAcl, PutObjectAcl.
  */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { ALICE, canonicalId, element, elements, errorOf, type S3Kit, startS3 } from '../s3/s3-kit.ts'
+import { ALICE, BOB, canonicalId, element, elements, errorOf, type S3Kit, startS3 } from '../s3/s3-kit.ts'
 
 let kit: S3Kit
 before(async () => {
@@ -19,6 +20,7 @@ const DAY_MS = 86_400_000
 const inDays = (days: number) => new Date(Date.now() + days * DAY_MS).toISOString()
 const retention = (mode: string, until: string) =>
   `<Retention><Mode>${mode}</Mode><RetainUntilDate>${until}</RetainUntilDate></Retention>`
+const md5 = (body: string) => ({ 'Content-MD5': createHash('md5').update(body).digest('base64') })
 const MODE = 'x-amz-object-lock-mode'
 const UNTIL = 'x-amz-object-lock-retain-until-date'
 
@@ -85,6 +87,53 @@ test('buckets without locks', async () => {
     client.putXml('/plain/k', 'legal-hold', '<LegalHold><Status>ON</Status></LegalHold>'),
   ]
   for (const reply of await Promise.all(replies)) assert.equal(errorOf(reply), '400 InvalidRequest')
+})
+
+test('a legal hold that nobody spoke of, and one that was taken off', async () => {
+  const { client } = kit
+  await client.put('/locks/h', 'x')
+  const held = () => client.get('/locks/h', { 'legal-hold': '' })
+  assert.equal(errorOf(await held()), '404 NoSuchObjectLockConfiguration')
+  assert.equal((await client.head('/locks/h')).headers['x-amz-object-lock-legal-hold'], undefined)
+  for (const status of ['ON', 'OFF']) {
+    await client.putXml('/locks/h', 'legal-hold', `<LegalHold><Status>${status}</Status></LegalHold>`)
+    assert.equal(element((await held()).text, 'Status'), status)
+    assert.equal((await client.head('/locks/h')).headers['x-amz-object-lock-legal-hold'], status)
+  }
+  const retained = await client.putXml('/locks/h', 'retention', retention('GOVERNANCE', inDays(1)))
+  assert.equal(retained.status, 200, retained.text)
+  assert.equal(element((await held()).text, 'Status'), 'OFF')
+  await client.put('/locks/h', 'x', { headers: { 'x-amz-object-lock-legal-hold': 'OFF' } })
+  assert.equal(element((await held()).text, 'Status'), 'OFF')
+})
+
+test('what is wrong with a document comes before what is missing', async () => {
+  const { client } = kit
+  const put = (path: string, sub: string, xml: string) => client.putXml(path, sub, xml).then(errorOf)
+  const hold = (status: string) => `<LegalHold><Status>${status}</Status></LegalHold>`
+  assert.equal(await put('/locks/none', 'legal-hold', hold('on')), '400 MalformedXML')
+  assert.equal(await put('/plain/none', 'legal-hold', hold('on')), '400 MalformedXML')
+  assert.equal(await put('/plain/none', 'legal-hold', hold('ON')), '400 InvalidRequest')
+  assert.equal(await put('/locks/none', 'legal-hold', hold('ON')), '404 NoSuchKey')
+  assert.equal(await put('/locks/none', 'retention', retention('none', inDays(1))), '400 MalformedXML')
+  const past = retention('GOVERNANCE', inDays(-1))
+  assert.equal(await put('/locks/none', 'retention', past), '400 InvalidArgument')
+  assert.equal(await put('/plain/none', 'retention', past), '400 InvalidArgument')
+  assert.equal(await put('/locks/none', 'retention', retention('GOVERNANCE', inDays(1))), '404 NoSuchKey')
+  const stranger = await kit.as(BOB).putXml('/locks/none', 'retention', past)
+  assert.equal(errorOf(stranger), '403 AccessDenied')
+})
+
+test('an empty version id in a request about locks is none', async () => {
+  await kit.client.put('/locks/e', 'x')
+  const query = { 'legal-hold': '', versionId: '' }
+  const body = '<LegalHold><Status>OFF</Status></LegalHold>'
+  assert.equal(
+    (await kit.client.send('PUT', { path: '/locks/e', query, body, headers: md5(body) })).status,
+    200,
+  )
+  assert.equal(element((await kit.client.get('/locks/e', query)).text, 'Status'), 'OFF')
+  assert.equal(errorOf(await kit.client.get('/locks/e', { versionId: '' })), '400 InvalidArgument')
 })
 
 test('tags', async () => {

@@ -157,6 +157,11 @@ test('forms that are refused', async () => {
   assert.equal(errorOf(await post(formOf(signed({ a: 'b' }), 'x'))), '400 InvalidArgument')
   const extra: [string, string][] = [...signed({ key: 'k' }), ['x-amz-meta-more', '1']]
   assert.equal(errorOf(await post(formOf(extra, 'x'))), '403 AccessDenied')
+  const right = formOf(signed({ key: 'k' }), 'x')
+  assert.equal(errorOf(await post(right, '/no-such-forms')), '403 AccessDenied')
+  const forged = formOf([...signed({ key: 'k' }), ['x-amz-meta-more', '1']], 'x')
+  assert.equal(errorOf(await post(forged, '/no-such-forms')), '403 AccessDenied')
+  assert.equal(errorOf(await post(formOf([['key', 'k']], 'x'), '/no-such-forms')), '404 NoSuchBucket')
   const sse = signed({ key: 'k', 'x-amz-server-side-encryption': 'aws:kms' })
   assert.equal(errorOf(await post(formOf(sse, 'x'))), '400 KMS.NotFoundException')
   const long = signed({ key: 'k', 'x-ignore-long': 'x'.repeat(30_000) })

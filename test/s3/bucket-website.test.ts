@@ -64,12 +64,15 @@ test('configurations that are none', async () => {
   await refused(INDEX + rules(), '400 MalformedXML')
   await refused(INDEX + rules('<Redirect/>'), '400 MalformedXML')
   const redirect = '<Redirect><HostName>h</HostName></Redirect>'
-  await refused(INDEX + rules(`<Condition></Condition>${redirect}`), '400 InvalidRequest')
+  await refused(INDEX + rules(`<Condition></Condition>${redirect}`), '400 MalformedXML')
   const condition = (code: number) =>
     `<Condition><HttpErrorCodeReturnedEquals>${code}</HttpErrorCodeReturnedEquals></Condition>`
-  await refused(INDEX + rules(condition(302) + redirect), '400 InvalidRequest')
-  const code = '<Redirect><HttpRedirectCode>300</HttpRedirectCode></Redirect>'
-  await refused(INDEX + rules(code), '400 InvalidRequest')
+  for (const status of [302, 399, 418, 499, 506])
+    await refused(INDEX + rules(condition(status) + redirect), '400 InvalidRequest')
+  for (const status of [300, 306, 309, 399]) {
+    const code = `<Redirect><HttpRedirectCode>${status}</HttpRedirectCode></Redirect>`
+    await refused(INDEX + rules(code), '400 InvalidRequest')
+  }
   const both =
     '<Redirect><ReplaceKeyWith>a</ReplaceKeyWith><ReplaceKeyPrefixWith>b</ReplaceKeyPrefixWith></Redirect>'
   await refused(INDEX + rules(both), '400 InvalidRequest')

@@ -111,7 +111,13 @@ test('only an empty bucket is removed', async () => {
   assert.equal(element(refused.text, 'Message'), 'The bucket you tried to delete is not empty')
   assert.equal(errorOf(await kit.as(BOB).delete('/full-bucket')), '403 AccessDenied')
   assert.equal(errorOf(await root.delete('/no-such-bucket')), '404 NoSuchBucket')
-  await kit.objects.delete({ bucket, key: 'k' })
+  const enabled = '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>'
+  await root.putXml('/full-bucket', 'versioning', enabled)
+  assert.equal(
+    element((await root.delete('/full-bucket')).text, 'Message'),
+    'The bucket you tried to delete is not empty. You must delete all versions in the bucket.',
+  )
+  await kit.objects.delete({ bucket, key: 'k', versionId: 'null' })
   assert.equal((await root.send('POST', { path: '/full-bucket/begun', query: { uploads: '' } })).status, 200)
   assert.equal((await root.delete('/full-bucket')).status, 204)
 })

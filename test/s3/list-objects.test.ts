@@ -124,10 +124,16 @@ test('max-keys', async () => {
   assert.deepEqual(keysOf(none.text), [])
   assert.equal(element((await alice.get('/plain', { 'max-keys': '5000' })).text, 'MaxKeys'), '1000')
   assert.equal(element((await alice.get('/plain', { 'max-keys': '' })).text, 'MaxKeys'), '1000')
-  for (const value of ['-1', 'blah', '1.5', '99999999999']) {
+  const refused: [string, string, string][] = [
+    ['-1', 'maxKeys', 'Argument maxKeys must be an integer between 0 and 2147483647'],
+  ]
+  for (const value of ['blah', '1.5', '2147483648', '-99999999999'])
+    refused.push([value, 'max-keys', 'Provided max-keys not an integer or within integer range'])
+  for (const [value, argument, message] of refused) {
     const reply = await alice.get('/plain', { 'max-keys': value })
     assert.equal(errorOf(reply), '400 InvalidArgument', value)
-    assert.equal(element(reply.text, 'ArgumentName'), 'max-keys')
+    assert.equal(element(reply.text, 'Message'), message)
+    assert.equal(element(reply.text, 'ArgumentName'), argument)
     assert.equal(element(reply.text, 'ArgumentValue'), value)
   }
 })

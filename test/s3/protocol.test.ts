@@ -212,6 +212,9 @@ test('a key that is deleted in a bucket with versions says so', async () => {
   assert.equal(errorOf(named), '405 MethodNotAllowed')
   assert.equal(named.headers.allow, 'DELETE')
   assert.equal(named.headers['x-amz-version-id'], versionId)
+  const asked = { attributes: '', versionId: versionId! }
+  const attributes = await alice.get('/marked/k', asked, { 'x-amz-object-attributes': 'ETag' })
+  assert.equal(errorOf(attributes), '404 NoSuchKey')
 })
 
 test('requests are counted by action, and logged without their query', async () => {

@@ -12,19 +12,19 @@ const CASES = 2_000
 test('bucket, key and version', () => {
   const id = versionIdOf(123_456)
   const table: [string, string, string, string?][] = [
-    ['b/k', 'b', 'k'],
-    ['/b/k', 'b', 'k'],
-    ['b%2Fk', 'b', 'k'],
-    ['%2Fb%2Fk', 'b', 'k'],
-    ['/b//k', 'b', '/k'],
-    ['/b/a/../k', 'b', 'a/../k'],
-    ['/b/k%20+%2B', 'b', 'k ++'],
-    ['/b/%C3%BC', 'b', 'ü'],
-    ['/b/\xc3\xbc', 'b', 'ü'],
-    ['/b/%3FversionId%3Dx', 'b', '?versionId=x'],
-    ['/b/k?versionId=null', 'b', 'k', 'null'],
-    [`/b/k?versionId=${id}`, 'b', 'k', id],
-    ['/b/k?v', 'b', 'k?v'],
+    ['bkt/k', 'bkt', 'k'],
+    ['/bkt/k', 'bkt', 'k'],
+    ['bkt%2Fk', 'bkt', 'k'],
+    ['%2Fbkt%2Fk', 'bkt', 'k'],
+    ['/bkt//k', 'bkt', '/k'],
+    ['/bkt/a/../k', 'bkt', 'a/../k'],
+    ['/bkt/k%20+%2B', 'bkt', 'k ++'],
+    ['/bkt/%C3%BC', 'bkt', 'ü'],
+    ['/bkt/\xc3\xbc', 'bkt', 'ü'],
+    ['/bkt/%3FversionId%3Dx', 'bkt', '?versionId=x'],
+    ['/bkt/k?versionId=null', 'bkt', 'k', 'null'],
+    [`/bkt/k?versionId=${id}`, 'bkt', 'k', id],
+    ['/bkt/k?v', 'bkt', 'k?v'],
   ]
   for (const [text, bucketName, key, versionId] of table)
     assert.deepEqual(parseCopySource(text), { bucketName, key, versionId }, text)
@@ -36,13 +36,16 @@ test('what is refused', () => {
     '/',
     'b',
     '/b',
-    'b/',
+    'bkt/',
     '//k',
-    '/b/%',
-    '/b/%zz',
-    '/b/%ff',
-    '/b/k?versionId=',
-    '/b/k?versionId=x',
+    '/bkt/%',
+    '/bkt/%zz',
+    '/bkt/%ff',
+    '/bkt/k?versionId=',
+    '/bkt/k?versionId=x',
+    'b/k',
+    '192.168.1.1/k',
+    'no_bucket/k',
   ])
     assert.throws(() => parseCopySource(text), { code: 'InvalidArgument' }, text)
 })

@@ -1,5 +1,6 @@
 /** What a copy is made of: the object that `x-amz-copy-source` names, if the caller may read it. */
 import { StoreError } from '../../base/errors.ts'
+import { isBucketName } from '../../objects/bucket-name.ts'
 import type { Bucket, FoundObject, ObjectInfo } from '../../objects/object-store.ts'
 import { rankOf } from '../../objects/rows.ts'
 import { sourceKeyOf } from './encryption-headers.ts'
@@ -42,6 +43,8 @@ export function parseCopySource(text: string): SourceName {
       HEADER,
       text,
     )
+  if (!isBucketName(path.slice(start, slash)))
+    throw invalidArgument('Invalid copy source bucket name', HEADER, text)
   if (versionId !== undefined && versionId !== 'null' && rankOf(versionId) === undefined)
     throw unknownVersion(versionId, path.slice(slash + 1))
   return { bucketName: path.slice(start, slash), key: path.slice(slash + 1), versionId }

@@ -70,6 +70,10 @@ export function contentMd5(request: Pick<S3Request, 'header'>): Buffer | undefin
   return bytes
 }
 
+export function isChecksumText(algorithm: ChecksumAlgorithm, text: string): boolean {
+  return strictBase64(text, DIGEST_BYTES[digestNameOf(algorithm)]) !== undefined
+}
+
 /** The bytes of a checksum as a header has it. Throws InvalidRequest for a value that is none. */
 export function checksumBytes(algorithm: ChecksumAlgorithm, value: string, kind = 'header'): Buffer {
   const bytes = strictBase64(value, DIGEST_BYTES[digestNameOf(algorithm)])

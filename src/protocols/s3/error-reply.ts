@@ -43,6 +43,7 @@ const CODES = {
   directory_not_empty: 'InvalidRequest',
   corrupt: 'InternalError',
   io_error: 'InternalError',
+  not_synced: 'ServiceUnavailable',
   in_use: 'InternalError',
   unsupported: 'NotImplemented',
   conflict: 'OperationAborted',

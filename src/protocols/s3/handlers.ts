@@ -47,7 +47,7 @@ import { deleteObject } from './actions/delete-object.ts'
 import { deleteObjects } from './actions/delete-objects.ts'
 import { getBucketLocation } from './actions/get-bucket-location.ts'
 import { getObject } from './actions/get-object.ts'
-import { getObjectAttributes } from './actions/get-object-attributes.ts'
+import { askedNames, getObjectAttributes } from './actions/get-object-attributes.ts'
 import { getObjectTorrent } from './actions/get-object-torrent.ts'
 import { headBucket } from './actions/head-bucket.ts'
 import { headObject } from './actions/head-object.ts'
@@ -58,12 +58,12 @@ import { listObjects } from './actions/list-objects.ts'
 import { listObjectsV2 } from './actions/list-objects-v2.ts'
 import { listParts } from './actions/list-parts.ts'
 import { getObjectAcl, putObjectAcl } from './actions/object-acl.ts'
-import { getObjectLegalHold, putObjectLegalHold } from './actions/object-legal-hold.ts'
+import { getObjectLegalHold, putObjectLegalHold, readLegalHold } from './actions/object-legal-hold.ts'
 import {
   getObjectLockConfiguration,
   putObjectLockConfiguration,
 } from './actions/object-lock-configuration.ts'
-import { getObjectRetention, putObjectRetention } from './actions/object-retention.ts'
+import { getObjectRetention, putObjectRetention, readRetention } from './actions/object-retention.ts'
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './actions/object-tagging.ts'
 import { postObject } from './actions/post-object.ts'
 import {
@@ -75,7 +75,7 @@ import { putObject } from './actions/put-object.ts'
 import { restoreObject } from './actions/restore-object.ts'
 import { uploadPart } from './actions/upload-part.ts'
 import { uploadPartCopy } from './actions/upload-part-copy.ts'
-import type { Action } from './s3-context.ts'
+import type { Action, S3Context } from './s3-context.ts'
 
 export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['ListBuckets', listBuckets],
@@ -165,4 +165,14 @@ export const HANDLERS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['CompleteMultipartUpload', completeMultipartUpload],
   ['AbortMultipartUpload', abortMultipartUpload],
   ['ListParts', listParts],
+])
+
+/** Of actions on an object: what is wrong with the request itself, which S3 tells before that there is no such object. */
+export const CHECKS: ReadonlyMap<string, (context: S3Context) => unknown> = new Map<
+  string,
+  (context: S3Context) => unknown
+>([
+  ['GetObjectAttributes', ({ request }) => askedNames(request)],
+  ['PutObjectRetention', readRetention],
+  ['PutObjectLegalHold', readLegalHold],
 ])

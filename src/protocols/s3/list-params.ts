@@ -12,14 +12,13 @@ const COUNT_MAX = 2_147_483_647
 export function pageSize(request: S3Request, name: string, pageMax: number = LIST_KEYS_MAX): number {
   const text = request.filledParam(name)
   if (text === undefined) return pageMax
-  if (!/^[+-]?[0-9]{1,15}$/.test(text))
+  const count = /^[+-]?[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN
+  if (!(Math.abs(count) <= COUNT_MAX))
     throw invalidArgument(`Provided ${name} not an integer or within integer range`, name, text)
-  const count = Number(text)
-  if (count < 0 || count > COUNT_MAX) {
-    const message = `Argument ${name} must be an integer between 0 and ${COUNT_MAX}`
-    throw invalidArgument(message, name, text)
-  }
-  return Math.min(count, pageMax)
+  if (count >= 0) return Math.min(count, pageMax)
+  // S3 calls this one by another name.
+  const argument = name === 'max-keys' ? 'maxKeys' : name
+  throw invalidArgument(`Argument ${argument} must be an integer between 0 and ${COUNT_MAX}`, argument, text)
 }
 
 export interface ListParams {

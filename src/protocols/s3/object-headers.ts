@@ -181,7 +181,9 @@ export function lockOfHeaders(context: S3Context, view: HeaderView): ObjectLock 
       )
     lock.legalHold = hold === 'ON'
   }
-  assertLockable(context.bucket)
+  // As S3 words it here, and otherwise in `assertLockable`.
+  if (!context.bucket.objectLock)
+    throw new S3Error('InvalidRequest', 'Bucket is missing ObjectLockConfiguration')
   return lock
 }
 

@@ -18,11 +18,15 @@ export function readOptionsOf(request: S3Request): ReadOptions {
 
 const NO_OPTIONS: ReadOptions = {}
 
+const LOCKS = ['retention', 'legal-hold']
+
 /** The version that the request names; undefined: the latest. */
 export function versionIdOf(request: S3Request): string | undefined {
   if (request.params.length === 0) return undefined
   const versionId = request.param('versionId')
   if (versionId === '') {
+    // Programs in Go name a version so that they do not have, when they ask for locks.
+    if (LOCKS.some((sub) => request.param(sub) !== undefined)) return undefined
     throw invalidArgument('Version id cannot be the empty string', 'versionId', '')
   }
   if (versionId !== undefined && versionId !== 'null' && rankOf(versionId) === undefined)
@@ -51,7 +55,8 @@ export function deletedError(found: FoundObject | undefined, request: S3Request)
   if (found === undefined || !found.info.isDeleteMarker) return undefined
   const { versionId, modifiedMs } = found.info
   const headers = ['x-amz-delete-marker', 'true', 'x-amz-version-id', versionId]
-  if (request.filledParam('versionId') === undefined) return new S3Error('NoSuchKey', undefined, { headers })
+  const isNamed = request.filledParam('versionId') !== undefined && request.param('attributes') === undefined
+  if (!isNamed) return new S3Error('NoSuchKey', undefined, { headers })
   headers.push('Allow', 'DELETE', 'Last-Modified', formatHttpDate(Math.floor(modifiedMs / 1_000)))
   const extra = { Method: request.method, ResourceType: 'DeleteMarker' }
   return new S3Error('MethodNotAllowed', undefined, { headers, extra })

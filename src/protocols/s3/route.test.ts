@@ -89,8 +89,12 @@ test('what has no route', () => {
   assert.equal(errorOf('POST', '/b'), '412 PreconditionFailed')
   assert.equal(errorOf('DELETE', '/b?versioning'), '405 MethodNotAllowed')
   assert.equal(errorOf('GET', '/b?acl&policy'), '400 InvalidArgument')
-  assert.equal(errorOf('GET', '/b/k?policy'), '400 InvalidArgument')
-  assert.equal(errorOf('DELETE', '/b/k?lifecycle'), '400 InvalidArgument')
+  assert.equal(errorOf('GET', '/b/k?policy'), '400 InvalidRequest')
+  assert.equal(errorOf('DELETE', '/b/k?lifecycle'), '400 InvalidRequest')
+  assert.equal(errorOf('GET', '/b/k?uploads'), '400 InvalidRequest')
+  assert.equal(errorOf('DELETE', '/b/k?uploads'), '405 MethodNotAllowed')
+  assert.equal(errorOf('PUT', '/b/k?partNumber=1'), '400 InvalidArgument')
+  assert.equal(errorOf('PUT', '/b/k?uploadId=1'), '405 MethodNotAllowed')
 })
 
 test('what a request asks for beside its operation', () => {

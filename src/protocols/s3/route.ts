@@ -75,15 +75,39 @@ export function routeOf(request: S3Request): Route {
   const sub = request.params.length === 0 ? '' : subResource(request, level)
   const rows = table.get(`${request.method} ${level} ${sub}`)
   const route = rows?.find(({ mark }) => mark === undefined || has(request, mark))
-  if (route !== undefined) return route
+  if (route !== undefined) {
+    if (route.action === 'PutObject' && request.params.length > 0) assertNoPart(request)
+    return route
+  }
+  if (sub === 'uploads' && request.method === 'GET')
+    throw new S3Error('InvalidRequest', 'Key is not expected for the GET method ?uploads subresource')
   if (rows !== undefined && request.method === 'POST' && sub === '') {
     throw new S3Error('PreconditionFailed', undefined, {
       extra: { Condition: 'Bucket POST must be of the enclosure-type multipart/form-data' },
     })
   }
   throw new S3Error('MethodNotAllowed', undefined, {
-    extra: { Method: request.method, ResourceType: sub === '' ? level.toUpperCase() : sub.toUpperCase() },
-    headers: ['Allow', allowedMethods(level, sub)],
+    extra: { Method: request.method, ResourceType: resourceType(level, sub) },
+    headers: [
+      'Allow',
+      allowedMethods(level, sub)
+        .filter((each) => each !== request.method)
+        .join(', '),
+    ],
+  })
+}
+
+function resourceType(level: Level, sub: string): string {
+  if (sub === 'uploadId') return 'UPLOAD'
+  return (sub === '' ? level : sub).toUpperCase()
+}
+
+/** A part without its upload would replace the object. */
+function assertNoPart(request: S3Request): void {
+  if (request.param('partNumber') === undefined) return
+  const message = 'This operation does not accept partNumber without uploadId'
+  throw new S3Error('InvalidArgument', message, {
+    extra: { ArgumentName: 'partNumber', ArgumentValue: 'partNumber' },
   })
 }
 
@@ -100,9 +124,7 @@ function subResource(request: S3Request, level: Level): string {
       }
       found = name
     } else if (level === 'object' && subs.bucket.has(name)) {
-      throw new S3Error('InvalidArgument', `There is no such thing as the ?${name} sub-resource for a key`, {
-        extra: { ArgumentName: 'ResourceType', ArgumentValue: name },
-      })
+      throw new S3Error('InvalidRequest', `There is no such thing as the ?${name} sub-resource for a key`)
     }
   }
   return found
@@ -117,11 +139,11 @@ function has(request: S3Request, mark: NonNullable<Route['mark']>): boolean {
   return value !== undefined && (mark.value === undefined || value === mark.value)
 }
 
-function allowedMethods(level: Level, sub: string): string {
+function allowedMethods(level: Level, sub: string): string[] {
   const methods = ROUTES.filter((route) => route.level === level && route.sub === sub).map(
     ({ method }) => method,
   )
-  return [...new Set(methods)].join(', ')
+  return [...new Set(methods)]
 }
 
 /** What a request asks for beside its operation, for the permissions that it needs. */

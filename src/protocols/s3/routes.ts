@@ -148,7 +148,7 @@ const OBJECT = rows('object', [
   ['DeleteObject', 'DELETE', ''],
   ['CreateMultipartUpload', 'POST', 'uploads'],
   ['UploadPartCopy', 'PUT', 'uploadId', COPY],
-  ['UploadPart', 'PUT', 'uploadId'],
+  ['UploadPart', 'PUT', 'uploadId', { mark: { param: 'partNumber' } }],
   ['ListParts', 'GET', 'uploadId'],
   ['CompleteMultipartUpload', 'POST', 'uploadId'],
   ['AbortMultipartUpload', 'DELETE', 'uploadId'],

@@ -99,9 +99,9 @@ export class S3Context {
     return this.authenticated.principal.account
   }
 
-  /** The bucket of the request, which was found before the action was called. */
+  /** The bucket of the request, which was found before the action was called. Throws NoSuchBucket for that of a form. */
   get bucket(): Bucket {
-    assert(this.#bucket !== undefined, 'an action of a bucket has one')
+    if (this.#bucket === undefined) throw new S3Error('NoSuchBucket')
     return this.#bucket
   }
 

@@ -24,7 +24,7 @@ import { corsHeaders, corsOf, matchCors } from './cors.ts'
 import { type ErrorPlace, errorDocument, errorOutcome, toS3Error } from './error-reply.ts'
 import { ExpirationHeader } from './expiration-header.ts'
 import type { Authenticated, Gate, Question } from './gate.ts'
-import { HANDLERS } from './handlers.ts'
+import { CHECKS, HANDLERS } from './handlers.ts'
 import { healthOf, isHealthCheck } from './health.ts'
 import { deletedError, readOptionsOf } from './read-options.ts'
 import { ReplyIds } from './reply-ids.ts'
@@ -280,22 +280,19 @@ export class S3Server {
     this.#authorize(authenticated, exchange, { route, found })
     if (found !== undefined && !(found instanceof Error)) exchange.objectBytes = found.info.sizeBytes
     const missing = found instanceof Error ? found : deletedError(found, request)
-    if (missing !== undefined) throw this.#asSeenBy(authenticated, exchange, missing)
+    const { body, bucket } = exchange
+    const context = new S3Context({
+      services: this.#services,
+      ...{ request, route, authenticated, bucket, body },
+      found: missing === undefined ? (found as FoundObject | undefined) : undefined,
+    })
+    if (missing !== undefined) {
+      await CHECKS.get(route.action)?.(context)
+      throw this.#asSeenBy(authenticated, exchange, missing)
+    }
     const action = HANDLERS.get(route.action)
     if (action === undefined) throw new S3Error('NotImplemented')
-    const { body, bucket } = exchange
-    const services = this.#services
-    return action(
-      new S3Context({
-        services,
-        request,
-        route,
-        authenticated,
-        bucket,
-        found: found as FoundObject | undefined,
-        body,
-      }),
-    )
+    return action(context)
   }
 
   /** A page of a bucket's website. */
@@ -318,7 +315,11 @@ export class S3Server {
     if (route.withoutBucket === true) return
     const pending = this.#services.objects.bucket(request.bucket)
     const bucket = pending instanceof Promise ? await pending : pending
-    if (bucket === undefined) throw new S3Error('NoSuchBucket')
+    if (bucket === undefined) {
+      // Who signed a form is known when it has been read, and comes first.
+      if (route.access === 'form') return
+      throw new S3Error('NoSuchBucket')
+    }
     exchange.bucket = bucket
     const expected = request.header('x-amz-expected-bucket-owner')
     if (expected !== undefined && expected !== bucket.owner) throw new S3Error('AccessDenied')

@@ -13,6 +13,7 @@ import { isSameText, wrongSignature } from './auth/sigv4.ts'
 import { S3Error } from './s3-error.ts'
 
 const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+const SIGNATURE_CHARS = EMPTY_SHA256.length
 const [CR, LF] = [13, 10]
 
 /** Trailing headers by name in lower case, without the signature. */
@@ -193,7 +194,7 @@ function chunkSignatureOf(parameters: string, chain: ChunkChain, signature: stri
     throw wrongSignature({ accessKey: chain.accessKey, signature: '', stringToSign, canonical: '' })
   }
   const given = trimmed(parameters.slice(equals + 1))
-  if (given === '' || given.includes(';')) throw cutOff()
+  if (given === '' || given.includes(';') || given.length > SIGNATURE_CHARS) throw cutOff()
   return given
 }
 

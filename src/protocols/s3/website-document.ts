@@ -15,7 +15,7 @@ export interface Redirect {
   keyPrefix?: string
   /** In place of the whole key. */
   key?: string
-  /** 301 to 399. */
+  /** One of REDIRECT_STATUSES. */
   status?: number
 }
 
@@ -92,6 +92,11 @@ function parseRules(node: XmlNode): RoutingRule[] {
   return nodes.map(parseRule)
 }
 
+/** Those that S3 knows: not 300, and not 306, which means nothing any more. */
+const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 304, 305, 307, 308])
+
+const isErrorStatus = (status: number) => (status >= 400 && status <= 417) || (status >= 500 && status <= 505)
+
 function parseRule(node: XmlNode): RoutingRule {
   const condition = node.maybe('Condition')
   const redirect = parseRedirect(node.one('Redirect'))
@@ -100,12 +105,8 @@ function parseRule(node: XmlNode): RoutingRule {
   const keyPrefix = condition.maybeString('KeyPrefixEquals')
   const errorStatus = condition.maybeCount('HttpErrorCodeReturnedEquals')
   condition.done()
-  if (keyPrefix === undefined && errorStatus === undefined) {
-    const message =
-      "Condition cannot be empty. To redirect all requests without a condition, the condition element shouldn't be present."
-    throw new S3Error('InvalidRequest', message)
-  }
-  if (errorStatus !== undefined && (errorStatus < 400 || errorStatus > 599)) {
+  if (keyPrefix === undefined && errorStatus === undefined) throw condition.malformed()
+  if (errorStatus !== undefined && !isErrorStatus(errorStatus)) {
     const message = `The provided HTTP error code (${errorStatus}) is not valid. Valid codes are 4XX or 5XX.`
     throw new S3Error('InvalidRequest', message)
   }
@@ -127,7 +128,7 @@ function parseRedirect(node: XmlNode): Redirect {
   if (isEmpty) throw node.malformed()
   if (keyPrefix !== undefined && key !== undefined)
     throw new S3Error('InvalidRequest', 'You can only define ReplaceKeyPrefix or ReplaceKey but not both.')
-  if (status !== undefined && (status < 301 || status > 399)) {
+  if (status !== undefined && !REDIRECT_STATUSES.has(status)) {
     const message = `The provided HTTP redirect code (${status}) is not valid. Valid codes are 3XX except 300.`
     throw new S3Error('InvalidRequest', message)
   }

@@ -4,6 +4,7 @@ import { LIST_KEYS_MAX, MULTIPART_PARTS_MAX, PART_BYTES_MIN } from '../../../bas
 import type { Outcome } from '../../../net/reply.ts'
 import type {
   Checksum,
+  ChecksumAlgorithm,
   CompleteUpload,
   PartInfo,
   UploadInfo,
@@ -14,6 +15,7 @@ import {
   CHECKSUM_ALGORITHMS,
   checksumBytes,
   checksumXml,
+  isChecksumText,
   wrongChecksum,
 } from '../digest-headers.ts'
 import { customerKeyOf, encryptionHeaders } from '../encryption-headers.ts'
@@ -83,20 +85,27 @@ function parsePart(node: XmlNode): Part {
   if (!/^-?[0-9]{1,9}$/.test(text)) throw node.malformed()
   const number = Number(text)
   if (number < 1 || number > MULTIPART_PARTS_MAX) {
-    const message = `PartNumber must be >= 1 and <= ${MULTIPART_PARTS_MAX}`
+    const message = number < 1 ? 'PartNumber must be >= 1' : `PartNumber must be <= ${MULTIPART_PARTS_MAX}`
     throw invalidArgument(message, 'PartNumber', String(number))
   }
-  let checksum: Part['checksum']
-  for (const algorithm of CHECKSUM_ALGORITHMS) {
-    const value = node.maybeString(`Checksum${algorithm}`)
-    if (value === undefined || value === '') continue
-    if (checksum !== undefined) throw node.malformed()
-    checksum = { algorithm, value }
-  }
+  const checksum = partChecksum(node)
   // What some clients copy from a list of parts.
   for (const name of ['Size', 'LastModified', 'ChecksumType']) node.maybe(name)
   node.done()
   return checksum === undefined ? { number, etag } : { number, etag, checksum }
+}
+
+function partChecksum(node: XmlNode): Part['checksum'] {
+  const given = CHECKSUM_ALGORITHMS.flatMap((algorithm) => {
+    const value = node.maybeString(`Checksum${algorithm}`)
+    return value === undefined || value === '' ? [] : [{ algorithm, value }]
+  })
+  const [checksum] = given
+  if (checksum === undefined) return undefined
+  if (given.length === 1 && isChecksumText(checksum.algorithm, checksum.value)) return checksum
+  const message = 'Invalid Base64 or multiple checksums present in request'
+  const list = given.map(({ algorithm, value }) => `${algorithm}:${value};`).join('')
+  throw invalidArgument(message, 'Checksum', given.length === 1 ? checksum.value : list)
 }
 
 // What is said of the whole
@@ -115,6 +124,13 @@ function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Chec
   const given = request.header('x-amz-checksum-type')?.toUpperCase()
   if (given !== undefined && given !== 'FULL_OBJECT' && given !== 'COMPOSITE')
     throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.')
+  const { rawHeaders } = request
+  const headers = rawHeaders.filter((name, i) => i % 2 === 0 && algorithmOfHeader(name) !== undefined)
+  if (headers.length > 1)
+    throw new S3Error(
+      'InvalidRequest',
+      'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
+    )
   const begun = upload?.checksum
   if (given !== undefined && begun !== undefined && given !== begun.type) {
     throw new S3Error(
@@ -122,7 +138,6 @@ function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Chec
       `The upload was created using the ${begun.type} checksum mode. The complete request must use the same checksum mode.`,
     )
   }
-  const { rawHeaders } = request
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const algorithm = algorithmOfHeader(rawHeaders[i]!)
     if (algorithm === undefined) continue
@@ -140,6 +155,11 @@ function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Chec
   return undefined
 }
 
+function wrongPart(number: number, algorithm: ChecksumAlgorithm): S3Error {
+  const message = `The ${algorithm.toLowerCase()} you specified for part ${number} did not match what we received.`
+  return new S3Error('BadDigest', message)
+}
+
 /** The parts of a composite checksum are listed with theirs. */
 function assertPartChecksums({ checksum }: UploadInfo, parts: readonly Part[]): void {
   if (checksum === undefined) return
@@ -147,6 +167,7 @@ function assertPartChecksums({ checksum }: UploadInfo, parts: readonly Part[]): 
   for (const part of parts) {
     if (part.checksum === undefined && checksum.type === 'FULL_OBJECT') continue
     if (part.checksum?.algorithm === checksum.algorithm) continue
+    if (part.checksum !== undefined) throw wrongPart(part.number, part.checksum.algorithm)
     throw new S3Error(
       'InvalidRequest',
       `The upload was created using a ${name} checksum. The complete request must include the checksum for each part. It was missing for part ${part.number} in the request.`,
@@ -157,6 +178,8 @@ function assertPartChecksums({ checksum }: UploadInfo, parts: readonly Part[]): 
 function wholeSize(request: S3Request): number | undefined {
   const text = request.header('x-amz-mp-object-size')
   if (text === undefined) return undefined
+  if (/^-[0-9]{1,15}$/.test(text))
+    throw new S3Error('InvalidRequest', `Value for x-amz-mp-object-size header is less than zero: '${text}'`)
   if (!/^[0-9]{1,15}$/.test(text))
     throw new S3Error('InvalidRequest', 'Value for x-amz-mp-object-size header is invalid.')
   return Number(text)

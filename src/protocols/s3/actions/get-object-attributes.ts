@@ -19,8 +19,8 @@ const HEADER = 'x-amz-object-attributes'
 
 export function getObjectAttributes(context: S3Context): Outcome {
   const { request, found } = context
-  assertReadable(context)
   const names = askedNames(request)
+  assertReadable(context)
   const { info } = found
   const { attributes, sizeBytes, etag, modifiedMs } = info
   const render: Record<Name, () => string> = {
@@ -39,7 +39,8 @@ export function getObjectAttributes(context: S3Context): Outcome {
   return { status: 200, headers, body: xmlDocument('GetObjectAttributesResponse', xml) }
 }
 
-function askedNames({ rawHeaders }: S3Request): Set<Name> {
+/** The attributes that are asked for. Throws InvalidArgument, InvalidRequest. */
+export function askedNames({ rawHeaders }: S3Request): Set<Name> {
   const names = new Set<Name>()
   for (let i = 0; i < rawHeaders.length; i += 2) {
     if (rawHeaders[i]!.toLowerCase() !== HEADER) continue

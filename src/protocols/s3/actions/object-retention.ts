@@ -24,14 +24,14 @@ export async function putObjectRetention(context: S3Context): Promise<Outcome> {
   return { status: 200, headers: versionHeaders(found), body: undefined }
 }
 
-async function readRetention(context: S3Context): Promise<ObjectLock> {
-  assertLockable(context.bucket)
+/** What the document says. Throws MalformedXML, InvalidArgument, InvalidRequest in a bucket without locks. */
+export async function readRetention(context: S3Context): Promise<ObjectLock> {
   const root = await context.readXml('Retention')
   const mode = root.maybeWord('Mode', ['GOVERNANCE', 'COMPLIANCE'])
   const until = root.maybeString('RetainUntilDate')
   root.done()
   if ((mode === undefined) !== (until === undefined)) throw root.malformed()
-  return mode === undefined
-    ? {}
-    : { mode, untilMs: retainUntil(until!.trim(), context.services.clock.nowMs()) }
+  const untilMs = until === undefined ? undefined : retainUntil(until.trim(), context.services.clock.nowMs())
+  assertLockable(context.bucket)
+  return mode === undefined ? {} : { mode, untilMs: untilMs! }
 }

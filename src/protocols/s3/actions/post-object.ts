@@ -24,11 +24,12 @@ import { tag, XML_DECLARATION, XML_HEADERS } from '../xml-writer.ts'
 import { putWhole } from './put-object.ts'
 
 export async function postObject(context: S3Context): Promise<Outcome> {
-  const { request, bucket, services } = context
+  const { request, services } = context
   const form = await openForm(context)
   const { fields: list, part } = form
   const filename = part.filename === undefined ? undefined : utf8(part.filename)
-  const signed = services.gate.authenticateForm(request, { bucket: bucket.name, fields: list, filename })
+  const signed = services.gate.authenticateForm(request, { bucket: request.bucket, fields: list, filename })
+  const { bucket } = context
   const { key, fields } = signed
   const tags = formTags(context, signed)
   assertMay(context, signed, tags)

@@ -51,7 +51,10 @@ export function payloadOf(
   const isSigned = value === SIGNED_CHUNKS || value === SIGNED_CHUNKS_TRAILER
   if (!isSigned && value !== UNSIGNED_CHUNKS_TRAILER) throw invalidPayload(value)
   if (isSigned && chain === undefined)
-    throw new S3Error('InvalidRequest', `${value} needs an Authorization header of AWS4-HMAC-SHA256.`)
+    throw new S3Error(
+      'InvalidRequest',
+      "Anonymous requests don't support this x-amz-content-sha256 value. Please use UNSIGNED-PAYLOAD or STREAMING-UNSIGNED-PAYLOAD-TRAILER.",
+    )
   const hasTrailer = value !== SIGNED_CHUNKS
   if (!hasTrailer && headers.has('x-amz-trailer')) throw new S3Error('MalformedTrailerError')
   return {
@@ -86,11 +89,7 @@ function invalidPayload(value: string): S3Error {
 
 function decodedLength(headers: Headers): number {
   const text = headers.get('x-amz-decoded-content-length')
-  if (text === undefined || text === '') throw new S3Error('MissingContentLength')
-  if (!/^[0-9]{1,15}$/.test(text))
-    throw new S3Error('InvalidArgument', 'x-amz-decoded-content-length must be a number of bytes.', {
-      extra: { ArgumentName: 'x-amz-decoded-content-length', ArgumentValue: text },
-    })
+  if (text === undefined || !/^[0-9]{1,15}$/.test(text)) throw new S3Error('MissingContentLength')
   return Number(text)
 }
 
