@@ -39,6 +39,7 @@ export const ERROR_CODES = [
   'directory_not_empty', // a directory with files in it is removed only when that is asked for
   'corrupt', // stored bytes do not match their checksums
   'io_error', // the disk answered with an error
+  'not_synced', // bytes were written, the disk could not make them last, and nothing names them
   'in_use', // another process holds the data directory or the port
   'unsupported', // known, but not done by this version
   'conflict', // the state does not allow it now

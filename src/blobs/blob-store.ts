@@ -35,7 +35,7 @@ export interface BlobWrite extends Partial<BlobTarget> {
   collection: string
   /**
    * Told, perhaps, when `data` is of no more use before the write settles: it is written, but not durable yet. When that fails, no
-   * other volume is tried.
+   * other volume is tried: `not_synced`.
    */
   onWritten?: () => void
   /** Where it is given, the write may settle before the bytes are on disk, and calls this with what is left to be done. */

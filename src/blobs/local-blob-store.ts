@@ -7,6 +7,7 @@ import { StoreError, toStoreError } from '../base/errors.ts'
 import { type Fid, formatFid } from '../base/fid.ts'
 import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
+import { notSynced } from '../base/unsynced.ts'
 import { bytesNeedle, type Needle } from '../disk/needle.ts'
 import type { Volume } from '../disk/volume.ts'
 import { listVolume } from '../disk/volume-listing.ts'
@@ -85,7 +86,8 @@ export class LocalBlobStore implements BlobStore {
         const failure = toStoreError(error)
         if (!ANOTHER_MAY_TAKE_IT.has(failure.code)) throw failure
         this.#leases.refuse(place.fid.volumeId)
-        if (!mayTryAgain || attempt === BLOB_WRITE_ATTEMPTS_MAX) throw failure
+        if (!mayTryAgain) throw notSynced(failure)
+        if (attempt === BLOB_WRITE_ATTEMPTS_MAX) throw failure
       }
     }
   }
@@ -105,7 +107,8 @@ export class LocalBlobStore implements BlobStore {
       return
     }
     const isCovered = before !== undefined && before === volume.sync.coveredGeneration
-    blob.onUnsynced({ volumeId: volume.id, isCovered, durable: () => volume.durable() })
+    const durable = () => volume.durable().catch((error) => Promise.reject(notSynced(error)))
+    blob.onUnsynced({ volumeId: volume.id, isCovered, durable })
   }
 
   read(id: BlobId, options: { deleted?: boolean } = {}): Buffer | Promise<Buffer> {

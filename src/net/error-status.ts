@@ -39,6 +39,7 @@ export const USUAL_STATUS = {
   directory_not_empty: 409,
   corrupt: 500,
   io_error: 500,
+  not_synced: 503,
   in_use: 409,
   unsupported: 501,
   conflict: 409,

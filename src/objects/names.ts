@@ -1,6 +1,6 @@
 /** Objects by their names: puts, reads, removals, copies and listings. Bytes are the business of `content-*.ts`. */
 import type { Clock } from '../base/clock.ts'
-import { toStoreError } from '../base/errors.ts'
+import { StoreError, toStoreError } from '../base/errors.ts'
 import { DELETES_AT_ONCE_MAX, OBJECT_BYTES_MAX } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import type { MetaStore } from '../meta/meta-store.ts'
@@ -83,6 +83,17 @@ export class Names {
   }
 
   async put(request: PutObject): Promise<PutResult> {
+    try {
+      return await this.#put(request, { mayBeUnsynced: true })
+    } catch (error) {
+      // Nothing was done, and the body is still here: another volume takes it.
+      const isHere = request.body.whole !== undefined
+      if (!isHere || !(error instanceof StoreError) || error.code !== 'not_synced') throw error
+      return await this.#put(request, { mayBeUnsynced: false })
+    }
+  }
+
+  async #put(request: PutObject, { mayBeUnsynced }: { mayBeUnsynced: boolean }): Promise<PutResult> {
     const context = writeContext(this.#parts, request.bucket, request.key)
     const { writer, keys } = this.#parts
     const { bucket, check, placement, hasOpaqueEtag } = request
@@ -97,7 +108,7 @@ export class Names {
       storageClass,
       hasOpaqueEtag,
       sizeBytesMax,
-      mayBeUnsynced: true,
+      mayBeUnsynced,
     }
     const written = await writer.store(request.body, how)
     const checksum = written.checksum ?? request.attributes.checksum

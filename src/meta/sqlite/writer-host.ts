@@ -1,8 +1,9 @@
 /** The writing thread's side: takes scripts from the ports of serving threads, and commits what waits in one transaction. */
 import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../../base/clock.ts'
-import { StoreError, toStoreError } from '../../base/errors.ts'
+import { StoreError } from '../../base/errors.ts'
 import { META_BATCH_SCRIPTS_MAX } from '../../base/limits.ts'
+import { notSynced } from '../../base/unsynced.ts'
 import type { JournalSink } from '../journal-sink.ts'
 import { type AnyScript, ping, scriptTable } from '../run-steps.ts'
 import type { Journal } from './journal.ts'
@@ -94,7 +95,7 @@ export class MetaWriterHost {
       await this.#syncVolume!(volumeId)
       this.#queue(waiting)
     } catch (thrown) {
-      const { code, message } = toStoreError(thrown)
+      const { code, message } = notSynced(thrown)
       postBatch(
         waiting[0]!.port,
         waiting.map(({ id }) => [id, code, message]),
