@@ -369,8 +369,9 @@ export const META_PIECES_READ_AT_ONCE = 16
 /** A start waits so long for all volume servers to answer before it goes on without a search for orphans; and asks this often. */
 export const UPKEEP_PREPARE_MS_MAX = 10_000
 export const UPKEEP_RETRY_MS = 200
-/** Routing rules of one bucket's website. */
+/** Routing rules of one bucket's website, and its document. */
 export const WEBSITE_RULES_MAX = 50
+export const WEBSITE_BYTES_MAX = 128 * KIB
 /** Access logs of buckets: lines that one thread holds, the size of a log that is stored at once, and how often the rest is. */
 export const ACCESS_LOG_BYTES_MAX = 32 * MIB
 export const ACCESS_LOG_OBJECT_BYTES = 1 * MIB

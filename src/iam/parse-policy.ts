@@ -109,8 +109,8 @@ class StatementParser {
       isNotResource: resource.isNegated,
       conditions: this.#conditions(source.Condition),
     }
-    this.#checkTargets(statement)
     if (this.#isNew && !action.isNegated) assertKeysFit(statement.conditions, action.values)
+    this.#checkTargets(statement)
     return statement
   }
 
@@ -136,7 +136,8 @@ class StatementParser {
     return texts.map((text) => {
       const pattern = compilePattern(text.toLowerCase(), { variables: false, wildcards: true })!
       const isKnown =
-        text === '*' || [...S3_ACTIONS.keys()].some((each) => matchText(pattern, each.toLowerCase()))
+        text === '*' ||
+        (/^s3:/i.test(text) && [...S3_ACTIONS.keys()].some((each) => matchText(pattern, each.toLowerCase())))
       const isOther = this.#options.bucket === undefined && /^(?!s3:)[a-z0-9-]+:[a-z0-9*?]+$/i.test(text)
       if (!isKnown && !isOther) throw new PolicyError('Policy has invalid action')
       return pattern

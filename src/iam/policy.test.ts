@@ -315,6 +315,7 @@ describe('documents that are refused', () => {
     ['no action', document({ ...ALLOW, Action: undefined }), 'Missing required field Action'],
     ['no actions', document({ ...ALLOW, Action: [] }), 'Policy has invalid action'],
     ['an unknown action', document({ ...ALLOW, Action: 's3:HeadObject' }), 'Policy has invalid action'],
+    ['a pattern without service', document({ ...ALLOW, Action: '*GetObject' }), 'Policy has invalid action'],
     ['an action of another service', document({ ...ALLOW, Action: 'ec2:*' }), 'Policy has invalid action'],
     ['no resource', document({ ...ALLOW, Resource: undefined }), 'Missing required field Resource'],
     [

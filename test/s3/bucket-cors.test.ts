@@ -97,6 +97,11 @@ test('preflights that are not', async () => {
       { Origin: origin, 'Access-Control-Request-Method': 'PUT', 'Access-Control-Request-Headers': 'x-other' },
       '403 AccessForbidden',
     ],
+    [
+      '/shared',
+      { Origin: origin, 'Access-Control-Request-Method': 'PUT', 'Access-Control-Request-Headers': 'a, b c' },
+      '400 BadRequest',
+    ],
   ]
   for (const [path, headers, error] of cases) {
     const reply = await preflight(path, headers)

@@ -77,6 +77,8 @@ test('configurations that are none', async () => {
     '<Redirect><ReplaceKeyWith>a</ReplaceKeyWith><ReplaceKeyPrefixWith>b</ReplaceKeyPrefixWith></Redirect>'
   await refused(INDEX + rules(both), '400 InvalidRequest')
   await refused(INDEX + rules(...Array.from({ length: 51 }, () => redirect)), '400 InvalidRequest')
+  const long = `<Redirect><ReplaceKeyWith>${'x'.repeat(140_000)}</ReplaceKeyWith></Redirect>`
+  await refused(INDEX + rules(long), '400 MaxMessageLengthExceeded')
 })
 
 test('pages, their index, and directories', async () => {

@@ -70,8 +70,10 @@ function parseRule(node: XmlNode): CorsRule {
 }
 
 /** What the name of a header can be. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*$/
+
 function checkToken(element: string, name: string): void {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]*$/.test(name))
+  if (!TOKEN.test(name))
     throw new S3Error('InvalidRequest', `${element} "${name}" contains invalid character.`)
 }
 
@@ -165,9 +167,12 @@ export function preflightQuestion(request: S3Request): CorsQuestion {
     const given = method ?? 'null'
     throw new S3Error('BadRequest', `Invalid Access-Control-Request-Method: ${given}`, { extra: {} })
   }
-  const headers = (request.header('access-control-request-headers') ?? '')
-    .split(',')
-    .map((name) => name.trim().toLowerCase())
-    .filter((name) => name !== '')
+  const names = (request.header('access-control-request-headers') ?? '').split(',')
+  const odd = names.find((name) => !TOKEN.test(name.trim()))
+  if (odd !== undefined) {
+    const message = `Access-Control-Request-Headers "${odd}" contains invalid character.`
+    throw new S3Error('BadRequest', message, { extra: {} })
+  }
+  const headers = names.map((name) => name.trim().toLowerCase()).filter((name) => name !== '')
   return { origin, method, headers }
 }

@@ -210,6 +210,13 @@ describe('signed chunks', () => {
     assert.equal(decodeChunked(last.bytes, last.payload).data.length, 8_212)
   })
 
+  test('a line that goes on behind its signature is no line of a chunk', () => {
+    const { bytes, payload } = signedBody([20])
+    const lineEnd = bytes.indexOf('\r\n')
+    const joined = Buffer.concat([bytes.subarray(0, lineEnd), bytes.subarray(lineEnd + 2)])
+    assert.throws(() => decodeChunked(joined, payload), { code: 'IncompleteBody' })
+  })
+
   test('wrong ones are told with what should have been signed', () => {
     const { bytes, payload } = signedBody([20])
     bytes[30]! ^= 1

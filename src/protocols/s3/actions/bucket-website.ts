@@ -1,4 +1,5 @@
 /** GetBucketWebsite, PutBucketWebsite and DeleteBucketWebsite. */
+import { WEBSITE_BYTES_MAX } from '../../../base/limits.ts'
 import type { Outcome } from '../../../net/reply.ts'
 import { configOf, emptyOutcome, setConfig, xmlOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
@@ -10,7 +11,7 @@ export function getBucketWebsite({ bucket }: S3Context): Outcome {
 }
 
 export async function putBucketWebsite(context: S3Context): Promise<Outcome> {
-  const website = parseWebsite(await context.readXml('WebsiteConfiguration'))
+  const website = parseWebsite(await context.readXml('WebsiteConfiguration', { bytesMax: WEBSITE_BYTES_MAX }))
   await setConfig(context, 'website', JSON.stringify(website))
   return emptyOutcome(200)
 }

@@ -25,7 +25,7 @@ export async function putObjectLegalHold(context: S3Context): Promise<Outcome> {
 
 /** What the document says. Throws MalformedXML, InvalidRequest in a bucket without locks. */
 export async function readLegalHold(context: S3Context): Promise<ObjectLock> {
-  const root = await context.readXml('LegalHold')
+  const root = await context.readXml('LegalHold', { fault: 'MalformedXML' })
   const status = root.word('Status', ['ON', 'OFF'])
   root.done()
   assertLockable(context.bucket)

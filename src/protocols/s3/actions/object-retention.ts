@@ -26,7 +26,7 @@ export async function putObjectRetention(context: S3Context): Promise<Outcome> {
 
 /** What the document says. Throws MalformedXML, InvalidArgument, InvalidRequest in a bucket without locks. */
 export async function readRetention(context: S3Context): Promise<ObjectLock> {
-  const root = await context.readXml('Retention')
+  const root = await context.readXml('Retention', { fault: 'MalformedXML' })
   const mode = root.maybeWord('Mode', ['GOVERNANCE', 'COMPLIANCE'])
   const until = root.maybeString('RetainUntilDate')
   root.done()

@@ -1,5 +1,6 @@
 /** The credential of a signature of version 4: whose key, and the day, region and service that it is good for. */
 
+import { invalidArgument } from '../replies.ts'
 import { S3Error, type S3ErrorExtra } from '../s3-error.ts'
 import { SERVICE, TERMINATOR } from './hmac.ts'
 
@@ -29,8 +30,10 @@ export const QUERY_FAULT: CredentialFault = (reason, extra) =>
     extra === undefined ? {} : { extra },
   )
 
-export const FORM_FAULT: CredentialFault = (reason, extra) =>
-  new S3Error('InvalidArgument', reason, { extra: { ArgumentName: 'x-amz-credential', ...extra } })
+export const formFault =
+  (credential: string): CredentialFault =>
+  (reason) =>
+    invalidArgument(reason, 'x-amz-credential', credential)
 
 /** Throws what `fault` makes. The date is compared with the request's by `assertSameDay`. */
 export function parseCredential(text: string, region: string, fault: CredentialFault): Credential {

@@ -107,9 +107,10 @@ function signerOf(
   v4: SigV4,
   v2: SigV2 | undefined,
 ): Pick<SignedForm, 'principal' | 'mechanism'> | undefined {
-  const need = (name: string, shown: string): string => {
+  const need = (name: string, shown = name): string => {
     const value = fields.get(name)
-    if (value === undefined || value === '') throw missingField(shown)
+    // What is wrong with an empty policy is told with what else may be wrong with one.
+    if (value === undefined || (value === '' && name !== 'policy')) throw missingField(shown)
     return value
   }
   const isV2 = fields.has('awsaccesskeyid') || fields.has('signature')
@@ -118,18 +119,18 @@ function signerOf(
   if (isV2 && !isV4) {
     if (v2 === undefined) throw unsupportedMechanism()
     const accessKey = v2.verifyForm({
-      policy: need('policy', 'policy'),
+      policy: need('policy'),
       accessKey: need('awsaccesskeyid', 'AWSAccessKeyId'),
-      signature: need('signature', 'signature'),
+      signature: need('signature'),
     })
     return { principal: { account: accessKey.account, accessKey: accessKey.accessKey }, mechanism: 'v2-form' }
   }
   const accessKey = v4.verifyForm({
-    policy: need('policy', 'policy'),
-    algorithm: need('x-amz-algorithm', 'X-Amz-Algorithm'),
-    credential: need('x-amz-credential', 'X-Amz-Credential'),
-    date: need('x-amz-date', 'X-Amz-Date'),
-    signature: need('x-amz-signature', 'X-Amz-Signature'),
+    policy: need('policy'),
+    algorithm: need('x-amz-algorithm'),
+    credential: need('x-amz-credential'),
+    date: need('x-amz-date'),
+    signature: need('x-amz-signature'),
   })
   return { principal: { account: accessKey.account, accessKey: accessKey.accessKey }, mechanism: 'v4-form' }
 }
@@ -169,7 +170,7 @@ function parsePostPolicy(base64: string): PostPolicy {
   const document = decodePolicy(base64)
   const { expiration, conditions } = document
   for (const name of Object.keys(document)) {
-    if (name !== 'expiration' && name !== 'conditions') throw invalid(`Unexpected: '${name}'`)
+    if (name !== 'expiration' && name !== 'conditions') throw invalid(`Unexpected: "${name}"`)
   }
   if (expiration === undefined) throw invalid('Policy missing expiration.')
   if (conditions === undefined) throw invalid('Policy missing conditions.')
@@ -249,8 +250,7 @@ function addListCondition(policy: PostPolicy, condition: unknown[]): void {
 
 function lengthOf(value: unknown): number {
   const text = typeof value === 'number' || typeof value === 'string' ? String(value) : ''
-  if (!/^[0-9]{1,15}$/.test(text))
-    throw invalid(`Invalid content-length-range: '${String(value)}' is no length.`)
+  if (!/^[0-9]{1,15}$/.test(text)) throw invalid('Invalid JSON.')
   return Number(text)
 }
 

@@ -6,13 +6,14 @@ import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../../../base/clock.ts'
 import { PRESIGNED_S_MAX } from '../../../base/limits.ts'
 import type { AccessKey, Identities } from '../../../iam/identities.ts'
+import { invalidArgument } from '../replies.ts'
 import { S3Error } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
 import { canonicalPath, canonicalQuery, canonicalRequest, type Headers } from './canonical.ts'
 import {
   assertSameDay,
   type Credential,
-  FORM_FAULT,
+  formFault,
   HEADER_FAULT,
   parseCredential,
   parseSignedHeaders,
@@ -124,14 +125,12 @@ export class SigV4 {
     policy: string
   }): AccessKey {
     if (fields.algorithm !== ALGORITHM)
-      throw new S3Error('InvalidArgument', `X-Amz-Algorithm only supports "${ALGORITHM}"`)
-    const credential = parseCredential(fields.credential, this.#region, FORM_FAULT)
+      throw invalidArgument(`Only ${ALGORITHM} is supported`, 'X-Amz-Algorithm', fields.algorithm)
+    const fault = formFault(fields.credential)
+    const credential = parseCredential(fields.credential, this.#region, fault)
     if (parseAmzDate(fields.date) === undefined)
-      throw new S3Error(
-        'InvalidArgument',
-        "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"",
-      )
-    assertSameDay(credential, fields.date, FORM_FAULT)
+      throw invalidArgument('X-Amz-Date must be formated via ISO8601 Long format', 'X-Amz-Date', fields.date)
+    assertSameDay(credential, fields.date, fault)
     const { signature, policy } = fields
     return this.#check({ credential, amzDate: fields.date, signature, stringToSign: policy })
   }
