@@ -7,7 +7,7 @@ import { isBesideFiles } from '../shard-files.ts'
 import type { Master } from './master.ts'
 import { clusterOverview, type OverviewContext } from './overview.ts'
 import { checkCollection } from './params.ts'
-import type { TopologyNode } from './topology.ts'
+import type { TopologyNode } from './topology-node.ts'
 
 const VOLUME_ID_MAX = 0xffffffff
 

@@ -21,14 +21,8 @@ import { formatTtl } from '../../base/ttl.ts'
 import type { ErasureGrowth } from './erasure-growth.ts'
 import type { VolumeGrowth } from './growth.ts'
 import type { KeySequence } from './key-sequence.ts'
-import {
-  type Candidate,
-  type Layout,
-  layoutKey,
-  type Place,
-  type Topology,
-  type TopologyNode,
-} from './topology.ts'
+import { type Candidate, type Layout, layoutKey, type Place, type Topology } from './topology.ts'
+import type { TopologyNode } from './topology-node.ts'
 
 export interface AssignRequest {
   count: number

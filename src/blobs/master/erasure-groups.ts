@@ -8,7 +8,7 @@ import {
   shardIndexOf,
 } from '../../base/erasure-id.ts'
 import type { Random } from '../../base/random.ts'
-import { freeSlots, hasShardDirectories, isWritable, slotsIn, type TopologyNode } from './topology.ts'
+import { freeSlots, hasShardDirectories, isWritable, slotsIn, type TopologyNode } from './topology-node.ts'
 
 export interface ErasureGroup {
   /** That of its first shard. */

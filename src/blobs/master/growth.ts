@@ -4,14 +4,8 @@ import { StoreError, toStoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { MasterState } from '../master-state.ts'
-import {
-  freeSlots,
-  type Layout,
-  layoutKey,
-  type Place,
-  type Topology,
-  type TopologyNode,
-} from './topology.ts'
+import { type Layout, layoutKey, type Place, type Topology } from './topology.ts'
+import { freeSlots, type TopologyNode } from './topology-node.ts'
 import type { VolumeCalls } from './volume-calls.ts'
 
 export interface GrowRequest {

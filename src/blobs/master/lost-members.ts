@@ -9,7 +9,8 @@ import { toStoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { ErasureGroup } from './erasure-groups.ts'
 import type { ErasureGrowth } from './erasure-growth.ts'
-import type { Topology, TopologyNode } from './topology.ts'
+import type { Topology } from './topology.ts'
+import type { TopologyNode } from './topology-node.ts'
 
 export interface LostMembersOptions {
   topology: Topology

@@ -7,7 +7,8 @@ import type { ClusterOverview, LayoutOverview, NodeOverview, VolumeOverview } fr
 import { volumeState } from '../volume-info-json.ts'
 import { groupOverviews } from './group-health.ts'
 import type { Master } from './master.ts'
-import { layoutKey, slotCount, type Topology, type TopologyNode } from './topology.ts'
+import { layoutKey, type Topology } from './topology.ts'
+import { slotCount, type TopologyNode } from './topology-node.ts'
 
 export interface OverviewContext {
   master: Master

@@ -3,7 +3,8 @@ import { isErasure } from '../../base/erasure-id.ts'
 import { formatReplication } from '../../base/replication.ts'
 import { formatTtl } from '../../base/ttl.ts'
 import { volumeInfoJson } from '../volume-info-json.ts'
-import { freeSlots, slotCount, type Topology, type TopologyNode } from './topology.ts'
+import type { Topology } from './topology.ts'
+import { freeSlots, slotCount, type TopologyNode } from './topology-node.ts'
 
 export interface StatusContext {
   topology: Topology

@@ -6,12 +6,13 @@ import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
 import { type ErasureName, groupOf, isErasure, PLAIN_VOLUME_IDS_END } from '../../base/erasure-id.ts'
 import { StoreError } from '../../base/errors.ts'
-import { DISK_FREE_BYTES_MIN, HEARTBEAT_PERIODS_MISSED_MAX, NODES_MAX } from '../../base/limits.ts'
-import type { DirectoryInfo, NewVolume, VolumeInfo } from '../../disk/volume-admin.ts'
+import { HEARTBEAT_PERIODS_MISSED_MAX, NODES_MAX } from '../../base/limits.ts'
+import type { NewVolume, VolumeInfo } from '../../disk/volume-admin.ts'
 import type { Heartbeat } from '../cluster-wire.ts'
 import { KEYED_COLLECTION_PREFIX } from '../keyed-blobs.ts'
 import { KEY_ASSIGNED_END } from '../master-state.ts'
 import { type ErasureGroup, erasureGroups } from './erasure-groups.ts'
+import { isWritable, maxKeyOf, type TopologyNode } from './topology-node.ts'
 import { TrafficWindow } from './traffic-window.ts'
 
 /** A class of volumes that may stand in for each other. */
@@ -40,37 +41,11 @@ export interface Candidate {
   members?: readonly (TopologyNode | undefined)[]
 }
 
-/** One volume server. */
-export interface TopologyNode {
-  readonly nodeId: string
-  bootId: string
-  sequence: number
-  url: string
-  publicUrl: string
-  dataCenter: string
-  rack: string
-  periodMs: number
-  /** Monotonic. */
-  lastSeenMs: number
-  volumeSizeLimitBytes: number
-  directories: DirectoryInfo[]
-  volumes: Map<number, VolumeInfo>
-  /** Volumes being made there now: their slots are spoken for. */
-  creating: number
-  /** Made here by the master so lately that a heartbeat may not know them yet; until when, monotonic. */
-  made: Map<number, number>
-  /** Boots before this one: their messages come too late. */
-  pastBootIds: string[]
-  traffic: TrafficWindow
-}
-
 export type HeartbeatEffect = 'joined' | 'updated' | 'late' | 'left'
 
 const DATA_CENTER_DEFAULT = 'DefaultDataCenter'
 const RACK_DEFAULT = 'DefaultRack'
 
-/** Small disks keep this part free instead. */
-const DISK_FREE_PART_MIN = 1 / 20
 const PAST_BOOTS_MAX = 16
 /** For this many periods a heartbeat may be older than a create or delete that the master knows of. */
 const STALE_PERIODS = 3
@@ -411,49 +386,6 @@ function goneKey(node: TopologyNode, volumeId: number): string {
 
 export function layoutKey(layout: Layout): string {
   return `${layout.replicaPlacement}/${layout.ttl}/${layout.collection}`
-}
-
-/** Plain volumes that a node can still take: free slots, less those being filled, on directories with room. */
-export function freeSlots(node: TopologyNode): number {
-  const slots = node.directories
-    .filter(({ forShards }) => !forShards)
-    .reduce((sum, directory) => sum + slotsIn(directory), 0)
-  const here = [...node.volumes.keys()].filter((id) => !isErasure(id) || !hasShardDirectories(node)).length
-  return Math.max(0, Math.min(slots, slotCount(node) - here) - node.creating)
-}
-
-/** Plain volumes that a node may have in all; those of shards as well, where they share directories with them. */
-export function slotCount(node: TopologyNode): number {
-  return node.directories.reduce(
-    (sum, { forShards, volumeCountMax }) => sum + (forShards ? 0 : volumeCountMax),
-    0,
-  )
-}
-
-/** Then shards take no room from plain volumes. */
-export function hasShardDirectories(node: TopologyNode): boolean {
-  return node.directories.some(({ forShards }) => forShards)
-}
-
-function maxKeyOf(info: VolumeInfo): bigint {
-  return (BigInt(info.maxKeyHigh) << 32n) | BigInt(info.maxKeyLow)
-}
-
-export function isWritable(info: VolumeInfo, node: TopologyNode): boolean {
-  if (info.readOnly || info.full || info.failed || info.diskFull) return false
-  if (maxKeyOf(info) >= KEY_ASSIGNED_END) return false
-  return node.directories.find((each) => each.path === info.directory)?.failed !== true
-}
-
-/** Volumes that a directory can still take. */
-export function slotsIn(directory: DirectoryInfo): number {
-  if (directory.failed || directory.freeBytes < reserveBytes(directory)) return 0
-  return Math.max(0, directory.volumeCountMax - directory.volumeCount)
-}
-
-/** A disk with less free gets no new volumes. */
-function reserveBytes(directory: DirectoryInfo): number {
-  return Math.min(DISK_FREE_BYTES_MIN, directory.totalBytes * DISK_FREE_PART_MIN)
 }
 
 function writableIds(volumes: Map<number, VolumeInfo>, node: TopologyNode): string {

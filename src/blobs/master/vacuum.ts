@@ -2,7 +2,8 @@
 import { toStoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { VolumeInfo } from '../../disk/volume-admin.ts'
-import type { Topology, TopologyNode } from './topology.ts'
+import type { Topology } from './topology.ts'
+import type { TopologyNode } from './topology-node.ts'
 import type { VolumeCalls } from './volume-calls.ts'
 
 export interface VacuumOptions {

@@ -13,7 +13,7 @@ import {
   type VolumeAdminOperation,
   type VolumeAdminRequests,
 } from '../cluster-wire.ts'
-import type { TopologyNode } from './topology.ts'
+import type { TopologyNode } from './topology-node.ts'
 
 type Target = Pick<TopologyNode, 'nodeId' | 'url'>
 

@@ -7,7 +7,8 @@ import { groupMembers, isErasure } from '../../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { type HeldVolume, isSameCopy } from '../../disk/volume-copies.ts'
-import { freeSlots, type Topology, type TopologyNode } from './topology.ts'
+import type { Topology } from './topology.ts'
+import { freeSlots, type TopologyNode } from './topology-node.ts'
 import type { VolumeCalls } from './volume-calls.ts'
 
 export interface VolumeMoverOptions {
