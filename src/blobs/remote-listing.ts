@@ -26,6 +26,8 @@ export interface RemoteListingOptions {
   masterCalls: MasterCalls
   /** Of this process: its own volumes are not asked for. */
   nodeId: string
+  /** Of each call; default CLUSTER_CALL_MS_MAX. */
+  timeoutMs?: number
 }
 
 interface Server {
@@ -66,6 +68,13 @@ export class RemoteListing {
     }
   }
 
+  /** Of the other volume servers that the master knows, how many answer. Throws `unavailable`, `timeout` when no master does. */
+  async answering(): Promise<{ known: number; up: number }> {
+    const servers = await this.#servers()
+    const answers = await Promise.allSettled(servers.map((server) => this.#ask(server, 'list', {})))
+    return { known: servers.length, up: answers.filter(({ status }) => status === 'fulfilled').length }
+  }
+
   async #allVolumes(): Promise<{ server: Server; volume: BlobVolume }[]> {
     const servers = await this.#servers()
     const lists = await Promise.all(
@@ -81,8 +90,8 @@ export class RemoteListing {
 
   /** Volume servers that the master knows, without this process. */
   async #servers(): Promise<Server[]> {
-    const { masterCalls, nodeId } = this.#options
-    const reply = await masterCalls.post(`${CLUSTER_ADMIN_PATH}status`, {})
+    const { masterCalls, nodeId, timeoutMs } = this.#options
+    const reply = await masterCalls.post(`${CLUSTER_ADMIN_PATH}status`, {}, timeoutMs)
     if (reply.has('unknowing')) throw new StoreError('unavailable', reply.text('unknowing'))
     return reply
       .list('nodes', NODES_MAX)
@@ -105,7 +114,7 @@ export class RemoteListing {
         toNodeId: server.nodeId,
         ...request,
       },
-      timeoutMs: CLUSTER_CALL_MS_MAX,
+      timeoutMs: this.#options.timeoutMs ?? CLUSTER_CALL_MS_MAX,
     })
   }
 }

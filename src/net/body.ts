@@ -226,8 +226,8 @@ class Collector {
 }
 
 /**
- * Reads and drops the rest of a body that was answered early, then lets the connection be used again; cuts it when
- * the rest is too long or too slow. Call it right after the reply was given to `end`.
+ * Reads and drops the rest of a body that was answered early, then lets the connection be used again, or closes it where client
+ * or server asked for that; cuts it when the rest is too long or too slow. Call it right after the reply was given to `end`.
  */
 export function drain(
   request: IncomingMessage,
@@ -235,15 +235,25 @@ export function drain(
 ): void {
   if (request.complete || request.destroyed) return
   const { clock, bytesMax = DRAIN_BODY_BYTES_MAX, msMax = DRAIN_BODY_MS_MAX } = options
+  const { socket } = request
   let dropped = 0
-  const cut = () => request.socket.destroy()
+  const cut = () => socket.destroy()
   const stop = clock.after(msMax, cut)
+  // Node closes behind the reply; before the rest has come that is a reset, which may take the reply from the client.
+  let closes = false
+  socket.destroySoon = () => {
+    closes = true
+  }
   request.on('data', (chunk: Buffer) => {
     dropped += chunk.length
     if (dropped > bytesMax) cut()
   })
   request.once('close', stop)
-  request.once('end', stop)
+  request.once('end', () => {
+    stop()
+    delete (socket as Partial<typeof socket>).destroySoon
+    if (closes) socket.destroySoon()
+  })
   request.on('error', () => {})
   request.resume()
 }

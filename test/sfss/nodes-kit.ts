@@ -1,6 +1,7 @@
 /** Servers of memcached's protocol as processes, Cairn's and Debian's, that tests stop, kill and start again at the same ports. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hasProgram } from '../../script/packages.ts'
@@ -69,20 +70,23 @@ interface MonitorNode {
 /** `cairn sfss` on nodes, with its monitor. */
 export class NodesService {
   readonly nodes: Node[]
-  readonly #role: RoleProcess
+  readonly #words: readonly string[]
   readonly #monitor: string
+  #role: RoleProcess
 
-  private constructor(nodes: Node[], role: RoleProcess, monitor: string) {
+  private constructor(nodes: Node[], role: RoleProcess, own: { words: string[]; monitor: string }) {
     this.nodes = nodes
     this.#role = role
-    this.#monitor = monitor
+    this.#words = own.words
+    this.#monitor = own.monitor
   }
 
   static async start(nodes: Node[], flags: string[] = []): Promise<NodesService> {
     const monitor = `127.0.0.1:${await freePort()}`
     const storage = `memcached://${nodes.map(({ address }) => address).join(',')}`
     const words = ['--storage', storage, '--monitor', monitor, '--workers', '2', ...flags]
-    const service = new NodesService(nodes, await startRole('sfss', await freePort(), words), monitor)
+    const role = await startRole('sfss', await freePort(), words)
+    const service = new NodesService(nodes, role, { words, monitor })
     await service.untilUp(nodes.length)
     return service
   }
@@ -95,6 +99,16 @@ export class NodesService {
   async stop(): Promise<void> {
     await this.#role.stop()
     for (const node of this.nodes) await node.kill()
+  }
+
+  /** `kill -9` of sfss itself. */
+  kill(): Promise<void> {
+    return this.#role.kill()
+  }
+
+  /** Once more, after a kill, at the same port. */
+  async restart(): Promise<void> {
+    this.#role = await startRole('sfss', Number(this.address.split(':')[1]), this.#words)
   }
 
   url(target: string): string {
@@ -181,6 +195,9 @@ function isOpen(port: number): Promise<boolean> {
     socket.once('connect', () => socket.destroy())
   })
 }
+
+/** By which a node knows a file. */
+export const keyOf = (path: string) => `sfss:${createHash('sha256').update(path).digest('hex')}`
 
 /** Waits until something holds. */
 export async function until(holds: () => Promise<boolean> | boolean, what = 'it'): Promise<void> {

@@ -1,18 +1,16 @@
 /** sfss on memcached nodes, Cairn's and Debian's side by side, all of them processes: what holds while they are killed, hung and damaged. */
 import assert from 'node:assert/strict'
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { runCairn } from '../support/cairn-process.ts'
-import { cairnNode, debianNode, type Node, NodesService, noMemcached, until } from './nodes-kit.ts'
+import { cairnNode, debianNode, keyOf, type Node, NodesService, noMemcached, until } from './nodes-kit.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
 const directory = mkdtempSync(join(tmpdir(), 'cairn-sfss-nodes-'))
-
-const keyOf = (path: string) => `sfss:${createHash('sha256').update(path).digest('hex')}`
 
 describe('on two nodes of Cairn and one of memcached', { skip: noMemcached }, () => {
   let service: NodesService

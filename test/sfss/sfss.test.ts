@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -149,6 +150,52 @@ test('what is wrong is said: 400, 404, 405, 413', async () => {
   assert.equal((await curl('/file?path=large')).status, 404)
 })
 
+/** More than two sockets take while nobody reads, and less than is read and dropped. */
+const [ENDLESS_PIECES, PIECE_BYTES] = [768, 64 * 1024]
+
+const TOLD = `Content-Length: ${ENDLESS_PIECES * PIECE_BYTES}`
+
+for (const [what, framing] of [
+  ['of a length that is told', TOLD],
+  ['in chunks', 'Transfer-Encoding: chunked'],
+  ['on a connection for one request', `${TOLD}\r\nConnection: close`],
+  ['in chunks on a connection for one request', 'Transfer-Encoding: chunked\r\nConnection: close'],
+] as const) {
+  test(`a client that is still sending a file that is too large, ${what}, gets 413`, async () => {
+    const [host, port] = server.sfss.split(':') as [string, string]
+    const socket = connect(Number(port), host)
+    let answer = ''
+    socket.setTimeout(20_000, () => socket.destroy(new Error(`no end behind ${answer}`)))
+    socket.on('data', (piece: Buffer) => {
+      answer += piece.toString()
+    })
+    const ended = new Promise<void>((resolve, reject) => {
+      socket.once('error', reject)
+      socket.once('end', resolve)
+    })
+    socket.write(`POST /files?path=endless HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n`)
+    const piece = Buffer.alloc(PIECE_BYTES)
+    const sent = framing.startsWith('T')
+      ? Buffer.concat([Buffer.from('10000\r\n'), piece, Buffer.from('\r\n')])
+      : piece
+    let pieces = 0
+    for (; pieces < ENDLESS_PIECES && !answer.includes('\r\n\r\n'); pieces++)
+      await new Promise<void>((resolve) => socket.write(sent, () => resolve()))
+    assert.ok(pieces < ENDLESS_PIECES, 'the answer comes before the end of the body')
+    assert.match(answer, /^HTTP\/1\.1 413 /)
+    for (; pieces < ENDLESS_PIECES; pieces++) socket.write(sent)
+    if (framing.startsWith('T')) socket.write('0\r\n\r\n')
+    // The rest is dropped, and what comes behind it understood.
+    const isOnlyOne = framing.includes('close')
+    if (!isOnlyOne) socket.write('GET /file?path=endless HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    await ended
+    assert.match(
+      answer,
+      isOnlyOne ? /over the limit of \d+ bytes"}$/ : /over the limit of \d+ bytes"}HTTP\/1\.1 404 /,
+    )
+  })
+}
+
 test('heads, ranges, conditions, and removal', async () => {
   const target = url('/file?path=letters.txt')
   await fetch(target, { method: 'PUT', body: 'abcdefghij' })
@@ -205,7 +252,7 @@ test('504 where no storage answers, for files and for the status', async () => {
   const counters = new SfssCounters(SfssCounters.share(1), 0)
   const [clock, version] = [systemClock, '0.0.0']
   const objects = Object.assign(Object.create(kit.objects), { bucket: down })
-  const storage = { address: '127.0.0.1:1', check: down }
+  const storage = { address: () => '127.0.0.1:1', check: down }
   const broken = new SfssServer({
     files: new ObjectFiles({ objects, storage, clock, counters, version, owner: 'root' }),
     ...{ clock, counters, version, random: systemRandom, log: silentLog },

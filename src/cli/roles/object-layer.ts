@@ -1,6 +1,10 @@
 /** The object layer of one thread: blobs and metadata put together, and the doors that stand on it. */
+import { StoreError } from '../../base/errors.ts'
+import { SFSS_STATUS_MS_MAX } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { BlobStore } from '../../blobs/blob-store.ts'
+import { NO_VOLUMES } from '../../blobs/local-volumes.ts'
+import { RemoteListing } from '../../blobs/remote-listing.ts'
 import { VolumeCounters } from '../../blobs/volume-counters.ts'
 import { Identities, type IdentitiesFile, ROOT_ACCOUNT_ID } from '../../iam/identities.ts'
 import type { MetaStore } from '../../meta/meta-store.ts'
@@ -79,7 +83,7 @@ export class ObjectLayer {
       s3,
       // S3 closes it too.
       website: { listen: (options: ListenOptions) => s3.listenWebsite(options), close: async () => {} },
-      sfss: sfssServer(data, parts, { objects, blobs }),
+      sfss: sfssServer(data, parts, objects),
       hashstore: hashstoreServer(data, parts, objects),
       objects: objectsDoor(data, parts, { objects, contents, meta, blobs, presence }),
     }
@@ -170,14 +174,10 @@ function hashstoreServer(
   })
 }
 
-function sfssServer(
-  data: ObjectLayerData,
-  parts: ObjectLayerParts,
-  { objects, blobs }: { objects: ObjectStore; blobs: BlobStore },
-): SfssServer {
-  const { clock, random, log, bodyBudget, secrets, settings, logsRequests, thread, cluster } = parts
+function sfssServer(data: ObjectLayerData, parts: ObjectLayerParts, objects: ObjectStore): SfssServer {
+  const { clock, random, log, bodyBudget, secrets, settings, logsRequests, thread } = parts
   const counters = new SfssCounters(data.sfssCounters, thread)
-  const storage = { address: cluster.masterCalls.first, check: () => blobs.volumes() }
+  const storage = { address: () => parts.cluster.masterCalls.first, check: () => volumeServers(parts) }
   const version = VERSION
   return new SfssServer({
     ...{ clock, random, bodyBudget, settings, logsRequests, counters, version },
@@ -187,4 +187,13 @@ function sfssServer(
     basicAuth: secrets.basicAuthText === undefined ? undefined : new BasicAuth(secrets.basicAuthText),
     tls: secrets.tls,
   })
+}
+
+/** How many volume servers there are, and how many answer now; this process, where it has volumes, is one of them. Throws `unavailable`, `timeout`. */
+async function volumeServers({ cluster, volumes }: ObjectLayerParts): Promise<Record<string, string>> {
+  const others = await new RemoteListing({ ...cluster, timeoutMs: SFSS_STATUS_MS_MAX }).answering()
+  const own = volumes === NO_VOLUMES ? 0 : 1
+  const up = others.up + own
+  if (up === 0) throw new StoreError('unavailable', 'no volume server answers')
+  return { volume_servers: String(others.known + own), volume_servers_up: String(up) }
 }

@@ -11,7 +11,7 @@ import type { Random } from '../../base/random.ts'
 import { mimeTypeOfName } from '../../net/mime-types.ts'
 import { checkWrite } from '../../objects/conditions.ts'
 import type { Conditions } from '../../objects/object-store.ts'
-import { Copies, type FileNode, type Quorums } from './copies.ts'
+import { Copies, type FileNode, orAgain, type Quorums } from './copies.ts'
 import type { FileRecord } from './file-record.ts'
 import type { FileStore, StorageState, StoredFile } from './file-store.ts'
 import { VersionClock } from './version-clock.ts'
@@ -115,12 +115,12 @@ export class CopiedFiles implements FileStore {
   }
 }
 
-/** Asks a server what it says of itself, now; also one that was down a moment ago. */
+/** Asks a server what it says of itself, now; also one that was down a moment ago, or was started anew since. */
 export async function stateOf(client: FileNode['client']): Promise<StorageState> {
   const { address } = client
   try {
-    await client.retry()
-    return { address, failure: undefined, stats: await client.stats() }
+    const stats = await orAgain([client], () => client.stats())
+    return { address, failure: undefined, stats }
   } catch (error) {
     return { address, failure: toStoreError(error).message, stats: {} }
   }

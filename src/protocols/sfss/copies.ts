@@ -43,7 +43,7 @@ export class Copies {
 
   /** What was written last, a removal too; undefined where nobody has anything. Throws `unavailable`, `corrupt`. */
   read(nodes: readonly FileNode[], key: string, path: string): Promise<FileRecord | undefined> {
-    return orAgain(nodes, () => this.#read(nodes, key, path))
+    return orAgain(clientsOf(nodes), () => this.#read(nodes, key, path))
   }
 
   #read(nodes: readonly FileNode[], key: string, path: string): Promise<FileRecord | undefined> {
@@ -102,7 +102,7 @@ export class Copies {
   /** Resolves when a quorum has it; the others get it, too. Throws `unavailable`, `too_large`, `disk_full`. */
   async write(nodes: readonly FileNode[], key: string, record: FileRecord): Promise<void> {
     const bytes = encodeFileRecord(record)
-    await orAgain(nodes, () => this.#write(nodes, key, { bytes, expiresS: expiryOf(record) }))
+    await orAgain(clientsOf(nodes), () => this.#write(nodes, key, { bytes, expiresS: expiryOf(record) }))
   }
 
   #write(
@@ -159,14 +159,18 @@ export class Copies {
 }
 
 /** Where too few answer, those that are down may be back: they are tried at once, and then all of it once more. */
-async function orAgain<T>(nodes: readonly FileNode[], run: () => Promise<T>): Promise<T> {
+export async function orAgain<T>(clients: readonly MemcachedClient[], run: () => Promise<T>): Promise<T> {
   try {
     return await run()
   } catch (error) {
     if (toStoreError(error).code !== 'unavailable') throw error
-    await Promise.all(nodes.map(({ client }) => client.retry()))
+    await Promise.all(clients.map((client) => client.retry()))
     return await run()
   }
+}
+
+function clientsOf(nodes: readonly FileNode[]): MemcachedClient[] {
+  return nodes.map(({ client }) => client)
 }
 
 function expiryOf(record: FileRecord): number {

@@ -1,5 +1,6 @@
 /** The store's errors as this door's replies: 400, 404, 413 as its document has them, and 504 where no storage answers. */
 import { type ErrorCode, toStoreError } from '../../base/errors.ts'
+import { ConnectionError } from '../../net/http-client.ts'
 import { errorOutcome, type Outcome } from '../../net/reply.ts'
 
 /** All others are 500. */
@@ -33,7 +34,9 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 export function failureOutcome(error: unknown): Outcome | undefined {
   const { code, message } = toStoreError(error)
   if (code === 'internal') return undefined
-  const outcome = errorOutcome(STATUS[code] ?? 500, message)
+  // A server of the store that breaks a connection is one that has ended.
+  const status = error instanceof ConnectionError ? 504 : (STATUS[code] ?? 500)
+  const outcome = errorOutcome(status, message)
   if (code === 'too_many_requests' || code === 'unavailable') outcome.headers.push('Retry-After', '1')
   return outcome
 }

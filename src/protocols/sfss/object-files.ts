@@ -19,9 +19,9 @@ export interface ObjectFilesOptions {
   owner: string
   storage: {
     /** `host:port`, by which the storage is named. */
-    address: string
-    /** Throws `unavailable` or `timeout` when the storage does not answer. */
-    check(): Promise<unknown>
+    address(): string
+    /** Asks its servers now, and gives what there is to say of them. Throws `unavailable` or `timeout` when none of them answers. */
+    check(): Promise<Record<string, string>>
   }
   /** Of the door: the storage is asked by nobody else. */
   counters: SfssCounters
@@ -97,7 +97,7 @@ export class ObjectFiles implements FileStore {
 
   async states(): Promise<StorageState[]> {
     const { storage, counters, clock, version } = this.#options
-    await storage.check()
+    const servers = await storage.check()
     const bucket = await this.#bucket()
     const usage = bucket && (await this.#inBucket(() => this.#objects.usage(bucket)))
     const stats = {
@@ -106,8 +106,9 @@ export class ObjectFiles implements FileStore {
       curr_items: String(usage?.objects ?? 0),
       total_items: String(counters.totals().cmd_set),
       bytes: String(usage?.bytes ?? 0),
+      ...servers,
     }
-    return [{ address: storage.address, failure: undefined, stats }]
+    return [{ address: storage.address(), failure: undefined, stats }]
   }
 
   async #inBucket<T>(use: () => T | Promise<T>): Promise<T> {
