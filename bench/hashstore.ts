@@ -1,10 +1,10 @@
 /**
  * The hash store: `npm run bench -- hashstore [--quick] [--json FILE]`. One file of 1 GiB (256 MiB with `--quick`) through loopback, in
- * turns with `cp` on the same disk; and 10,000 files of 1 KiB, beside the volume server's rate with the same connections. The
- * client is in this process, the servers are processes of their own.
+ * turns with `cp` on the same disk; and 10,000 files of 1 KiB, beside the volume server's rate with the same connections. Beside
+ * both, a bare server that only reads, sends and writes. The clients are in this process, the servers are processes of their own.
  */
 import { spawnSync } from 'node:child_process'
-import { openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -15,6 +15,7 @@ import type { PhaseFigures } from '../src/bench/report.ts'
 import { runVolumeBenchmark } from '../src/bench/volume-benchmark.ts'
 import { localFile, readBuffers, saveTo } from '../src/cli/hashstore-files.ts'
 import { HashstoreClient } from '../src/protocols/hashstore/client.ts'
+import { BareFiles } from './bare-files.ts'
 import { startCairn } from './cairn-process.ts'
 import { median } from './contenders.ts'
 import { cleanUpAtExit, freePort, startProcess, stopProcess, temporaryDirectory } from './processes.ts'
@@ -27,6 +28,14 @@ const SMALL_BYTES = 1024
 const CONNECTIONS = 16
 const START_MS_MAX = 30_000
 const PASS_MARK = 0.5
+/** What is measured with the large file. */
+const COPY = 'cp'
+const COPY_AND_SYNC = 'cp, then sync'
+const PUT = 'put, on disk'
+const GET = 'get, to a file'
+const BARE = 'bare, to a file'
+/** As much as a way may take beside the file itself. */
+const MEMORY_SHARE = 1.25
 
 cleanUpAtExit()
 const { values } = parseArgs({
@@ -49,7 +58,20 @@ function run(program: string, ...args: string[]): void {
 function makeFile(path: string, bytes: number): void {
   const file = openSync(path, 'w')
   for (let done = 0; done < bytes; done += MIB) writeSync(file, systemRandom.bytes(MIB))
+  closeSync(file)
   run('sync', path)
+}
+
+/**
+ * Takes memory for so many bytes of files, and gives it back. What a virtual machine has not used for two seconds its host may have
+ * taken, and to get it back costs several times as much as the copy: so each way begins with memory that is there.
+ */
+function freeMemory(bytes: number): void {
+  const piece = Buffer.alloc(MIB / 4, 1)
+  const file = openSync(at('memory'), 'w')
+  for (let done = 0; done < bytes; done += piece.length) writeSync(file, piece)
+  closeSync(file)
+  rmSync(at('memory'))
 }
 
 /** A data server, and a client of it. */
@@ -70,65 +92,84 @@ async function startDataServer() {
   return { client, stop: () => stopProcess(child) }
 }
 
-/**
- * Milliseconds of each way, medians. What a way has written stays until all had their turn: the system's memory is several times
- * as fast to fill again when it was freed a moment ago, and a store frees none.
- */
-async function largeFile(client: HashstoreClient, bytes: number): Promise<Map<string, number>> {
-  const [source, copy, synced, back] = [at('large'), at('copy'), at('synced'), at('back')]
+/** Milliseconds of each way, medians. What a way has written stays until all had their turn, since a store frees no memory. */
+async function largeFile(
+  { client, bare }: { client: HashstoreClient; bare: BareFiles },
+  bytes: number,
+): Promise<Map<string, number>> {
+  const [source, copy, synced, back, bareBack] = [
+    at('large'),
+    at('copy'),
+    at('synced'),
+    at('back'),
+    at('bare'),
+  ]
   const path = Buffer.from('large')
-  makeFile(source, bytes)
   const buffers = readBuffers()
   const file = localFile(source, buffers)
   const pieces = () => file.read(0, bytes)
   const ways: [string, () => unknown][] = [
-    ['cp', () => run('cp', source, copy)],
-    ['cp, then sync', () => [run('cp', source, synced), run('sync', synced)]],
-    ['put, on disk', () => client.put(path, { sizeBytes: bytes, pieces })],
-    ['get, to a file', async () => saveTo(back, (await client.get(path)).pieces(), systemRandom)],
+    [COPY, () => run('cp', source, copy)],
+    [COPY_AND_SYNC, () => [run('cp', source, synced), run('sync', synced)]],
+    [PUT, () => client.put(path, { sizeBytes: bytes, pieces })],
+    [GET, async () => saveTo(back, (await client.get(path)).pieces(), systemRandom)],
+    [BARE, () => bare.get(bareBack, bytes)],
   ]
   const times = new Map<string, number[]>(ways.map(([name]) => [name, []]))
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [name, way] of ways) {
-      run('sync', directory)
+      run('sync', '-f', directory)
+      freeMemory(bytes * MEMORY_SHARE)
       const ms = await timed(way)
       if (round > 0) times.get(name)!.push(ms)
     }
     run('cmp', source, back)
-    for (const each of [copy, synced, back]) rmSync(each)
+    for (const each of [copy, synced, back, bareBack]) rmSync(each)
     console.error(`round ${round} of ${ROUNDS}`)
   }
   return new Map([...times].map(([name, all]) => [name, median(all)]))
 }
 
-/** Files a second. */
-async function smallFiles(client: HashstoreClient): Promise<{ put: number; get: number }> {
-  const bytes = systemRandom.bytes(SMALL_BYTES)
-  const paths = Array.from({ length: SMALL_FILES }, (_, each) => Buffer.from(`small\\${each}.gif`))
-  const inLanes = async (one: (path: Buffer) => Promise<unknown>) => {
-    let next = 0
-    const lane = async () => {
-      while (next < paths.length) await one(paths[next++]!)
-    }
-    const ms = await timed(() => Promise.all(Array.from({ length: CONNECTIONS }, lane)))
-    return (paths.length / ms) * 1_000
-  }
-  const source = {
-    sizeBytes: bytes.length,
-    pieces: async function* () {
-      yield bytes
-    },
-  }
-  const put = await inLanes((path) => client.put(path, source))
-  const get = await inLanes(async (path) => {
-    let length = 0
-    for await (const piece of (await client.get(path)).pieces()) length += piece.length
-    if (length !== SMALL_BYTES) throw new Error('a file has another length')
-  })
-  return { put, get }
+interface Rates {
+  put: number
+  get: number
 }
 
-async function volumeServer(): Promise<{ put: number; get: number }> {
+/** Files a second, of one way to put a file by its number, and one to get it. */
+async function smallFiles(ways: Record<keyof Rates, (number: number) => Promise<unknown>>): Promise<Rates> {
+  const inLanes = async (one: (number: number) => Promise<unknown>) => {
+    let next = 0
+    const lane = async () => {
+      while (next < SMALL_FILES) await one(next++)
+    }
+    const ms = await timed(() => Promise.all(Array.from({ length: CONNECTIONS }, lane)))
+    return (SMALL_FILES / ms) * 1_000
+  }
+  return { put: await inLanes(ways.put), get: await inLanes(ways.get) }
+}
+
+function hashStoreFiles(client: HashstoreClient): Promise<Rates> {
+  const bytes = systemRandom.bytes(SMALL_BYTES)
+  const pathOf = (number: number) => Buffer.from(`small\\${number}.gif`)
+  const pieces = async function* () {
+    yield bytes
+  }
+  return smallFiles({
+    put: (number) => client.put(pathOf(number), { sizeBytes: bytes.length, pieces }),
+    async get(number) {
+      let length = 0
+      for await (const piece of (await client.get(pathOf(number))).pieces()) length += piece.length
+      if (length !== SMALL_BYTES) throw new Error('a file has another length')
+    },
+  })
+}
+
+function bareFiles(bare: BareFiles): Promise<Rates> {
+  const bytes = systemRandom.bytes(SMALL_BYTES)
+  return smallFiles({ put: () => bare.putSmall(bytes), get: (number) => bare.getSmall(number) })
+}
+
+async function volumeServer(): Promise<Rates> {
   const server = await startCairn({ directory: at('volumes') })
   try {
     const { phases } = await runVolumeBenchmark(
@@ -158,17 +199,23 @@ async function volumeServer(): Promise<{ put: number; get: number }> {
 
 async function main(): Promise<number> {
   const bytes = (values.quick ? 256 : 1024) * MIB
+  makeFile(at('large'), bytes)
   const server = await startDataServer()
-  const large = await largeFile(server.client, bytes)
-  const small = await smallFiles(server.client)
+  const bare = await BareFiles.start({ file: at('large'), small: at('small'), smallBytes: SMALL_BYTES })
+  const large = await largeFile({ client: server.client, bare }, bytes)
+  const small = await hashStoreFiles(server.client)
+  const bareSmall = await bareFiles(bare)
   server.client.close()
   await server.stop()
+  await bare.stop()
   const volumes = await volumeServer()
-  const ratioOf = (measure: string, way: string) => large.get(measure)! / large.get(way)!
+  const ratioOf = (way: string, measure: string) => large.get(measure)! / large.get(way)!
   const ratios = {
-    'put, beside cp and sync': ratioOf('cp, then sync', 'put, on disk'),
-    'put, beside cp': ratioOf('cp', 'put, on disk'),
-    'get, beside cp': ratioOf('cp', 'get, to a file'),
+    'put, beside cp and sync': ratioOf(PUT, COPY_AND_SYNC),
+    'put, beside cp': ratioOf(PUT, COPY),
+    'get, beside cp': ratioOf(GET, COPY),
+    'bare, beside cp': ratioOf(BARE, COPY),
+    'get, beside bare': ratioOf(GET, BARE),
   }
   console.log(`one file of ${bytes / MIB} MiB, medians of ${ROUNDS} rounds`)
   for (const [way, ms] of large) console.log(`  ${way.padEnd(24)} ${Math.round(ms)} ms`)
@@ -177,17 +224,11 @@ async function main(): Promise<number> {
   for (const kind of ['put', 'get'] as const)
     console.log(
       `  ${kind.padEnd(4)} hash store ${Math.round(small[kind])}, volume server ${Math.round(volumes[kind])}: ` +
-        `${(small[kind] / volumes[kind]).toFixed(2)}`,
+        `${(small[kind] / volumes[kind]).toFixed(2)}; bare ${Math.round(bareSmall[kind])}`,
     )
   if (values.json !== undefined) {
-    const report = {
-      node: process.version,
-      bytes,
-      milliseconds: Object.fromEntries(large),
-      ratios,
-      small,
-      volumes,
-    }
+    const milliseconds = Object.fromEntries(large)
+    const report = { node: process.version, bytes, milliseconds, ratios, small, volumes, bareSmall }
     writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
   }
   return ratios['put, beside cp and sync'] >= PASS_MARK && ratios['get, beside cp'] >= PASS_MARK ? 0 : 1
