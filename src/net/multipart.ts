@@ -79,14 +79,17 @@ function findDelimiter(body: Buffer, delimiter: Buffer, from: number): number {
 }
 
 /**
- * The one file of a form: the part with a file name, or else the only part.
+ * The one file of a form: the part of the name `field`, or with a file name, or else the only part.
  * Throws `bad_request` for a form with two files or none.
  */
-export function fileOfForm(body: Buffer, boundary: string): FormPart {
+export function fileOfForm(body: Buffer, boundary: string, field?: string): FormPart {
   const usual = usualFile(body, boundary)
   if (usual !== undefined) return usual
   const parts = parseForm(body, boundary)
   if (parts.length === 1) return parts[0]!
+  const named = parts.filter(({ name }) => field !== undefined && name === field)
+  if (named.length > 1) throw new StoreError('bad_request', `the form has more than one ${field}`)
+  if (named.length === 1) return named[0]!
   const files = parts.filter((part) => part.filename !== undefined)
   if (files.length > 1) throw new StoreError('bad_request', 'the form has more than one file')
   if (files.length === 0) throw new StoreError('bad_request', 'the form has no file')

@@ -100,6 +100,27 @@ test('a raw body is the file as well, of any size up to the limit', async () => 
   }
 })
 
+test('the file of a form is the field upload_file, or the only file', async () => {
+  writeFileSync(local('one'), 'one')
+  writeFileSync(local('other'), 'other')
+  const [one, other] = [`@${local('one')}`, `@${local('other')}`]
+  const forms: [string[], string | undefined][] = [
+    [['upload_file=text'], 'text'],
+    [[`any=${one}`], 'one'],
+    [['note=text', `any=${one}`], 'one'],
+    [[`any=${other}`, `upload_file=${one}`, 'note=text'], 'one'],
+    [[`any=${other}`, 'upload_file=text'], 'text'],
+    [[`upload_file=${one}`, `upload_file=${other}`], undefined],
+    [[`any=${one}`, `another=${other}`], undefined],
+  ]
+  for (const [fields, content] of forms) {
+    const words = fields.flatMap((field) => ['-F', field])
+    const posted = await curl('/files?path=form', ...words)
+    assert.equal(posted.status, content === undefined ? 400 : 201, fields.join(' '))
+    if (content !== undefined) assert.equal((await curl('/file?path=form')).body.toString(), content)
+  }
+})
+
 test('paths are UTF-8, quoted, with spaces and dots', async () => {
   const path = 'ordner/grüße 文件 +&.txt'
   assert.equal(

@@ -1,6 +1,6 @@
 /** The file that a POST or PUT brings: the body, or the field of a form. And on what condition. */
 import { StoreError } from '../../base/errors.ts'
-import { type FormPart, fileOfForm, formBoundary, parseForm } from '../../net/multipart.ts'
+import { fileOfForm, formBoundary } from '../../net/multipart.ts'
 import { rawHeader } from '../../net/reply.ts'
 import type { Conditions } from '../../objects/object-store.ts'
 
@@ -16,16 +16,10 @@ export function uploadedFile(
   options: { bytesMax: number },
 ): Buffer {
   const boundary = formBoundary(rawHeader(rawHeaders, 'content-type') ?? '')
-  const bytes = boundary === undefined ? body : fileOf(body, boundary).data
+  const bytes = boundary === undefined ? body : fileOfForm(body, boundary, FILE_FIELD).data
   if (bytes.length > options.bytesMax)
     throw new StoreError('too_large', `file over the limit of ${options.bytesMax} bytes`)
   return bytes
-}
-
-function fileOf(body: Buffer, boundary: string): FormPart {
-  const named = parseForm(body, boundary).filter(({ name }) => name === FILE_FIELD)
-  if (named.length > 1) throw new StoreError('bad_request', `the form has more than one ${FILE_FIELD}`)
-  return named[0] ?? fileOfForm(body, boundary)
 }
 
 /** If-Match and If-None-Match of a write. Throws `bad_request`. */
