@@ -8,7 +8,7 @@ import {
   shardIndexOf,
 } from '../../base/erasure-id.ts'
 import type { Random } from '../../base/random.ts'
-import { freeSlots, hasShardDirectories, isWritable, slotsIn, type TopologyNode } from './topology-node.ts'
+import { freeSlots, isWritable, slotsIn, type TopologyNode, usesShardDirectories } from './topology-node.ts'
 
 export interface ErasureGroup {
   /** That of its first shard. */
@@ -103,7 +103,7 @@ export function pickDomains(
     const pickedOn = (node: TopologyNode) => picked.filter((each) => each.node === node).length
     const rooms = open.filter(
       ({ node, directories }) =>
-        directories.length > 0 && (hasShardDirectories(node) || freeSlots(node) > pickedOn(node)),
+        directories.length > 0 && (usesShardDirectories(node) || freeSlots(node) > pickedOn(node)),
     )
     const fewest = Math.min(...rooms.map((each) => each.used))
     const calm = rooms.filter((each) => each.used === fewest)
@@ -120,7 +120,7 @@ function openDirectories(node: TopologyNode, taken: readonly Domain[], random: R
   const volumesIn = new Map<string, number>()
   for (const { directory } of node.volumes.values())
     volumesIn.set(directory, (volumesIn.get(directory) ?? 0) + 1)
-  const forShards = hasShardDirectories(node)
+  const forShards = usesShardDirectories(node)
   return node.directories
     .filter(
       (each) =>

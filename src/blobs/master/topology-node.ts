@@ -37,7 +37,8 @@ export function freeSlots(node: TopologyNode): number {
   const slots = node.directories
     .filter(({ forShards }) => !forShards)
     .reduce((sum, directory) => sum + slotsIn(directory), 0)
-  const here = [...node.volumes.keys()].filter((id) => !isErasure(id) || !hasShardDirectories(node)).length
+  const areShardsApart = usesShardDirectories(node)
+  const here = [...node.volumes.keys()].filter((id) => !isErasure(id) || !areShardsApart).length
   return Math.max(0, Math.min(slots, slotCount(node) - here) - node.creating)
 }
 
@@ -49,9 +50,13 @@ export function slotCount(node: TopologyNode): number {
   )
 }
 
-/** Then shards take no room from plain volumes. */
-export function hasShardDirectories(node: TopologyNode): boolean {
-  return node.directories.some(({ forShards }) => forShards)
+/**
+ * Whether new groups lie in directories of their own, which stand in for disks as long as there are more of them than of
+ * others. Then shards take no room from plain volumes.
+ */
+export function usesShardDirectories(node: TopologyNode): boolean {
+  const apart = node.directories.filter(({ forShards }) => forShards).length
+  return apart > node.directories.length - apart
 }
 
 export function maxKeyOf(info: VolumeInfo): bigint {

@@ -5,7 +5,7 @@ import { MemcachedCounters } from '../../protocols/memcached/memcached-counters.
 import type { Context } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { type RedundancyConfig, redundancyRules } from '../redundancy-settings.ts'
-import { ownDirectories, shardDirectories, untilAborted } from '../roles/directories.ts'
+import { ownDirectories, SHARD_DIRECTORIES, shardDirectories, untilAborted } from '../roles/directories.ts'
 import { type HostPort, parseHostPort, parseListen, reachableAt, readDoorSecrets } from '../roles/doors.ts'
 import { layOut } from '../roles/layout.ts'
 import { startMaster } from '../roles/master-role.ts'
@@ -107,7 +107,7 @@ export const server = defineCommand({
   },
 })
 
-/** Six in one make no disk safe, and whoever asks for redundancy should know. */
+/** Several on one disk do not make it safe, and whoever asks for redundancy should know. */
 function directoriesForShards(
   config: RedundancyConfig,
   paths: readonly string[],
@@ -118,10 +118,10 @@ function directoriesForShards(
   const wereThere = shardDirectories(paths, { make: false }).length > 0
   const shards = shardDirectories(paths, { make: isAsked })
   const isNews = !wereThere || rules.usual !== 'none' || config.bucketRedundancy.length > 0
-  if (isAsked && isNews && shards.length > 0) {
+  if (isAsked && isNews && paths.length < SHARD_DIRECTORIES) {
     log.info(
       { directories: shards },
-      'shards lie in six directories of one disk: that protects from damage to the bytes, not from the loss of the disk',
+      'fewer than six data directories: several shards lie on one disk, which protects from damage to the bytes, but not always from the loss of that disk',
     )
   }
   return shards

@@ -29,19 +29,24 @@ export function ownDirectories(given: readonly string[]): OwnedDirectories {
   return { paths, release }
 }
 
-/** Below the one directory that is given, so many for the volumes of erasure groups. */
-const SHARD_DIRECTORIES = 6
+/** Below the data directories, so many for the volumes of erasure groups: as many as the largest layout has shards. */
+export const SHARD_DIRECTORIES = 6
 
 /**
- * Where a process has one directory, several below it can take the place of several disks for erasure groups. They are made when
- * they are wanted, and used whenever they are there. None where several directories are given.
+ * Directories that take the place of disks for erasure groups where fewer than six are given. Those that are missing are made
+ * when they are wanted, on the given ones in turn; those that are there are used, however many are given now.
  */
 export function shardDirectories(given: readonly string[], options: { make: boolean }): string[] {
-  const [only] = given
-  if (only === undefined || given.length > 1) return []
-  const paths = Array.from({ length: SHARD_DIRECTORIES }, (_, at) => join(resolve(only), `shards${at + 1}`))
-  if (options.make) for (const path of paths) makeDirectory(path)
-  return paths.filter((path) => existsSync(path))
+  const names = Array.from({ length: SHARD_DIRECTORIES }, (_, at) => `shards${at + 1}`)
+  if (options.make && given.length < SHARD_DIRECTORIES) {
+    for (const [at, name] of names.entries()) {
+      if (given.some((path) => existsSync(join(path, name)))) continue
+      makeDirectory(join(resolve(given[at % given.length]!), name))
+    }
+  }
+  return given
+    .flatMap((path) => names.map((name) => join(resolve(path), name)))
+    .filter((path) => existsSync(path))
 }
 
 /** With those above it, to stay after a power loss. Throws `io_error`. */
