@@ -4,7 +4,7 @@ import { StoreError } from '../base/errors.ts'
 const SHAPE = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 const ADDRESS = /^\d+\.\d+\.\d+\.\d+$/
 const PREFIXES_KEPT = ['xn--', 'sthree-', 'amzn-s3-demo-']
-const SUFFIXES_KEPT = ['-s3alias', '--ols-s3', '.mrap', '--x-s3', '--table-s3']
+const SUFFIXES_KEPT = ['-s3alias', '--ol-s3', '.mrap', '--x-s3', '--table-s3']
 
 export function isBucketName(name: string): boolean {
   if (!SHAPE.test(name) || ADDRESS.test(name) || /\.[.-]|-\./.test(name)) return false

@@ -58,7 +58,7 @@ for (const engine of [sqliteObjects(), postgresObjects()]) {
       ]
       const kept = [
         'abc-s3alias',
-        'abc--ols-s3',
+        'abc--ol-s3',
         'sthree-a',
         'amzn-s3-demo-a',
         'abc--x-s3',

@@ -247,6 +247,15 @@ test('checksums of parts and of the whole', async () => {
   assert.deepEqual(elements(attributes.text, 'ChecksumSHA256'), [whole, texts[0]])
 })
 
+test('a checksum of a whole whose parts have none is not kept', async () => {
+  const at = { key: 'unsummed', uploadId: await begin('unsummed') }
+  const part = (await putPart(at, 1, 'bytes')).headers.etag!
+  const done = await complete(at, [[1, part]], { 'x-amz-checksum-crc64nvme': 'AAAAAAAAAAA=' })
+  assert.equal(done.status, 200, done.text)
+  const head = await kit.client.head('/parts/unsummed', { 'x-amz-checksum-mode': 'ENABLED' })
+  assert.equal(head.headers['x-amz-checksum-crc64nvme'], undefined)
+})
+
 test('checksums that cannot be', async () => {
   const refused: Record<string, string>[] = [
     { 'x-amz-checksum-algorithm': 'MD4' },

@@ -53,4 +53,9 @@ test('pages and common prefixes', async () => {
     errorOf(await alice.get('/uploads', { uploads: '', 'max-uploads': 'x' })),
     '400 InvalidArgument',
   )
+  const marked = (key: string) => ({ uploads: '', 'key-marker': key, 'upload-id-marker': 'none' })
+  const odd = await alice.get('/uploads', marked('a'))
+  assert.equal(errorOf(odd), '400 InvalidArgument')
+  assert.equal(element(odd.text, 'Message'), 'Invalid uploadId marker')
+  assert.equal((await alice.get('/uploads', marked(''))).status, 200)
 })

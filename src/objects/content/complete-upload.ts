@@ -79,7 +79,7 @@ export const completeUpload: Script<CompleteArgs, Completed> = {
     const sizeBytes = parts.reduce((sum, { size }) => sum + size, 0)
     const sums = parts.map(summed)
     const checksum = wholeChecksum(args, notes, sums)
-    checkWhole(args, sizeBytes, checksum)
+    checkWhole(args, notes, { sizeBytes, checksum })
     const etag = etagOfParts(sums)
     const known = yield* knownContent(args, parts)
     if (known === undefined) yield* takeParts(args, all, parts)
@@ -160,13 +160,19 @@ function wholeChecksum(args: CompleteArgs, notes: UploadNotes, sums: SummedPart[
   return args.checksum === undefined ? undefined : checksumOfParts(sums, args.checksum)
 }
 
-function checkWhole(args: CompleteArgs, sizeBytes: number, checksum: Checksum | undefined): void {
+function checkWhole(
+  args: CompleteArgs,
+  notes: UploadNotes,
+  { sizeBytes, checksum }: { sizeBytes: number; checksum: Checksum | undefined },
+): void {
   if (sizeBytes > OBJECT_BYTES_MAX)
     throw new StoreError('too_large', `an object has at most ${OBJECT_BYTES_MAX} bytes`)
   if (args.sizeBytes !== undefined && args.sizeBytes !== sizeBytes)
     throw new StoreError('bad_request', `the parts have ${sizeBytes} bytes, not ${args.sizeBytes}`)
   if (args.checksum === undefined) return
   const { algorithm, value } = args.checksum
+  // Of an upload that was begun without one S3 takes a checksum that nothing can be compared with, and forgets it.
+  if (checksum === undefined && notes.checksum === undefined) return
   if (checksum === undefined || checksum.algorithm !== algorithm)
     throw new StoreError('bad_request', `the parts have no ${algorithm} checksums`)
   // Some clients leave out the number of parts.

@@ -10,9 +10,11 @@ import {
   prefixesXml,
   STORAGE_CLASS_DEFAULT,
 } from '../list-params.ts'
-import { ownerXml, xmlOutcome } from '../replies.ts'
+import { invalidArgument, ownerXml, xmlOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
 import { isoTime, optionalTag, tag } from '../xml-writer.ts'
+
+const UPLOAD_ID = /^[0-9a-f]{32}$/
 
 export async function listMultipartUploads(context: S3Context): Promise<Outcome> {
   const { request, bucket, objects } = context
@@ -21,6 +23,8 @@ export async function listMultipartUploads(context: S3Context): Promise<Outcome>
   const keyMarker = request.param('key-marker') ?? ''
   // It means nothing without a key.
   const uploadMarker = keyMarker === '' ? '' : (request.param('upload-id-marker') ?? '')
+  if (uploadMarker !== '' && !UPLOAD_ID.test(uploadMarker))
+    throw invalidArgument('Invalid uploadId marker', 'upload-id-marker', uploadMarker)
   const page = await objects.listUploads({
     bucket,
     prefix,
