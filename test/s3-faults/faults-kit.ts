@@ -1,6 +1,6 @@
 /** Requests that no client library sends: bytes as they stand, cut where the test says. */
 import { connect } from 'node:net'
-import { type RequestToSign, SignerV4 } from '../../src/iam/sign.ts'
+import { type RequestToSign, SignerV4, type SigningKey } from '../../src/iam/sign.ts'
 import { elements, ROOT, type S3Kit } from '../s3/s3-kit.ts'
 
 const REPLY_MS_MAX = 20_000
@@ -33,11 +33,11 @@ export function rawExchange(
 /** The head of a signed request with a Content-Length of its own. */
 export function signedHead(
   port: number,
-  ask: Omit<RequestToSign, 'host'> & { lengthBytes: number },
+  ask: Omit<RequestToSign, 'host'> & { lengthBytes: number; key?: SigningKey },
   extra: readonly string[] = [],
 ): string {
-  const { lengthBytes, ...request } = ask
-  const signer = new SignerV4({ ...ROOT, region: 'us-east-1' })
+  const { lengthBytes, key = ROOT, ...request } = ask
+  const signer = new SignerV4({ ...key, region: 'us-east-1' })
   const { target, headers } = signer.sign({ ...request, host: `127.0.0.1:${port}` }, Date.now())
   const lines = [...headers.map(([name, value]) => `${name}: ${value}`), ...extra]
   return `${request.method} ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\nContent-Length: ${lengthBytes}\r\n\r\n`

@@ -8,9 +8,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { assertClean, collected } from '../names-faults/kill-names.ts'
 import { S3Door } from '../names-faults/s3-door.ts'
 import { element, elements, errorOf, type S3Client, type S3Reply } from '../s3/s3-kit.ts'
-import { type ServerProcess, startServer } from '../support/cairn-process.ts'
+import { ROOT_KEY, type ServerProcess, startServer } from '../support/cairn-process.ts'
+import { rawExchange, signedHead } from './faults-kit.ts'
 
 const MIB = 1024 * 1024
 const PART = Buffer.alloc(5 * MIB, 'p')
@@ -29,8 +31,8 @@ after(async () => {
   rmSync(data, { recursive: true, force: true })
 })
 
-async function start(): Promise<void> {
-  server = await startServer(data, ['--workers', '3'])
+async function start(flags: string[] = []): Promise<void> {
+  server = await startServer(data, ['--workers', '3', ...flags])
   client = new S3Door(server).client
 }
 
@@ -134,62 +136,68 @@ test('readers see the old object or the new one, whole, whatever is written and 
   await reading
 })
 
-test('killed in overwrites and in completions, an object is the old or the new one', async () => {
-  for (let round = 0; round < 1; round++) {
-    const bodies = [Buffer.alloc(2_000 + round, 'o'), Buffer.alloc(4_500_000 + round, 'n')]
-    const keys = Array.from({ length: 6 }, (_, at) => `/races/killed-${round}-${at}`)
-    for (const path of keys) assert.equal((await client.put(path, bodies[0]!)).status, 200)
-    const uploads = await many(3, (at) => uploaded(`whole-${round}-${at}`))
-    const acknowledged = new Map<string, boolean>()
-    const all = Promise.allSettled([
-      ...keys.map(async (path) =>
-        acknowledged.set(path, (await client.put(path, bodies[1]!)).status === 200),
-      ),
-      ...uploads.map(async ({ complete }, at) => {
-        acknowledged.set(`/races/whole-${round}-${at}`, (await complete()).status === 200)
-      }),
-    ])
-    await sleep(20)
-    await server.kill()
-    await all
-    await start()
-    for (const path of keys) {
-      const { body } = await client.get(path)
-      if (acknowledged.get(path)) assert.ok(body.equals(bodies[1]!), `${path}: acknowledged and lost`)
-      else
-        assert.ok(
-          bodies.some((each) => each.equals(body)),
-          `${path}: ${body.length} bytes`,
-        )
-    }
-    for (const [at, { uploadId, complete }] of uploads.entries()) {
-      const path = `/races/whole-${round}-${at}`
-      const got = await client.get(path)
-      if (got.status === 200) assert.equal(got.body.length, PART.length + 3)
-      else {
-        assert.equal(acknowledged.get(path) ?? false, false, `${path}: acknowledged and lost`)
-        const parts = await client.get(path, { uploadId })
-        assert.deepEqual(elements(parts.text, 'PartNumber'), ['1', '2'], 'all parts or the whole')
+test('killed in overwrites that are read and in completions by several, an object is the old or the new one', async () => {
+  const bodies = [Buffer.alloc(2_000, 'o'), Buffer.alloc(4_500_000, 'n')]
+  const isOne = (body: Buffer) => bodies.some((each) => each.equals(body))
+  const keys = Array.from({ length: 6 }, (_, at) => `/races/killed-${at}`)
+  for (const path of keys) assert.equal((await client.put(path, bodies[0]!)).status, 200)
+  const uploads = await many(3, (at) => uploaded(`whole-${at}`))
+  const acknowledged = new Set<string>()
+  const note = async (path: string, reply: Promise<S3Reply>) => {
+    if ((await reply).status === 200) acknowledged.add(path)
+  }
+  const mixed: string[] = []
+  let isOver = false
+  const all = Promise.allSettled([
+    ...keys.map((path) => note(path, client.put(path, bodies[1]!))),
+    ...uploads.flatMap(({ complete }, at) => [1, 2, 3].map(() => note(`/races/whole-${at}`, complete()))),
+    ...keys.map(async (path) => {
+      while (!isOver) {
+        const { status, body } = await client.get(path)
+        if (status === 200 && !isOne(body)) mixed.push(`${path}: ${body.length} bytes`)
       }
-      assert.equal((await complete()).status, 200, 'what was not told is told now')
-      assert.equal((await client.get(path)).body.length, PART.length + 3)
+    }),
+  ])
+  await sleep(20)
+  await server.kill()
+  isOver = true
+  await all
+  assert.deepEqual(mixed, [])
+  await start()
+  for (const path of keys) {
+    const { body } = await client.get(path)
+    if (acknowledged.has(path)) assert.ok(body.equals(bodies[1]!), `${path}: acknowledged and lost`)
+    else assert.ok(isOne(body), `${path}: ${body.length} bytes`)
+  }
+  for (const [at, { uploadId, complete }] of uploads.entries()) {
+    const path = `/races/whole-${at}`
+    const got = await client.get(path)
+    if (got.status === 200) assert.equal(got.body.length, PART.length + 3)
+    else {
+      assert.ok(!acknowledged.has(path), `${path}: acknowledged and lost`)
+      const parts = await client.get(path, { uploadId })
+      assert.deepEqual(elements(parts.text, 'PartNumber'), ['1', '2'], 'all parts or the whole')
     }
+    assert.equal((await complete()).status, 200, 'what was not told is told now')
+    assert.equal((await client.get(path)).body.length, PART.length + 3)
   }
 })
 
-test('killed while many want to be first and uploads are given up, one is first and no upload is half there', async () => {
+test('killed while many want to be first and uploads are given up and completed, one is first and no upload is half there', async () => {
   const path = '/races/killed-first'
   const bodyOf = (at: number) => Buffer.alloc(50_000, `client ${at} `)
-  const uploads = await many(4, (at) => uploaded(`given-up-${at}`))
+  const uploads = await many(6, (at) => uploaded(`given-up-${at}`))
   const told = new Map<string, number>()
   const note = async (name: string, reply: Promise<S3Reply>) => told.set(name, (await reply).status)
   const all = Promise.allSettled([
     ...Array.from({ length: CLIENTS }, (_, at) =>
       note(`first-${at}`, client.put(path, bodyOf(at), { headers: { 'If-None-Match': '*' } })),
     ),
-    ...uploads.map(({ uploadId }, at) =>
-      note(`abort-${at}`, client.delete(`/races/given-up-${at}`, { uploadId })),
-    ),
+    ...uploads.flatMap(({ uploadId, complete }, at) => {
+      const abort = () => note(`abort-${at}`, client.delete(`/races/given-up-${at}`, { uploadId }))
+      const end = () => note(`complete-${at}`, complete())
+      return [[abort], [abort, end], [end, abort]][at % 3]!.map((begin) => begin())
+    }),
   ])
   await sleep(15)
   await server.kill()
@@ -209,11 +217,47 @@ test('killed while many want to be first and uploads are given up, one is first 
     )
   } else assert.equal(errorOf(got), '404 NoSuchKey')
   for (const [at, { uploadId, complete }] of uploads.entries()) {
+    const object = await client.get(`/races/given-up-${at}`)
     const parts = await client.get(`/races/given-up-${at}`, { uploadId })
     if (parts.status === 200) {
+      assert.equal(errorOf(object), '404 NoSuchKey')
       assert.notEqual(told.get(`abort-${at}`), 204, 'given up and back again')
+      assert.notEqual(told.get(`complete-${at}`), 200, 'completed and open again')
       assert.deepEqual(elements(parts.text, 'PartNumber'), ['1', '2'])
       assert.equal((await complete()).status, 200)
-    } else assert.equal(errorOf(parts), '404 NoSuchUpload')
+    } else {
+      assert.equal(errorOf(parts), '404 NoSuchUpload')
+      const isWhole = object.status === 200
+      if (isWhole) assert.equal(object.body.length, PART.length + 3)
+      assert.notEqual(told.get(`abort-${at}`), isWhole ? 204 : undefined, `upload ${at}: ${object.status}`)
+      if (told.get(`complete-${at}`) === 200) assert.ok(isWhole, 'acknowledged and lost')
+    }
   }
+})
+
+test('what broke off, was refused or was killed gives its space back', async () => {
+  const port = Number(server.s3.split(':')[1])
+  const key = { accessKey: ROOT_KEY.accessKeyId, secretKey: ROOT_KEY.secretAccessKey }
+  const body = Buffer.alloc(9_000_000, 'b')
+  const ask = { key, method: 'PUT', path: '/races/broken', lengthBytes: body.length, body }
+  const head = Buffer.from(signedHead(port, ask))
+  const cut = Buffer.concat([head, body.subarray(0, body.length - 1)])
+  for (const end of ['half', 'reset'] as const) await rawExchange(port, cut, end)
+  const headers = { 'Content-MD5': Buffer.alloc(16).toString('base64') }
+  for (const size of [1_000, body.length]) {
+    const refused = await client.put('/races/broken', body.subarray(0, size), { headers })
+    assert.equal(errorOf(refused), '400 BadDigest')
+  }
+  const { uploadId } = await uploaded('broken-part')
+  const again = { query: { partNumber: '2', uploadId }, headers }
+  assert.equal(errorOf(await client.put('/races/broken-part', body, again)), '400 BadDigest')
+  const parts = await client.get('/races/broken-part', { uploadId })
+  assert.deepEqual(elements(parts.text, 'Size'), [String(PART.length), '3'])
+  assert.equal(errorOf(await client.get('/races/broken')), '404 NoSuchKey')
+  // After that it looks for bytes that nothing names.
+  await server.kill()
+  await start(['--garbage-delay', '0s'])
+  await collected(server)
+  await server.stop()
+  await assertClean(data)
 })

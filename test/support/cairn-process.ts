@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 /** The root key of the servers that are started here. */
 export const ROOT_KEY = { accessKeyId: 'test-root', secretAccessKey: 'the-secret-of-this-test-run' }
-const START_MS_MAX = 30_000
+const START_MS_MAX = 60_000
 const STOP_MS_MAX = 15_000
 const COMMAND_MS_MAX = 60_000
 
