@@ -31,6 +31,12 @@ const CLIENT_SETS = {
     packages: ['boto==2.49.0', 'minio==6.0.2'],
     newestMinor: 11,
   },
+  /** They want a botocore of their own. */
+  'other-python': {
+    kind: 'python',
+    packages: ['apache-libcloud==3.9.1', 's3fs==2026.9.0'],
+    newestMinor: 99,
+  },
   javascript: {
     kind: 'javascript',
     packages: [
@@ -42,7 +48,7 @@ const CLIENT_SETS = {
   },
   'other-javascript': {
     kind: 'javascript',
-    packages: ['aws-sdk@2.1693.0', 'minio@8.0.7'],
+    packages: ['aws-sdk@2.1693.0', 'minio@8.0.7', 'aws4fetch@1.0.20'],
     newestMinor: 0,
   },
   'memcached-python': {

@@ -1,4 +1,4 @@
-/** Version 2 of the SDK of AWS for JavaScript, and minio for it. Arguments: the directory of packages, and the function that runs. */
+/** Version 2 of the SDK of AWS for JavaScript, minio for it, and aws4fetch. Arguments: the directory of packages, and the function that runs. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
@@ -64,6 +64,29 @@ const GROUPS: Record<string, () => Promise<void>> = {
     assert.equal((await fetch(postURL, { method: 'POST', body: form })).status, 204)
     await client.removeObjects(bucket, [...names, 'form'])
     await client.removeBucket(bucket)
+  },
+
+  async aws4fetch() {
+    const { AwsClient } = load('aws4fetch')
+    const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = process.env
+    const aws = new AwsClient({ accessKeyId, secretAccessKey, service: 's3', region: 'us-east-1' })
+    const bucket = `${endpoint}/aws4fetch`
+    const url = `${bucket}/${encodeURIComponent(KEY)}`
+    const statusOf = async (path: string, options: object) => (await aws.fetch(path, options)).status
+    assert.equal(await statusOf(bucket, { method: 'PUT' }), 200)
+    const headers = { 'x-amz-meta-who': 'me', 'Content-Type': 'text/x' }
+    assert.equal(await statusOf(url, { method: 'PUT', body: 'hello', headers }), 200)
+    const got = await aws.fetch(url)
+    assert.equal(got.headers.get('x-amz-meta-who'), 'me')
+    assert.equal(await got.text(), 'hello')
+    assert.match(await (await aws.fetch(`${bucket}?list-type=2&prefix=a b/`)).text(), /<KeyCount>1</)
+    const link = new URL(url)
+    link.searchParams.set('X-Amz-Expires', '60')
+    const signed = await aws.sign(new Request(link), { aws: { signQuery: true } })
+    assert.equal(await readText(signed.url), 'hello')
+    assert.equal(await statusOf(url, { method: 'DELETE' }), 204)
+    assert.equal(await statusOf(url, {}), 404)
+    assert.equal(await statusOf(bucket, { method: 'DELETE' }), 204)
   },
 }
 
