@@ -1,6 +1,7 @@
 """boto 2.49 as old applications use it: signature version 2 and OrdinaryCallingFormat. Runs the function that is named."""
 import io
 import os
+import socket
 import sys
 import urllib.request
 
@@ -88,6 +89,22 @@ def links_and_lists():
     assert bucket.get_location() == ""
     wrong = S3Connection(key, secret + "x", host=host, port=int(port), is_secure=False, calling_format=OrdinaryCallingFormat())
     assert fails(403, lambda: wrong.get_bucket(bucket.name, validate=False).get_all_keys()).error_code == "SignatureDoesNotMatch"
+
+
+def buckets_by_host():
+    """The connection without more settings than its host: buckets are named by sub-domains of it."""
+    resolve = socket.getaddrinfo
+    socket.getaddrinfo = lambda name, *more, **named: resolve("127.0.0.1" if name.endswith("s3.test") else name, *more, **named)
+    conn = S3Connection(key, secret, host="s3.test", port=int(port), is_secure=False)
+    bucket = conn.create_bucket("by-host")
+    Key(bucket, "a b/c+").set_contents_from_string("hello")
+    assert bucket.get_key("a b/c+").get_contents_as_string() == b"hello"
+    assert [each.name for each in bucket.list(delimiter="/")] == ["a b/"]
+    link = bucket.get_key("a b/c+").generate_url(60)
+    assert link.startswith("http://by-host.s3.test"), link
+    assert urllib.request.urlopen(link, timeout=20).read() == b"hello"
+    assert not bucket.delete_keys(["a b/c+"]).errors
+    conn.delete_bucket(bucket.name)
 
 
 globals()[sys.argv[1]]()
