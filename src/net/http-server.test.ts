@@ -127,6 +127,25 @@ describe('requests that the server itself answers', () => {
       assert.match(await new Raw(port, bytes).closed, /^HTTP\/1.1 400 /, JSON.stringify(bytes))
   })
 
+  test('nothing that comes behind the last request is one', async () => {
+    const asked: string[] = []
+    const { port } = await start({
+      handler(request, response) {
+        asked.push(request.url!)
+        setImmediate(() => response.end('done'))
+      },
+    })
+    for (const last of [
+      get('/last', 'Connection: close\r\n'),
+      'GET /old HTTP/1.0\r\n\r\n',
+      get('/', 'Host: y\r\n'),
+    ]) {
+      const reply = await new Raw(port, last + get('/behind')).closed
+      assert.equal(reply.split('HTTP/1.1 ').length, 2, reply)
+    }
+    assert.deepEqual(asked, ['/last', '/old'])
+  })
+
   test('a head over 16 KiB', async () => {
     const { port } = await start()
     const reply = await new Raw(port, get('/', `X: ${'y'.repeat(17_000)}\r\n`)).closed

@@ -90,6 +90,8 @@ interface Connection {
   request: IncomingMessage | undefined
   response: ServerResponse | undefined
   startedMs: number
+  /** The client asked for no more after this one, or was told so: what still comes is no request, though Node reads on. */
+  isLast: boolean
   /** Counters of the socket when the request began. */
   bytesReadBefore: number
   bytesFlushedBefore: number
@@ -225,6 +227,7 @@ export class HttpServer {
       request: undefined,
       response: undefined,
       startedMs: 0,
+      isLast: false,
       bytesReadBefore: 0,
       bytesFlushedBefore: 0,
     })
@@ -247,6 +250,7 @@ export class HttpServer {
     const { socket } = request
     const connection = this.#connections.get(socket)
     if (connection !== undefined) {
+      if (connection.isLast) return
       connection.request = request
       connection.response = response
       connection.startedMs = 0
@@ -255,14 +259,15 @@ export class HttpServer {
       this.#onClientError(new Error('HTTP/0.9'), socket)
       return
     }
-    if (request.httpVersionMinor === 1 && countOf(request.rawHeaders, 'host') !== 1) {
-      response.shouldKeepAlive = false
+    const hasHost = request.httpVersionMinor === 0 || countOf(request.rawHeaders, 'host') === 1
+    // Go clients see no Connection header from SeaweedFS either; HTTP/1.0 needs it said.
+    if (this.#isClosing || !hasHost) response.shouldKeepAlive = false
+    else if (request.httpVersionMinor === 1) response.removeHeader('Connection')
+    if (connection !== undefined) connection.isLast = !response.shouldKeepAlive
+    if (!hasHost) {
       this.#replyWithError(response, 400, 'a request has one Host header')
       return
     }
-    // Go clients see no Connection header from SeaweedFS either; HTTP/1.0 needs it said.
-    if (this.#isClosing) response.shouldKeepAlive = false
-    else if (request.httpVersionMinor === 1) response.removeHeader('Connection')
     try {
       const pending = this.#options.handler(request, response)
       if (pending !== undefined) pending.catch((error: unknown) => this.#handlerFailed(error, response))
@@ -295,6 +300,8 @@ export class HttpServer {
 
   /** What the parser refused: there is no request to answer through, so the reply is written by hand. */
   readonly #onClientError = (error: NodeJS.ErrnoException, duplex: Duplex): void => {
+    // What stands behind the last request of a connection. The reply to that one ends it.
+    if (error.code === 'HPE_CLOSED_CONNECTION') return
     const socket = duplex as Socket
     const { request, response } = this.#connections.get(socket) ?? {}
     const midReply = response?.headersSent === true && !response.writableEnded
