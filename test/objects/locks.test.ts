@@ -66,7 +66,7 @@ test('a legal hold is apart from retention', async () => {
   const { versionId } = await one.put('k', 'x', { lock: { mode: 'GOVERNANCE', untilMs, legalHold: true } })
   await assert.rejects(remove(one, versionId, true), code('object_locked'))
   await setLock(one, { legalHold: false })
-  assert.deepEqual(await lockNow(one), { mode: 'GOVERNANCE', untilMs })
+  assert.deepEqual(await lockNow(one), { mode: 'GOVERNANCE', untilMs, legalHold: false })
   await setLock(one, { legalHold: true })
   await setLock(one, {}, true)
   assert.deepEqual(await lockNow(one), { legalHold: true })

@@ -89,7 +89,9 @@ export class ModelBucket {
     if (this.quotaBytes > 0 && added > 0 && this.usage().bytes + added > this.quotaBytes)
       throw new Refusal('quota_exceeded')
     return (versionId, etag = etagOf(version.bytes)) => {
-      const made = { ...given, key, versionId, isDeleteMarker: false, etag }
+      // Where there are no locks, nobody can have taken one off.
+      const kept = this.objectLock ? lock : {}
+      const made = { ...given, lock: kept, key, versionId, isDeleteMarker: false, etag }
       this.#add(key, made)
     }
   }
@@ -174,7 +176,7 @@ function markerOf(key: string, versionId: string, modifiedMs: number): ModelVers
 }
 
 export function plainLock({ mode, untilMs, legalHold }: ObjectLock): ObjectLock {
-  return { ...(mode === undefined ? {} : { mode, untilMs }), ...(legalHold ? { legalHold } : {}) }
+  return { ...(mode === undefined ? {} : { mode, untilMs }), ...(legalHold === undefined ? {} : { legalHold }) }
 }
 
 export function checkConditions(conditions: Conditions, present: ModelVersion): void {
