@@ -2,8 +2,7 @@
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HANDLERS } from '../src/protocols/s3/handlers.ts'
-import type { Route } from '../src/protocols/s3/route.ts'
-import { PREFLIGHT, ROUTES } from '../src/protocols/s3/routes.ts'
+import { PREFLIGHT, ROUTES, type Route } from '../src/protocols/s3/routes.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 

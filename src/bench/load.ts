@@ -6,10 +6,11 @@ import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import { formatFid } from '../base/fid.ts'
-import { Histogram, type HistogramState } from '../base/histogram.ts'
-import { type Random, seededRandom } from '../base/random.ts'
+import { Histogram } from '../base/histogram.ts'
+import { seededRandom } from '../base/random.ts'
 import { CairnClient } from '../client/cairn-client.ts'
 import { FidTable } from './fid-table.ts'
+import type { LoadResult, LoadSpec, LoadState } from './load-state.ts'
 import { Payload } from './payload.ts'
 import { RawConnection } from './raw-connection.ts'
 import { WriteLane } from './write-lane.ts'
@@ -20,54 +21,6 @@ const WITHOUT_SUCCESS_MS_MAX = 90_000
 const FAILURE_PAUSE_MS = 20
 /** Different messages that a result keeps. */
 const MESSAGES_MAX = 20
-
-export interface LoadSpec {
-  phase: 'write' | 'read'
-  /** `host:port`. */
-  masters: string[]
-  /** Write: the places of the table that this thread fills, from `start` up to `end`. Read: only their number counts. */
-  start: number
-  end: number
-  connections: number
-  sizeBytes: number
-  assign: { collection?: string; replication?: string; ttl?: string }
-  /** Ids that one assign asks for. */
-  assignBatch: number
-  /** Share of the written files that are deleted at once, 0 to 100. */
-  deletePercent: number
-  /** Compare what is read with what was written. */
-  verify: boolean
-  timeoutMs: number
-  seed: number
-  /** A FidTable's memory. */
-  fids: SharedArrayBuffer
-  /** Requests answered and failed so far, two Int32 for each thread; then one that stops all threads when it is not 0. */
-  progress: SharedArrayBuffer
-  thread: number
-}
-
-export interface LoadResult {
-  /** Microseconds of the requests that succeeded. */
-  times: HistogramState
-  completed: number
-  failed: number
-  deleted: number
-  /** Bytes of file content sent or received. */
-  contentBytes: number
-  /** How often each failure happened, the first MESSAGES_MAX kinds. */
-  failures: Record<string, number>
-}
-
-/** What the lanes of one thread share. */
-export interface LoadState {
-  spec: LoadSpec
-  clock: Clock
-  random: Random
-  payload: Payload
-  fids: FidTable
-  client: CairnClient
-  result: Omit<LoadResult, 'times'>
-}
 
 /** Runs one phase to its end. Throws only when the server is gone; single failures are counted. */
 export async function runLoad(spec: LoadSpec, clock: Clock): Promise<LoadResult> {

@@ -7,7 +7,7 @@ import { StoreError } from '../base/errors.ts'
 import { Histogram } from '../base/histogram.ts'
 import type { Random } from '../base/random.ts'
 import { FidTable } from './fid-table.ts'
-import type { LoadResult, LoadSpec } from './load.ts'
+import type { LoadResult, LoadSpec } from './load-state.ts'
 import { type ProgressOutput, startProgress } from './progress.ts'
 import type { PhaseFigures } from './report.ts'
 

@@ -1,7 +1,7 @@
 /** Writes benchmark files: an id from the master, then the file as a form to the volume server it names. */
 import { StoreError } from '../base/errors.ts'
 import { type Fid, formatFid, parseFid } from '../base/fid.ts'
-import type { LoadState } from './load.ts'
+import type { LoadState } from './load-state.ts'
 import { headerOf, RawConnection, type RawReply } from './raw-connection.ts'
 
 const BOUNDARY = 'cairn-benchmark-f0e1d2c3b4a5'

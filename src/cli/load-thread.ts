@@ -2,7 +2,8 @@
 import { parentPort } from 'node:worker_threads'
 import { systemClock } from '../base/clock.ts'
 import { type ErrorCode, toStoreError } from '../base/errors.ts'
-import { type LoadResult, type LoadSpec, runLoad } from '../bench/load.ts'
+import { runLoad } from '../bench/load.ts'
+import type { LoadResult, LoadSpec } from '../bench/load-state.ts'
 
 export type LoadAnswer = { result: LoadResult } | { error: { code: ErrorCode; message: string } }
 

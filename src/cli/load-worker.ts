@@ -1,7 +1,7 @@
 /** A thread of `cairn benchmark`, as its owner sees it. */
 import { Worker } from 'node:worker_threads'
 import { StoreError } from '../base/errors.ts'
-import type { LoadResult, LoadSpec } from '../bench/load.ts'
+import type { LoadResult, LoadSpec } from '../bench/load-state.ts'
 import type { LoadThread } from '../bench/volume-benchmark.ts'
 import type { LoadAnswer } from './load-thread.ts'
 

@@ -6,9 +6,10 @@ import { StoreError } from '../base/errors.ts'
 import { type Condition, contextKey, type PolicyContext } from './policy/conditions.ts'
 import { parseIpRange } from './policy/ip-range.ts'
 import { type Lookup, matchPattern, matchText, type Pattern } from './policy/pattern.ts'
-import type { PrincipalPattern } from './policy/principals.ts'
+import type { PolicyPrincipal, PrincipalPattern } from './policy/principals.ts'
 
 export type { PolicyContext } from './policy/conditions.ts'
+export type { PolicyPrincipal } from './policy/principals.ts'
 
 /** What is wrong with a policy, in the words that AWS has for it. */
 export class PolicyError extends StoreError {
@@ -38,14 +39,6 @@ export interface Policy {
   statements: readonly Statement[]
   /** Nothing of the request beside who, what and where is asked for. */
   isUnconditional: boolean
-}
-
-/** Whom a request comes from, as policies name them. */
-export interface PolicyPrincipal {
-  /** Undefined: nobody who is known. */
-  accountId: string | undefined
-  name: string | undefined
-  canonicalId: string | undefined
 }
 
 export const NOBODY: PolicyPrincipal = { accountId: undefined, name: undefined, canonicalId: undefined }

@@ -1,8 +1,7 @@
 /** Every negative sent to every route of a running server, over real connections. */
 import assert from 'node:assert/strict'
 import net from 'node:net'
-import type { Route } from '../../src/protocols/s3/route.ts'
-import { ROUTES } from '../../src/protocols/s3/routes.ts'
+import { ROUTES, type Route } from '../../src/protocols/s3/routes.ts'
 import { ALICE, BOB, type S3Kit, startS3 } from '../s3/s3-kit.ts'
 import { type Negative, type NegativeTarget, negativesOf } from './negatives.ts'
 

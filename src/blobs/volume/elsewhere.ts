@@ -9,7 +9,7 @@ import type { HttpClient, HttpReply } from '../../net/http-client.ts'
 import type { Outcome } from '../../net/reply.ts'
 import type { ClusterAuth } from '../cluster-auth.ts'
 import type { FindVolume, VolumeLocation } from '../volume-locator.ts'
-import type { ReadRequest } from './read.ts'
+import type { ReadRequest } from './read-request.ts'
 
 export interface ElsewhereOptions {
   mode: ReadMode

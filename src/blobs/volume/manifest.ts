@@ -11,7 +11,7 @@ import type { ByteSource } from '../../net/byte-source.ts'
 import type { RemoteBlobs } from '../remote-blobs.ts'
 import type { Elsewhere } from './elsewhere.ts'
 import { inflate } from './inflate.ts'
-import type { VolumesView } from './read.ts'
+import type { VolumesView } from './read-request.ts'
 
 export interface Chunk {
   fid: Fid

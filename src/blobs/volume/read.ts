@@ -3,7 +3,7 @@
  * everything else (ranges, conditions, stored gzip, manifests, large files) goes by `answerFully`.
  */
 import { StoreError } from '../../base/errors.ts'
-import { type Fid, formatFid } from '../../base/fid.ts'
+import { formatFid } from '../../base/fid.ts'
 import { DATE_CACHE_ENTRIES, MANIFEST_BYTES_MAX, SMALL_RECORD_BYTES_MAX } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
 import type { Needle } from '../../disk/needle.ts'
@@ -28,27 +28,7 @@ import { inflate, looksGzipped } from './inflate.ts'
 import { type ChunkReader, manifestSource, parseManifest, plainData, storedData } from './manifest.ts'
 import { pairHeaders } from './pairs.ts'
 import { type FileQuery, isHeaderValue, NO_QUERY } from './query.ts'
-
-/** One thread's view of the volumes, as far as the HTTP face needs it. */
-export interface VolumesView {
-  /** Undefined: not here. Throws `io_error` when it is here but could not be opened. */
-  get(volumeId: number): Volume | undefined
-  /** Throws `io_error` unless a volume that `get` does not know is surely not here. */
-  assertComplete(): void
-}
-
-export interface ReadRequest {
-  fid: Fid
-  isHead: boolean
-  rawHeaders: readonly string[]
-  /** Bits of MARK. */
-  marks: number
-  query: Readonly<FileQuery>
-  /** A name that the URL gives the file. */
-  filename: string | undefined
-  /** Path and query as received; undefined when they are nothing but the id. */
-  target?: string
-}
+import type { ReadRequest } from './read-request.ts'
 
 /** Bodies up to this size leave as a latin1 string, together with their head, in one write. */
 const STRING_BODY_BYTES_MAX = 16 * 1024

@@ -1,5 +1,12 @@
 /** Who a statement is about: everyone, accounts by id, name or ARN, and canonical ids. */
-import type { PolicyPrincipal } from '../policy.ts'
+
+/** Whom a request comes from, as policies name them. */
+export interface PolicyPrincipal {
+  /** Undefined: nobody who is known. */
+  accountId: string | undefined
+  name: string | undefined
+  canonicalId: string | undefined
+}
 
 export interface PrincipalPattern {
   /** As written. */

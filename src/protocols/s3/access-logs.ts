@@ -12,7 +12,7 @@ import type { Identities } from '../../iam/identities.ts'
 import { rawHeader } from '../../net/reply.ts'
 import type { Bucket, ObjectStore } from '../../objects/object-store.ts'
 import type { Logging } from './logging-document.ts'
-import type { Route } from './route.ts'
+import type { Route } from './routes.ts'
 import type { S3Request } from './s3-request.ts'
 
 export interface AccessLogsOptions {

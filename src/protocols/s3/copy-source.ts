@@ -5,9 +5,8 @@ import type { Bucket, FoundObject, ObjectInfo } from '../../objects/object-store
 import { rankOf } from '../../objects/rows.ts'
 import { sourceKeyOf } from './encryption-headers.ts'
 import { unknownVersion } from './read-options.ts'
-import { invalidArgument } from './replies.ts'
 import type { S3Context } from './s3-context.ts'
-import { S3Error } from './s3-error.ts'
+import { invalidArgument, S3Error } from './s3-error.ts'
 import { decodeUri } from './s3-request.ts'
 
 const HEADER = 'x-amz-copy-source'

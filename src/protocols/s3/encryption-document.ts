@@ -1,6 +1,6 @@
 /** The default encryption of a bucket, as S3 clients send and read it. Kept as JSON. */
 import { type BucketEncryption, ENCRYPTION_ALGORITHMS } from '../../objects/bucket-encryption.ts'
-import { invalidArgument } from './replies.ts'
+import { invalidArgument } from './s3-error.ts'
 import type { XmlNode } from './xml-reader.ts'
 import { optionalTag, tag, wrap } from './xml-writer.ts'
 

@@ -5,6 +5,14 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { parseHttpDate } from '../../net/conditional.ts'
 
+/** Headers of a request, or the fields of a form that stand for them. */
+export interface HeaderView {
+  /** The first header of that name, given in lower case. */
+  header(lowerName: string): string | undefined
+  /** Name, value, …; latin1, one byte a character. */
+  readonly rawHeaders: readonly string[]
+}
+
 const BYTE_ESCAPE = 0xdc00
 const MS_PER_S = 1_000
 const PLAIN = /^[\x20-\x7e\t]*$/

@@ -2,8 +2,7 @@
 import { LIFECYCLE_RULES_MAX } from '../../base/limits.ts'
 import { DAY_MS, hasObjectFilter, type LifecycleRule } from '../../objects/lifecycle-rules.ts'
 import type { Tag } from '../../objects/object-store.ts'
-import { invalidArgument } from './replies.ts'
-import { S3Error } from './s3-error.ts'
+import { invalidArgument, S3Error } from './s3-error.ts'
 import type { XmlNode } from './xml-reader.ts'
 import { isoTime, optionalTag, tag, wrap } from './xml-writer.ts'
 

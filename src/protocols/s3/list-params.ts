@@ -1,8 +1,9 @@
 /** What the listings have in common: their parameters, and the pieces of their documents. */
 import { LIST_KEYS_MAX } from '../../base/limits.ts'
 import type { ObjectInfo } from '../../objects/object-store.ts'
-import { invalidArgument, ownerXml } from './replies.ts'
+import { ownerXml } from './replies.ts'
 import type { S3Context } from './s3-context.ts'
+import { invalidArgument } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
 import { encodeUrl, escapeXml, isoTime, optionalTag, tag } from './xml-writer.ts'
 

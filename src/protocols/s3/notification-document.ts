@@ -1,6 +1,6 @@
 /** Who wants to be told of what happens in a bucket, as S3 clients send and read it. Kept as JSON. */
 import { NOTIFICATION_CONFIGS_MAX, OBJECT_KEY_BYTES_MAX } from '../../base/limits.ts'
-import { invalidArgument } from './replies.ts'
+import { invalidArgument } from './s3-error.ts'
 import type { XmlNode } from './xml-reader.ts'
 import { tag, wrap } from './xml-writer.ts'
 

@@ -1,8 +1,7 @@
 /** Conditions of requests on objects: of reads, judged here; of writes, handed to the store, which judges them as it writes. */
 import { StoreError } from '../../base/errors.ts'
 import type { Conditions, ObjectInfo } from '../../objects/object-store.ts'
-import { parseDateMs, parseEtags } from './header-values.ts'
-import type { HeaderView } from './object-headers.ts'
+import { type HeaderView, parseDateMs, parseEtags } from './header-values.ts'
 import { S3Error } from './s3-error.ts'
 
 const MS_PER_S = 1_000

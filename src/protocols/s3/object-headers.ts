@@ -5,19 +5,10 @@ import type { Bucket, ObjectAttributes, ObjectLock, PutObject, Tag } from '../..
 import { aclOfHeaders, checkAclAllowed } from './acl-document.ts'
 import { ownershipOf } from './bucket-rules.ts'
 import { newEncryption } from './encryption-headers.ts'
-import { fitsHeader, headerText, parseIsoMs, textBytes } from './header-values.ts'
-import { invalidArgument } from './replies.ts'
+import { fitsHeader, type HeaderView, headerText, parseIsoMs, textBytes } from './header-values.ts'
 import type { S3Context } from './s3-context.ts'
-import { S3Error } from './s3-error.ts'
+import { invalidArgument, S3Error } from './s3-error.ts'
 import { parseTagHeader } from './tags.ts'
-
-/** Headers of a request, or the fields of a form that stand for them. */
-export interface HeaderView {
-  /** The first header of that name, given in lower case. */
-  header(lowerName: string): string | undefined
-  /** Name, value, …; latin1, one byte a character. */
-  readonly rawHeaders: readonly string[]
-}
 
 export interface NewObject {
   attributes: ObjectAttributes

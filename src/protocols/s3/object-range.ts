@@ -3,8 +3,7 @@ import { MULTIPART_PARTS_MAX } from '../../base/limits.ts'
 import type { ByteRange } from '../../net/ranges.ts'
 import type { ObjectInfo } from '../../objects/object-store.ts'
 import { bareEtag, parseDateMs } from './header-values.ts'
-import { invalidArgument } from './replies.ts'
-import { S3Error } from './s3-error.ts'
+import { invalidArgument, S3Error } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
 
 /** The bytes that a Range header names; undefined: all. S3 gives the whole for several ranges, and for what is none. */

@@ -8,9 +8,8 @@ import { fitsHeader, metadataHeader, rawText } from './header-values.ts'
 import { STORAGE_CLASS_DEFAULT } from './list-params.ts'
 import { isNotModified } from './object-conditions.ts'
 import { type Part, partOf, rangeOf } from './object-range.ts'
-import { invalidArgument } from './replies.ts'
 import type { S3Context } from './s3-context.ts'
-import { S3Error } from './s3-error.ts'
+import { invalidArgument, S3Error } from './s3-error.ts'
 
 const MS_PER_S = 1_000
 export const CONTENT_TYPE_DEFAULT = 'binary/octet-stream'

@@ -1,6 +1,6 @@
 /** Continuation tokens: where a page ended, in a form that nobody takes for a key. */
 import { isUtf8 } from 'node:buffer'
-import { invalidArgument } from './replies.ts'
+import { invalidArgument } from './s3-error.ts'
 
 export function encodeToken(after: string): string {
   return Buffer.from(after).toString('base64')

@@ -3,8 +3,7 @@ import { formatHttpDate } from '../../net/conditional.ts'
 import type { FoundObject, ReadOptions } from '../../objects/object-store.ts'
 import { rankOf } from '../../objects/rows.ts'
 import { partNumber } from './object-range.ts'
-import { invalidArgument } from './replies.ts'
-import { S3Error } from './s3-error.ts'
+import { invalidArgument, S3Error } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
 
 /** Throws InvalidArgument for a version id that is none. */

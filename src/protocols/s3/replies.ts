@@ -19,11 +19,6 @@ export function versionHeaders({ info, isVersioned }: FoundObject): string[] {
   return isVersioned ? ['x-amz-version-id', info.versionId] : []
 }
 
-/** `InvalidArgument` with the argument that it is about. */
-export function invalidArgument(message: string, name: string, value: string): S3Error {
-  return new S3Error('InvalidArgument', message, { extra: { ArgumentName: name, ArgumentValue: value } })
-}
-
 /** `<Owner>` or another element that names an account. */
 export function ownerXml(context: S3Context, accountId: string, element = 'Owner'): string {
   const { canonicalId, displayName } = context.identities.ownerOf(accountId)

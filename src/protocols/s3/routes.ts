@@ -1,6 +1,38 @@
 /** Every operation of S3 on general purpose buckets: how it is asked for, and who may. */
 import type { S3Operation } from '../../iam/s3-operations.ts'
-import type { Level, Route } from './route.ts'
+
+export type Level = 'service' | 'bucket' | 'object'
+
+/**
+ * Who may call:
+ * `allowed`: whoever is allowed what the operation needs; anonymous callers where a policy or an ACL says so.
+ * `signed`: the same, and never anonymous.
+ * `form`: the credentials are in the form itself; the action verifies them before it does anything.
+ * `document`: the same as `allowed`, once the action has read what its document says: conditions of policies ask about that.
+ * `each`: the action asks for each of the keys that its body names; nothing is done without.
+ * `preflight`: a browser's question, which carries no credentials and tells nothing but the bucket's CORS rules.
+ */
+export type Access = 'allowed' | 'signed' | 'form' | 'document' | 'each' | 'preflight'
+
+export interface Route {
+  /** As the API reference names it. */
+  action: string
+  level: Level
+  method: string
+  /** The query key that names the sub-resource; '' is the thing itself. */
+  sub: string
+  /** What tells it from others with the same method and sub-resource: a parameter, with its value if given, or a header. */
+  mark?: { param?: string; value?: string; header?: string }
+  access: Access
+  /** The operation whose permissions it needs, where that is not the one of the same name. */
+  needsOf: S3Operation
+  /** The body must come with Content-MD5 or a checksum. */
+  needsDigest?: true
+  /** The bucket is not looked up: it need not be there. */
+  withoutBucket?: true
+  /** It is about an object that is there: its owner and ACL decide too, so it is found before the caller is let in. */
+  ofObject?: true
+}
 
 /** Method and sub-resource of each operation, and what else is special about it. */
 type Row = [action: string, method: string, sub: string, rest?: Partial<Route>]

@@ -189,3 +189,8 @@ export class S3Error extends Error {
     this.headers = options?.headers ?? []
   }
 }
+
+/** `InvalidArgument` with the argument that it is about. */
+export function invalidArgument(message: string, name: string, value: string): S3Error {
+  return new S3Error('InvalidArgument', message, { extra: { ArgumentName: name, ArgumentValue: value } })
+}

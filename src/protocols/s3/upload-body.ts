@@ -20,7 +20,7 @@ import {
   wrongChecksum,
 } from './digest-headers.ts'
 import type { OpenedBody } from './gate.ts'
-import type { HeaderView } from './object-headers.ts'
+import type { HeaderView } from './header-values.ts'
 import { S3Error } from './s3-error.ts'
 
 export interface UploadBody {

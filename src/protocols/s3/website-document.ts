@@ -1,7 +1,6 @@
 /** How a bucket is shown as a website, as S3 clients send and read it. Kept as JSON. */
 import { WEBSITE_RULES_MAX } from '../../base/limits.ts'
-import { invalidArgument } from './replies.ts'
-import { S3Error } from './s3-error.ts'
+import { invalidArgument, S3Error } from './s3-error.ts'
 import type { XmlNode } from './xml-reader.ts'
 import { optionalTag, tag, wrap } from './xml-writer.ts'
 

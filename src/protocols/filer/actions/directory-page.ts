@@ -4,7 +4,16 @@ import type { Outcome } from '../../../net/reply.ts'
 import type { TreeEntry } from '../../../objects/object-store.ts'
 import { encodeKey } from './filer-path.ts'
 import type { FilerQuery } from './filer-query.ts'
-import type { DirectoryListing } from './get-directory.ts'
+
+export interface DirectoryListing {
+  /** As it was asked for: `/a/b`; '' is the root. */
+  path: string
+  entries: TreeEntry[]
+  limit: number
+  /** Name of the last entry, or what the client gave. */
+  lastFileName: string
+  hasMore: boolean
+}
 
 const STYLE = `
 :root{--bg:#f5f6f4;--card:#fff;--ink:#1d2422;--soft:#66716d;--line:#e2e6e3;--accent:#2f7564}

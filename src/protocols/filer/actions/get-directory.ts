@@ -3,7 +3,7 @@ import { FILER_ENTRIES_DEFAULT, FILER_ENTRIES_MAX, LIST_KEYS_MAX } from '../../.
 import { jsonOutcome, type Outcome, rawHeader } from '../../../net/reply.ts'
 import type { Bucket, TreeEntry } from '../../../objects/object-store.ts'
 import type { FilerContext, FilerRequest } from './context.ts'
-import { directoryPage } from './directory-page.ts'
+import { type DirectoryListing, directoryPage } from './directory-page.ts'
 import { entryJson } from './entry-json.ts'
 import { BUCKETS } from './filer-path.ts'
 import { matchesPattern, patternPrefix } from './name-pattern.ts'
@@ -14,16 +14,6 @@ interface Wanted {
   after: string
   pattern: string
   patternExclude: string
-}
-
-export interface DirectoryListing {
-  /** As it was asked for: `/a/b`; '' is the root. */
-  path: string
-  entries: TreeEntry[]
-  limit: number
-  /** Name of the last entry, or what the client gave. */
-  lastFileName: string
-  hasMore: boolean
 }
 
 interface EntriesPage {

@@ -5,9 +5,8 @@ import type { Conditions, DeleteRequest, DeleteResult } from '../../../objects/o
 import { parseDateMs, parseEtags } from '../header-values.ts'
 import { withCondition } from '../object-conditions.ts'
 import { versionIdOf } from '../read-options.ts'
-import { invalidArgument } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
-import { S3Error } from '../s3-error.ts'
+import { invalidArgument, S3Error } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
 
 export async function deleteObject(context: S3Context): Promise<Outcome> {

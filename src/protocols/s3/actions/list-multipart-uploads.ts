@@ -10,8 +10,9 @@ import {
   prefixesXml,
   STORAGE_CLASS_DEFAULT,
 } from '../list-params.ts'
-import { invalidArgument, ownerXml, xmlOutcome } from '../replies.ts'
+import { ownerXml, xmlOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
+import { invalidArgument } from '../s3-error.ts'
 import { isoTime, optionalTag, tag } from '../xml-writer.ts'
 
 const UPLOAD_ID = /^[0-9a-f]{32}$/

@@ -12,8 +12,9 @@ import {
   prefixesXml,
   STORAGE_CLASS_DEFAULT,
 } from '../list-params.ts'
-import { invalidArgument, xmlOutcome } from '../replies.ts'
+import { xmlOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
+import { invalidArgument } from '../s3-error.ts'
 import { isoTime, optionalTag, tag } from '../xml-writer.ts'
 
 export async function listObjectVersions(context: S3Context): Promise<Outcome> {

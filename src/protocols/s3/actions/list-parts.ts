@@ -2,8 +2,9 @@
 import type { Outcome } from '../../../net/reply.ts'
 import type { PartInfo } from '../../../objects/object-store.ts'
 import { pageSize, STORAGE_CLASS_DEFAULT } from '../list-params.ts'
-import { invalidArgument, ownerXml, xmlOutcome } from '../replies.ts'
+import { ownerXml, xmlOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
+import { invalidArgument } from '../s3-error.ts'
 import { isoTime, optionalTag, tag, wrap } from '../xml-writer.ts'
 import { uploadOf } from './upload-part.ts'
 

@@ -1,9 +1,9 @@
 /** GetObjectLockConfiguration and PutObjectLockConfiguration: whether versions can be locked, and for how long they are by default. */
 import type { Outcome } from '../../../net/reply.ts'
 import type { DefaultRetention } from '../../../objects/lock-rules.ts'
-import { emptyOutcome, invalidArgument, xmlOutcome } from '../replies.ts'
+import { emptyOutcome, xmlOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
-import { S3Error } from '../s3-error.ts'
+import { invalidArgument, S3Error } from '../s3-error.ts'
 import type { XmlNode } from '../xml-reader.ts'
 import { optionalTag, tag, wrap } from '../xml-writer.ts'
 

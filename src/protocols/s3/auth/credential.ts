@@ -1,7 +1,6 @@
 /** The credential of a signature of version 4: whose key, and the day, region and service that it is good for. */
 
-import { invalidArgument } from '../replies.ts'
-import { S3Error, type S3ErrorExtra } from '../s3-error.ts'
+import { invalidArgument, S3Error, type S3ErrorExtra } from '../s3-error.ts'
 import { SERVICE, TERMINATOR } from './hmac.ts'
 
 export interface Credential {
