@@ -3,6 +3,7 @@
  * stays with the system, so that a sender cannot fill the memory.
  */
 import { connect, type OnReadOpts, type Socket } from 'node:net'
+import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { givingBack, type LentPiece, PieceBuffers } from '../base/piece-buffers.ts'
@@ -38,6 +39,9 @@ export class ByteStream {
   readonly #pieces: LentPiece[] = []
   /** What the system reads into next, when it is of the large ones. */
   #next: Buffer | undefined
+  /** Bytes that are to come in whole buffers, and how many are in the next of them already. */
+  #wholeLeft = 0
+  #filled = 0
   #unreadBytes = 0
   #hasEnded = false
   #drops = false
@@ -82,8 +86,55 @@ export class ByteStream {
     return stream
   }
 
+  /**
+   * The next `sizeBytes` come in pieces that are all of the same length but the last, where pieces else are as long as what
+   * arrives: so they can be written to a file in blocks. Not while `isBulk`.
+   */
+  readWhole(sizeBytes: number): void {
+    assert(!this.isBulk && this.#wholeLeft === 0, 'pieces are read in one way at a time')
+    const arrived = this.#pieces.splice(0)
+    this.#unreadBytes = 0
+    this.#wholeLeft = sizeBytes
+    for (const piece of arrived) this.#gather(piece)
+    this.#resume()
+  }
+
+  /** Where the next bytes go that are to come in whole buffers. */
+  #room(): Buffer {
+    this.#next ??= this.#options.buffers.bulk.take()
+    return this.#next.subarray(this.#filled, this.#filled + this.#wholeLeft)
+  }
+
+  /** So many bytes are in `#room` now. */
+  #fill(sizeBytes: number): void {
+    const buffer = this.#next!
+    this.#filled += sizeBytes
+    this.#wholeLeft -= sizeBytes
+    if (this.#filled < buffer.length && this.#wholeLeft > 0) return
+    this.#push(this.#options.buffers.bulk.lend(buffer, 0, this.#filled))
+    this.#next = undefined
+    this.#filled = 0
+  }
+
+  /** Takes what came elsewhere, of which only a part may be meant for whole buffers. */
+  #gather(bytes: Buffer): void {
+    let at = 0
+    while (at < bytes.length && this.#wholeLeft > 0) {
+      const count = bytes.copy(this.#room(), 0, at)
+      at += count
+      this.#fill(count)
+    }
+    if (at < bytes.length) this.#push(Buffer.from(bytes.subarray(at)))
+  }
+
+  #push(piece: LentPiece): void {
+    this.#pieces.push(piece)
+    this.#unreadBytes += piece.length
+  }
+
   #nextBuffer(): Buffer {
     const { small, bulk } = this.#options.buffers
+    if (this.#wholeLeft > 0) return this.#room()
     if (this.isBulk) {
       this.#next ??= bulk.take()
       return this.#next
@@ -96,11 +147,13 @@ export class ByteStream {
   /** False: read no more for now. */
   #read(buffer: Buffer, sizeBytes: number): boolean {
     if (this.#drops) return true
-    if (buffer === this.#next && sizeBytes * 2 > buffer.length) {
+    if (this.#wholeLeft > 0 && buffer.buffer === this.#next?.buffer) {
+      this.#fill(sizeBytes)
+      if (this.#pieces.length === 0) return true
+    } else if (buffer === this.#next && sizeBytes * 2 > buffer.length) {
       this.#next = undefined
-      this.#pieces.push(this.#options.buffers.bulk.lend(buffer, 0, sizeBytes))
-    } else this.#pieces.push(Buffer.from(buffer.subarray(0, sizeBytes)))
-    this.#unreadBytes += sizeBytes
+      this.#push(this.#options.buffers.bulk.lend(buffer, 0, sizeBytes))
+    } else this.#gather(buffer.subarray(0, sizeBytes))
     this.#wake?.()
     if (this.#unreadBytes < this.#options.unreadBytesMax) return true
     this.socket.pause()
@@ -126,8 +179,12 @@ export class ByteStream {
     if (piece.length <= bytesMax) this.#pieces.shift()
     else piece = this.#split(piece, bytesMax)
     this.#unreadBytes -= piece.length
-    if (this.socket.isPaused() && this.#unreadBytes < this.#options.unreadBytesMax) this.socket.resume()
+    this.#resume()
     return piece
+  }
+
+  #resume(): void {
+    if (this.socket.isPaused() && this.#unreadBytes < this.#options.unreadBytesMax) this.socket.resume()
   }
 
   /** The front of the first piece. A copy, where the rest is what will be given back. */

@@ -45,6 +45,8 @@ export interface Changed {
 }
 
 const LENGTH_BYTES = 4
+/** So that a connection is read while a piece of a file is written. */
+const CLIENT_UNREAD_BYTES_MAX = 4 * HASHSTORE_UNREAD_BYTES_MAX
 
 /** All calls throw what the server answers, and `unavailable`, `timeout`, `incomplete_body`. */
 export class HashstoreClient {
@@ -189,7 +191,7 @@ export class HashstoreClient {
     const stream = await ByteStream.dial(this.machine, {
       buffers: this.#buffers,
       timeoutMs: this.#timeoutMs,
-      unreadBytesMax: HASHSTORE_UNREAD_BYTES_MAX,
+      unreadBytesMax: CLIENT_UNREAD_BYTES_MAX,
     })
     try {
       await stream.write(EXTENDED_OPENING)
@@ -229,7 +231,7 @@ async function* readBody(stream: ByteStream, sizeBytes: number, done: () => void
   let isWhole = false
   try {
     let crc = 0
-    stream.isBulk = sizeBytes > HASHSTORE_WHOLE_BYTES_MAX
+    if (sizeBytes > HASHSTORE_WHOLE_BYTES_MAX) stream.readWhole(sizeBytes)
     for (let left = sizeBytes; left > 0; ) {
       const piece = await stream.some(left)
       if (piece === undefined) throw new StoreError('incomplete_body', 'the connection ended within a file')
@@ -237,7 +239,6 @@ async function* readBody(stream: ByteStream, sizeBytes: number, done: () => void
       left -= piece.length
       yield piece
     }
-    stream.isBulk = false
     checkCrc(await stream.take(CRC_BYTES), crc)
     isWhole = true
   } finally {
