@@ -10,7 +10,9 @@ import { isInRange, parseIpRange } from '../../src/iam/policy/ip-range.ts'
 import { compilePattern, matchText } from '../../src/iam/policy/pattern.ts'
 import { evaluate, isPublicPolicy, NOBODY, PolicyError } from '../../src/iam/policy.ts'
 import { SignerV4 } from '../../src/iam/sign.ts'
+import type { ObjectInfo } from '../../src/objects/object-store.ts'
 import type { ChunkedPayload } from '../../src/protocols/s3/auth/payload.ts'
+import { partOf, rangeOf } from '../../src/protocols/s3/object-range.ts'
 import { S3Error } from '../../src/protocols/s3/s3-error.ts'
 import { ChunkDecoder, decodeChunked } from '../../src/protocols/s3/streaming-body.ts'
 import { authenticatorAt, EXAMPLE_KEY, requestOf, type Wire } from './support.ts'
@@ -28,6 +30,7 @@ export const FUZZERS: Record<string, (random: Random) => void> = {
   forms: fuzzForms,
   wildcards: fuzzWildcards,
   addresses: fuzzAddresses,
+  ranges: fuzzRanges,
 }
 
 function pick<T>(random: Random, list: readonly T[]): T {
@@ -383,4 +386,29 @@ function fuzzAddresses(random: Random): void {
   const other = plain()
   if (isIP(other) !== (isV4 ? 4 : 6) || /^(0*:)*:?ffff:/i.test(other)) return
   assert.equal(isInRange(range, other), list.check(other, isV4 ? 'ipv4' : 'ipv6'), `${base}/${bits} ${other}`)
+}
+
+/** Whatever a Range or partNumber says, what it names lies within the object. */
+function fuzzRanges(random: Random): void {
+  const number = () => pick(random, ['', '0', '1', '4', '5', '9'.repeat(30), String(random.below(12))])
+  const plain = `bytes=${number()}-${number()}`
+  const range = random.below(2) === 0 ? plain : mutate(random, plain)
+  const part = random.below(2) === 0 ? number() : mutate(random, number())
+  const partSizes = pick(random, [undefined, [2, 3], [5]])
+  const info = { sizeBytes: pick(random, [0, 5]), modifiedMs: NOW, etag: 'a', attributes: { partSizes } }
+  const assertWithin = (found: { start: number; end: number } | undefined) => {
+    if (found === undefined) return
+    assert(
+      found.start >= 0 && found.start <= found.end && found.end <= 5,
+      `${range} ${JSON.stringify(found)}`,
+    )
+  }
+  const headers: [string, string][] = [['Range', range]]
+  if (random.below(2) === 0) headers.push(['If-Range', pick(random, ['"a"', 'W/"a"', mutate(random, '"a"')])])
+  const asked = requestOf({ method: 'GET', target: '/bucket/key', headers })
+  isTaken(() => assertWithin(rangeOf(asked, info as unknown as ObjectInfo)))
+  const target = `/bucket/key?partNumber=${encodeURIComponent(part)}`
+  isTaken(() =>
+    assertWithin(partOf(requestOf({ method: 'GET', target, headers: [] }), info as unknown as ObjectInfo)),
+  )
 }
