@@ -32,7 +32,7 @@ export interface HttpServerSettings {
   shutdownGraceMs: number
 }
 
-export const HTTP_SERVER_SETTINGS: Readonly<HttpServerSettings> = {
+const HTTP_SERVER_SETTINGS: Readonly<HttpServerSettings> = {
   headerTimeoutMs: limits.HEADER_TIMEOUT_MS,
   idleTimeoutMs: limits.IDLE_TIMEOUT_MS,
   bytesPerSecondMin: limits.BODY_BYTES_PER_SECOND_MIN,
@@ -242,8 +242,15 @@ export class HttpServer {
   readonly #onStill = (socket: Socket): void => {
     const { request, response } = this.#connections.get(socket) ?? {}
     const isBusy = request?.complete === true && response?.writableEnded === false
-    if (isBusy && socket.writableLength === 0) socket.setTimeout(this.settings.idleTimeoutMs)
-    else socket.destroy()
+    if (isBusy && socket.writableLength === 0) {
+      socket.setTimeout(this.settings.idleTimeoutMs)
+      return
+    }
+    // As in the fast lane: what has arrived already is answered.
+    const { bytesRead } = socket
+    this.#options.clock.soon(() => {
+      if (socket.bytesRead === bytesRead) socket.destroy()
+    })
   }
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
