@@ -55,8 +55,13 @@ export const SETTINGS = {
       ...OBJECTS_PORTS,
     },
   }),
-  masterPort: integer({ ...PORT, doc: 'Port of the master.', fallback: 9333 }),
-  volumePort: integer({ ...PORT, doc: 'Port of the volume server.', fallback: 8080 }),
+  masterPort: integer({ ...PORT, doc: 'Port of the master.', fallback: 9333, fallbackOf: { sfss: 0 } }),
+  volumePort: integer({
+    ...PORT,
+    doc: 'Port of the volume server.',
+    fallback: 8080,
+    fallbackOf: { sfss: 0 },
+  }),
   filerPort: integer({
     ...PORT,
     doc: 'Port of the filer. It asks nobody for a password, so it listens on 127.0.0.1 unless `--listen` names it.',

@@ -148,6 +148,7 @@ test('wrong settings are said at once', async () => {
     [['server', '--root-access-key', 'only'], /--root-access-key and --root-secret-key go together/],
     [['server', '--listen', 'sftp=127.0.0.1:22'], /no door is named sftp/],
     [['s3', '--master', '127.0.0.1:1'], /cairn s3 needs --metadata postgres/],
+    [['sfss', '--master', '127.0.0.1:1'], /cairn sfss needs --metadata postgres/],
     [['filer', '--metadata', './here'], /cairn filer needs --metadata postgres/],
   ]
   for (const [words, reason] of wrong) {

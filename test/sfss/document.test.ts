@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { startServer } from '../support/cairn-process.ts'
+import { freePort, startRole } from '../support/cluster-processes.ts'
 import { debianNode, NodesService, noMemcached } from './nodes-kit.ts'
 
 const POST =
@@ -81,6 +82,25 @@ test('in cairn server, on the store', async () => {
     assertLinesWork(server.sfss, 1)
   } finally {
     await server.stop()
+  }
+})
+
+test('cairn sfss, on a store of its own, which is there again after a kill', async () => {
+  const [port, monitor] = [await freePort(), `127.0.0.1:${await freePort()}`]
+  const own = ['--data', join(directory, 'own'), '--ballast', '0']
+  const start = () => startRole('sfss', port, ['--host', '0.0.0.0', '--monitor', monitor, ...own])
+  let role = await start()
+  try {
+    assertLinesWork(role.address, 1)
+    const metrics = await (await fetch(`http://${monitor}/metrics`)).text()
+    assert.match(metrics, /^cairn_requests_total\{door="sfss",action="write"\} 3$/m)
+    assert.equal((await fetch(`http://${monitor}/healthz`)).status, 200)
+    await role.kill()
+    role = await start()
+    const reply = await fetch(`http://${role.address}/file?path=file/path/to/save`)
+    assert.equal(await reply.text(), 'changed')
+  } finally {
+    await role.kill()
   }
 })
 

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const START_MS_MAX = 30_000
+const START_MS_MAX = 60_000
 const STOP_MS_MAX = 15_000
 
 export interface RoleProcess {

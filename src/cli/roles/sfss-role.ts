@@ -1,6 +1,10 @@
-/** Starts sfss on servers of memcached's protocol: threads that serve, and the monitor of those servers. */
+/**
+ * Starts sfss in a process of its own: on servers of memcached's protocol, with threads that serve and the monitor of those
+ * servers; or on a store that is its alone.
+ */
 import type { PortCaller } from '../../base/port-calls.ts'
 import { assertPortFree } from '../../net/http-server.ts'
+import { jsonOutcome } from '../../net/reply.ts'
 import { NodeCounters } from '../../protocols/sfss/node-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import { VersionClock } from '../../protocols/sfss/version-clock.ts'
@@ -17,15 +21,41 @@ import {
   reachableAt,
   readDoorFiles,
 } from './doors.ts'
+import { openMonitor } from './monitor.ts'
 import { SfssMonitor } from './sfss-monitor.ts'
+import { runStore, type StoreRole } from './store-role.ts'
 import type { SfssThreadData } from './thread-data.ts'
 import { listenOnAll, Threads } from './threads.ts'
+import { VERSION } from './version.ts'
 
 export type SfssConfig = DoorConfig &
   Config<(typeof SERVING_SETTINGS)[number] | (typeof SFSS_DOOR_SETTINGS)[number] | 'sfssFileLimitBytes'>
 
+export type SfssAloneConfig = StoreRole['config'] &
+  Config<'host' | 'port' | 'monitor' | 'masterPort' | 'volumePort'>
+
 const COPIES_DEFAULT = 3
+const LOOPBACK = '127.0.0.1'
 const SCHEME = 'memcached://'
+
+/** Serves until the process is told to end. Throws `UsageError`, `in_use`, `io_error`, `corrupt`. */
+export function runSfssAlone(config: SfssAloneConfig, context: Context): Promise<void> {
+  const { host, port, monitor, masterPort, volumePort } = config
+  const role: StoreRole = {
+    config,
+    master: { host: LOOPBACK, port: masterPort },
+    volume: { host: LOOPBACK, port: volumePort },
+    publicUrl: '',
+    doors: new Map([['sfss', { host, port }]]),
+  }
+  return runStore(role, context, async ({ metrics, doors }) => {
+    if (monitor === '') return { told: {}, async close() {} }
+    const sfss = reachableAt(doors.get('sfss')!)
+    const about = async () => jsonOutcome(200, { version: VERSION, doors: { sfss } })
+    const { address, close } = await openMonitor({ metrics, about }, parseHostPort(monitor), context)
+    return { told: { monitor: reachableAt(address) }, close }
+  })
+}
 
 /** Serves until the process is told to end. Throws `UsageError`, `in_use`. */
 export async function runSfssOnNodes(config: SfssConfig, context: Context): Promise<void> {

@@ -18,6 +18,7 @@ import { type ObjectsRole, ObjectThreads, openDoors } from './objects-role.ts'
 import type {
   KeeperThreadData,
   MemcachedData,
+  MetricsPage,
   ObjectDoor,
   SharedThreadData,
   VolumeThreadData,
@@ -43,6 +44,7 @@ export interface VolumeRole {
 export interface RunningVolumes extends Running {
   /** Where the doors of names listen. */
   doors: ReadonlyMap<ObjectDoor | 'memcached', HostPort>
+  metrics(): Promise<MetricsPage>
 }
 
 export async function startVolumeServer(role: VolumeRole, context: Context): Promise<RunningVolumes> {
@@ -65,7 +67,8 @@ export async function startVolumeServer(role: VolumeRole, context: Context): Pro
       objects === undefined ? new Map() : await openDoors(threads.servers, objects, context)
     if (memcached !== undefined) doors.set('memcached', await openMemcached(threads, memcached, context))
     await threads.objects?.start()
-    return { address: { host: listen.host, port }, doors, stop: () => threads.stop() }
+    const metrics = () => threads.keeper.call<MetricsPage>('metrics')
+    return { address: { host: listen.host, port }, doors, metrics, stop: () => threads.stop() }
   } catch (error) {
     await threads.end()
     throw error
