@@ -99,7 +99,7 @@ export async function runCommand(words: string[]): Promise<{ stdout: string; sec
 }
 
 /** What Linux says that a process holds in memory. */
-export function residentBytesOf(pid: number): number {
+function residentBytesOf(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))
   return match === null ? Number.NaN : Number(match[1]) * 1024
 }

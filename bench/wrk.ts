@@ -54,7 +54,7 @@ function percentile(output: string, percent: number): number {
 }
 
 /** Runs a program to its end and gives its output, both streams joined. */
-export function runToEnd(
+function runToEnd(
   program: string,
   args: string[],
   timeoutMs: number,

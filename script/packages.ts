@@ -18,7 +18,6 @@ export const TEST_PACKAGES = {
   restic: 'restic',
   s3fs: 's3fs',
 } as const
-export const BENCH_PACKAGES = { 'nginx-light': 'nginx', wrk: 'wrk' } as const
 
 const INSTALL_MS_MAX = 300_000
 

@@ -25,7 +25,7 @@ const LAYOUTS: readonly ErasureLayout[] = [
 /** The first number that is not of a plain volume. */
 export const PLAIN_VOLUME_IDS_END = 2 ** 30
 /** The first number that is neither. */
-export const ERASURE_VOLUME_IDS_END = 2 ** 31
+const ERASURE_VOLUME_IDS_END = 2 ** 31
 export const ERASURE_GROUPS_MAX = 2 ** 24
 
 const LAYOUT_SHIFT = 28

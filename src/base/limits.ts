@@ -135,8 +135,6 @@ export const MANIFEST_CHUNKS_MAX = 100_000
 export const MANIFEST_BYTES_MAX = 16 * MIB
 /** What is read of another server's error reply. */
 export const ERROR_REPLY_BYTES_MAX = 64 * KIB
-/** Life of a token that one server makes for another. */
-export const JWT_LIFE_S = 10
 /** Last-Modified texts that a reader keeps. */
 export const DATE_CACHE_ENTRIES = 4096
 /** The scrub notes its position this often, and remembers at most so many damaged records that it has reported. */

@@ -39,9 +39,3 @@ export function replicaPlacement(byte: number): ReplicaPlacement {
     sameRack: byte % 10,
   }
 }
-
-/** Copies in all, the first included. */
-export function copyCount(byte: number): number {
-  const { otherDataCenters, otherRacks, sameRack } = replicaPlacement(byte)
-  return otherDataCenters + otherRacks + sameRack + 1
-}

@@ -128,7 +128,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const HOST_PORT = /^(\[[0-9a-fA-F:.%]{2,64}\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}$/
 
 /** True for `host:port`, IPv6 in brackets. */
-export function isHostPort(text: string): boolean {
+function isHostPort(text: string): boolean {
   return HOST_PORT.test(text) && Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535
 }
 

@@ -35,7 +35,7 @@ interface Which {
 }
 
 /** One master's administration. Each call throws the master's or the volume server's own StoreError. */
-export class ClusterAdmin {
+class ClusterAdmin {
   readonly #masters: readonly string[]
   readonly #http: HttpClient
   readonly #client: ClusterClient

@@ -2,7 +2,7 @@
 import { choice, flag, integer } from './setting.ts'
 
 /** Where the door listens, and where its commands ask. */
-export const OBJECTS_PORT = 12_345
+const OBJECTS_PORT = 12_345
 export const OBJECTS_PORTS = {
   objects: OBJECTS_PORT,
   'objects prune': OBJECTS_PORT,

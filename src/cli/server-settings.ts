@@ -15,7 +15,7 @@ export const DOOR_SETTINGS = [
 ] as const satisfies readonly SettingKey[]
 
 /** How servers find each other. */
-export const BUS_SETTINGS = ['bus', 'busHeartbeatMs'] as const satisfies readonly SettingKey[]
+const BUS_SETTINGS = ['bus', 'busHeartbeatMs'] as const satisfies readonly SettingKey[]
 
 export const MASTER_SETTINGS = [
   ...BUS_SETTINGS,

@@ -206,7 +206,7 @@ function ranged(value: number, { min, max }: Range, format: (value: number) => s
   throw new UsageError(`must be from ${format(min)} to ${format(max)}`)
 }
 
-export function formatBytes(value: number): string {
+function formatBytes(value: number): string {
   for (const [unit, name] of [
     [2 ** 40, 'TiB'],
     [2 ** 30, 'GiB'],
@@ -218,7 +218,7 @@ export function formatBytes(value: number): string {
   return String(value)
 }
 
-export function formatDuration(value: number): string {
+function formatDuration(value: number): string {
   for (const [unit, name] of [
     [86_400_000, 'd'],
     [3_600_000, 'h'],

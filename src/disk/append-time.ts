@@ -8,7 +8,7 @@ export interface AppendTime {
 }
 
 /** Milliseconds as nanoseconds in two halves. */
-export function appendTimeOfMs(ms: number): AppendTime {
+function appendTimeOfMs(ms: number): AppendTime {
   const ns = BigInt(ms) * 1_000_000n
   return { high: Number(ns >> 32n), low: Number(ns & 0xffffffffn) }
 }

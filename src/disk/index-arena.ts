@@ -26,7 +26,7 @@ const SCRATCH_ENTRIES = 256
 /** What the upper 8 bits of a page's first word say. The lower 24 belong to the kind. */
 export const PAGE_LEAF = 1
 export const PAGE_INNER = 2
-export const PAGE_FREE = 3
+const PAGE_FREE = 3
 
 const MAGIC_WORD = 0
 const LOCK_WORD = 1

@@ -28,7 +28,7 @@ export interface ListedPage {
 }
 
 /** Of the data: what stands there may say what the needle is. */
-export const LISTED_HEAD_BYTES = 16
+const LISTED_HEAD_BYTES = 16
 const BATCH_ENTRIES = 256
 /** Checksum, then the append time. */
 const TIME_OFFSET = 4

@@ -14,7 +14,7 @@ const CALLS_WORD = 1
 const INCOMPLETE_WORD = 2
 const SLOT_WORDS = 256
 /** Records above SMALL_RECORD_BYTES_MAX that are being written at a time, a volume. */
-export const LARGE_WRITES_MAX = 32
+const LARGE_WRITES_MAX = 32
 export const COLLECTION_BYTES_MAX = 160
 
 /** Marks the length of a large write that failed. Lengths stay below 2^29. */

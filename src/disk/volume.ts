@@ -20,7 +20,7 @@ import { VolumeSync } from './volume-sync.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 /** Records up to this size are read into a buffer that the next read uses again. */
-export const BORROWED_BYTES_MAX = 16 * 1024
+const BORROWED_BYTES_MAX = 16 * 1024
 /** A read that takes longer than this makes the next ones asynchronous, so that a cold disk does not block the thread. */
 const SLOW_READ_MS = 4
 const ASYNC_READS_AFTER_SLOW = 64

@@ -6,7 +6,7 @@ export type AclPermission = (typeof ACL_PERMISSIONS)[number]
 
 export const ALL_USERS = 'http://acs.amazonaws.com/groups/global/AllUsers'
 export const AUTHENTICATED_USERS = 'http://acs.amazonaws.com/groups/global/AuthenticatedUsers'
-export const LOG_DELIVERY = 'http://acs.amazonaws.com/groups/s3/LogDelivery'
+const LOG_DELIVERY = 'http://acs.amazonaws.com/groups/s3/LogDelivery'
 export const ACL_GROUPS: readonly string[] = [ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY]
 
 /** A canonical id, or the address of a group. */
@@ -23,7 +23,7 @@ export interface Acl {
   grants: readonly Grant[]
 }
 
-export const CANNED_ACLS = [
+const CANNED_ACLS = [
   'private',
   'public-read',
   'public-read-write',

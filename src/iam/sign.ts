@@ -193,7 +193,7 @@ function lines(headers: readonly Pair[]): string {
 }
 
 /** The signatures of one aws-chunked body. */
-export class ChunkSigner {
+class ChunkSigner {
   readonly #key: Buffer
   readonly #date: string
   readonly #scope: string

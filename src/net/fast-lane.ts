@@ -114,7 +114,7 @@ export class FastLane {
   }
 }
 
-export class FastConnection {
+class FastConnection {
   readonly socket: Socket
   readonly #lane: FastLane
   /** What was received behind the request that is being answered. */

@@ -98,7 +98,7 @@ function isShareable(args: CopyVersion, source: StoredEncryption | undefined): b
   return source !== undefined && source.key === args.sharedKey
 }
 
-export const ontoItself = () =>
+const ontoItself = () =>
   new StoreError('conflict', 'an object is copied to itself only with other attributes')
 
 /** Throws `not_found`, `version_not_found`, `precondition_failed`, `method_not_allowed` (a delete marker that was named). */
@@ -142,7 +142,7 @@ function copiedAttributes(args: CopyVersion, source: ObjectAttributes): ObjectAt
   return { ...(args.attributes ?? source), ...attributesOfBytes(source), ...args.change }
 }
 
-export function isOntoItself(args: Pick<CopyVersion, 'bucketId' | 'key' | 'source'>): boolean {
+function isOntoItself(args: Pick<CopyVersion, 'bucketId' | 'key' | 'source'>): boolean {
   return args.source.bucketId === args.bucketId && args.source.key.equals(args.key)
 }
 

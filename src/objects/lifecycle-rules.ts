@@ -42,7 +42,7 @@ export interface PlacedVersion {
  * Days are counted from the midnight (UTC) that follows, as S3 counts them. With a shorter day, for trials, from the moment
  * itself.
  */
-export function dueMs(sinceMs: number, days: number, dayMs: number): number {
+function dueMs(sinceMs: number, days: number, dayMs: number): number {
   const due = sinceMs + days * dayMs
   return dayMs === DAY_MS ? Math.ceil(due / DAY_MS) * DAY_MS : due
 }

@@ -96,7 +96,7 @@ export function commonPrefix(key: Buffer, args: Pick<ListArgs, 'prefix' | 'delim
 export type ReadRows<R> = (from: Position, limit: number) => Steps<R[]>
 
 /** A page of rows and common prefixes. */
-export function* collect<R extends { key: Buffer; rank: number }>(
+function* collect<R extends { key: Buffer; rank: number }>(
   args: Pick<ListArgs, 'prefix' | 'delimiter' | 'limit'>,
   start: Position,
   read: ReadRows<R>,

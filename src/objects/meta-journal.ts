@@ -11,7 +11,7 @@ import type { Redundancy } from '../base/redundancy.ts'
 import type { BlobId, BlobStore, ListedBlob } from '../blobs/blob-store.ts'
 import type { JournalEntry, JournalSink, NewJournalEntry } from '../meta/journal-sink.ts'
 
-export const META_COLLECTION = '_meta'
+const META_COLLECTION = '_meta'
 
 const MAGIC = Buffer.from('CAIRNMJ1')
 const HEADER_BYTES = 64

@@ -142,7 +142,7 @@ export const attributesOf = (row: { attributes: string }) => JSON.parse(row.attr
 
 export const tagsText = (tags: readonly Tag[] | undefined) =>
   tags === undefined || tags.length === 0 ? null : JSON.stringify(tags)
-export const tagsOf = (row: { tags: string | null }) =>
+const tagsOf = (row: { tags: string | null }) =>
   row.tags === null ? NO_TAGS : (JSON.parse(row.tags) as Tag[])
 
 // Rows

@@ -56,7 +56,7 @@ const NOTHING = Buffer.alloc(0)
 const SLASH = 0x2f
 
 /** Where the rows are of all keys from `start` to `end` (exclusive) that readers see, in the order of those keys. */
-export function rowRanges(moves: readonly MoveRow[], start: Buffer, end: Buffer): RowRange[] {
+function rowRanges(moves: readonly MoveRow[], start: Buffer, end: Buffer): RowRange[] {
   const ranges: RowRange[] = []
   let at = start
   for (const special of specialRanges(moves)) {

@@ -8,7 +8,7 @@ import { beyondKey, beyondPrefix } from './rows.ts'
 import { isExpiredRow } from './tree-life.ts'
 
 /** MD5 of nothing. */
-export const ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
+const ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
 
 /** What every change is given beside its own arguments. Several rows of one change get nonces that follow from it. */
 export interface TreeChange {

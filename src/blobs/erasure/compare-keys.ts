@@ -43,7 +43,7 @@ export interface Differing {
   answered: boolean[]
 }
 
-export function digestOf(keys: readonly KeyState[]): RangeDigest {
+function digestOf(keys: readonly KeyState[]): RangeDigest {
   const live = keys.filter((key) => !key.deleted)
   const bytes = Buffer.allocUnsafe(live.length * 8)
   for (const [i, { keyHigh, keyLow }] of live.entries()) {

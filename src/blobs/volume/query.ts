@@ -107,7 +107,7 @@ function imageOf(values: Map<string, string>): ImageQuery | undefined {
 }
 
 /** Names and values, decoded, the first of each name. */
-export function parseQuery(text: string): Map<string, string> {
+function parseQuery(text: string): Map<string, string> {
   const values = new Map<string, string>()
   for (const pair of text.split('&')) {
     if (pair === '') continue

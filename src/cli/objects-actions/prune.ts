@@ -55,7 +55,7 @@ async function* counted(
 }
 
 /** Of each name those that have `keep` later ones. Versions come from the oldest to the latest of a name. */
-export async function* olderThan(
+async function* olderThan(
   versions: AsyncIterable<ListedVersion>,
   keep: number,
 ): AsyncGenerator<ListedVersion> {

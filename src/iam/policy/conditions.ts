@@ -66,7 +66,7 @@ function parseNumber(text: string): number | undefined {
 }
 
 /** ISO 8601, or seconds since 1970. Milliseconds since 1970. */
-export function parsePolicyDate(text: string): number | undefined {
+function parsePolicyDate(text: string): number | undefined {
   if (/^[0-9]{1,12}$/.test(text)) return text.length <= 4 ? Date.UTC(Number(text), 0) : Number(text) * 1_000
   if (
     !/^[0-9]{4}(-[0-9]{2}){0,2}(T[0-9]{2}(:?[0-9]{2}){0,2}([.,][0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$/.test(

@@ -42,7 +42,7 @@ export class Statements {
 }
 
 /** `?` outside of quotes becomes `$1`, `$2` and so on. */
-export function numbered(sql: string): string {
+function numbered(sql: string): string {
   let count = 0
   return sql.replace(/'[^']*'|"[^"]*"|\?/g, (found) => (found === '?' ? `$${++count}` : found))
 }

@@ -137,7 +137,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 }
 
 /** Runs `use`, and turns the errors of SQLite into those of the store. */
-export function speaking<T>(use: () => T): T {
+function speaking<T>(use: () => T): T {
   try {
     return use()
   } catch (error) {

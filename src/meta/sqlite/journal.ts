@@ -266,7 +266,7 @@ export interface Chain {
 }
 
 /** The newest snapshot, and the changes that follow it. */
-export function newestChain(entries: readonly JournalEntry[]): Chain | undefined {
+function newestChain(entries: readonly JournalEntry[]): Chain | undefined {
   const snapshots = entries.filter(({ kind }) => kind === 'snapshot').sort(newestFirst)
   return snapshots[0] === undefined ? undefined : chainOf(snapshots[0], entries)
 }

@@ -11,7 +11,7 @@ import { beyondPrefix, lockFlags } from '../rows.ts'
 import { addUsage, checkQuota } from '../usage-steps.ts'
 
 /** Of `upload.flags`, beside those of locks: its parts are being removed, and to everyone it is gone. */
-export const FLAG_ENDED = 64
+const FLAG_ENDED = 64
 /** Parts that one transaction removes. */
 const PARTS_REMOVED_MAX = 64
 /** Uploads that a listing asks for at a time. */

@@ -4,7 +4,7 @@ import { USUAL_STATUS } from '../../net/error-status.ts'
 import { errorOutcome, type Outcome } from '../../net/reply.ts'
 
 /** HTTP status of each error. */
-export const FILER_STATUS = {
+const FILER_STATUS = {
   ...USUAL_STATUS,
   cookie_mismatch: 500,
   volume_not_found: 500,
