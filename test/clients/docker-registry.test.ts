@@ -4,11 +4,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { ROOT_KEY } from '../support/cairn-process.ts'
+import { freePort } from '../support/free-port.ts'
 import { type ClientKit, MIB, makeBucket, noPrograms, startClients } from './client-kit.ts'
 
 const START_MS_MAX = 20_000
@@ -148,13 +148,4 @@ async function startRegistry(kit: ClientKit): Promise<{ url: string; child: Chil
   }
   child.kill()
   throw new Error(`the registry does not start:\n${log}`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -20,6 +20,7 @@ import { FileMasterState } from '../../src/blobs/master-state.ts'
 import { realDisk } from '../../src/disk/real-disk.ts'
 import { BodyBudget } from '../../src/net/body.ts'
 import { HttpClient } from '../../src/net/http-client.ts'
+import { freePort } from '../support/free-port.ts'
 import { startKit } from '../volume-server/volume-server-kit.ts'
 
 const MIB = 1024 * 1024
@@ -169,7 +170,7 @@ async function checkAll(master: string, stored: Stored): Promise<void> {
 
 test('files survive nodes that leave and return, and masters that restart or start anew', async () => {
   const directory = newDirectory()
-  let master = await startMaster(directory)
+  let master = await startMaster(directory, await freePort())
   const [one, two] = [
     await startNode(master.port, newDirectory()),
     await startNode(master.port, newDirectory(), 'dc2'),

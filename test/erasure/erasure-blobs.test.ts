@@ -77,7 +77,7 @@ function suite(isLocal: (index: number) => boolean): void {
     const id = await store(data)
     kit.damage(id, 1)
     assert.ok((await kit.blobs.read(id)).equals(data))
-    for (let tries = 0; tries < 200 && !(await kit.has(id, 1)); tries++)
+    for (let tries = 0; tries < 2_000 && !(await kit.has(id, 1)); tries++)
       await new Promise((resolve) => setTimeout(resolve, 10))
     assert.ok(await kit.has(id, 1))
   })

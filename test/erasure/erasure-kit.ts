@@ -86,7 +86,7 @@ export async function startErasure(
   }
   const find = async (volumeId: number) => {
     const url = at(volumeId)?.url
-    return url ? [{ url, publicUrl: url, nodeId: 'unknown' }] : []
+    return url ? [{ url, publicUrl: url, nodeId: 'unknown', shardFiles: files }] : []
   }
   let key = 0
   const assign = async (request: { count: number; redundancy?: string }): Promise<AssignedKeys> => {

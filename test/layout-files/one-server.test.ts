@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { runCairn, type ServerProcess, startServer } from '../support/cairn-process.ts'
 import { curl } from '../support/curl.ts'
 
-const WAIT_MS_MAX = 10_000
+const WAIT_MS_MAX = 60_000
 const TEXT = 'this object will be seperated to 4+2'
 const HASH = '2MRHhgqkvILs04RzLIEpZBzpgos/9QlNKRXEh7cMngY='
 

@@ -1,9 +1,12 @@
 /** A master and volume servers as processes of their own, which tests stop, kill and start again at the same ports. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
+export { freePort } from './free-port.ts'
+
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+/** Short, but a server is silent only after five of them: on a slow machine one may stand still for a second. */
+const HEARTBEAT = '300ms'
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 15_000
 
@@ -15,15 +18,6 @@ export interface RoleProcess {
   stop(): Promise<void>
   /** Ends it as `kill -9` does. */
   kill(): Promise<void>
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  return port
 }
 
 type StartedRole =
@@ -43,7 +37,7 @@ export async function startRole(
     String(port),
     '--log-format',
     'json',
-    ...(role === 'master' || role === 'volume' ? ['--heartbeat', '100ms'] : []),
+    ...(role === 'master' || role === 'volume' ? ['--heartbeat', HEARTBEAT] : []),
     ...flags,
   ]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'amqplib'
-import { freePort } from './cluster-processes.ts'
+import { freePort } from './free-port.ts'
 
 const READY_MS_MAX = 60_000
 const LOOK_MS = 200

@@ -63,8 +63,8 @@ export class ErasureBlobs {
   readonly #leases: IdLeases
   readonly #health: ShardHealth
   readonly #codings = new Map<ErasureName, Coding>()
-  /** Blobs of which all shards are being looked at. */
-  readonly #looking = new Set<string>()
+  /** Blobs of which all shards are being looked at, and whether they were read since the look began. */
+  readonly #looking = new Map<string, { again: boolean }>()
   /** Blobs whose shards are being written back; none of the promises rejects. */
   readonly #mending = new Map<string, Promise<void>>()
 
@@ -119,15 +119,24 @@ export class ErasureBlobs {
   /** Where shards are files, people remove them: those that a read did without are looked at behind it. */
   async #lookAround(id: BlobId): Promise<void> {
     const key = formatFid(id)
-    if (this.#looking.has(key) || this.#looking.size >= SHARD_FILE_LOOKS_MAX) return
-    this.#looking.add(key)
-    try {
-      if (await this.shards.areFiles(id.volumeId)) await this.verify(id, { repair: true })
-    } catch {
-      // Who reads the blob next is told.
-    } finally {
-      this.#looking.delete(key)
+    const underWay = this.#looking.get(key)
+    if (underWay !== undefined) {
+      // It may be past the shard that this read did without.
+      underWay.again = true
+      return
     }
+    if (this.#looking.size >= SHARD_FILE_LOOKS_MAX) return
+    const look = { again: true }
+    this.#looking.set(key, look)
+    while (look.again) {
+      look.again = false
+      try {
+        if (await this.shards.areFiles(id.volumeId)) await this.verify(id, { repair: true })
+      } catch {
+        // Who reads the blob next is told.
+      }
+    }
+    this.#looking.delete(key)
   }
 
   /** From the shards of data alone, when all are in this process, small and well. At once, as this is what most reads are. */
