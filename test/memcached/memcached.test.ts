@@ -159,6 +159,17 @@ test('a flush takes what came before it, and nothing behind it', async () => {
   assert.match(await ask('stats\r\n'), /^STAT pid \d+\r\n(STAT \w+ \S+\r\n)+END\r\n$/)
 })
 
+test('a flush takes the keys of this door alone', async () => {
+  const file = { method: 'PUT', body: 'kept' }
+  const doors = [`http://${server.filer}/flushed.txt`, `http://${server.sfss}/file?path=flushed.txt`]
+  for (const door of doors) assert.ok((await fetch(door, file)).ok)
+  assert.equal(
+    await ask('set flushed.txt 0 0 1\r\n1\r\nflush_all\r\nget flushed.txt\r\n'),
+    'STORED\r\nOK\r\nEND\r\n',
+  )
+  for (const door of doors) assert.equal(await (await fetch(door)).text(), 'kept')
+})
+
 const noTools = spawnSync('memccapable', ['-V']).error !== undefined
 
 /** Runs a program to its end; gives what it printed. */
