@@ -35,7 +35,7 @@ async function startGate(port: number) {
     }
     server.pipe(client)
     const held: Buffer[] = []
-    client.on('data', (bytes) => {
+    client.on('data', (bytes: Buffer) => {
       if (isOpen) server.write(bytes)
       else if (held.length > 0) held.push(bytes)
       else if (!bytes.includes(PUT)) server.write(bytes)
