@@ -21,6 +21,8 @@ export interface OperationFacts {
   retention?: boolean
   legalHold?: boolean
   bypassGovernance?: boolean
+  /** Of a write or delete: only where the ETag is, or is not, a given one; the answer tells it. */
+  comparesEtag?: boolean
   /** Of a new bucket. */
   objectLock?: boolean
   ownership?: boolean
@@ -37,15 +39,23 @@ const on =
 
 const bucket = (action: string) => on('bucket', action)
 
-/** What is set together with a new object. */
-function alongside({ acl, tagging, retention, legalHold }: OperationFacts): NeededAction[] {
+/** What is set together with a new object, and asked of the one that it replaces. */
+function alongside(facts: OperationFacts): NeededAction[] {
+  const { acl, tagging, retention, legalHold } = facts
   const needed: NeededAction[] = []
   if (acl) needed.push({ action: 's3:PutObjectAcl', on: 'object' })
   if (tagging) needed.push({ action: 's3:PutObjectTagging', on: 'object' })
   if (retention) needed.push({ action: 's3:PutObjectRetention', on: 'object' })
   if (legalHold) needed.push({ action: 's3:PutObjectLegalHold', on: 'object' })
-  return needed
+  return withReading(needed, facts)
 }
+
+function withReading(needed: NeededAction[], { comparesEtag }: OperationFacts): NeededAction[] {
+  return comparesEtag ? [...needed, { action: 's3:GetObject', on: 'object' }] : needed
+}
+
+const remove = (facts: OperationFacts): NeededAction[] =>
+  withReading(withBypass(on('object', 'DeleteObject', 'DeleteObjectVersion')(facts), facts), facts)
 
 const put = (facts: OperationFacts): NeededAction[] => [
   { action: 's3:PutObject', on: 'object' },
@@ -152,10 +162,8 @@ const OPERATIONS = {
   PostObject: put,
   CopyObject: (facts: OperationFacts) => [...source(facts), ...put(facts)],
   /** Of each object that it names. */
-  DeleteObjects: (facts: OperationFacts) =>
-    withBypass(on('object', 'DeleteObject', 'DeleteObjectVersion')(facts), facts),
-  DeleteObject: (facts: OperationFacts) =>
-    withBypass(on('object', 'DeleteObject', 'DeleteObjectVersion')(facts), facts),
+  DeleteObjects: remove,
+  DeleteObject: remove,
   GetObjectAcl: on('object', 'GetObjectAcl', 'GetObjectVersionAcl'),
   PutObjectAcl: on('object', 'PutObjectAcl', 'PutObjectVersionAcl'),
   GetObjectTagging: on('object', 'GetObjectTagging', 'GetObjectVersionTagging'),
@@ -172,7 +180,7 @@ const OPERATIONS = {
     ...source({ ...facts, sourceTagging: false }),
     ...on('object', 'PutObject')(facts),
   ],
-  CompleteMultipartUpload: on('object', 'PutObject'),
+  CompleteMultipartUpload: (facts: OperationFacts) => withReading(on('object', 'PutObject')(facts), facts),
   AbortMultipartUpload: on('object', 'AbortMultipartUpload'),
   ListParts: on('object', 'ListMultipartUploadParts'),
 } satisfies Record<string, (facts: OperationFacts) => NeededAction[]>

@@ -120,6 +120,11 @@ export function factsOf(request: S3Request): OperationFacts {
   const { rawHeaders } = request
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!
+    if (name.length === IF_MATCH.length || name.length === IF_NONE_MATCH.length) {
+      const lower = name.toLowerCase()
+      const isOne = lower === IF_MATCH || lower === IF_NONE_MATCH
+      if (isOne && rawHeaders[i + 1]!.trim() !== '*') facts.comparesEtag = true
+    }
     // Nothing else is looked at: most headers begin otherwise.
     if (name.length < AMZ.length + 3 || name.slice(0, AMZ.length).toLowerCase() !== AMZ) continue
     const fact = factOf(name.slice(AMZ.length).toLowerCase(), rawHeaders[i + 1]!)
@@ -129,6 +134,8 @@ export function factsOf(request: S3Request): OperationFacts {
 }
 
 const AMZ = 'x-amz-'
+const IF_MATCH = 'if-match'
+const IF_NONE_MATCH = 'if-none-match'
 
 function factOf(name: string, value: string): keyof OperationFacts | undefined {
   switch (name) {

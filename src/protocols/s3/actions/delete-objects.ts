@@ -95,10 +95,15 @@ function answerTo(error: Error, request: DeleteRequest): Answer {
   }
 }
 
-function checkOne(context: S3Context, { key, versionId }: Asked, bypassGovernance: boolean): void {
+function checkOne(
+  context: S3Context,
+  { key, versionId, conditions }: Asked,
+  bypassGovernance: boolean,
+): void {
   if (key === '') throw new S3Error('UserKeyMustBeSpecified')
   const { bucket } = context
-  const facts = { version: versionId !== undefined, bypassGovernance }
+  const comparesEtag = conditions?.ifMatch !== undefined && conditions.ifMatch !== '*'
+  const facts = { version: versionId !== undefined, bypassGovernance, comparesEtag }
   for (const { action } of neededActions('DeleteObjects', facts))
     context.demand(action, { bucket, key, told: { versionId } })
   assertKeyLength(key)
