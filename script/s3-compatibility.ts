@@ -23,6 +23,8 @@ What else is not as on AWS, on purpose:
   adds a CRC64NVME of its own.
 - A bucket without ownership controls is as with \`ObjectWriter\`, so lists count. On AWS new buckets are \`BucketOwnerEnforced\`.
 - \`If-None-Match\` of writes takes ETags too, and \`If-Match\` takes \`*\`, where AWS answers NotImplemented.
+- A write or delete that compares an ETag needs \`s3:GetObject\` as on AWS, but by a policy or as the bucket's owner: the object's own list is not
+  asked.
 - Another account that may put an object may set its tags and its ACL with it, without \`s3:PutObjectTagging\` and \`s3:PutObjectAcl\`; a policy
   can deny them.
 - \`us-east-1\` is taken as a location, and all buckets are in one region.
