@@ -76,9 +76,9 @@ interface Pool {
   fetching: Promise<number> | undefined
 }
 
-/** The next lease is fetched when so much of the present one is left. */
 /** More than any layout has. */
 const SHARDS_MAX = 16
+/** The next lease is fetched when so much of the present one is left. */
 const LOW_SHARE = 0.25
 const REFUSED_WAIT_MS = 10
 const REFUSED_WAIT_MS_MAX = 500
