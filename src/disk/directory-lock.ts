@@ -8,6 +8,8 @@ import { StoreError } from '../base/errors.ts'
 
 const NAME = 'cairn.lock'
 const TRY_MS_MAX = 10_000
+/** SQLITE_BUSY and SQLITE_LOCKED. */
+const HELD: ReadonlySet<number> = new Set([5, 6])
 
 export class DirectoryLock {
   readonly #database: DatabaseSync
@@ -28,21 +30,13 @@ export class DirectoryLock {
       return new DirectoryLock(database)
     } catch (error) {
       database?.close()
-      const message = error instanceof Error ? error.message : String(error)
-      if (/locked|busy/i.test(message)) {
-        throw new StoreError('in_use', `another process uses the data directory ${directory}`, {
-          cause: error,
-        })
-      }
-      throw new StoreError('io_error', `cannot lock the data directory ${directory}: ${message}`, {
-        cause: error,
-      })
+      throw lockFailure(error, directory)
     }
   }
 
   /**
    * Keeps owners away from a directory that is only read, and changes nothing in it: undefined where no program of the store
-   * ever was. Throws `in_use` when a process owns the directory.
+   * ever was. Throws `in_use` when a process owns the directory, `io_error`.
    */
   static takeForReading(directory: string, tryMs = TRY_MS_MAX): DirectoryLock | undefined {
     const path = `${directory}/${NAME}`
@@ -54,7 +48,7 @@ export class DirectoryLock {
       return new DirectoryLock(database)
     } catch (error) {
       database?.close()
-      throw new StoreError('in_use', `another process uses the data directory ${directory}`, { cause: error })
+      throw lockFailure(error, directory)
     }
   }
 
@@ -66,4 +60,11 @@ export class DirectoryLock {
   release(): void {
     this.#database.close()
   }
+}
+
+function lockFailure(cause: unknown, directory: string): StoreError {
+  const { errcode, message } = cause as Error & { errcode?: number }
+  return HELD.has((errcode ?? 0) & 0xff)
+    ? new StoreError('in_use', `another process uses the data directory ${directory}`, { cause })
+    : new StoreError('io_error', `cannot lock the data directory ${directory}: ${message}`, { cause })
 }
