@@ -177,6 +177,36 @@ function suite(isLocal: boolean): void {
     await Promise.all([...writes, removal])
   })
 
+  test('that cannot be synced go to another volume, unless their bytes are given back already', async () => {
+    const paths = new Map<number, string>()
+    let failing: 'none' | 'first' | 'all' = 'none'
+    let first: string | undefined
+    const disk: Disk = {
+      ...realDisk,
+      open(path, mode) {
+        const handle = realDisk.open(path, mode)
+        paths.set(handle, path)
+        return handle
+      },
+      async fdatasync(handle) {
+        const path = paths.get(handle)
+        if (failing === 'first') first ??= path
+        if (failing === 'all' || (first !== undefined && path === first))
+          throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })
+        await realDisk.fdatasync(handle)
+      },
+    }
+    const kit = await start({ disk, volumeIds: [1, 2, 3], leaseCount: 1 })
+    failing = 'first'
+    const id = await store(kit, Buffer.from('kept'))
+    assert.equal(String(await kit.blobs.read(id)), 'kept')
+    if (!isLocal) return
+    failing = 'all'
+    const data = Buffer.from('given back')
+    const given = kit.blobs.write({ data, collection: '_objects', onWritten() {} })
+    await assert.rejects(given, { code: 'not_synced' })
+  })
+
   test('are listed, with their age, from where a search left off', async () => {
     if (!isLocal) return
     const kit = await start({ volumeIds: [1] })
