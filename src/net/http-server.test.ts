@@ -11,8 +11,11 @@ import { errorOutcome, type Outcome } from './reply.ts'
 
 const HOST = '127.0.0.1'
 const servers: HttpServer[] = []
+/** Targets of requests that ordinary handlers have begun. */
+const begun: (string | undefined)[] = []
 
 afterEach(async () => {
+  begun.length = 0
   for (const server of servers.splice(0)) await server.close()
 })
 
@@ -22,6 +25,7 @@ async function start(
   const server = new HttpServer({
     clock: systemClock,
     handler: async (request, response) => {
+      begun.push(request.url)
       if (request.url === '/throw') throw new Error('a bug')
       if (request.url === '/throw-late') {
         response.write('half')
@@ -77,6 +81,9 @@ class Raw {
     return this.received
   }
 }
+
+/** Other events have their turn: what has arrived is read before this resolves. */
+const turn = () => new Promise<void>((resolve) => void setImmediate(resolve))
 
 const get = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`
 
@@ -225,13 +232,14 @@ describe('slow and idle clients', () => {
     const { port, server } = await start({ settings })
     const raw = new Raw(port, get('/big'))
     raw.socket.pause()
+    while (server.connectionCount === 0) await turn()
     for (let i = 0; i < 1_000 && server.connectionCount > 0; i++) await systemClock.sleep(10)
     assert.equal(server.connectionCount, 0)
     raw.socket.destroy()
   })
 
   test('an idle connection is closed, a busy one is not', async () => {
-    const { port } = await start({ settings: { idleTimeoutMs: 500 } })
+    const { port } = await start({ settings: { idleTimeoutMs: 1_000 } })
     const raw = new Raw(port, get('/'))
     await raw.until(/GET \/ 0/)
     await raw.closed
@@ -256,7 +264,7 @@ describe('closing', () => {
     const fresh = new Raw(port)
     await idle.until(/GET \/idle 0/)
     const busy = new Raw(port, get('/slow'))
-    await systemClock.sleep(100)
+    while (!begun.includes('/slow')) await turn()
     await server.close()
     assert.match(await busy.closed, /GET \/slow 0/)
     await idle.closed
@@ -358,6 +366,7 @@ describe('the fast lane', () => {
     while (budget.usedBytes === 0) await systemClock.sleep(5)
     raw.socket.write('x'.repeat(30_000))
     await systemClock.sleep(50)
+    await turn()
     raw.socket.write('x'.repeat(29_998) + get('/fast/next'))
     await raw.until(/fast POST \/fast 60000;.*fast GET \/fast\/next/s)
     assert.equal(budget.usedBytes, 0)
@@ -405,6 +414,7 @@ describe('the fast lane', () => {
     await raw.until(/fast\/1 0;$/)
     raw.socket.write(get('/fast/2').slice(0, 20))
     await systemClock.sleep(30)
+    await turn()
     raw.socket.write(get('/fast/2').slice(20))
     await raw.until(/GET \/fast\/2 0$/)
     raw.socket.write(get('/fast/3') + get('/other'))
@@ -417,6 +427,7 @@ describe('the fast lane', () => {
     const raw = new Raw(port)
     raw.socket.pause()
     raw.socket.write(get('/bytes').repeat(200))
+    while (server.connectionCount === 0) await turn()
     for (let i = 0; i < 1_000 && server.connectionCount > 0; i++) await systemClock.sleep(10)
     assert.equal(server.connectionCount, 0)
     assert.ok(answered.length < 200)
@@ -437,7 +448,7 @@ describe('the fast lane', () => {
   })
 
   test('idle ones are closed, dripping bodies are cut, cut bodies are told', async () => {
-    const { port } = await lane({ idleTimeoutMs: 400, sweepPeriodMs: 50 })
+    const { port } = await lane({ idleTimeoutMs: 1_000, sweepPeriodMs: 50 })
     const idle = new Raw(port, get('/fast'))
     await idle.until(/fast GET/)
     await idle.closed
@@ -520,7 +531,7 @@ describe('the fast lane', () => {
     const idle = new Raw(port, get('/fast'))
     await idle.until(/fast GET/)
     const busy = new Raw(port, get('/later'))
-    await systemClock.sleep(20)
+    while (!answered.some(({ target }) => target === '/later')) await turn()
     await server.close()
     assert.match(await busy.closed, /Connection: close.*later 0;$/s)
     await idle.closed
