@@ -41,13 +41,14 @@ export interface CompactionResult {
 }
 
 /**
- * Compacts one volume; one at a time for each. Between its steps it gives the thread back by `pause`.
+ * Compacts one volume; one at a time for each. Between its steps it gives the thread back by `pause`, for longer where it may
+ * rest: when it goes over what was written meanwhile it is not to be outrun by writers.
  * Throws `disk_full`, `io_error`, `index_full`, `conflict`; the old files then stand unless the volume is marked failed.
  */
 export async function compactVolume(
   context: ThreadContext,
   volume: { slot: VolumeSlot; salt: number },
-  pause: () => Promise<void>,
+  pause: (mayRest: boolean) => Promise<void>,
 ): Promise<CompactionResult> {
   const { slot } = volume
   const compaction = new Compaction(context, slot, volume.salt)
@@ -113,7 +114,7 @@ class Compaction {
   }
 
   /** Copies until little is left, while the volume lives on. */
-  async copyLive(pause: () => Promise<void>): Promise<void> {
+  async copyLive(pause: (mayRest: boolean) => Promise<void>): Promise<void> {
     const { disk } = this.#context
     this.#dat = disk.open(this.#path(EXTENSION.compactedDat), 'w+')
     this.#idx = disk.open(this.#path(EXTENSION.compactedIdx), 'w+')
@@ -125,7 +126,8 @@ class Compaction {
     // What writers add meanwhile is gone over again, as they wait while the rest is copied under the lock.
     let passes = 0
     do {
-      await this.#copyPass(pause)
+      const isFirst = passes === 0
+      await this.#copyPass(() => pause(isFirst))
       this.#flush()
       await disk.fdatasync(this.#dat)
       await disk.fdatasync(this.#idx)

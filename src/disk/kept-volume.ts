@@ -32,6 +32,10 @@ export class KeptVolume {
   checkpointedAtMs: number
   /** It is not compacted by itself before that, unless there is need. */
   restsUntilMs = 0
+  /** What came to its file, between the last two calls of `noteInflow`. */
+  inflowBytesPerSecond = 0
+  #seenBytes: number
+  #seenAtMs: number
   readonly #context: ThreadContext
 
   constructor(context: ThreadContext, opened: OpenedVolume) {
@@ -43,6 +47,8 @@ export class KeptVolume {
     this.directory = context.directories[this.slot.get(WORD.directory)] as string
     this.base = volumeBaseName(this.slot.collection, this.id)
     this.checkpointedAtMs = context.clock.monotonicMs()
+    this.#seenBytes = this.sizeBytes
+    this.#seenAtMs = this.checkpointedAtMs
   }
 
   get failed(): boolean {
@@ -76,6 +82,14 @@ export class KeptVolume {
     if (ttlS === 0 || this.slot.get(WORD.tailUnits) <= 1) return false
     const graceS = Math.min(ttlS * EXPIRY_GRACE_PART, EXPIRY_GRACE_S_MAX)
     return this.#context.clock.nowMs() / 1000 > this.slot.get(WORD.modifiedS) + ttlS + graceS
+  }
+
+  noteInflow(): void {
+    const [bytes, nowMs] = [this.sizeBytes, this.#context.clock.monotonicMs()]
+    const cameBytes = Math.max(0, bytes - this.#seenBytes)
+    if (nowMs > this.#seenAtMs) this.inflowBytesPerSecond = (cameBytes * 1_000) / (nowMs - this.#seenAtMs)
+    this.#seenBytes = bytes
+    this.#seenAtMs = nowMs
   }
 
   /** Bytes of `.dat` that no checkpoint covers. */

@@ -8,6 +8,7 @@ import * as limits from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { compactVolume } from './compaction.ts'
+import { CompactionPace } from './compaction-pace.ts'
 import { createVolumeFiles, removeVolumeFiles } from './create-volume.ts'
 import { DataDirectory } from './data-directory.ts'
 import { KeptVolume, unopenedStatus } from './kept-volume.ts'
@@ -32,6 +33,8 @@ const COMPACTION_SPARE_BYTES = 256 * 1024
 const COMPACT_GARBAGE_BYTES_MIN = 1024 * 1024
 /** A volume whose files are overwritten all the time rests for so many times as long as its last compaction took, … */
 const COMPACTION_REST = 20
+/** … and is not compacted while so much comes to it a second: most of what is copied then is copied again, … */
+const COMPACTION_INFLOW_BYTES_MAX = 4 * 1024 * 1024
 /** … unless it has so much more garbage than files. */
 const COMPACTION_REST_GARBAGE_BYTES = 1024 * 1024 * 1024
 
@@ -356,6 +359,7 @@ export class VolumeKeeper implements VolumeAdmin {
   async compactVolume(
     id: number,
     garbageThreshold: number,
+    isUrgent = true,
   ): Promise<{ compacted: boolean; garbageRatio: number }> {
     const kept = this.#kept(id)
     const garbage = kept.garbageBytes
@@ -365,7 +369,7 @@ export class VolumeKeeper implements VolumeAdmin {
     if (kept.info.moving) throw new StoreError('conflict', `volume ${id} is being moved`)
     if (kept.busy) throw new StoreError('conflict', `volume ${id} is being compacted`)
     kept.busy = true
-    const compaction = this.#compact(kept)
+    const compaction = this.#compact(kept, isUrgent)
     this.#compactions.add(compaction)
     try {
       await compaction
@@ -376,18 +380,20 @@ export class VolumeKeeper implements VolumeAdmin {
     return { compacted: true, garbageRatio }
   }
 
-  async #compact(kept: KeptVolume): Promise<void> {
+  async #compact(kept: KeptVolume, isUrgent: boolean): Promise<void> {
     const { slot, id: volume } = kept
     const directory = this.#directoryOf(kept)
     const { clock } = this.#context
-    const startedMs = clock.monotonicMs()
+    const pace = new CompactionPace(clock, isUrgent)
     try {
       const neededBytes = kept.liveBytes + COMPACTION_SPARE_BYTES
       if (!directory.hasRoomFor(neededBytes)) {
         throw new StoreError('disk_full', `volume ${volume} has no room to be compacted`)
       }
       directory.makeRoomFor(neededBytes)
-      const result = await compactVolume(this.#context, { slot, salt: kept.info.salt }, () => this.#breathe())
+      const result = await compactVolume(this.#context, { slot, salt: kept.info.salt }, (mayRest) =>
+        this.#breathe(pace, mayRest),
+      )
       kept.sums = result.sums
       const { sums: _, ...figures } = result
       this.#log.info({ volume, ...figures }, 'volume compacted')
@@ -398,8 +404,7 @@ export class VolumeKeeper implements VolumeAdmin {
       this.#log.error({ volume, code: failure.code }, `compaction failed: ${failure.message}`)
       throw failure
     } finally {
-      const endedMs = clock.monotonicMs()
-      kept.restsUntilMs = endedMs + COMPACTION_REST * (endedMs - startedMs)
+      kept.restsUntilMs = clock.monotonicMs() + COMPACTION_REST * pace.workedMs
     }
   }
 
@@ -408,8 +413,8 @@ export class VolumeKeeper implements VolumeAdmin {
   }
 
   /** Between the steps of a compaction: gives the thread to others, and ends it when the server stops. */
-  async #breathe(): Promise<void> {
-    await this.#context.clock.sleep(0)
+  async #breathe(pace: CompactionPace, mayRest: boolean): Promise<void> {
+    await pace.pause(mayRest)
     if (this.#stopping) throw new StoreError('unavailable', 'the server stops')
   }
 
@@ -451,13 +456,15 @@ export class VolumeKeeper implements VolumeAdmin {
     if (kept.busy) return
     if (kept.isExpired()) return this.deleteVolume(id)
     this.#tellIfFull(kept)
+    kept.noteInflow()
     coverAbandoned(this.#context, kept.slot, kept.index())
     const newBytes = kept.uncoveredBytes
     const idleMs = this.#context.clock.monotonicMs() - kept.checkpointedAtMs
     if (newBytes >= limits.CHECKPOINT_DAT_BYTES || (newBytes > 0 && idleMs > IDLE_CHECKPOINT_MS)) {
       await kept.checkpoint()
     }
-    if (this.#isWorthCompacting(kept)) await this.compactVolume(id, this.#options.garbageThreshold)
+    if (this.#isWorthCompacting(kept))
+      await this.compactVolume(id, this.#options.garbageThreshold, this.#needsRoom(kept))
   }
 
   #isWorthCompacting(kept: KeptVolume): boolean {
@@ -466,13 +473,20 @@ export class VolumeKeeper implements VolumeAdmin {
     if (kept.slot.hasFlag(FLAG.readOnly) || garbage < this.#options.garbageThreshold * kept.sizeBytes)
       return false
     if (garbage < COMPACT_GARBAGE_BYTES_MIN && !directory.diskFull) return false
-    if (this.#rests(kept) && directory.hasRoomFor(garbage)) return false
+    if (this.#rests(kept) && !this.#needsRoom(kept)) return false
     return directory.hasRoomFor(kept.liveBytes + COMPACTION_SPARE_BYTES)
   }
 
-  #rests(kept: KeptVolume): boolean {
-    if (kept.isFull || this.#context.clock.monotonicMs() >= kept.restsUntilMs) return false
-    return kept.garbageBytes < kept.liveBytes + COMPACTION_REST_GARBAGE_BYTES
+  #rests({ restsUntilMs, inflowBytesPerSecond }: KeptVolume): boolean {
+    const { clock } = this.#context
+    return clock.monotonicMs() < restsUntilMs || inflowBytesPerSecond > COMPACTION_INFLOW_BYTES_MAX
+  }
+
+  /** Then others wait for the compaction rather than it for them. */
+  #needsRoom(kept: KeptVolume): boolean {
+    const { garbageBytes, liveBytes } = kept
+    if (kept.isFull || garbageBytes >= liveBytes + COMPACTION_REST_GARBAGE_BYTES) return true
+    return !this.#directoryOf(kept).hasRoomFor(garbageBytes)
   }
 
   /** Writes down, once, that the files are not to be trusted for writes, for the next start to know. */

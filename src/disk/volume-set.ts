@@ -56,7 +56,8 @@ export class VolumeSet {
   /** As `Volume.syncForAll`. */
   async syncForAll(volumeId: number): Promise<void> {
     const volume = this.get(volumeId)
-    if (volume === undefined) throw new StoreError('io_error', `volume ${volumeId} is gone, and what was written to it`)
+    if (volume === undefined)
+      throw new StoreError('io_error', `volume ${volumeId} is gone, and what was written to it`)
     await volume.syncForAll()
   }
 
