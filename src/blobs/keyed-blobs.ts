@@ -155,6 +155,17 @@ export class KeyedBlobs {
     return syncVolume(volume, { sync: this.#options.sync, fsync: false }) ?? DONE
   }
 
+  /**
+   * Has `write` called when the next sync of the volume is about to begin, and one begin soon: what is written then is covered
+   * by it. False where nothing is synced so, and then it is not called. `write` does not throw.
+   */
+  beforeSync(volumeId: number, write: () => void): boolean {
+    const volume = this.#options.volumes.get(volumeId)
+    if (volume === undefined || this.#options.sync !== 'batch') return false
+    volume.sync.beforeNext(write)
+    return true
+  }
+
   /** All keys, in batches; those that come or go meanwhile may be missing or doubled. */
   async *keys(): AsyncGenerator<BlobKey[]> {
     for (const volume of this.#volumes()) {

@@ -17,6 +17,7 @@ export class VolumeSync {
   #synced = 0
   #running = false
   #waiting: PromiseWithResolvers<void> | undefined
+  #lastWrites: (() => void)[] = []
   /** What other threads write from now on is synced by this one when they ask it to. */
   readonly #covers: boolean
 
@@ -44,6 +45,20 @@ export class VolumeSync {
   /** Resolves when all that was noted before the call is on disk; rejects with `io_error`. */
   durable(): Promise<void> {
     if (this.#written === this.#synced && !this.#slot.hasFlag(FLAG.failed)) return Promise.resolve()
+    return this.#next()
+  }
+
+  /**
+   * Calls `write`, which does not throw, when the next sync is about to begin, and begins one: so writers that wait for the same
+   * sync may write together. Who writes there calls `durable`.
+   */
+  beforeNext(write: () => void): void {
+    this.#lastWrites.push(write)
+    // Whoever wants to know of a failure asks for himself.
+    this.#next().catch(() => {})
+  }
+
+  #next(): Promise<void> {
     this.#waiting ??= Promise.withResolvers<void>()
     const { promise } = this.#waiting
     if (!this.#running) {
@@ -87,6 +102,7 @@ export class VolumeSync {
 
   async #run(): Promise<void> {
     while (this.#waiting !== undefined) {
+      this.#writeLast()
       const batch = this.#waiting
       const upTo = this.#written
       this.#waiting = undefined
@@ -102,6 +118,13 @@ export class VolumeSync {
     }
     this.#running = false
     if (this.#generation === -1) this.close()
+  }
+
+  #writeLast(): void {
+    const writes = this.#lastWrites
+    if (writes.length === 0) return
+    this.#lastWrites = []
+    for (const write of writes) write()
   }
 
   /** A failed sync may have dropped any unsynced record: the volume takes no more writes. */

@@ -5,14 +5,45 @@ import { encodeHashedItem, type HashedItem, hashedItemBytes } from './hashed-rec
 /** Where an item goes. */
 export interface Place {
   key: BlobKey
-  keyText: string
   volumeId: number
 }
 
+/** Values that are set together: they are done when each of them is durable, or has failed. */
+export class SetRun {
+  /** Resolves with the errors of those that failed, at their numbers, or with undefined when none did. */
+  readonly done: Promise<unknown[] | undefined>
+  readonly #resolve: (failures: unknown[] | undefined) => void
+  /** Of which it is not known yet what becomes of them, and one for who begins them. */
+  #open = 1
+  #failures: unknown[] | undefined
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<unknown[] | undefined>()
+    this.done = promise
+    this.#resolve = resolve
+  }
+
+  begin(): void {
+    this.#open++
+  }
+
+  end(): void {
+    if (--this.#open === 0) this.#resolve(this.#failures)
+  }
+
+  fail(at: number, error: unknown): void {
+    this.#failures ??= []
+    this.#failures[at] = error
+    this.end()
+  }
+}
+
 export interface BatchEntry extends NewBlob, Place {
-  /** The caller's number of it. */
-  at: number
+  /** In `data`. */
   item: HashedItem
+  run: SetRun
+  /** Its number in the run. */
+  at: number
 }
 
 /** More than one packet brings. */
@@ -20,6 +51,8 @@ const BATCH_BYTES = 160 * 1024
 
 export class HashedBatch {
   volumeId = 0
+  /** Somebody has been asked to have it written when it is time. */
+  waitsForSync = false
   #entries: BatchEntry[] = []
   #usedBytes = 0
   readonly #bytes = Buffer.allocUnsafeSlow(BATCH_BYTES)
@@ -29,22 +62,29 @@ export class HashedBatch {
     return this.#entries.length === 0
   }
 
-  /** False: that of an item with that key is not in it. */
-  mayHave({ keyLow }: BlobKey): boolean {
-    return this.#keys.has(keyLow)
+  /** False: no key with this lower half is in it. */
+  mayHave(keyLow: number): boolean {
+    return this.#entries.length > 0 && this.#keys.has(keyLow)
   }
 
-  /** False when it does not go with those that are there. */
-  add(at: number, item: HashedItem, { key, keyText, volumeId }: Place): boolean {
+  /** False: not beside what is in it. */
+  fits(item: HashedItem, { volumeId }: Place): boolean {
     const end = this.#usedBytes + hashedItemBytes(item)
-    if (end > BATCH_BYTES || (volumeId !== this.volumeId && !this.isEmpty)) return false
+    return end <= BATCH_BYTES && (volumeId === this.volumeId || this.isEmpty)
+  }
+
+  /** One that fits, which is copied. */
+  add(item: HashedItem, { key, volumeId }: Place, { run, at }: Pick<BatchEntry, 'run' | 'at'>): void {
     this.volumeId = volumeId
+    const end = this.#usedBytes + hashedItemBytes(item)
     const data = this.#bytes.subarray(this.#usedBytes, end)
     encodeHashedItem(item, data)
+    const valueAt = data.length - item.value.length
+    item.name = data.subarray(valueAt - item.name.length, valueAt)
+    item.value = data.subarray(valueAt)
     this.#usedBytes = end
     this.#keys.add(key.keyLow)
-    this.#entries.push({ at, item, key, keyText, volumeId, data })
-    return true
+    this.#entries.push({ item, key, volumeId, data, run, at })
   }
 
   /** Gives the entries, whose data is there until the next `add`, and is empty again. */

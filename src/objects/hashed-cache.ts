@@ -1,68 +1,65 @@
 /**
- * What names of a hashed store have, in memory, up to a number of bytes. Values lie one behind the other in segments; the
- * oldest segment goes as a whole, and what was asked for since it came there moves on.
+ * What names of a hashed store have, in memory, up to a number of bytes. Names and values lie one behind the other in segments;
+ * the oldest segment goes as a whole, and what was asked for since it came there moves on. What is known of each name lies in
+ * arrays of numbers, near each other: with objects and a Map, most of the time was spent waiting for memory.
  */
-import type { BlobKey } from '../blobs/keyed-blobs.ts'
+import { randomInt } from 'node:crypto'
+import { fnv1a } from '../base/fnv1a.ts'
 import type { Place } from './hashed-batch.ts'
 import type { HashedItem } from './hashed-record.ts'
 
-/** A name that is alone with its key, in one blob. It changes in place: a new object for each change is old by the time it is garbage. */
-export class KeptItem {
-  readonly name: Buffer
-  readonly key: BlobKey
-  readonly keyText: string
-  volumeId = 0
-  flags = 0
-  version = 0
-  expiresMs = 0
-  /** Where its value lies; undefined: it is kept no more. */
-  segment: Segment | undefined
-  start = 0
-  valueBytes = 0
-  /** Since its value came there. */
-  isUsed = false
-
-  constructor(name: Buffer, { key, keyText }: Place) {
-    this.name = Buffer.from(name)
-    this.key = key
-    this.keyText = keyText
-  }
-
-  /** As it is now. Its value lies in memory of the cache, until the next `put`. */
-  get lent(): HashedItem {
-    const { name, flags, version, expiresMs, start } = this
-    const value = this.segment!.bytes.subarray(start, start + this.valueBytes)
-    return { name, flags, version, expiresMs, value }
-  }
-
-  /** As it is now, for the caller to keep. */
-  copy(): HashedItem {
-    const item = this.lent
-    item.value = Buffer.from(item.value)
-    return item
-  }
+/** A name that is alone with its key, in one blob, as it was when it was looked up. */
+export interface KeptItem extends Place {
+  flags: number
+  version: number
+  expiresMs: number
+  /** In memory of the cache: there until the next `put`. */
+  name: Buffer
+  value: Buffer
 }
 
 interface Segment {
+  number: number
   bytes: Buffer
   usedBytes: number
-  /** Left for values and what is beside them. */
+  /** Left for names, values and what is beside them. */
   roomBytes: number
-  /** In the order in which they came; many have a value elsewhere by now. */
-  entries: KeptItem[]
+  /** In the order in which they came; many lie elsewhere by now, or are other names'. */
+  entries: number[]
 }
 
-/** Of one entry, beside its value: objects, the name, and its place in the map. */
-const ENTRY_BYTES = 400
+/** Of one entry, beside its name and value: its numbers, and its place in a segment's list. */
+const ENTRY_BYTES = 176
 const SEGMENT_BYTES_MAX = 1024 * 1024
 const SEGMENTS_MIN = 16
+const ENTRIES_FIRST = 1024
+
+const NONE = -1
+/** Of each entry: the hash of its name, the next one of its chain (or of the free ones), whether it was used since it came to its segment. */
+const [HASH, NEXT, USED, LINKS] = [0, 1, 2, 4]
+/** And these; a place is the segment's number and where the name begins, `lengths` are those of the value and the name. */
+const [VERSION, EXPIRES_MS, FLAGS, KEY_HIGH, KEY_LOW, VOLUME, PLACE, LENGTHS, FACTS] = [
+  0, 1, 2, 3, 4, 5, 6, 7, 8,
+]
+const PLACE_FACTOR = 2 ** 32
+/** Names are shorter. */
+const LENGTHS_FACTOR = 2 ** 16
 
 export class HashedCache {
   readonly #bytesMax: number
   readonly #segmentBytes: number
-  readonly #entries = new Map<string, KeptItem>()
-  /** The oldest first; the last one takes what comes. */
+  /** The hash of a name begins with it: nobody can choose names that fall into one chain. */
+  readonly #seed = randomInt(2 ** 32) | 0
+  /** The first entry of each chain; there are as many chains as there is room for entries. */
+  #chains = new Int32Array(ENTRIES_FIRST).fill(NONE)
+  #links = new Int32Array(ENTRIES_FIRST * LINKS)
+  #facts = new Float64Array(ENTRIES_FIRST * FACTS)
+  /** Those from here on were never used. */
+  #firstUnused = 0
+  #firstFree = NONE
+  /** The oldest first, numbered without gaps; the last one takes what comes. */
   readonly #segments: Segment[] = []
+  #nextSegment = 0
   /** Memory of a segment that has gone, for the next one: what is allocated again and again is work for the collector. */
   #spare: Buffer | undefined
   #bytes = 0
@@ -74,37 +71,152 @@ export class HashedCache {
     this.#segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.floor(bytesMax / SEGMENTS_MIN))
   }
 
-  /** `name`: as latin1. */
-  get(name: string): KeptItem | undefined {
-    const entry = this.#entries.get(name)
-    if (entry !== undefined) entry.isUsed = true
-    return entry
+  get(name: Buffer): KeptItem | undefined {
+    const entry = this.#find(name, this.#hash(name))
+    if (entry === NONE) return undefined
+    this.#links[entry * LINKS + USED] = 1
+    const facts = this.#facts
+    const at = entry * FACTS
+    const { bytes } = this.#segmentOf(entry)
+    const start = facts[at + PLACE]! % PLACE_FACTOR
+    const nameEnd = start + this.#nameBytes(entry)
+    return {
+      key: { keyHigh: facts[at + KEY_HIGH]!, keyLow: facts[at + KEY_LOW]! },
+      volumeId: facts[at + VOLUME]!,
+      flags: facts[at + FLAGS]!,
+      version: facts[at + VERSION]!,
+      expiresMs: facts[at + EXPIRES_MS]!,
+      name: bytes.subarray(start, nameEnd),
+      value: bytes.subarray(nameEnd, nameEnd + this.#valueBytes(entry)),
+    }
   }
 
-  /** Copies what it keeps of the item. */
-  put(name: string, item: HashedItem, place: Place): void {
-    const neededBytes = ENTRY_BYTES + item.value.length
+  /** Copies what it keeps of the item, which does not lie in the cache's own memory. */
+  put({ name, flags, version, expiresMs, value }: HashedItem, { key, volumeId }: Place): void {
+    const neededBytes = ENTRY_BYTES + name.length + value.length
     if (neededBytes > this.#bytesMax / SEGMENTS_MIN) return this.delete(name)
     const segment = this.#segmentFor(neededBytes)
-    let entry = this.#entries.get(name)
-    if (entry === undefined) {
-      entry = new KeptItem(item.name, place)
-      this.#entries.set(name, entry)
-    } else this.#liveBytes -= ENTRY_BYTES + entry.valueBytes
-    entry.volumeId = place.volumeId
-    entry.flags = item.flags
-    entry.version = item.version
-    entry.expiresMs = item.expiresMs
-    lay(entry, item.value, segment)
+    const hash = this.#hash(name)
+    let entry = this.#find(name, hash)
+    if (entry === NONE) entry = this.#newEntry(hash)
+    else this.#liveBytes -= this.#entryBytes(entry)
+    const facts = this.#facts
+    const at = entry * FACTS
+    facts[at + VERSION] = version
+    facts[at + EXPIRES_MS] = expiresMs
+    facts[at + FLAGS] = flags
+    facts[at + KEY_HIGH] = key.keyHigh
+    facts[at + KEY_LOW] = key.keyLow
+    facts[at + VOLUME] = volumeId
+    facts[at + LENGTHS] = value.length * LENGTHS_FACTOR + name.length
+    segment.bytes.set(name, segment.usedBytes)
+    segment.bytes.set(value, segment.usedBytes + name.length)
+    this.#noteLaid(entry, segment)
     this.#liveBytes += neededBytes
   }
 
-  delete(name: string): void {
-    const entry = this.#entries.get(name)
-    if (entry === undefined) return
-    this.#liveBytes -= ENTRY_BYTES + entry.valueBytes
-    entry.segment = undefined
-    this.#entries.delete(name)
+  delete(name: Buffer): void {
+    const entry = this.#find(name, this.#hash(name))
+    if (entry !== NONE) this.#remove(entry)
+  }
+
+  // Entries
+
+  #hash(name: Buffer): number {
+    const hash = fnv1a(name, this.#seed)
+    return hash ^ (hash >>> 15)
+  }
+
+  #find(name: Buffer, hash: number): number {
+    const links = this.#links
+    let entry = this.#chains[hash & (this.#chains.length - 1)]!
+    while (entry !== NONE && !(links[entry * LINKS + HASH] === hash && this.#hasName(entry, name)))
+      entry = links[entry * LINKS + NEXT]!
+    return entry
+  }
+
+  #hasName(entry: number, name: Buffer): boolean {
+    if (this.#nameBytes(entry) !== name.length) return false
+    const { bytes } = this.#segmentOf(entry)
+    const start = this.#facts[entry * FACTS + PLACE]! % PLACE_FACTOR
+    for (let at = 0; at < name.length; at++) if (bytes[start + at] !== name[at]) return false
+    return true
+  }
+
+  /** At the head of its chain. */
+  #newEntry(hash: number): number {
+    let entry = this.#firstFree
+    if (entry !== NONE) this.#firstFree = this.#links[entry * LINKS + NEXT]!
+    else {
+      if (this.#firstUnused === this.#chains.length) this.#grow()
+      entry = this.#firstUnused++
+    }
+    this.#links[entry * LINKS + HASH] = hash
+    this.#link(entry)
+    return entry
+  }
+
+  #link(entry: number): void {
+    const chain = this.#links[entry * LINKS + HASH]! & (this.#chains.length - 1)
+    this.#links[entry * LINKS + NEXT] = this.#chains[chain]!
+    this.#chains[chain] = entry
+  }
+
+  /** All entries are in use. */
+  #grow(): void {
+    const count = this.#chains.length
+    const [links, facts] = [this.#links, this.#facts]
+    this.#chains = new Int32Array(count * 2).fill(NONE)
+    this.#links = new Int32Array(count * 2 * LINKS)
+    this.#facts = new Float64Array(count * 2 * FACTS)
+    this.#links.set(links)
+    this.#facts.set(facts)
+    for (let entry = 0; entry < count; entry++) this.#link(entry)
+  }
+
+  #remove(entry: number): void {
+    this.#liveBytes -= this.#entryBytes(entry)
+    const links = this.#links
+    const chain = links[entry * LINKS + HASH]! & (this.#chains.length - 1)
+    const next = links[entry * LINKS + NEXT]!
+    if (this.#chains[chain] === entry) this.#chains[chain] = next
+    else {
+      let before = this.#chains[chain]!
+      while (links[before * LINKS + NEXT] !== entry) before = links[before * LINKS + NEXT]!
+      links[before * LINKS + NEXT] = next
+    }
+    links[entry * LINKS + NEXT] = this.#firstFree
+    this.#firstFree = entry
+    this.#facts[entry * FACTS + PLACE] = NONE
+  }
+
+  #nameBytes(entry: number): number {
+    return this.#facts[entry * FACTS + LENGTHS]! % LENGTHS_FACTOR
+  }
+
+  #valueBytes(entry: number): number {
+    return Math.floor(this.#facts[entry * FACTS + LENGTHS]! / LENGTHS_FACTOR)
+  }
+
+  #entryBytes(entry: number): number {
+    return ENTRY_BYTES + this.#nameBytes(entry) + this.#valueBytes(entry)
+  }
+
+  // Segments
+
+  #segmentOf(entry: number): Segment {
+    const number = Math.floor(this.#facts[entry * FACTS + PLACE]! / PLACE_FACTOR)
+    return this.#segments[number - this.#segments[0]!.number]!
+  }
+
+  /** Its name and value are at the end of what the segment has. */
+  #noteLaid(entry: number, segment: Segment): void {
+    this.#facts[entry * FACTS + PLACE] = segment.number * PLACE_FACTOR + segment.usedBytes
+    this.#links[entry * LINKS + USED] = 0
+    const entryBytes = this.#entryBytes(entry)
+    segment.usedBytes += entryBytes - ENTRY_BYTES
+    segment.roomBytes -= entryBytes
+    segment.entries.push(entry)
   }
 
   #segmentFor(neededBytes: number): Segment {
@@ -117,7 +229,8 @@ export class HashedCache {
     const sizeBytes = Math.max(this.#segmentBytes, neededBytes)
     const bytes = this.#spare?.length === sizeBytes ? this.#spare : Buffer.allocUnsafeSlow(sizeBytes)
     this.#spare = undefined
-    const segment: Segment = { bytes, usedBytes: 0, roomBytes: sizeBytes, entries: [] }
+    const number = this.#nextSegment++
+    const segment: Segment = { number, bytes, usedBytes: 0, roomBytes: sizeBytes, entries: [] }
     this.#segments.push(segment)
     this.#bytes += sizeBytes
     while (this.#bytes > this.#bytesMax) this.#dropOldest(segment)
@@ -129,27 +242,20 @@ export class HashedCache {
    * new segment.
    */
   #dropOldest(into: Segment): void {
-    const oldest = this.#segments.shift()!
-    this.#bytes -= oldest.bytes.length
+    const oldest = this.#segments[0]!
     const movesAll = this.#liveBytes < this.#bytesMax / 2
     for (const entry of oldest.entries) {
-      if (entry.segment !== oldest) continue
-      const roomBytes = into.roomBytes - ENTRY_BYTES - entry.valueBytes
-      if ((entry.isUsed || movesAll) && roomBytes >= into.bytes.length / 2) lay(entry, entry.lent.value, into)
-      else this.delete(entry.name.toString('latin1'))
+      const place = this.#facts[entry * FACTS + PLACE]!
+      if (Math.floor(place / PLACE_FACTOR) !== oldest.number) continue
+      const isWanted = movesAll || this.#links[entry * LINKS + USED] === 1
+      if (isWanted && into.roomBytes - this.#entryBytes(entry) >= into.bytes.length / 2) {
+        const start = place % PLACE_FACTOR
+        oldest.bytes.copy(into.bytes, into.usedBytes, start, start + this.#entryBytes(entry) - ENTRY_BYTES)
+        this.#noteLaid(entry, into)
+      } else this.#remove(entry)
     }
+    this.#segments.shift()
+    this.#bytes -= oldest.bytes.length
     this.#spare = oldest.bytes
   }
-}
-
-/** Puts an entry's value behind those that the segment has. */
-function lay(entry: KeptItem, value: Buffer, segment: Segment): void {
-  entry.segment = segment
-  entry.start = segment.usedBytes
-  entry.valueBytes = value.length
-  entry.isUsed = false
-  segment.bytes.set(value, segment.usedBytes)
-  segment.usedBytes += value.length
-  segment.roomBytes -= ENTRY_BYTES + value.length
-  segment.entries.push(entry)
 }

@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { HASHED_NAME_BYTES_MAX } from '../base/limits.ts'
 import type { BlobKey, KeyedBlob, KeyedBlobs } from '../blobs/keyed-blobs.ts'
-import { HashedBatch, type Place } from './hashed-batch.ts'
+import { type BatchEntry, HashedBatch, type Place, SetRun } from './hashed-batch.ts'
 import { HashedCache, type KeptItem } from './hashed-cache.ts'
 import { decodeHashedItems, encodeHashedItems, type HashedItem } from './hashed-record.ts'
 
@@ -24,8 +24,7 @@ export interface HashedValue {
 
 /** What a name shall have, whatever it has. */
 export interface NamedValue extends HashedValue {
-  /** As latin1. */
-  name: string
+  name: Buffer
 }
 
 /** Gets what a name has, undefined for nothing, and says what it shall have: `remove` for nothing, undefined for no change. */
@@ -48,14 +47,6 @@ interface Found {
   blobs: Pick<KeyedBlob, 'volumeId'>[]
 }
 
-/** What becomes of values that are set together. It lives until they are durable, and the values shall not. */
-interface SetRun {
-  /** What is to be waited for; none of them rejects. */
-  readonly waits: Promise<unknown>[]
-  /** Where there are any: at the numbers of those that failed. */
-  failures: unknown[] | undefined
-}
-
 /** What was cleared: all items up to a version are gone, and those up to a later one will be from a time on. */
 interface Clearing {
   version: number
@@ -73,9 +64,10 @@ export class HashedStore {
   readonly #blobs: KeyedBlobs
   readonly #clock: Clock
   readonly #hash: (name: Buffer) => BlobKey
-  /** The last change of each key that is under way. */
-  readonly #changes = new Map<string, Promise<unknown>>()
+  /** The last change that is under way of keys with this lower half: others than one's own are waited for as well. */
+  readonly #changes = new Map<number, Promise<unknown>>()
   readonly #cache: HashedCache
+  /** What was set and is not written yet: more of it comes until the next sync begins. */
   readonly #batch = new HashedBatch()
   #lastVersion = 0
   #clearing: Clearing = { version: 0, laterVersion: 0, laterMs: 0 }
@@ -102,13 +94,12 @@ export class HashedStore {
   }
 
   /**
-   * What a name (as latin1) has, where that is in memory and nobody changes it; undefined says nothing. The value is the store's:
-   * there until the store is asked for anything else.
+   * What a name has, where that is in memory and nobody changes it; undefined says nothing. What it gives is the store's: there
+   * until the store is asked for anything else.
    */
-  cached(name: string): HashedItem | undefined {
+  cached(name: Buffer): HashedItem | undefined {
     const kept = this.#kept(name)
-    if (kept === undefined || (this.#changes.size > 0 && this.#changes.has(kept.keyText))) return undefined
-    return this.#isLive(kept) ? kept.lent : undefined
+    return kept === undefined || this.#isChanging(kept.key) || !this.#isLive(kept) ? undefined : kept
   }
 
   /**
@@ -117,7 +108,8 @@ export class HashedStore {
    */
   get(name: Buffer): HashedItem | undefined | Promise<HashedItem | undefined> {
     const key = this.#hash(name)
-    const change = this.#changes.size === 0 ? undefined : this.#changes.get(textOf(key))
+    this.#writeBatchWith(key)
+    const change = this.#changes.size === 0 ? undefined : this.#changes.get(key.keyLow)
     if (change !== undefined) return change.then(() => this.#get(key, name))
     return this.#get(key, name)
   }
@@ -131,13 +123,17 @@ export class HashedStore {
     return item
   }
 
-  #kept(name: string): KeptItem | undefined {
+  #kept(name: Buffer): KeptItem | undefined {
     const kept = this.#cache.get(name)
     return kept === undefined || this.#blobs.has(kept.volumeId) ? kept : undefined
   }
 
   #keep(item: HashedItem, key: BlobKey, volumeId: number): void {
-    this.#cache.put(textOfName(item.name), item, { key, keyText: textOf(key), volumeId })
+    this.#cache.put(item, { key, volumeId })
+  }
+
+  #isChanging({ keyLow }: BlobKey): boolean {
+    return this.#batch.mayHave(keyLow) || (this.#changes.size > 0 && this.#changes.has(keyLow))
   }
 
   /**
@@ -148,15 +144,16 @@ export class HashedStore {
     assert(name.length > 0, 'a name is not empty')
     if (name.length > HASHED_NAME_BYTES_MAX)
       return Promise.reject(new StoreError('too_large', 'the name is too long'))
-    const kept = this.#kept(textOfName(name))
-    const key = kept?.key ?? this.#hash(name)
-    if (this.#changes.size > 0 && this.#changes.has(textOf(key))) return this.#updateLater(key, name, change)
+    const key = this.#kept(name)?.key ?? this.#hash(name)
+    this.#writeBatchWith(key)
+    if (this.#isChanging(key)) return this.#updateLater(key, name, change)
+    const kept = this.#kept(name)
     try {
-      const found = kept === undefined ? this.#read(key) : { items: [kept.copy()], blobs: [kept] }
+      const found = kept === undefined ? this.#read(key) : { items: [ownedCopy(kept)], blobs: [kept] }
       if (found instanceof Promise || found.blobs.length > 1) return this.#updateLater(key, name, change)
       return this.#updateNow(key, name, { found, change })
     } catch (error) {
-      this.#cache.delete(textOfName(name))
+      this.#cache.delete(name)
       return Promise.reject(error)
     }
   }
@@ -171,7 +168,7 @@ export class HashedStore {
     const presentIn = found.blobs[0]?.volumeId
     let touched = presentIn
     if (items !== undefined) {
-      for (const each of found.items) this.#cache.delete(textOfName(each.name))
+      for (const each of found.items) this.#cache.delete(each.name)
       if (items.length === 0 && presentIn !== undefined) this.#blobs.remove(key, presentIn)
       if (items.length > 0) {
         touched = this.#blobs.writeNow(key, encodeHashedItems(items), presentIn)
@@ -203,43 +200,47 @@ export class HashedStore {
   // Setting many
 
   /**
-   * As `update` of each name in turn, with as few writes as possible. The values are only looked at before it returns. Resolves
-   * when all are as durable as is asked for, with the error of each that failed in its place, or undefined when none did.
+   * As `update` of each name in turn, with as few writes as possible: what is set until the next sync begins is written together.
+   * The values are only looked at before it returns. Resolves when all are as durable as is asked for, with the error of each
+   * that failed in its place, or undefined when none did.
    */
   setMany(wanted: readonly NamedValue[]): Promise<unknown[] | undefined> {
-    const run: SetRun = { waits: [], failures: undefined }
+    const run = new SetRun()
     for (let at = 0; at < wanted.length; at++) {
-      if (this.#addToBatch(run, at, wanted)) continue
-      this.#writeBatch(run, wanted)
+      run.begin()
+      if (this.#addToBatch(run, at, wanted[at]!)) continue
+      this.#writeBatch()
       this.#setAlone(run, at, wanted[at]!)
     }
-    this.#writeBatch(run, wanted)
-    return Promise.all(run.waits).then(() => run.failures)
+    if (!this.#batch.waitsForSync) this.#writeBatch()
+    run.end()
+    return run.done
   }
 
   /** False where it is not known that the name is alone with its key, in one blob, and that nobody else is at the key. */
-  #addToBatch(run: SetRun, at: number, wanted: readonly NamedValue[]): boolean {
-    const { name, flags, expiresMs, value } = wanted[at]!
-    const kept = this.#kept(name)
-    const nameBytes = kept?.name ?? Buffer.from(name, 'latin1')
-    const place = kept ?? this.#placeOf(nameBytes)
-    if (place === undefined || (this.#changes.size > 0 && this.#changes.has(place.keyText))) return false
+  #addToBatch(run: SetRun, at: number, wanted: NamedValue): boolean {
+    const { name, flags, expiresMs, value } = wanted
+    const place = this.#kept(name) ?? this.#placeOf(name)
+    if (place === undefined || (this.#changes.size > 0 && this.#changes.has(place.key.keyLow))) return false
     const version = this.#nextVersion(place.version)
-    const item: HashedItem = { name: nameBytes, flags, version, expiresMs, value }
-    if (this.#batch.add(at, item, place)) return true
-    this.#writeBatch(run, wanted)
-    return this.#batch.add(at, item, place)
+    const item: HashedItem = { name, flags, version, expiresMs, value }
+    if (!this.#batch.fits(item, place)) this.#writeBatch()
+    if (!this.#batch.fits(item, place)) return false
+    if (this.#batch.isEmpty)
+      this.#batch.waitsForSync = this.#blobs.beforeSync(place.volumeId, () => this.#writeBatch())
+    this.#batch.add(item, place, { run, at })
+    return true
   }
 
   #placeOf(name: Buffer): (Place & { version: number }) | undefined {
     const key = this.#hash(name)
-    if (name.length > HASHED_NAME_BYTES_MAX || this.#batch.mayHave(key)) return undefined
+    if (name.length > HASHED_NAME_BYTES_MAX || this.#batch.mayHave(key.keyLow)) return undefined
     const found = this.#readNow(key)
     if (found === undefined || found.items.length > 1 || found.blobs.length > 1) return undefined
     const [item] = found.items
     if (item !== undefined && !item.name.equals(name)) return undefined
     const volumeId = found.blobs[0]?.volumeId ?? this.#blobs.lastVolumeId
-    return { key, keyText: textOf(key), volumeId, version: item?.version ?? 0 }
+    return { key, volumeId, version: item?.version ?? 0 }
   }
 
   /** Undefined where that takes time or fails. */
@@ -254,30 +255,43 @@ export class HashedStore {
     return undefined
   }
 
-  #writeBatch(run: SetRun, wanted: readonly NamedValue[]): void {
+  /** Before anybody looks at the key. */
+  #writeBatchWith({ keyLow }: BlobKey): void {
+    if (this.#batch.mayHave(keyLow)) this.#writeBatch()
+  }
+
+  #writeBatch(): void {
     if (this.#batch.isEmpty) return
     const { volumeId } = this.#batch
     const entries = this.#batch.take()
-    const written = this.#blobs.writeManyNow(entries, volumeId)
-    for (let i = 0; i < written; i++) {
-      const entry = entries[i]!
-      this.#cache.put(wanted[entry.at]!.name, entry.item, entry)
-    }
-    const numbers = entries.map(({ at }) => at)
-    if (written > 0) run.waits.push(this.#durable(run, volumeId, numbers.slice(0, written)))
-    for (const at of numbers.slice(written)) this.#setAlone(run, at, wanted[at]!)
+    const count = this.#blobs.writeManyNow(entries, volumeId)
+    const written = entries.slice(0, count)
+    for (const entry of written) this.#cache.put(entry.item, entry)
+    if (count > 0)
+      this.#endWhenDurable(
+        volumeId,
+        written.map(({ run, at }) => ({ run, at })),
+      )
+    for (const { run, at, item } of entries.slice(count)) this.#setAlone(run, at, item)
   }
 
-  #durable(run: SetRun, volumeId: number, numbers: readonly number[]): Promise<void> {
-    return this.#blobs.durable(volumeId).catch((error: unknown) => {
-      for (const at of numbers) noteFailure(run, at, error)
-    })
+  #endWhenDurable(volumeId: number, sets: readonly Pick<BatchEntry, 'run' | 'at'>[]): void {
+    this.#blobs.durable(volumeId).then(
+      () => {
+        for (const { run } of sets) run.end()
+      },
+      (error: unknown) => {
+        for (const { run, at } of sets) run.fail(at, error)
+      },
+    )
   }
 
   #setAlone(run: SetRun, at: number, { name, flags, expiresMs, value }: NamedValue): void {
     const wanted = { flags, expiresMs, value: Buffer.from(value) }
-    const updated = this.update(Buffer.from(name, 'latin1'), () => wanted)
-    run.waits.push(updated.catch((error: unknown) => noteFailure(run, at, error)))
+    this.update(Buffer.from(name), () => wanted).then(
+      () => run.end(),
+      (error: unknown) => run.fail(at, error),
+    )
   }
 
   /** All that is there is gone, now or from a time on. Resolves when that is durable. */
@@ -310,7 +324,7 @@ export class HashedStore {
         const touched = await this.#inTurn(key, async () => {
           const found = await this.#read(key)
           if (found.blobs.length === 0 || found.items.some((item) => this.#isLive(item))) return []
-          for (const { name } of found.items) this.#cache.delete(textOfName(name))
+          for (const { name } of found.items) this.#cache.delete(name)
           return await this.#removeBlobs(key, found)
         })
         if (touched.length > 0) removed++
@@ -332,7 +346,7 @@ export class HashedStore {
     change: HashedChange,
   ): Promise<{ item: HashedItem | undefined; touched: number[] }> {
     const found = await this.#read(key)
-    for (const each of found.items) this.#cache.delete(textOfName(each.name))
+    for (const each of found.items) this.#cache.delete(each.name)
     const { item, items } = this.#changed(name, found, change)
     // What was seen may not be on disk yet, and the answer says that it is.
     if (items === undefined) return { item, touched: found.blobs.map(({ volumeId }) => volumeId) }
@@ -415,23 +429,19 @@ export class HashedStore {
 
   /** Runs after all changes of the key that were begun before. */
   async #inTurn<T>(key: BlobKey, run: () => Promise<T>): Promise<T> {
-    const text = textOf(key)
-    const before = this.#changes.get(text)
+    this.#writeBatchWith(key)
+    const { keyLow } = key
+    const before = this.#changes.get(keyLow)
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#changes.set(text, promise)
+    this.#changes.set(keyLow, promise)
     try {
       await before
       return await run()
     } finally {
-      if (this.#changes.get(text) === promise) this.#changes.delete(text)
+      if (this.#changes.get(keyLow) === promise) this.#changes.delete(keyLow)
       resolve()
     }
   }
-}
-
-function noteFailure(run: SetRun, at: number, error: unknown): void {
-  run.failures ??= []
-  run.failures[at] = error
 }
 
 function foundIn(blobs: KeyedBlob[]): Found {
@@ -448,10 +458,7 @@ function hashOfName(name: Buffer): BlobKey {
   return { keyHigh: digest.readUInt32BE(0), keyLow: digest.readUInt32BE(4) || 1 }
 }
 
-function textOfName(name: Buffer): string {
-  return name.toString('latin1')
-}
-
-function textOf({ keyHigh, keyLow }: BlobKey): string {
-  return `${keyHigh}.${keyLow}`
+/** For who keeps it, as the cache's memory changes. */
+function ownedCopy({ name, flags, version, expiresMs, value }: HashedItem): HashedItem {
+  return { name: Buffer.from(name), flags, version, expiresMs, value: Buffer.from(value) }
 }

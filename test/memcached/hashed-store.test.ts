@@ -98,7 +98,12 @@ test('names with one hash do not see each other', async () => {
   assert.equal(await value(kit, 'c'), undefined)
 })
 
-const named = (name: string, value: string) => ({ name, flags: 0, expiresMs: 0, value: Buffer.from(value) })
+const named = (name: string, value: string) => ({
+  name: Buffer.from(name),
+  flags: 0,
+  expiresMs: 0,
+  value: Buffer.from(value),
+})
 
 for (const cacheBytesMax of [0, 1_000_000]) {
   test(`many set together, ${cacheBytesMax === 0 ? 'not ' : ''}in memory: names twice, names with one hash, and after a restart`, async () => {
@@ -148,7 +153,8 @@ test('of many set together, those that can be written are, and the others say wh
   assert.deepEqual([await value(kit, 'a'), await value(kit, 'b')], ['last', 'moved'])
 })
 
-test('the disk becomes full under values set together: what was there stays, and they are set when there is room', async () => {
+/** Files in memory and a clock of its own: no read is slow, and nothing else happens at an unlucky moment. */
+async function openSim() {
   const disk = new SimDisk(1)
   disk.putDirectory(DIRECTORY)
   const sim = await SimStore.open(disk)
@@ -157,6 +163,12 @@ test('the disk becomes full under values set together: what was there stays, and
   const assign = async () => ({ volumeId: 1, keyHigh: 0, keyLow: 1, count: 1, url: '' })
   const blobs = new KeyedBlobs({ volumes, sync: 'batch', collection: '', assign })
   const store = await HashedStore.open({ blobs, clock: sim.engine.clock, cacheBytesMax: 1_000_000 })
+  const textAt = async (name: string) => (await store.get(Buffer.from(name)))?.value.toString()
+  return { disk, sim, store, textAt, slot: volumes.get(1)!.slot }
+}
+
+test('the disk becomes full under values set together: what was there stays, and they are set when there is room', async () => {
+  const { disk, sim, store, slot } = await openSim()
   const all = (value: string) =>
     ['a', 'b', 'c', 'd'].map((name) => named(name, `${name}${value}`.padEnd(2_000)))
   assert.equal(await store.setMany(all('1')), undefined)
@@ -167,11 +179,50 @@ test('the disk becomes full under values set together: what was there stays, and
     failures?.map((error) => (error as StoreError).code),
     Array(4).fill('disk_full'),
   )
-  for (const { name, value } of all('1')) assert.ok((await store.get(Buffer.from(name)))!.value.equals(value))
+  for (const { name, value } of all('1')) assert.ok((await store.get(name))!.value.equals(value))
   disk.capacityBytes = Number.POSITIVE_INFINITY
-  for (const { slot } of volumes.list()) slot.clearFlag(FLAG.diskFull)
+  slot.clearFlag(FLAG.diskFull)
   assert.equal(await store.setMany(all('3')), undefined)
-  for (const { name, value } of all('3')) assert.ok((await store.get(Buffer.from(name)))!.value.equals(value))
+  for (const { name, value } of all('3')) assert.ok((await store.get(name))!.value.equals(value))
+  await sim.stop()
+})
+
+test('what is set until the next sync is written together, and seen by all who ask before', async () => {
+  const { sim, store, textAt, slot } = await openSim()
+  // Twice: for the first ones a volume was asked for, and they did not come into memory.
+  for (const old of ['first', 'old'])
+    await store.setMany(['a', 'b', 'c', 'd'].map((name) => named(name, old)))
+  const before = slot.get(WORD.idxEntries)
+  const many = ['a', 'b', 'c', 'a'].map((name, at) => store.setMany([named(name, `${name}${at}`)]))
+  assert.equal(slot.get(WORD.idxEntries), before, 'nothing is written yet')
+  assert.equal(store.cached(Buffer.from('d'))?.value.toString(), 'old')
+  assert.equal(slot.get(WORD.idxEntries), before, 'who asks for others does not have it written')
+  assert.equal(await textAt('a'), 'a3')
+  assert.equal(slot.get(WORD.idxEntries), before + 4)
+  assert.deepEqual(await Promise.all(many), Array(4).fill(undefined))
+  const later = store.setMany([named('a', 'x'), { ...named('b', 'gone'), expiresMs: 1 }])
+  const appended = store.update(Buffer.from('a'), (present) => ({
+    ...present!,
+    value: Buffer.concat([present!.value, Buffer.from('y')]),
+  }))
+  const swept = store.sweep()
+  await Promise.all([later, appended])
+  assert.equal(await swept, 1)
+  assert.deepEqual([await textAt('a'), await textAt('b'), await textAt('c')], ['xy', undefined, 'c2'])
+  await sim.stop()
+})
+
+test('a sync that fails is told to all who wait for it', async () => {
+  const { sim, store, textAt, slot } = await openSim()
+  await store.setMany([named('a', 'old'), named('b', 'old')])
+  const waiting = ['a', 'b'].map((name) => store.setMany([named(name, 'new')]))
+  assert.equal(await textAt('a'), 'new')
+  slot.setFlag(FLAG.failed)
+  for (const failures of await Promise.all(waiting))
+    assert.deepEqual(
+      failures?.map((error) => (error as StoreError).code),
+      ['io_error'],
+    )
   await sim.stop()
 })
 

@@ -88,8 +88,8 @@ export class Commands {
     })
   }
 
-  /** The command `get` of one key, as most are. Never throws. */
-  runGet(key: string): Answer {
+  /** The command `get` of one key, as most are. Never throws. The key is only looked at before it returns. */
+  runGet(key: Buffer): Answer {
     try {
       this.count('cmd_get')
       const answer = this.#getOne(key)
@@ -139,8 +139,9 @@ export class Commands {
     this.count('cmd_get', keys.length)
     const found: (HashedItem | undefined | Promise<HashedItem | undefined>)[] = []
     let isNear = true
-    for (const key of keys) {
-      const item = this.#cachedCopy(key) ?? this.#store.get(Buffer.from(key, 'latin1'))
+    for (const name of keys) {
+      const key = Buffer.from(name, 'latin1')
+      const item = this.#cachedCopy(key) ?? this.#store.get(key)
       if (item instanceof Promise) isNear = false
       found.push(item)
     }
@@ -148,21 +149,21 @@ export class Commands {
     return Promise.all(found).then((items) => this.#values(items, withVersion))
   }
 
-  #cachedCopy(key: string): HashedItem | undefined {
+  #cachedCopy(key: Buffer): HashedItem | undefined {
     const item = this.#store.cached(key)
-    return item && { ...item, value: Buffer.from(item.value) }
+    return item && { ...item, name: key, value: Buffer.from(item.value) }
   }
 
-  #getOne(key: string): Answer {
-    const item = this.#store.cached(key) ?? this.#store.get(Buffer.from(key, 'latin1'))
-    return item instanceof Promise ? item.then((found) => this.#value(key, found)) : this.#value(key, item)
+  #getOne(key: Buffer): Answer {
+    const item = this.#store.cached(key) ?? this.#store.get(Buffer.from(key))
+    return item instanceof Promise ? item.then((found) => this.#value(found)) : this.#value(item)
   }
 
-  #value(key: string, item: HashedItem | undefined): Buffer {
+  #value(item: HashedItem | undefined): Buffer {
     this.count(item === undefined ? 'get_misses' : 'get_hits')
     if (item === undefined) return END
-    const { flags, value } = item
-    const head = `VALUE ${key} ${flags} ${value.length}\r\n`
+    const { name, flags, value } = item
+    const head = `VALUE ${name.toString('latin1')} ${flags} ${value.length}\r\n`
     const bytes = Buffer.allocUnsafe(head.length + value.length + VALUE_END.length)
     bytes.write(head, 0, 'latin1')
     bytes.set(value, head.length)

@@ -28,12 +28,12 @@ function understood(pieces: readonly Buffer[]): string[] {
 
 function nextOf(parser: Parser): string | undefined {
   const key = parser.nextPlainGet()
-  if (key !== undefined) return `get ${key}: undefined`
+  if (key !== undefined) return `get ${key.toString('latin1')}: undefined`
   const set = parser.nextPlainSet()
   if (set === 'more') return undefined
   if (set !== undefined) {
     const silent = set.isSilent ? ' noreply' : ''
-    return `set ${set.name} ${set.flags} ${set.exptime} ${set.value.length}${silent}: ${set.value.toString('latin1')}`
+    return `set ${set.name.toString('latin1')} ${set.flags} ${set.exptime} ${set.value.length}${silent}: ${set.value.toString('latin1')}`
   }
   const command = parser.next()
   if (command === undefined || typeof command === 'string') return command

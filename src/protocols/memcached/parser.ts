@@ -18,7 +18,8 @@ export type DataOf = (words: readonly string[]) => { sizeBytes: number; keep: bo
 
 /** A `set` as most are. */
 export interface PlainSet {
-  name: string
+  /** Of the bytes that were added, as the value is. */
+  name: Buffer
   flags: number
   /** As the command has it. */
   exptime: number
@@ -113,12 +114,15 @@ export class Parser {
     if (valueEnd + 2 > bytes.length) return sizeBytes <= PLAIN_WAIT_BYTES_MAX ? 'more' : undefined
     if (!hasLineEnd(bytes, valueEnd)) return undefined
     this.#at = valueEnd + 2
-    const name = bytes.toString('latin1', nameAt, nameEnd)
+    const name = bytes.subarray(nameAt, nameEnd)
     return { name, flags, exptime, expiresMs: 0, value: bytes.subarray(valueAt, valueEnd), isSilent }
   }
 
-  /** The key of the next command, if it is a `get` as most are: of one. Else it is one for `next`, or there is none. */
-  nextPlainGet(): string | undefined {
+  /**
+   * The key of the next command, if it is a `get` as most are: of one. Else it is one for `next`, or there is none. It lies in the
+   * bytes that were added.
+   */
+  nextPlainGet(): Buffer | undefined {
     const [bytes, start] = [this.#bytes, this.#at]
     const isGet =
       bytes[start] === G && bytes[start + 1] === E && bytes[start + 2] === T && bytes[start + 3] === SPACE
@@ -127,7 +131,7 @@ export class Parser {
     const end = wordEnd(bytes, keyAt)
     if (end === keyAt || end - keyAt > this.#limits.keyBytesMax || !hasLineEnd(bytes, end)) return undefined
     this.#at = end + 2
-    return bytes.toString('latin1', keyAt, end)
+    return bytes.subarray(keyAt, end)
   }
 
   /** The next command; undefined: more bytes are needed. */
