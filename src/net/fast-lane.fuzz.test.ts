@@ -65,7 +65,7 @@ async function send(port: number, bytes: string): Promise<void> {
   })
 }
 
-test(`${CASES} mangled requests, seed ${SEED} (CAIRN_TEST_SEED)`, { timeout: 120_000 }, async () => {
+test(`${CASES} mangled requests, seed ${SEED} (CAIRN_TEST_SEED)`, { timeout: 280_000 }, async () => {
   /** The requests as a server understood them: of the one with the lane, of the one without. */
   const seen: [string[], string[]] = [[], []]
   const note = (

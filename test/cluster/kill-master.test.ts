@@ -27,7 +27,7 @@ async function runAndKill(directory: string, lines: number): Promise<string[]> {
   return told
 }
 
-test('no key and no volume id twice', { timeout: 60_000 }, async () => {
+test('no key and no volume id twice', { timeout: 280_000 }, async () => {
   const seed = Math.floor(Math.random() * 2 ** 32)
   const random = seededRandom(seed)
   const directory = mkdtempSync(join(tmpdir(), 'cairn-keys-'))

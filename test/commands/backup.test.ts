@@ -175,7 +175,7 @@ function flipByte({ file, at }: { file: string; at: number }): void {
 }
 
 test('fsck tells what is missing, damaged, orphaned and counted wrong, and --repair mends what can be', {
-  timeout: 110_000,
+  timeout: 280_000,
 }, async () => {
   const data = newDirectory()
   let server = await start(data)

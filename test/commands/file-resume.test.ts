@@ -39,7 +39,7 @@ async function succeed(...args: string[]): Promise<string> {
 }
 
 test('a large file goes on where it was when the client or the server was killed', {
-  timeout: 110_000,
+  timeout: 280_000,
 }, async () => {
   const path = local('large')
   const large = dataOf(1, 60 * MIB + 4321)

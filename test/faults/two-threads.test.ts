@@ -68,7 +68,7 @@ async function readAll(volumes: VolumeSet): Promise<(ReadNeedle | undefined)[]> 
 
 for (const compacting of [false, true]) {
   test(`two threads, the same keys${compacting ? ', and compactions' : ''}`, {
-    timeout: 60_000,
+    timeout: 280_000,
   }, async () => {
     const directory = mkdtempSync(join(tmpdir(), 'cairn-threads-'))
     try {

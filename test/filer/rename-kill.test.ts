@@ -31,7 +31,7 @@ async function namesIn(server: ServerProcess, directory: string): Promise<string
 }
 
 test('killed in a rename, all files are under one name after the next start', {
-  timeout: 180_000,
+  timeout: 280_000,
 }, async () => {
   const data = mkdtempSync(join(tmpdir(), 'cairn-rename-'))
   let server = await startServer(data, ['--sync', 'none'])

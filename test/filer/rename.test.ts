@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { renameBesideReaders } from './rename-load.ts'
 
 test('a directory of 20,000 files is renamed at one moment for all who read', {
-  timeout: 120_000,
+  timeout: 280_000,
 }, async () => {
   await renameBesideReaders(20_000)
 })

@@ -45,7 +45,7 @@ async function read(filer: string, path: string): Promise<Buffer | undefined> {
 }
 
 describe('PostgreSQL goes away', { skip: noPostgres }, () => {
-  test('what was acknowledged is there, what was refused is not', { timeout: 110_000 }, async () => {
+  test('what was acknowledged is there, what was refused is not', { timeout: 280_000 }, async () => {
     const data = mkdtempSync(join(tmpdir(), 'cairn-postgres-stops-'))
     cleanups.push(() => rmSync(data, { recursive: true, force: true }))
     const postgres = await PostgresServer.start()

@@ -62,7 +62,7 @@ async function fillVersions(s3: S3Door): Promise<void> {
   }
 }
 
-test('after a clean stop every object, version and upload comes back', { timeout: 110_000 }, async () => {
+test('after a clean stop every object, version and upload comes back', { timeout: 280_000 }, async () => {
   const data = newData()
   let server = await start(data)
   const load = new MixedLoad(randomOf(5), { filerWriters: 3, s3Writers: 3 })
@@ -97,7 +97,7 @@ test('after a clean stop every object, version and upload comes back', { timeout
 })
 
 test('after a kill all but the last moment comes back, also soon after the first start', {
-  timeout: 110_000,
+  timeout: 280_000,
 }, async () => {
   const data = newData()
   for (let round = 0; round < 2; round++) {

@@ -176,7 +176,10 @@ function markerOf(key: string, versionId: string, modifiedMs: number): ModelVers
 }
 
 export function plainLock({ mode, untilMs, legalHold }: ObjectLock): ObjectLock {
-  return { ...(mode === undefined ? {} : { mode, untilMs }), ...(legalHold === undefined ? {} : { legalHold }) }
+  return {
+    ...(mode === undefined ? {} : { mode, untilMs }),
+    ...(legalHold === undefined ? {} : { legalHold }),
+  }
 }
 
 export function checkConditions(conditions: Conditions, present: ModelVersion): void {
