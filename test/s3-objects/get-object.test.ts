@@ -115,6 +115,7 @@ test('response headers of the request, for signed requests only', async () => {
     assert.equal(headers[name.slice('response-'.length)], value)
   const split = await get({}, { 'response-content-type': 'a\r\nX: y' })
   assert.equal(errorOf(split), '400 InvalidArgument')
+  assert.equal(errorOf(await get({}, { 'response-colour': 'red' })), '400 InvalidArgument')
   await kit.client.put('/gets/open', 'x', { headers: { 'x-amz-acl': 'public-read' } })
   const anonymous = kit.as()
   assert.equal((await anonymous.get('/gets/open')).text, 'x')

@@ -26,7 +26,9 @@ const UNTIL = 'x-amz-object-lock-retain-until-date'
 
 test('locks given with the object', async () => {
   const until = inDays(1)
-  const headers = { [MODE]: 'GOVERNANCE', [UNTIL]: until, 'x-amz-object-lock-legal-hold': 'ON' }
+  const lock = { [MODE]: 'GOVERNANCE', [UNTIL]: until, 'x-amz-object-lock-legal-hold': 'ON' }
+  const headers = { ...lock, ...md5('x') }
+  assert.equal(errorOf(await kit.client.put('/locks/k', 'x', { headers: lock })), '400 InvalidRequest')
   const put = await kit.client.put('/locks/k', 'x', { headers })
   assert.equal(put.status, 200, put.text)
   const versionId = put.headers['x-amz-version-id'] as string
@@ -103,7 +105,8 @@ test('a legal hold that nobody spoke of, and one that was taken off', async () =
   const retained = await client.putXml('/locks/h', 'retention', retention('GOVERNANCE', inDays(1)))
   assert.equal(retained.status, 200, retained.text)
   assert.equal(element((await held()).text, 'Status'), 'OFF')
-  await client.put('/locks/h', 'x', { headers: { 'x-amz-object-lock-legal-hold': 'OFF' } })
+  const off = { 'x-amz-object-lock-legal-hold': 'OFF', ...md5('x') }
+  assert.equal((await client.put('/locks/h', 'x', { headers: off })).status, 200)
   assert.equal(element((await held()).text, 'Status'), 'OFF')
 })
 

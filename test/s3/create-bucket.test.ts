@@ -141,6 +141,7 @@ test('ListBuckets: own ones, in pages', async () => {
   assert.deepEqual(elements(second.text, 'Name'), ['bob-c'])
   assert.equal(element(second.text, 'ContinuationToken'), undefined)
   assert.deepEqual(elements((await bob.get('/', { 'bucket-region': 'mars-north-1' })).text, 'Name'), [])
+  assert.equal(errorOf(await bob.get('/', { 'bucket-region': 'nowhere' })), '400 InvalidArgument')
   assert.equal(errorOf(await bob.get('/', { 'max-buckets': '0' })), '400 InvalidArgument')
   assert.equal(errorOf(await bob.get('/', { 'continuation-token': '!' })), '400 InvalidArgument')
   assert.equal(errorOf(await kit.as().get('/')), '403 AccessDenied')

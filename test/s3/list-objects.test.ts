@@ -101,6 +101,22 @@ test('prefix and delimiter, page by page', async () => {
   assert.deepEqual(keysOf((await alice.get('/tree', { delimiter: '' })).text).length, 5)
 })
 
+test('what only the second version has', async () => {
+  const messageOf = async (query: Record<string, string>) => {
+    const reply = await alice.get('/plain', query)
+    return `${errorOf(reply)}: ${element(reply.text, 'Message')}`
+  }
+  assert.equal(
+    await messageOf({ 'start-after': 'a' }),
+    '400 InvalidArgument: startAfter only supported in REST.GET.BUCKET with list-type=2',
+  )
+  assert.equal(
+    await messageOf({ 'list-type': '3' }),
+    '400 InvalidArgument: Invalid List Type specified in Request',
+  )
+  assert.equal((await alice.get('/plain', { 'list-type': '1' })).status, 200)
+})
+
 test('encoding-type=url, and keys that XML cannot say', async () => {
   const { text } = await alice.get('/strange', { 'encoding-type': 'url', delimiter: '/' })
   assert.deepEqual(keysOf(text), ['asdf%2Bb', 'x%252Fy', '%C3%A9%26%3C%3E%22%01'])

@@ -86,10 +86,15 @@ export function wrongChecksum(algorithm: ChecksumAlgorithm): S3Error {
   return new S3Error('BadDigest', `The ${algorithm} you specified did not match the calculated checksum.`)
 }
 
+const DIGEST_HEADERS = ['content-md5', 'x-amz-trailer', ...CHECKSUM_ALGORITHMS.map(checksumHeader)]
+
+export function hasDigest(request: S3Request): boolean {
+  return DIGEST_HEADERS.some((name) => request.header(name) !== undefined)
+}
+
 /** Throws InvalidRequest where a document must come with a digest and has none. */
 export function assertHasDigest(request: S3Request): void {
-  const headers = ['content-md5', 'x-amz-trailer', ...CHECKSUM_ALGORITHMS.map(checksumHeader)]
-  if (headers.every((name) => request.header(name) === undefined))
+  if (!hasDigest(request))
     throw new S3Error('InvalidRequest', 'Missing required header for this request: Content-MD5')
 }
 

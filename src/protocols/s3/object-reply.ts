@@ -86,16 +86,19 @@ function overridesOf({ request, account }: S3Context): Overrides {
   let overrides: Map<string, string> | undefined
   const { params } = request
   for (let i = 0; i < params.length; i += 2) {
-    const name = OVERRIDABLE.get(params[i]!)
-    if (name === undefined) continue
+    const given = params[i]!
+    if (!given.startsWith('response-')) continue
+    const name = OVERRIDABLE.get(given)
     const value = params[i + 1]!
+    if (name === undefined)
+      throw invalidArgument(`${given} is not in the set of overridable response headers`, given, value)
     if (account === undefined) {
       throw new S3Error(
         'InvalidRequest',
         'Request specific response headers cannot be used for anonymous GET requests.',
       )
     }
-    if (!fitsHeader(value)) throw invalidArgument('Header value cannot be represented', params[i]!, value)
+    if (!fitsHeader(value)) throw invalidArgument('Header value cannot be represented', given, value)
     overrides ??= new Map()
     if (!overrides.has(name)) overrides.set(name, value)
   }

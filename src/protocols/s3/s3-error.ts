@@ -21,17 +21,8 @@ export const S3_ERRORS = {
     'Your previous request to create the named bucket succeeded and you already own it.',
   ],
   BucketNotEmpty: [409, 'The bucket you tried to delete is not empty'],
-  ConditionalRequestConflict: [
-    409,
-    'The conditional request cannot succeed due to a conflicting operation against this resource.',
-  ],
   EntityTooLarge: [400, 'Your proposed upload exceeds the maximum allowed size'],
   EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed size'],
-  ExpiredToken: [400, 'The provided token has expired.'],
-  IllegalLocationConstraintException: [
-    400,
-    'The specified location constraint is incompatible for the region specific endpoint this request was sent to.',
-  ],
   IllegalVersioningConfigurationException: [
     400,
     'The versioning configuration specified in the request is invalid.',

@@ -441,7 +441,10 @@ export class S3Server {
   #httpErrorBody(status: number, reason: string, isCutOff: boolean): { contentType: string; body: string } {
     const error = isCutOff
       ? new S3Error('IncompleteBody')
-      : new S3Error(HTTP_ERROR_CODES[status] ?? 'BadRequest', reason)
+      : new S3Error(
+          HTTP_ERROR_CODES[status] ?? 'BadRequest',
+          status === 400 ? `An error occurred when parsing the HTTP request: ${reason}` : reason,
+        )
     const place = { resource: '', bucket: '', key: '', isHead: false, hostId: this.#ids.hostId }
     return {
       contentType: XML_HEADERS[1]!,

@@ -10,6 +10,7 @@ import { invalidArgument } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
 import { isoTime, optionalTag, tag, wrap } from '../xml-writer.ts'
 
+const REGION = /^[a-z0-9]+(-[a-z0-9]+)+$/
 const BUCKETS_PER_PAGE_MAX = 10_000
 
 export async function listBuckets(context: S3Context): Promise<Outcome> {
@@ -20,6 +21,8 @@ export async function listBuckets(context: S3Context): Promise<Outcome> {
   const token = request.param('continuation-token')
   const region = request.filledParam('bucket-region')
   const isElsewhere = region !== undefined && region !== services.region
+  if (isElsewhere && !REGION.test(region))
+    throw invalidArgument(`Argument value ${region} is not a valid AWS Region`, 'bucket-region', region)
   const { buckets, next } = isElsewhere
     ? { buckets: [], next: undefined }
     : await collect(context, {

@@ -12,10 +12,23 @@ import {
 } from '../list-params.ts'
 import { xmlOutcome } from '../replies.ts'
 import type { S3Context } from '../s3-context.ts'
+import { invalidArgument } from '../s3-error.ts'
+import type { S3Request } from '../s3-request.ts'
 import { tag } from '../xml-writer.ts'
+
+function assertFirstVersion(request: S3Request): void {
+  const type = request.filledParam('list-type')
+  if (type !== undefined && type !== '1')
+    throw invalidArgument('Invalid List Type specified in Request', 'list-type', type)
+  const after = request.param('start-after')
+  if (after === undefined) return
+  const message = 'startAfter only supported in REST.GET.BUCKET with list-type=2'
+  throw invalidArgument(message, 'start-after', after)
+}
 
 export async function listObjects(context: S3Context): Promise<Outcome> {
   const { request, bucket, objects } = context
+  assertFirstVersion(request)
   const params = listParams(request, 'max-keys')
   const { prefix, delimiter, limit } = params
   const marker = request.param('marker') ?? ''

@@ -1,8 +1,8 @@
 /** PutObject: the whole object in one body. */
 import { PART_BYTES_MAX } from '../../../base/limits.ts'
 import type { Outcome } from '../../../net/reply.ts'
-import type { ObjectBody, PutObject, PutResult } from '../../../objects/object-store.ts'
-import { addChecksum } from '../digest-headers.ts'
+import type { ObjectBody, ObjectLock, PutObject, PutResult } from '../../../objects/object-store.ts'
+import { addChecksum, hasDigest } from '../digest-headers.ts'
 import { encryptionHeaders } from '../encryption-headers.ts'
 import { withCondition, writeConditions } from '../object-conditions.ts'
 import { assertWritable, newObject } from '../object-headers.ts'
@@ -14,6 +14,7 @@ export async function putObject(context: S3Context): Promise<Outcome> {
   assertWritable(context)
   assertHasLength(context)
   const object = newObject(context, request, account?.id)
+  if (bucket.objectLock) assertDigestForLock(context, object.lock)
   const conditions = writeConditions(request)
   const { body, check } = context.openUpload()
   assertBodySize(body)
@@ -33,6 +34,16 @@ export async function putWhole(context: S3Context, put: PutObject): Promise<PutR
   } catch (error) {
     throw withCondition(error, put.conditions)
   }
+}
+
+/** What cannot be put right later must have come unharmed. Throws InvalidRequest. */
+function assertDigestForLock({ request, bucket }: S3Context, lock: ObjectLock | undefined): void {
+  if (lock === undefined && !bucket.configs.has('object_lock')) return
+  if (hasDigest(request)) return
+  throw new S3Error(
+    'InvalidRequest',
+    'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters',
+  )
 }
 
 /** Throws MissingContentLength for a body whose end nothing announces. */
