@@ -97,10 +97,6 @@ export class FilerServer {
     return this.#server.close()
   }
 
-  get connectionCount(): number {
-    return this.#server.connectionCount
-  }
-
   /** Small files under plain paths, read or written whole. Everything else takes the ordinary way. */
   #answerFast({ method, target, rawHeaders, body }: FastRequest): FastReply | undefined {
     if (this.#options.basicAuth !== undefined || this.#options.logsRequests) return undefined
