@@ -25,8 +25,8 @@ async function restsOf(isUrgent: boolean, mayRest: (step: number) => boolean): P
   return rests
 }
 
-test('three quarters of the time are rest, up to half a minute', async () => {
-  assert.deepEqual(await restsOf(false, () => true), [...Array(10).fill(3_000), 0, 0])
-  assert.deepEqual(await restsOf(false, (step) => step === 1), [0, 3_000, ...Array(10).fill(0)])
+test('seven eighths of the time are rest, up to half a minute', async () => {
+  assert.deepEqual(await restsOf(false, () => true), [...Array(4).fill(7_000), 2_000, ...Array(7).fill(0)])
+  assert.deepEqual(await restsOf(false, (step) => step === 1), [0, 7_000, ...Array(10).fill(0)])
   assert.deepEqual(await restsOf(true, () => true), Array(12).fill(0))
 })

@@ -5,7 +5,7 @@
 import type { Clock } from '../base/clock.ts'
 
 /** It rests for so many times as long as it works, … */
-const REST_FACTOR = 3
+const REST_FACTOR = 7
 /** … but no longer than that in all: the keeper looks after nothing else meanwhile. */
 const REST_MS_MAX = 30_000
 

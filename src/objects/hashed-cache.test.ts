@@ -34,7 +34,7 @@ test('names have what was put last, or nothing', () => {
         last.delete(text)
         assert.equal(cache.get(name), undefined)
       } else if (random.below(2) === 0) {
-        const item = itemOf(name, version, random.below(10) === 0 ? 3_000 : random.below(200))
+        const item = itemOf(name, version, random.below(10) === 0 ? 3_000 : random.below(20))
         cache.put(item, placeOf(version))
         last.set(text, item)
       }
@@ -48,7 +48,8 @@ test('names have what was put last, or nothing', () => {
 test('what is used stays, and memory that replaced values have is used for others', () => {
   const cache = new HashedCache(1_000_000)
   const nameOf = (at: number) => Buffer.from(`n${at}`)
-  const put = (at: number) => cache.put(itemOf(nameOf(at), at + 1, 1_000), placeOf(at + 1))
+  const put = (at: number, valueBytes = 1_000) =>
+    cache.put(itemOf(nameOf(at), at + 1, valueBytes), placeOf(at + 1))
   for (let at = 0; at < 100; at++) put(at)
   for (let at = 100; at < 3_000; at++) {
     put(at)
@@ -56,7 +57,7 @@ test('what is used stays, and memory that replaced values have is used for other
   }
   for (let used = 0; used < 10; used++) assert.equal(cache.get(nameOf(used))?.version, used + 1)
   assert.equal(cache.get(nameOf(50)), undefined)
-  for (let round = 0; round < 100; round++) for (let at = 0; at < 200; at++) put(at)
+  for (let round = 0; round < 100; round++) for (let at = 0; at < 200; at++) put(at, 900 + (round % 3))
   for (let at = 0; at < 200; at++) assert.equal(cache.get(nameOf(at))?.version, at + 1)
 })
 

@@ -95,11 +95,10 @@ export class HashedCache {
   put({ name, flags, version, expiresMs, value }: HashedItem, { key, volumeId }: Place): void {
     const neededBytes = ENTRY_BYTES + name.length + value.length
     if (neededBytes > this.#bytesMax / SEGMENTS_MIN) return this.delete(name)
-    const segment = this.#segmentFor(neededBytes)
     const hash = this.#hash(name)
     let entry = this.#find(name, hash)
-    if (entry === NONE) entry = this.#newEntry(hash)
-    else this.#liveBytes -= this.#entryBytes(entry)
+    const isInPlace = entry !== NONE && this.#valueBytes(entry) === value.length
+    if (!isInPlace) entry = this.#lay(hash, name, value)
     const facts = this.#facts
     const at = entry * FACTS
     facts[at + VERSION] = version
@@ -108,11 +107,9 @@ export class HashedCache {
     facts[at + KEY_HIGH] = key.keyHigh
     facts[at + KEY_LOW] = key.keyLow
     facts[at + VOLUME] = volumeId
-    facts[at + LENGTHS] = value.length * LENGTHS_FACTOR + name.length
-    segment.bytes.set(name, segment.usedBytes)
-    segment.bytes.set(value, segment.usedBytes + name.length)
-    this.#noteLaid(entry, segment)
-    this.#liveBytes += neededBytes
+    if (!isInPlace) return
+    this.#segmentOf(entry).bytes.set(value, (facts[at + PLACE]! % PLACE_FACTOR) + name.length)
+    this.#links[entry * LINKS + USED] = 1
   }
 
   delete(name: Buffer): void {
@@ -153,6 +150,21 @@ export class HashedCache {
     }
     this.#links[entry * LINKS + HASH] = hash
     this.#link(entry)
+    return entry
+  }
+
+  /** Puts name and value behind those that the last segment has. Gives the entry, a new one where the name has none. */
+  #lay(hash: number, name: Buffer, value: Buffer): number {
+    const segment = this.#segmentFor(ENTRY_BYTES + name.length + value.length)
+    // Room may have been made by dropping it.
+    let entry = this.#find(name, hash)
+    if (entry === NONE) entry = this.#newEntry(hash)
+    else this.#liveBytes -= this.#entryBytes(entry)
+    this.#facts[entry * FACTS + LENGTHS] = value.length * LENGTHS_FACTOR + name.length
+    segment.bytes.set(name, segment.usedBytes)
+    segment.bytes.set(value, segment.usedBytes + name.length)
+    this.#noteLaid(entry, segment)
+    this.#liveBytes += this.#entryBytes(entry)
     return entry
   }
 
