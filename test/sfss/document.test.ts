@@ -87,7 +87,7 @@ test('in cairn server, on the store', async () => {
 
 test('cairn sfss, on a store of its own, which is there again after a kill', async () => {
   const [port, monitor] = [await freePort(), `127.0.0.1:${await freePort()}`]
-  const own = ['--data', join(directory, 'own'), '--ballast', '0']
+  const own = ['--data', join(directory, 'own'), '--ballast', '0', '--sfss-file-limit', '1KiB']
   const start = () => startRole('sfss', port, ['--host', '0.0.0.0', '--monitor', monitor, ...own])
   let role = await start()
   try {
@@ -95,6 +95,13 @@ test('cairn sfss, on a store of its own, which is there again after a kill', asy
     const metrics = await (await fetch(`http://${monitor}/metrics`)).text()
     assert.match(metrics, /^cairn_requests_total\{door="sfss",action="write"\} 3$/m)
     assert.equal((await fetch(`http://${monitor}/healthz`)).status, 200)
+    for (const [size, status] of [
+      [1024, 201],
+      [1025, 413],
+    ] as const) {
+      const post = { method: 'POST', body: 'x'.repeat(size) }
+      assert.equal((await fetch(`http://${role.address}/files?path=limit`, post)).status, status)
+    }
     await role.kill()
     role = await start()
     const reply = await fetch(`http://${role.address}/file?path=file/path/to/save`)

@@ -11,9 +11,10 @@ import { systemClock } from '../../src/base/clock.ts'
 import { StoreError } from '../../src/base/errors.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
+import { BasicAuth } from '../../src/net/basic-auth.ts'
 import { BodyBudget } from '../../src/net/body.ts'
 import { ObjectFiles } from '../../src/protocols/sfss/object-files.ts'
-import { SfssServer } from '../../src/protocols/sfss/server.ts'
+import { SfssServer, type SfssServerOptions } from '../../src/protocols/sfss/server.ts'
 import { SfssCounters } from '../../src/protocols/sfss/sfss-counters.ts'
 import { startFiler } from '../filer/filer-kit.ts'
 import { runCairn, type ServerProcess, startServer } from '../support/cairn-process.ts'
@@ -267,27 +268,55 @@ test('its client sends files and folders, and measures', async () => {
   assert.equal((await client('--filepath', local('sent.txt'))).code, 2)
 })
 
-test('504 where no storage answers, for files and for the status', async () => {
+/** A door on a storage that is down. */
+async function onStorageThatIsDown(
+  options: Partial<SfssServerOptions>,
+  use: (at: string) => Promise<void>,
+): Promise<void> {
   const kit = await startFiler()
   const down = () => Promise.reject(new StoreError('unavailable', 'no volume server answers'))
   const counters = new SfssCounters(SfssCounters.share(1), 0)
   const [clock, version] = [systemClock, '0.0.0']
   const objects = Object.assign(Object.create(kit.objects), { bucket: down })
   const storage = { address: () => '127.0.0.1:1', check: down }
-  const broken = new SfssServer({
+  const door = new SfssServer({
     files: new ObjectFiles({ objects, storage, clock, counters, version, owner: 'root' }),
     ...{ clock, counters, version, random: systemRandom, log: silentLog },
     fileSizeBytesMax: MIB,
     bodyBudget: new BodyBudget(new SharedArrayBuffer(4), 64 * MIB),
+    ...options,
   })
   try {
-    const at = `http://127.0.0.1:${await broken.listen({ host: '127.0.0.1', port: 0 })}`
-    assert.equal((await fetch(`${at}/status`)).status, 504)
-    assert.equal((await fetch(`${at}/file?path=a`)).status, 504)
-    assert.equal((await fetch(`${at}/files?path=a`, { method: 'POST', body: 'x' })).status, 504)
-    assert.equal((await fetch(`${at}/file?path=a`, { method: 'PUT', body: 'x' })).status, 504)
+    await use(`http://127.0.0.1:${await door.listen({ host: '127.0.0.1', port: 0 })}`)
   } finally {
-    await broken.close()
+    await door.close()
     await kit.close()
   }
+}
+
+test('504 where no storage answers, for files and for the status', async () => {
+  await onStorageThatIsDown({}, async (at) => {
+    const requests: [string, RequestInit][] = [
+      ['/status', {}],
+      ['/file?path=a', {}],
+      ['/file?path=a', { method: 'HEAD' }],
+      ['/file?path=a', { method: 'DELETE' }],
+      ['/file?path=a', { method: 'PUT', body: 'x' }],
+      ['/files?path=a', { method: 'POST', body: 'x' }],
+    ]
+    for (const [target, request] of requests)
+      assert.equal((await fetch(at + target, request)).status, 504, `${request.method} ${target}`)
+  })
+})
+
+test('a password is asked for, where there is one, on all but the look at its health', async () => {
+  await onStorageThatIsDown({ basicAuth: new BasicAuth('ada:secret\n') }, async (at) => {
+    for (const target of ['/status', '/file?path=a']) {
+      const refused = await fetch(at + target)
+      assert.deepEqual([refused.status, refused.headers.has('www-authenticate')], [401, true])
+      const headers = { authorization: `Basic ${Buffer.from('ada:secret').toString('base64')}` }
+      assert.equal((await fetch(at + target, { headers })).status, 504)
+    }
+    assert.equal((await fetch(`${at}/healthz`)).status, 200)
+  })
 })
