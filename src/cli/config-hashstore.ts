@@ -1,10 +1,9 @@
 /** Settings of the hash store: its servers and its commands. */
 import * as limits from '../base/limits.ts'
 import { PLACEMENTS } from '../protocols/hashstore/placement.ts'
-import { bytes, choice, integer, list, text } from './setting.ts'
+import { bytes, choice, HOST_PORT, integer, list, text } from './setting.ts'
 
 const GIB = 1024 ** 3
-const HOST_PORT = { pattern: /^(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/, expected: 'HOST:PORT' }
 
 /** Where its servers listen, by their commands. */
 export const HASHSTORE_PORTS = { 'hashstore serve': 10_001, 'hashstore nameserver': 10_000 }

@@ -5,6 +5,9 @@
 import type { Machine } from './machine.ts'
 import { UsageError } from './usage-error.ts'
 
+/** An address with its port, as many settings have it. */
+export const HOST_PORT = { pattern: /^(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}$/, expected: 'HOST:PORT' }
+
 export interface Setting<T> {
   /** What the reader of the documentation sees as the value: `BYTES`, `HOST:PORT`. Undefined for a switch. */
   readonly placeholder: string | undefined
