@@ -51,6 +51,8 @@ export interface FastLaneOptions {
   /** Takes a connection over, with bytes that were read from it already. */
   handOver: (socket: Socket, bytes: Buffer) => void
   onError: (error: unknown) => void
+  /** Tells a client whose body comes too slowly, and closes its connection, from which nothing more is taken. */
+  refuseSlow: (socket: Socket) => void
   clock: Clock
   bodyBudget?: BodyBudget
   /** Of a body that was answered early so much is read and dropped, for so long. */
@@ -468,6 +470,15 @@ class FastConnection {
     const elapsedMs = nowMs - this.#workSinceMs
     if (elapsedMs < limits.slowGraceMs) return
     const isSlow = movedBytes - this.#workBytesBefore < (elapsedMs / 1_000) * limits.bytesPerSecondMin
-    if (isSlow) this.socket.destroy()
+    const isUnanswered = isReceiving && !this.#isGone && this.#long?.isDropped !== true
+    if (isSlow && isUnanswered) this.#refuseSlow()
+    else if (isSlow) this.socket.destroy()
+  }
+
+  #refuseSlow(): void {
+    this.#isGone = true
+    this.#dropArriving()
+    this.#long?.cutOff()
+    this.#lane.options.refuseSlow(this.socket)
   }
 }

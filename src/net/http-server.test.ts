@@ -459,7 +459,7 @@ describe('the fast lane', () => {
     const dripping = await lane({ slowGraceMs: 200, sweepPeriodMs: 50 })
     const drip = new Raw(dripping.port, 'POST /fast HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n')
     const stop = systemClock.every(20, () => drip.socket.write('x'))
-    await drip.closed
+    assert.match(await drip.closed, /^HTTP\/1.1 408 .*Connection: close\r\n.*the request took too long/s)
     stop()
     for (let i = 0; i < 1_000 && budget.usedBytes > 0; i++) await systemClock.sleep(10)
     assert.equal(budget.usedBytes, 0)

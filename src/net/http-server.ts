@@ -164,6 +164,7 @@ export class HttpServer {
       drainMsMax: this.settings.drainMsMax,
       clock: this.#options.clock,
       onError: (error) => this.#options.onHandlerError?.(error),
+      refuseSlow: (socket) => this.#onClientError(slowError(), socket),
       handOver(socket, bytes) {
         socket.on('error', () => {})
         socket.pause()

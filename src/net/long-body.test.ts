@@ -116,7 +116,11 @@ async function until(socket: Socket, pattern: RegExp): Promise<string> {
   return text
 }
 
-const closed = (socket: Socket) => new Promise<void>((resolve) => void socket.once('close', () => resolve()))
+/** The server has ended the connection, one way or the other. */
+async function closed(socket: Socket): Promise<void> {
+  await new Promise((resolve) => void socket.once('end', resolve).once('close', resolve))
+  socket.destroy()
+}
 
 const head = (path: string, more = '') =>
   `PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${BODY.length}\r\n${more}\r\n`
@@ -222,11 +226,12 @@ describe('a long body', () => {
     }
   })
 
-  test('that drips is cut', async () => {
+  test('that drips is told so, and cut', async () => {
     const settings = { slowGraceMs: 50, bytesPerSecondMin: 1_000_000, sweepPeriodMs: 20 }
     const socket = await connect(await start(settings))
     socket.write(head('/'))
     const drip = setInterval(() => socket.write('x'), 10)
+    await until(socket, /^HTTP\/1.1 408 .*\r\nConnection: close\r\n/s)
     socket.resume()
     await closed(socket)
     clearInterval(drip)

@@ -52,6 +52,11 @@ export class LongBody {
     return this.#mustContinue && this.#receivedBytes === 0 && !this.isComplete
   }
 
+  /** It is answered already. */
+  get isDropped(): boolean {
+    return this.#isDropped
+  }
+
   /** Whether the client is the one that is waited for. */
   get isWanting(): boolean {
     return (
