@@ -2,6 +2,7 @@
 import { crc32c } from '../../base/checksum.ts'
 import { StoreError } from '../../base/errors.ts'
 import { HASHSTORE_UNREAD_BYTES_MAX, HASHSTORE_WHOLE_BYTES_MAX } from '../../base/limits.ts'
+import { oneAhead } from '../../base/one-ahead.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import { ByteStream, ReadBuffers } from '../../net/byte-stream.ts'
 import { textOfPath } from './paths.ts'
@@ -71,7 +72,7 @@ export class HashstoreClient {
       try {
         await stream.write(requestHead('put', path, { size: source.sizeBytes, ...options }))
         let [crc, left] = [0, source.sizeBytes]
-        for await (const piece of source.pieces()) {
+        for await (const piece of oneAhead(source.pieces())) {
           if (isRefused) break
           crc = crc32c(piece, crc)
           left -= piece.length

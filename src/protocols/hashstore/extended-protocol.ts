@@ -2,6 +2,7 @@
 import { crc32c } from '../../base/checksum.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { HASHSTORE_DROPPED_BYTES_MAX } from '../../base/limits.ts'
+import { oneAhead } from '../../base/one-ahead.ts'
 import { type ByteStream, inTime } from '../../net/byte-stream.ts'
 import type { ObjectPieces } from '../../objects/object-store.ts'
 import type { HashstoreFiles, StoredFile } from './files.ts'
@@ -172,7 +173,7 @@ export class ExtendedSession {
     await this.#stream.write(head)
     let crc = 0
     try {
-      for await (const piece of bytes.pieces()) {
+      for await (const piece of oneAhead(bytes.pieces())) {
         if (knownCrc === undefined) crc = crc32c(piece, crc)
         await this.#stream.write(piece)
       }

@@ -3,6 +3,7 @@
  * can only tell by how the connection ends: orderly when a file is stored, and by a reset when it is not.
  */
 import { StoreError, toStoreError } from '../../base/errors.ts'
+import { oneAhead } from '../../base/one-ahead.ts'
 import { type ByteStream, inTime } from '../../net/byte-stream.ts'
 import type { HashstoreFiles } from './files.ts'
 import { IncomingBody } from './incoming.ts'
@@ -75,7 +76,7 @@ async function fetch(
   const file = await files.findByName(path)
   if (file === undefined || file.entry.manifest !== undefined) return
   const bytes = await file.found.read(0, file.entry.size)
-  for await (const piece of Buffer.isBuffer(bytes) ? [bytes] : bytes.pieces()) {
+  for await (const piece of Buffer.isBuffer(bytes) ? [bytes] : oneAhead(bytes.pieces())) {
     counters.add('bytesSent', piece.length)
     await stream.write(piece)
   }
