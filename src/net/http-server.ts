@@ -51,6 +51,8 @@ export type HttpHandler = (request: IncomingMessage, response: ServerResponse) =
 export interface ErrorBody {
   contentType: string
   body: string
+  /** Where the protocol has another one than HTTP. */
+  status?: number
 }
 
 export interface HttpServerOptions {
@@ -299,8 +301,8 @@ export class HttpServer {
   }
 
   #replyWithError(response: ServerResponse, status: number, reason: string): void {
-    const { contentType, body } = this.#errorBody(status, reason)
-    response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
+    const { contentType, body, status: told = status } = this.#errorBody(status, reason)
+    response.writeHead(told, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
     response.end(body)
     const { drainBytesMax, drainMsMax } = this.settings
     drain(response.req, { clock: this.#options.clock, bytesMax: drainBytesMax, msMax: drainMsMax })
@@ -342,8 +344,8 @@ export class HttpServer {
     const isCutOff =
       error.code === 'HPE_INVALID_EOF_STATE' && this.#connections.get(socket)?.request?.complete === false
     const [status, reason] = isCutOff ? BODY_CUT_OFF : clientErrorStatus(error)
-    const { contentType, body } = this.#errorBody(status, reason, isCutOff)
-    const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${contentType}\r\n`
+    const { contentType, body, status: told = status } = this.#errorBody(status, reason, isCutOff)
+    const head = `HTTP/1.1 ${told} ${REASONS[told]}\r\nContent-Type: ${contentType}\r\n`
     socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
   }
 

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
 import { element, type S3Kit, startS3 } from '../s3/s3-kit.ts'
 import { contentOf, rawExchange, signedHead, statusOf } from './faults-kit.ts'
 
@@ -161,4 +162,28 @@ test('aws-chunked bodies of another length than they say', async () => {
   assert.equal(statusOf(await send('70')), 200)
   const md5 = createHash('md5').update(data).digest('hex')
   assert.equal((await kit.client.head('/wire/chunked')).headers.etag, `"${md5}"`)
+})
+
+test('heads and bodies that stop coming', async () => {
+  const settings = { headerTimeoutMs: 300, slowGraceMs: 300, sweepPeriodMs: 50 }
+  const slow = await startS3({ settings })
+  try {
+    await slow.client.put('/wire')
+    const stopped = [`GET /wire HTTP/1.1\r\nHost: a\r\n`]
+    const ask = { method: 'PUT', path: '/wire/stopped', payload: 'UNSIGNED-PAYLOAD' }
+    for (const lengthBytes of [1_000, 10_000_000])
+      stopped.push(`${signedHead(slow.port, { ...ask, lengthBytes })}begun`)
+    stopped.push(signedHead(slow.port, { ...ask, lengthBytes: 9 }).replace('Content-Length: 9\r\n', CHUNKED))
+    for (const bytes of stopped) {
+      const reply = await rawExchange(slow.port, bytes, 'wait')
+      assert.deepEqual(repliesOf(reply), [400], `${bytes}${reply}`)
+      assert.equal(element(reply, 'Code'), 'RequestTimeout')
+      assert.match(reply, /<Message>Your socket connection to the server was not read from or written to/)
+    }
+    assert.deepEqual(await contentOf(slow, 'wire'), { keys: [], uploads: [] })
+    for (let i = 0; i < 100 && slow.budget.usedBytes > 0; i++) await systemClock.sleep(20)
+    assert.equal(slow.budget.usedBytes, 0)
+  } finally {
+    await slow.close()
+  }
 })

@@ -14,7 +14,12 @@ import type { Random } from '../../base/random.ts'
 import { neededActions } from '../../iam/s3-operations.ts'
 import { type BodyBudget, drain } from '../../net/body.ts'
 import type { FastReply, FastRequest } from '../../net/fast-lane.ts'
-import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../net/http-server.ts'
+import {
+  type ErrorBody,
+  HttpServer,
+  type HttpServerSettings,
+  type ListenOptions,
+} from '../../net/http-server.ts'
 import { type Outcome, rawHeader, sendOutcome } from '../../net/reply.ts'
 import type { Bucket, FoundObject, ObjectStore } from '../../objects/object-store.ts'
 import { AccessLogs } from './access-logs.ts'
@@ -438,16 +443,15 @@ export class S3Server {
     this.#options.log.debug(fields, 'request')
   }
 
-  #httpErrorBody(status: number, reason: string, isCutOff: boolean): { contentType: string; body: string } {
-    const error = isCutOff
-      ? new S3Error('IncompleteBody')
-      : new S3Error(
-          HTTP_ERROR_CODES[status] ?? 'BadRequest',
-          status === 400 ? `An error occurred when parsing the HTTP request: ${reason}` : reason,
-        )
+  #httpErrorBody(status: number, reason: string, isCutOff: boolean): ErrorBody {
+    const code = HTTP_ERROR_CODES[status] ?? 'BadRequest'
+    const message =
+      code === 'BadRequest' ? `An error occurred when parsing the HTTP request: ${reason}` : undefined
+    const error = new S3Error(isCutOff ? 'IncompleteBody' : code, isCutOff ? undefined : message)
     const place = { resource: '', bucket: '', key: '', isHead: false, hostId: this.#ids.hostId }
     return {
       contentType: XML_HEADERS[1]!,
+      status: error.status,
       body: errorDocument(error, { ...place, requestId: this.#ids.next() }),
     }
   }
