@@ -106,7 +106,7 @@ async function askUntil(master: Running, path: string, isWanted: (reply: Reply) 
   for (let attempt = 0; ; attempt++) {
     const reply = await ask(master, path)
     if (isWanted(reply)) return reply
-    assert.ok(attempt < 200, `${path} never became as wanted: ${reply.status} ${reply.text}`)
+    assert.ok(attempt < 2_000, `${path} never became as wanted: ${reply.status} ${reply.text}`)
     await systemClock.sleep(25)
   }
 }

@@ -88,7 +88,7 @@ async function overview(): Promise<ClusterOverview> {
 }
 
 async function until<T>(ask: () => Promise<T>, isWanted: (value: T) => boolean): Promise<T> {
-  for (let attempt = 0; attempt < 400; attempt++) {
+  for (let attempt = 0; attempt < 2_000; attempt++) {
     const value = await ask()
     if (isWanted(value)) return value
     await systemClock.sleep(25)

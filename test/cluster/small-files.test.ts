@@ -24,7 +24,7 @@ import { freePort } from '../support/free-port.ts'
 import { startKit } from '../volume-server/volume-server-kit.ts'
 
 const MIB = 1024 * 1024
-const HEARTBEAT_MS = 100
+const HEARTBEAT_MS = 300
 
 const cleanups: (() => unknown)[] = []
 
@@ -127,7 +127,7 @@ async function ask(url: string, init: RequestInit = {}): Promise<Response> {
 
 /** Until the reply is as wanted: for what follows from heartbeats that come or do not come. */
 async function askUntil(url: string, isWanted: (reply: Response) => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 300; attempt++) {
+  for (let attempt = 0; attempt < 2_000; attempt++) {
     const reply = await ask(url)
     await reply.arrayBuffer()
     if (isWanted(reply)) return

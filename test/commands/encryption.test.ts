@@ -205,7 +205,7 @@ test('other doors: the bucket decides for new files, SSE-S3 is read like anythin
 
 /** Waits until the server has read the key file so many times again. */
 async function readAgain(times: number): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1_000; tries++) {
     if (server.log().split('encryption keys were read again').length > times) return
     await sleep(50)
   }

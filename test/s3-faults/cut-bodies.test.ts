@@ -28,7 +28,7 @@ function assertIncomplete(reply: string, what: string): void {
 
 /** Handlers of connections that are gone may still be at work for a moment. */
 async function assertNothingKept(): Promise<void> {
-  for (let i = 0; i < 100 && kit.budget.usedBytes > 0; i++) await systemClock.sleep(20)
+  for (let i = 0; i < 1_000 && kit.budget.usedBytes > 0; i++) await systemClock.sleep(20)
   assert.equal(kit.budget.usedBytes, 0)
   assert.deepEqual(await contentOf(kit, 'cut'), { keys: [], uploads: [] })
 }
