@@ -16,7 +16,7 @@ import { noPostgres, PostgresServer } from '../support/postgres.ts'
 import { noRabbit, RabbitServer } from '../support/rabbitmq.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const START_MS_MAX = 60_000
+const START_MS_MAX = 150_000
 const STOP_MS_MAX = 15_000
 const WAIT_MS_MAX = 20_000
 const DATA_SERVERS = [1, 2, 3, 4, 5, 6]
