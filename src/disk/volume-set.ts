@@ -53,12 +53,12 @@ export class VolumeSet {
     return [...this.#volumes.values()]
   }
 
-  /** As `Volume.syncForAll`. */
-  async syncForAll(volumeId: number): Promise<void> {
+  /** Throws `io_error` where the volume is not here: what was written to it is gone. */
+  getWritten(volumeId: number): Volume {
     const volume = this.get(volumeId)
     if (volume === undefined)
       throw new StoreError('io_error', `volume ${volumeId} is gone, and what was written to it`)
-    await volume.syncForAll()
+    return volume
   }
 
   /** Lets go of replaced and removed files within a second, also when no request comes by. Until `close`. */

@@ -90,9 +90,19 @@ export class Volume {
    * Rejects with `io_error`. For one thread of the process.
    */
   syncForAll(): Promise<void> {
+    const sync = this.#coveringSync()
+    sync.noteWrite()
+    return sync.durable()
+  }
+
+  /** As `syncForAll`, while the thread waits. For a volume that is synced in this way only. Throws `io_error`. */
+  syncForAllNow(): void {
+    this.#coveringSync().syncNow()
+  }
+
+  #coveringSync(): VolumeSync {
     this.#syncForAll ??= new VolumeSync(this.context, this.slot, { covers: true })
-    this.#syncForAll.noteWrite()
-    return this.#syncForAll.durable()
+    return this.#syncForAll
   }
 
   /** Gives back handles of files that a compaction has replaced. */

@@ -22,7 +22,7 @@ import { SqliteReader } from './sqlite/reader.ts'
 import { migrateSqlite } from './sqlite/schema.ts'
 import { SqliteSnapshot } from './sqlite/snapshot.ts'
 import { SqliteWriter } from './sqlite/writer.ts'
-import { MetaWriterHost, type SyncVolume } from './sqlite/writer-host.ts'
+import { MetaWriterHost, type VolumeSyncs } from './sqlite/writer-host.ts'
 
 export interface MetaOptions {
   clock: Clock
@@ -47,6 +47,8 @@ export interface MetaWriter {
   /** Commits what waits, stores what the journal misses, and closes. */
   close(): Promise<void>
 }
+
+export type { VolumeSyncs }
 
 export const isPostgresUrl = (url: string) => /^postgres(ql)?:\/\//.test(url)
 
@@ -124,19 +126,19 @@ export interface MetaWriterOptions extends MetaOptions {
   keyChanges?: SharedArrayBuffer
   /** Changes are kept for `ship`, which must follow; and where is said that it fails. */
   journal?: { log: Log }
-  /** Asked before a script that names bytes of a volume. */
-  syncVolume?: SyncVolume | undefined
+  /** For scripts that name bytes of a volume. */
+  syncs?: VolumeSyncs | undefined
 }
 
 /** The one writer of SQLite metadata, for a thread of its own. Throws as `openMetaStore` does. */
 export function openMetaWriter(path: string, options: MetaWriterOptions): MetaWriter {
-  const { clock, scripts, syncVolume } = options
+  const { clock, scripts, syncs } = options
   const { writer, state } = openWriter(path, options, options.keyChanges)
   const { connection } = writer
   try {
     const run = (query: Query) => connection.run(query)
     runSteps(assertRestored as unknown as AnyScript, null, run)
-    const parts = { writer, scripts, clock, ...(syncVolume && { syncVolume }) }
+    const parts = { writer, scripts, clock, ...(syncs && { syncs }) }
     if (options.journal === undefined) return new MetaWriterHost(parts)
     const openReader = () => SqliteConnection.open(metaFileOf(path), { writes: false })
     const snapshot = new SqliteSnapshot(openReader())

@@ -7,6 +7,7 @@ import { afterEach, describe, test } from 'node:test'
 import { MessageChannel } from 'node:worker_threads'
 import { systemClock } from '../../src/base/clock.ts'
 import { systemRandom } from '../../src/base/random.ts'
+import { volumeSyncs } from '../../src/cli/roles/volume-syncs.ts'
 import type { Disk } from '../../src/disk/disk.ts'
 import { realDisk } from '../../src/disk/real-disk.ts'
 import { createThreadContext } from '../../src/disk/thread-context.ts'
@@ -44,11 +45,20 @@ class WatchedDisk {
       fdatasync: async (handle) => {
         if (this.#paths.get(handle)?.endsWith('.dat')) this.syncs++
         await this.held
-        if (this.failing !== undefined && this.#paths.get(handle)?.includes(this.failing))
-          throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })
+        this.#fail(handle)
         await realDisk.fdatasync(handle)
       },
+      fdatasyncSync: (handle) => {
+        if (this.#paths.get(handle)?.endsWith('.dat')) this.syncs++
+        this.#fail(handle)
+        realDisk.fdatasyncSync(handle)
+      },
     }
+  }
+
+  #fail(handle: number): void {
+    if (this.failing !== undefined && this.#paths.get(handle)?.includes(this.failing))
+      throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })
   }
 }
 
@@ -67,7 +77,8 @@ afterEach(async () => {
   for (const close of closes.splice(0)) await close()
 })
 
-async function start(): Promise<Kit> {
+/** `isNear`: as if the volumes lay on the disk of the metadata. */
+async function start({ isNear }: { isNear: boolean }): Promise<Kit> {
   const [serving, writing] = [new WatchedDisk(), new WatchedDisk()]
   const kit = await startBlobStore({ isLocal: true, leaseCount: 1, disk: serving.disk })
   const { context } = kit.engine
@@ -82,7 +93,7 @@ async function start(): Promise<Kit> {
   const writer = openMetaWriter(directory.path, {
     ...parts,
     scripts: OBJECT_SCRIPTS,
-    syncVolume: (volumeId) => volumes.syncForAll(volumeId),
+    syncs: { ...volumeSyncs(volumes, directory.path), isNear: () => isNear },
   })
   const { port1, port2 } = new MessageChannel()
   writer.serve(port1)
@@ -129,69 +140,71 @@ async function readOf({ names, bucket }: Kit, key: string): Promise<string> {
   return String(await found.read(0, found.info.sizeBytes))
 }
 
-describe('puts whose bytes the writer of metadata syncs', () => {
-  test('are synced by it alone, once it has the files open; also those of a compacted volume', async () => {
-    const kit = await start()
-    await warm(kit)
-    for (const round of [0, 1]) {
-      const [served, written] = [kit.serving.syncs, kit.writing.syncs]
-      await Promise.all(keysOf(6, `round ${round} `).map(kit.put))
-      assert.equal(kit.serving.syncs, served)
-      assert.ok(kit.writing.syncs > written)
-      if (round === 1) break
-      for (const id of [1, 2]) {
-        for (const version of [1, 2]) await kit.engine.write(id, 1_000_000, version, 100)
-        assert.ok((await kit.engine.keeper.compactVolume(id, 0)).compacted)
-      }
-      const compacted = kit.serving.syncs
+for (const isNear of [true, false]) {
+  describe(`puts whose bytes the writer of metadata syncs, ${isNear ? 'itself' : 'beside other work'}`, () => {
+    test('are synced by it alone, once it has the files open; also those of a compacted volume', async () => {
+      const kit = await start({ isNear })
       await warm(kit)
-      assert.ok(kit.serving.syncs > compacted, 'what nobody covers is synced by the thread that wrote it')
-    }
-    assert.equal(await readOf(kit, 'round 0 3'), 'bytes of round 0 3')
-  })
-
-  test('are neither answered nor seen before the bytes are on disk', async () => {
-    const kit = await start()
-    await warm(kit)
-    let release = () => {}
-    kit.writing.held = new Promise((resolve) => {
-      release = resolve
+      for (const round of [0, 1]) {
+        const [served, written] = [kit.serving.syncs, kit.writing.syncs]
+        await Promise.all(keysOf(6, `round ${round} `).map(kit.put))
+        assert.equal(kit.serving.syncs, served)
+        assert.ok(kit.writing.syncs > written)
+        if (round === 1) break
+        for (const id of [1, 2]) {
+          for (const version of [1, 2]) await kit.engine.write(id, 1_000_000, version, 100)
+          assert.ok((await kit.engine.keeper.compactVolume(id, 0)).compacted)
+        }
+        const compacted = kit.serving.syncs
+        await warm(kit)
+        assert.ok(kit.serving.syncs > compacted, 'what nobody covers is synced by the thread that wrote it')
+      }
+      assert.equal(await readOf(kit, 'round 0 3'), 'bytes of round 0 3')
     })
-    let isSettled = false
-    const { syncs } = kit.writing
-    const putting = kit.put('late').finally(() => {
-      isSettled = true
+
+    test('go to another volume where the bytes cannot be synced', async () => {
+      const kit = await start({ isNear })
+      await warm(kit)
+      kit.writing.failing = '_objects_1.dat'
+      const keys = keysOf(12)
+      await Promise.all(keys.map(kit.put))
+      for (const key of keys) assert.equal(await readOf(kit, key), `bytes of ${key}`)
+      assert.ok(kit.engine.volume(1).slot.hasFlag(FLAG.failed), 'it was tried, and takes no more writes')
+      kit.writing.failing = undefined
+      for (const key of keysOf(4, 'later')) await kit.put(key)
     })
-    while (kit.writing.syncs === syncs) await new Promise(setImmediate)
-    // What names no new bytes is committed meanwhile.
-    await kit.names.delete({ bucket: kit.bucket, key: 'warm0' })
-    assert.equal(isSettled, false)
-    assert.throws(() => kit.names.find(kit.bucket, 'late'), { code: 'not_found' })
-    kit.writing.held = undefined
-    release()
-    await putting
-    assert.equal(await readOf(kit, 'late'), 'bytes of late')
-  })
 
-  test('go to another volume where the bytes cannot be synced', async () => {
-    const kit = await start()
-    await warm(kit)
-    kit.writing.failing = '_objects_1.dat'
-    const keys = keysOf(12)
-    await Promise.all(keys.map(kit.put))
-    for (const key of keys) assert.equal(await readOf(kit, key), `bytes of ${key}`)
-    assert.ok(kit.engine.volume(1).slot.hasFlag(FLAG.failed), 'it was tried, and takes no more writes')
-    kit.writing.failing = undefined
-    for (const key of keysOf(4, 'later')) await kit.put(key)
+    test('fail where the bytes cannot be synced anywhere, and name nothing', async () => {
+      const kit = await start({ isNear })
+      await warm(kit)
+      for (const disk of [kit.writing, kit.serving]) disk.failing = '_objects_'
+      const outcome = await kit.put('lost').catch((error) => error.code)
+      assert.match(String(outcome), /^(not_synced|io_error|no_writable_volume)$/)
+      assert.throws(() => kit.names.find(kit.bucket, 'lost'), { code: 'not_found' })
+      assert.equal(await readOf(kit, 'warm0'), 'bytes of warm0')
+    })
   })
+}
 
-  test('fail where the bytes cannot be synced anywhere, and name nothing', async () => {
-    const kit = await start()
-    await warm(kit)
-    for (const disk of [kit.writing, kit.serving]) disk.failing = '_objects_'
-    const outcome = await kit.put('lost').catch((error) => error.code)
-    assert.match(String(outcome), /^(not_synced|io_error|no_writable_volume)$/)
-    assert.throws(() => kit.names.find(kit.bucket, 'lost'), { code: 'not_found' })
-    assert.equal(await readOf(kit, 'warm0'), 'bytes of warm0')
+test('puts are neither answered nor seen before the bytes are on disk, and others go on meanwhile', async () => {
+  const kit = await start({ isNear: false })
+  await warm(kit)
+  let release = () => {}
+  kit.writing.held = new Promise((resolve) => {
+    release = resolve
   })
+  let isSettled = false
+  const { syncs } = kit.writing
+  const putting = kit.put('late').finally(() => {
+    isSettled = true
+  })
+  while (kit.writing.syncs === syncs) await new Promise(setImmediate)
+  // What names no new bytes is committed meanwhile.
+  await kit.names.delete({ bucket: kit.bucket, key: 'warm0' })
+  assert.equal(isSettled, false)
+  assert.throws(() => kit.names.find(kit.bucket, 'late'), { code: 'not_found' })
+  kit.writing.held = undefined
+  release()
+  await putting
+  assert.equal(await readOf(kit, 'late'), 'bytes of late')
 })

@@ -19,6 +19,7 @@ import { clusterParts } from './cluster-parts.ts'
 import { threadContext, volumeView } from './layout.ts'
 import { openBlobs } from './object-parts.ts'
 import type { MetaControl, MetaThreadData } from './thread-data.ts'
+import { volumeSyncs } from './volume-syncs.ts'
 
 const STDERR = 2
 /** Volumes of a cluster may come later than this process. */
@@ -40,7 +41,7 @@ const control: MetaControl = {
       scripts: OBJECT_SCRIPTS,
       keyChanges: data.keyChanges,
       ...(data.journal ? { journal: { log } } : {}),
-      syncVolume: volumes && ((volumeId) => volumes.syncForAll(volumeId)),
+      syncs: volumes && volumeSyncs(volumes, data.directory),
     })
     for (const client of data.clients) opened.serve(client)
     writer = opened

@@ -13,17 +13,29 @@ import type { Job, Outcome, SqliteWriter } from './writer.ts'
 interface Waiting extends Job {
   port: MessagePort
   id: number
+  /** Is synced before the commit; 0: none. */
+  volumeId: number
 }
 
-/** Resolves when all that is in the volume by now is on disk. Rejects when it cannot be. */
-export type SyncVolume = (volumeId: number) => Promise<void>
+/** Brings all that is in a volume by now to disk. */
+export interface VolumeSyncs {
+  /**
+   * Its disk is that of the metadata. A commit waits for that disk in any case, and where it waits for both syncs in turn, more
+   * scripts share them than where some wait apart. Another disk that hangs must not hold up what does not concern it.
+   */
+  isNear(volumeId: number): boolean
+  /** For a near one, while the thread waits. Throws when it cannot be. */
+  now(volumeId: number): void
+  /** For the others. */
+  later(volumeId: number): Promise<void>
+}
 
 export class MetaWriterHost {
   readonly #writer: SqliteWriter
   readonly #clock: Clock
   readonly #scripts: ReadonlyMap<string, AnyScript>
   readonly #journal: Journal | undefined
-  readonly #syncVolume: SyncVolume | undefined
+  readonly #syncs: VolumeSyncs | undefined
   readonly #ports = new Set<MessagePort>()
   readonly #syncing = new Set<Promise<void>>()
   #waiting: Waiting[] = []
@@ -34,12 +46,12 @@ export class MetaWriterHost {
     scripts: readonly AnyScript[]
     clock: Clock
     journal?: Journal
-    syncVolume?: SyncVolume
+    syncs?: VolumeSyncs
   }) {
     this.#writer = parts.writer
     this.#clock = parts.clock
     this.#journal = parts.journal
-    this.#syncVolume = parts.syncVolume
+    this.#syncs = parts.syncs
     this.#scripts = scriptTable([ping as unknown as AnyScript, ...parts.scripts])
   }
 
@@ -71,9 +83,9 @@ export class MetaWriterHost {
     const unsynced = new Map<number, Waiting[]>()
     for (const [id, name, args, volumeId] of calls) {
       const script = this.#scripts.get(name)
-      const waiting = { port, id, script: script!, args }
+      const waiting = { port, id, script: script!, args, volumeId }
       if (script === undefined) postBatch(port, [[id, 'internal', `no script named ${name}`]])
-      else if (volumeId === 0 || this.#syncVolume === undefined) this.#queue([waiting])
+      else if (volumeId === 0 || !this.#syncs || this.#syncs.isNear(volumeId)) this.#queue([waiting])
       else if (unsynced.has(volumeId)) unsynced.get(volumeId)!.push(waiting)
       else unsynced.set(volumeId, [waiting])
     }
@@ -92,14 +104,11 @@ export class MetaWriterHost {
   /** While what they name goes to disk, others are committed. */
   async #queueSynced(volumeId: number, waiting: readonly Waiting[]): Promise<void> {
     try {
-      await this.#syncVolume!(volumeId)
-      this.#queue(waiting)
+      await this.#syncs!.later(volumeId)
+      this.#queue(waiting.map((each) => ({ ...each, volumeId: 0 })))
     } catch (thrown) {
-      const { code, message } = notSynced(thrown)
-      postBatch(
-        waiting[0]!.port,
-        waiting.map(({ id }) => [id, code, message]),
-      )
+      const error = notSynced(thrown)
+      this.#answer(waiting, () => ({ error }))
     }
   }
 
@@ -107,13 +116,39 @@ export class MetaWriterHost {
     const batch = this.#waiting.splice(0, META_BATCH_SCRIPTS_MAX)
     if (this.#waiting.length > 0) this.#clock.soon(() => this.#commit())
     if (batch.length === 0) return
-    const outcomes = this.#writer.run(batch)
-    this.#journal?.committed()
+    const failures = this.#syncNear(batch)
+    const synced = failures.size === 0 ? batch : batch.filter(({ volumeId }) => !failures.has(volumeId))
+    if (synced.length > 0) {
+      const outcomes = this.#writer.run(synced)
+      this.#journal?.committed()
+      this.#answer(synced, (_, at) => outcomes[at]!)
+    }
+    const failed = batch.filter(({ volumeId }) => failures.has(volumeId))
+    this.#answer(failed, ({ volumeId }) => ({ error: failures.get(volumeId)! }))
+  }
+
+  /** Why volumes could not be synced, by their ids. */
+  #syncNear(batch: readonly Waiting[]): ReadonlyMap<number, StoreError> {
+    const failures = new Map<number, StoreError>()
+    const tried = new Set([0])
+    for (const { volumeId } of batch) {
+      if (tried.has(volumeId)) continue
+      tried.add(volumeId)
+      try {
+        this.#syncs?.now(volumeId)
+      } catch (thrown) {
+        failures.set(volumeId, notSynced(thrown))
+      }
+    }
+    return failures
+  }
+
+  #answer(batch: readonly Waiting[], outcomeOf: (waiting: Waiting, at: number) => Outcome): void {
     const replies = new Map<MessagePort, WriteReply[]>()
-    batch.forEach(({ port, id }, at) => {
-      const list = replies.get(port)
-      const reply = toReply(id, outcomes[at]!)
-      if (list === undefined) replies.set(port, [reply])
+    batch.forEach((waiting, at) => {
+      const list = replies.get(waiting.port)
+      const reply = toReply(waiting.id, outcomeOf(waiting, at))
+      if (list === undefined) replies.set(waiting.port, [reply])
       else list.push(reply)
     })
     for (const [port, list] of replies) postReplies(port, list)
