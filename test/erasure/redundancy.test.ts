@@ -82,7 +82,7 @@ const get = async (path: string) => (await s3.get(path)).body
 
 test('buckets and storage classes choose; copies are stored as their new place says', async () => {
   assert.ok(existsSync(join(data, 'shards6')))
-  assert.match(server.log(), /protects from damage to the bytes, not from the loss of the disk/)
+  assert.match(server.log(), /protect from damage to the bytes, not from the loss of the disk/)
   for (const bucket of ['coded', 'plain']) assert.equal((await s3.put(`/${bucket}`, '')).status, 200)
   const [a, b, c] = [randomBytes(1000), randomBytes(5000), randomBytes(MIB)] as const
   await put('/plain/a', a)

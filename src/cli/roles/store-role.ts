@@ -73,7 +73,7 @@ export async function runStore(role: StoreRole, context: Context, beside = NOTHI
   }
 }
 
-/** Several on one disk do not make it safe, and whoever asks for redundancy should know. */
+/** Shards on one disk do not make it safe, and whoever asks for redundancy should know. */
 function directoriesForShards(
   config: RedundancyConfig,
   paths: readonly string[],
@@ -85,10 +85,9 @@ function directoriesForShards(
   const shards = shardDirectories(paths, { make: isAsked })
   const isNews = !wereThere || rules.usual !== 'none' || config.bucketRedundancy.length > 0
   if (isAsked && isNews && paths.length < SHARD_DIRECTORIES) {
-    log.info(
-      { directories: shards },
-      'fewer than six data directories: several shards lie on one disk, which protects from damage to the bytes, but not always from the loss of that disk',
-    )
+    const one = 'one data directory: shards protect from damage to the bytes, not from the loss of the disk'
+    const few = 'fewer than six data directories: several shards lie on one disk, whose loss may be too much'
+    log.info({ directories: shards }, paths.length === 1 ? one : few)
   }
   return shards
 }
