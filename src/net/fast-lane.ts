@@ -10,6 +10,7 @@ import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { PieceBuffers } from '../base/piece-buffers.ts'
 import type { BodyBudget } from './body.ts'
+import { closeIdle } from './close-idle.ts'
 import { type Head, HeadParser, rejoin, replyHead } from './fast-head.ts'
 import { LongBody } from './long-body.ts'
 import { bodyLength, errorOutcome, isStream, type Outcome, streamTo } from './reply.ts'
@@ -425,14 +426,6 @@ class FastConnection {
     this.#lane.connections.delete(this)
   }
 
-  /** Not before the loop has looked at the network: what has arrived already, maybe while this thread was busy, is answered. */
-  #closeStill(): void {
-    const { bytesRead } = this.socket
-    this.#lane.options.clock.soon(() => {
-      if (this.socket.bytesRead === bytesRead) this.socket.destroy()
-    })
-  }
-
   closeIfIdle(): void {
     if (!this.#isBusy && this.#arriving === undefined && this.socket.writableLength === 0) {
       this.socket.destroy()
@@ -453,7 +446,7 @@ class FastConnection {
       // It is this server that takes its time.
       this.#stillSinceMs = nowMs
     } else if (nowMs - this.#stillSinceMs >= limits.idleTimeoutMs) {
-      this.#closeStill()
+      closeIdle(this.socket, this.#lane.options.clock)
       return
     }
     const isReceiving = this.#arriving !== undefined || this.#long?.isWanting === true

@@ -11,6 +11,7 @@ import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import * as limits from '../base/limits.ts'
 import { drain } from './body.ts'
+import { closeIdle } from './close-idle.ts'
 import { FastLane, type FastLaneOptions } from './fast-lane.ts'
 import type { Outcome } from './reply.ts'
 
@@ -249,11 +250,7 @@ export class HttpServer {
       socket.setTimeout(this.settings.idleTimeoutMs)
       return
     }
-    // As in the fast lane: what has arrived already is answered.
-    const { bytesRead } = socket
-    this.#options.clock.soon(() => {
-      if (socket.bytesRead === bytesRead) socket.destroy()
-    })
+    closeIdle(socket, this.#options.clock)
   }
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { CONNECTIONS_MAX, IDLE_TIMEOUT_MS, SHUTDOWN_GRACE_MS } from '../base/limits.ts'
 import { resetSocket } from './byte-stream.ts'
+import { closeIdle } from './close-idle.ts'
 
 export interface SocketServerOptions {
   clock: Clock
@@ -74,17 +75,9 @@ export class SocketServer {
     const { takeOver, onConnection, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options
     const socket = takeOver === undefined ? accepted : takeOver(accepted)
     this.#sockets.add(socket)
-    socket.setTimeout(idleTimeoutMs, () => this.#closeIdle(socket))
+    socket.setTimeout(idleTimeoutMs, () => closeIdle(socket, this.#options.clock))
     socket.on('error', () => socket.destroy())
     socket.once('close', () => this.#sockets.delete(socket))
     onConnection(socket)
-  }
-
-  /** Where this process itself stood still, bytes wait to be read: then the connection was not idle. */
-  #closeIdle(socket: Socket): void {
-    const { bytesRead } = socket
-    this.#options.clock.soon(() => {
-      if (socket.bytesRead === bytesRead) socket.destroy()
-    })
   }
 }
