@@ -47,6 +47,13 @@ export function refuseUnknownChecksum(name: string): void {
   )
 }
 
+/** What `x-amz-checksum-type` says, if it is there. Throws InvalidRequest. */
+export function checksumTypeOf(request: Pick<S3Request, 'header'>): Checksum['type'] | undefined {
+  const type = request.header('x-amz-checksum-type')?.toUpperCase()
+  if (type === undefined || type === 'FULL_OBJECT' || type === 'COMPOSITE') return type
+  throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.')
+}
+
 const ABOUT_CHECKSUMS = /-(?:algorithm|mode|type)$/i
 
 /** Adds the headers that tell a checksum. */

@@ -5,7 +5,7 @@
  */
 import type { OperationFacts } from '../../iam/s3-operations.ts'
 import { type Level, ROUTES, type Route } from './routes.ts'
-import { S3Error } from './s3-error.ts'
+import { invalidArgument, S3Error } from './s3-error.ts'
 import type { S3Request } from './s3-request.ts'
 
 /** Parameters of the same names as sub-resources, at each level. */
@@ -73,9 +73,7 @@ function resourceType(level: Level, sub: string): string {
 function assertNoPart(request: S3Request): void {
   if (request.param('partNumber') === undefined) return
   const message = 'This operation does not accept partNumber without uploadId'
-  throw new S3Error('InvalidArgument', message, {
-    extra: { ArgumentName: 'partNumber', ArgumentValue: 'partNumber' },
-  })
+  throw invalidArgument(message, 'partNumber', 'partNumber')
 }
 
 function subResource(request: S3Request, level: Level): string {
@@ -85,9 +83,8 @@ function subResource(request: S3Request, level: Level): string {
     const name = params[i]!
     if (subs[level].has(name)) {
       if (found !== '' && found !== name) {
-        throw new S3Error('InvalidArgument', `Conflicting query string parameters: ${found}, ${name}`, {
-          extra: { ArgumentName: 'ResourceType', ArgumentValue: found },
-        })
+        const message = `Conflicting query string parameters: ${found}, ${name}`
+        throw invalidArgument(message, 'ResourceType', found)
       }
       found = name
     } else if (level === 'object' && subs.bucket.has(name)) {

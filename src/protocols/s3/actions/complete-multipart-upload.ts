@@ -14,6 +14,7 @@ import {
   algorithmOfHeader,
   CHECKSUM_ALGORITHMS,
   checksumBytes,
+  checksumTypeOf,
   checksumXml,
   isChecksumText,
   wrongChecksum,
@@ -120,12 +121,13 @@ async function uploadInfo({ objects }: S3Context, at: UploadRef): Promise<Upload
 }
 
 function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Checksum | undefined {
-  const given = request.header('x-amz-checksum-type')?.toUpperCase()
-  if (given !== undefined && given !== 'FULL_OBJECT' && given !== 'COMPOSITE')
-    throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.')
+  const given = checksumTypeOf(request)
   const { rawHeaders } = request
-  const headers = rawHeaders.filter((name, i) => i % 2 === 0 && algorithmOfHeader(name) !== undefined)
-  if (headers.length > 1)
+  const places = [...rawHeaders.keys()].filter(
+    (at) => at % 2 === 0 && algorithmOfHeader(rawHeaders[at]!) !== undefined,
+  )
+  const [place] = places
+  if (places.length > 1)
     throw new S3Error(
       'InvalidRequest',
       'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.',
@@ -137,21 +139,17 @@ function wholeChecksum(request: S3Request, upload: UploadInfo | undefined): Chec
       `The upload was created using the ${begun.type} checksum mode. The complete request must use the same checksum mode.`,
     )
   }
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const algorithm = algorithmOfHeader(rawHeaders[i]!)
-    if (algorithm === undefined) continue
-    const value = rawHeaders[i + 1]!
-    checksumBytes(algorithm, value.replace(/-[0-9]{1,5}$/, ''))
-    if (begun !== undefined && begun.algorithm !== algorithm) {
-      throw new S3Error(
-        'InvalidRequest',
-        `Checksum Type mismatch occurred, expected checksum Type: ${begun.algorithm.toLowerCase()}, actual checksum Type: ${algorithm.toLowerCase()}`,
-      )
-    }
-    const type = begun?.type ?? (given === 'COMPOSITE' || value.includes('-') ? 'COMPOSITE' : 'FULL_OBJECT')
-    return { algorithm, value, type }
+  if (place === undefined) return undefined
+  const [algorithm, value] = [algorithmOfHeader(rawHeaders[place]!)!, rawHeaders[place + 1]!]
+  checksumBytes(algorithm, value.replace(/-[0-9]{1,5}$/, ''))
+  if (begun !== undefined && begun.algorithm !== algorithm) {
+    throw new S3Error(
+      'InvalidRequest',
+      `Checksum Type mismatch occurred, expected checksum Type: ${begun.algorithm.toLowerCase()}, actual checksum Type: ${algorithm.toLowerCase()}`,
+    )
   }
-  return undefined
+  const type = begun?.type ?? (given === 'COMPOSITE' || value.includes('-') ? 'COMPOSITE' : 'FULL_OBJECT')
+  return { algorithm, value, type }
 }
 
 function wrongPart(number: number, algorithm: ChecksumAlgorithm): S3Error {

@@ -1,7 +1,7 @@
 /** CreateMultipartUpload: begins an object that comes in parts; all that it has beside its bytes is said here. */
 import type { Outcome } from '../../../net/reply.ts'
 import type { NewUpload } from '../../../objects/object-store.ts'
-import { algorithmNamed } from '../digest-headers.ts'
+import { algorithmNamed, checksumTypeOf } from '../digest-headers.ts'
 import { encryptionHeaders } from '../encryption-headers.ts'
 import { assertWritable, newObject } from '../object-headers.ts'
 import type { S3Context } from '../s3-context.ts'
@@ -28,9 +28,7 @@ export async function createMultipartUpload(context: S3Context): Promise<Outcome
 
 function wantedChecksum(request: S3Request): NewUpload['checksum'] {
   const name = request.header('x-amz-checksum-algorithm')
-  const type = request.header('x-amz-checksum-type')?.toUpperCase()
-  if (type !== undefined && type !== 'FULL_OBJECT' && type !== 'COMPOSITE')
-    throw new S3Error('InvalidRequest', 'Value for x-amz-checksum-type header is invalid.')
+  const type = checksumTypeOf(request)
   if (name === undefined || name === '') {
     if (type === undefined) return undefined
     throw new S3Error(

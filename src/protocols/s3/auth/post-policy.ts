@@ -6,7 +6,7 @@
 import { POST_POLICY_BYTES_MAX } from '../../../base/limits.ts'
 import { ANONYMOUS, type Principal } from '../../../iam/identities.ts'
 import { algorithmOfHeader } from '../digest-headers.ts'
-import { S3Error } from '../s3-error.ts'
+import { invalidArgument, S3Error } from '../s3-error.ts'
 import { unsupportedMechanism } from './mechanism.ts'
 import type { SigV2 } from './sigv2.ts'
 import { refuseToken, type SigV4 } from './sigv4.ts'
@@ -88,9 +88,7 @@ function fieldsOf(form: FormFields): Map<string, string> {
     const name = given.toLowerCase()
     // Which of the two was meant, the policy could not say.
     if (fields.has(name))
-      throw new S3Error('InvalidArgument', `The form has more than one field named '${name}'.`, {
-        extra: { ArgumentName: name, ArgumentValue: value },
-      })
+      throw invalidArgument(`The form has more than one field named '${name}'.`, name, value)
     fields.set(name, SIGNING_FIELDS.has(name) ? value : value.replaceAll(FILENAME, () => filename))
   }
   return fields
