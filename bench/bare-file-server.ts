@@ -7,6 +7,7 @@
 import fs from 'node:fs'
 import net, { type Socket } from 'node:net'
 import process from 'node:process'
+import { sharedSync } from './shared-sync.ts'
 
 const [file, small, smallBytes, port] = process.argv.slice(2) as [string, string, string, string]
 /** Fits the cache of a processor's core, so that what was read is sent from there. */
@@ -18,8 +19,9 @@ const DONE = Buffer.from('K')
 const whole = fs.openSync(file, 'r')
 const kept = fs.openSync(small, 'w+')
 let keptBytes = 0
-let waiting: Socket[] = []
-let isSyncing = false
+const answerOnDisk = sharedSync<Socket>(kept, (served) => {
+  for (const socket of served) socket.write(DONE)
+})
 
 function sendWhole(socket: Socket): void {
   const free: Buffer[] = []
@@ -43,21 +45,7 @@ function sendWhole(socket: Socket): void {
 function keep(body: Buffer, socket: Socket): void {
   fs.writeSync(kept, body, 0, body.length, keptBytes)
   keptBytes += body.length
-  waiting.push(socket)
-  if (isSyncing) return
-  isSyncing = true
-  setImmediate(syncAll)
-}
-
-function syncAll(): void {
-  const served = waiting
-  waiting = []
-  fs.fdatasync(kept, (error) => {
-    if (error !== null) throw error
-    if (waiting.length > 0) syncAll()
-    else isSyncing = false
-    for (const socket of served) socket.write(DONE)
-  })
+  answerOnDisk(socket)
 }
 
 /** Serves the request at the front; gives its length, or 0 while it has not come whole. */

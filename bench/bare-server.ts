@@ -10,6 +10,7 @@ import net, { type Socket } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
 import { DatabaseSync } from 'node:sqlite'
+import { sharedSync } from './shared-sync.ts'
 
 const [directory, port, sync] = process.argv.slice(2) as [string, string, string]
 const RECORD_BYTES = 1104
@@ -29,8 +30,6 @@ ${BODY}`.replaceAll('\n', '\r\n')
 const records = fs.openSync(join(directory, 'bare.dat'), 'w')
 const entries = fs.openSync(join(directory, 'bare.idx'), 'w')
 let count = 0
-let waiting: Waiting[] = []
-let isSyncing = false
 
 interface Waiting {
   socket: Socket
@@ -60,6 +59,10 @@ function openNames(): (served: readonly Waiting[]) => void {
 }
 
 const putNames = sync === 'names' ? openNames() : undefined
+const answerOnDisk = sharedSync<Waiting>(records, (served) => {
+  putNames?.(served)
+  for (const { socket } of served) socket.write(REPLY, 'latin1')
+})
 
 function store(request: Buffer, socket: Socket): void {
   fs.writeSync(records, request, 0, Math.min(RECORD_BYTES, request.length), count * RECORD_BYTES)
@@ -69,27 +72,12 @@ function store(request: Buffer, socket: Socket): void {
     socket.write(REPLY, 'latin1')
     return
   }
-  waiting.push({ socket, path: putNames === undefined ? '' : pathOf(request) })
-  if (isSyncing) return
-  isSyncing = true
-  setImmediate(syncAll)
+  answerOnDisk({ socket, path: putNames === undefined ? '' : pathOf(request) })
 }
 
 function pathOf(request: Buffer): string {
   const start = request.indexOf(' ') + 1
   return request.toString('latin1', start, request.indexOf(' ', start))
-}
-
-function syncAll(): void {
-  const served = waiting
-  waiting = []
-  fs.fdatasync(records, (error) => {
-    if (error !== null) throw error
-    if (waiting.length > 0) syncAll()
-    else isSyncing = false
-    putNames?.(served)
-    for (const { socket } of served) socket.write(REPLY, 'latin1')
-  })
 }
 
 net
