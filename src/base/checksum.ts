@@ -1,4 +1,7 @@
-/** CRC32C (Castagnoli, polynomial 0x1EDC6F41 reflected, as in RFC 3720), which SeaweedFS's needles and ours use. */
+/**
+ * CRC32C (Castagnoli, polynomial 0x1EDC6F41 reflected, as in RFC 3720), which SeaweedFS's needles and ours use. The version of the
+ * package matters: docs/decisions/0014-crc32c-built-for-sse42.md.
+ */
 import { crc32c as nativeCrc32c } from '@node-rs/crc32'
 
 /**
