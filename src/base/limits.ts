@@ -241,6 +241,9 @@ export const SQLITE_CACHE_BYTES = 64 * MIB
 export const SQLITE_WRITER_CACHE_BYTES = 16 * MIB
 export const SQLITE_CHECKPOINT_PAGES = 2_000
 export const SQLITE_BUSY_MS_MAX = 5_000
+/** Blobs whose bytes go with the commit that names them, and how long until their volumes are synced for them. */
+export const CARRIED_BLOB_BYTES_MAX = 4 * KIB
+export const CARRIED_SYNC_MS = 250
 /** Ids that a writer of blobs takes from the master at a time, how long it uses them, and how many volumes it tries. */
 export const BLOB_LEASE_COUNT = 1024
 export const BLOB_LEASE_MS_MAX = 60_000

@@ -5,6 +5,8 @@ export interface Unsynced {
   readonly volumeId: number
   /** The thread that commits metadata syncs the volume itself, and sees every failure since before the bytes were written. */
   readonly isCovered: boolean
+  /** The bytes as `packCarriedBlob` packs them, where they are few: a commit that has them need not wait for their volume. */
+  readonly carried?: Buffer | undefined
   /** Resolves when the bytes are on disk. Rejects with `not_synced`. */
   durable(): Promise<void>
 }

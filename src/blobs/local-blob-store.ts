@@ -2,10 +2,11 @@
  * Blobs on volumes: those of this machine are read and written directly, on the thread that asks; the others over HTTP,
  * from and to the volume server that has them. A process without volumes uses the same class with an empty set.
  */
+import { packCarriedBlob } from '../base/carried-blob.ts'
 import type { Clock } from '../base/clock.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import { type Fid, formatFid } from '../base/fid.ts'
-import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX } from '../base/limits.ts'
+import { BLOB_REMOVES_AT_ONCE_MAX, BLOB_WRITE_ATTEMPTS_MAX, CARRIED_BLOB_BYTES_MAX } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import { notSynced } from '../base/unsynced.ts'
 import { bytesNeedle, type Needle } from '../disk/needle.ts'
@@ -108,7 +109,8 @@ export class LocalBlobStore implements BlobStore {
     }
     const isCovered = before !== undefined && before === volume.sync.coveredGeneration
     const durable = () => volume.durable().catch((error) => Promise.reject(notSynced(error)))
-    blob.onUnsynced({ volumeId: volume.id, isCovered, durable })
+    const carried = data.length <= CARRIED_BLOB_BYTES_MAX ? packCarriedBlob({ ...fid, data }) : undefined
+    blob.onUnsynced({ volumeId: volume.id, isCovered, carried, durable })
   }
 
   read(id: BlobId, options: { deleted?: boolean } = {}): Buffer | Promise<Buffer> {

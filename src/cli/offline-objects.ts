@@ -9,6 +9,7 @@ import { isBesideFiles } from '../blobs/shard-files.ts'
 import { realDisk } from '../disk/real-disk.ts'
 import { createSharedVolumes, createThreadContext } from '../disk/thread-context.ts'
 import { VolumeKeeper } from '../disk/volume-keeper.ts'
+import type { VolumeSet } from '../disk/volume-set.ts'
 import { HttpClient } from '../net/http-client.ts'
 import type { Context } from './command.ts'
 import { ownDirectories, shardDirectories } from './roles/directories.ts'
@@ -16,6 +17,8 @@ import { volumeView } from './roles/layout.ts'
 
 export interface OfflineBlobs {
   blobs: RoutedBlobs
+  /** Where `blobs` are. */
+  volumes: VolumeSet
   close(): Promise<void>
 }
 
@@ -66,7 +69,7 @@ export function openOfflineBlobs(
     },
   })
   return {
-    blobs,
+    ...{ blobs, volumes },
     async close() {
       blobs.close()
       volumes.close()

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../base/clock.ts'
 import { META_CONNECTIONS_DEFAULT } from '../base/limits.ts'
-import type { Log } from '../base/log.ts'
+import { type Log, silentLog } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { assertRestored, countRows } from './dump/restore-steps.ts'
 import type { JournalSink } from './journal-sink.ts'
@@ -13,6 +13,7 @@ import { MIGRATIONS } from './migrations/all.ts'
 import { PostgresStore } from './postgres/store.ts'
 import { type AnyScript, runSteps } from './run-steps.ts'
 import type { Migration } from './schema-text.ts'
+import { CarriedSyncs, type CarriedVolumes } from './sqlite/carried-syncs.ts'
 import { SqliteClientStore } from './sqlite/client-store.ts'
 import { SqliteConnection } from './sqlite/connection.ts'
 import { Journal } from './sqlite/journal.ts'
@@ -44,6 +45,8 @@ export interface MetaWriter {
    * only: this one was made anew, and its copies would replace those; and what the sink throws.
    */
   ship(sink: JournalSink): Promise<void>
+  /** After `open`, before anybody reads: small blobs that volumes lost in a crash, and commits carried, are brought back. */
+  restore(): Promise<void>
   /** Commits what waits, stores what the journal misses, and closes. */
   close(): Promise<void>
 }
@@ -124,8 +127,10 @@ export interface MetaWriterOptions extends MetaOptions {
   scripts: readonly AnyScript[]
   /** Memory of the KeyChanges. */
   keyChanges?: SharedArrayBuffer
-  /** Changes are kept for `ship`, which must follow; and where is said that it fails. */
-  journal?: { log: Log }
+  /** Says what fails behind everybody's back. Default silentLog. */
+  log?: Log
+  /** Changes are kept for `ship`, which must follow. */
+  journal?: boolean
   /** For scripts that name bytes of a volume. */
   syncs?: VolumeSyncs | undefined
 }
@@ -138,19 +143,36 @@ export function openMetaWriter(path: string, options: MetaWriterOptions): MetaWr
   try {
     const run = (query: Query) => connection.run(query)
     runSteps(assertRestored as unknown as AnyScript, null, run)
-    const parts = { writer, scripts, clock, ...(syncs && { syncs }) }
-    if (options.journal === undefined) return new MetaWriterHost(parts)
+    const { log = silentLog } = options
+    const parts = { writer, scripts, clock, log, ...(syncs && { syncs }) }
+    if (options.journal !== true) return new MetaWriterHost(parts)
     const openReader = () => SqliteConnection.open(metaFileOf(path), { writes: false })
     const snapshot = new SqliteSnapshot(openReader())
     const { schema, tables } = snapshot
     const empty = tables.every(({ name }) => runSteps(countRows as unknown as AnyScript, name, run) === 0)
     snapshot.end()
-    const { log } = options.journal
     const journal = new Journal({ connection, state, schema, empty, openReader, clock, log })
     return new MetaWriterHost({ ...parts, journal })
   } catch (error) {
     connection.close()
     throw error
+  }
+}
+
+/**
+ * Brings back what open volumes lost in a crash and commits carried, of a store that nobody uses; what cannot be is logged. Throws as
+ * `openMetaStore` does.
+ */
+export async function restoreCarriedBlobs(
+  path: string,
+  volumes: CarriedVolumes,
+  options: MetaOptions & { log: Log },
+): Promise<void> {
+  const { writer } = openWriter(path, options, undefined)
+  try {
+    await new CarriedSyncs({ ...options, blobs: writer.carried, volumes }).restore()
+  } finally {
+    writer.close()
   }
 }
 

@@ -113,14 +113,13 @@ export function newVolumeServer(
 }
 
 /** Another thread's view of the same volumes. */
-export function anotherView(engine: RealStore): VolumeSet {
-  const { context } = engine
+export function anotherView({ context }: RealStore, disk: Disk = context.disk): VolumeSet {
   const shared = {
     table: context.table.shared,
     arena: context.arena.shared,
     directories: [...context.directories],
   }
-  return new VolumeSet(createThreadContext(shared, context.disk, context.clock))
+  return new VolumeSet(createThreadContext(shared, disk, context.clock))
 }
 
 export async function collect(pieces: AsyncIterable<Buffer>): Promise<Buffer> {

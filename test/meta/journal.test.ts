@@ -8,7 +8,6 @@ import { MessageChannel } from 'node:worker_threads'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { StoreError } from '../../src/base/errors.ts'
 import { META_SNAPSHOT_PERIOD_MS } from '../../src/base/limits.ts'
-import { silentLog } from '../../src/base/log.ts'
 import { type Random, seededRandom, systemRandom } from '../../src/base/random.ts'
 import { type MetaStore, query, type Script } from '../../src/meta/meta-store.ts'
 import { openMetaClient, openMetaStore, openMetaWriter } from '../../src/meta/open-meta-store.ts'
@@ -113,8 +112,7 @@ describe('the journal of SQLite metadata', () => {
   /** A writer with its journal, and a client. */
   function start(path: string, clock = new HandClock(), migrations = [ITEMS]) {
     const { port1, port2 } = new MessageChannel()
-    const journal = { log: silentLog }
-    const writer = openMetaWriter(path, { clock, random: systemRandom, migrations, scripts, journal })
+    const writer = openMetaWriter(path, { clock, random: systemRandom, migrations, scripts, journal: true })
     writer.serve(port1)
     const store = openMetaClient(path, port2, { clock })
     open.push(store, writer)

@@ -4,26 +4,13 @@
  */
 import assert from 'node:assert/strict'
 import { afterEach, describe, test } from 'node:test'
-import { MessageChannel } from 'node:worker_threads'
-import { systemClock } from '../../src/base/clock.ts'
-import { systemRandom } from '../../src/base/random.ts'
-import { volumeSyncs } from '../../src/cli/roles/volume-syncs.ts'
+import { CARRIED_BLOB_BYTES_MAX } from '../../src/base/limits.ts'
 import type { Disk } from '../../src/disk/disk.ts'
 import { realDisk } from '../../src/disk/real-disk.ts'
-import { createThreadContext } from '../../src/disk/thread-context.ts'
-import { VolumeSet } from '../../src/disk/volume-set.ts'
 import { FLAG } from '../../src/disk/volume-table.ts'
-import { openMetaClient, openMetaWriter } from '../../src/meta/open-meta-store.ts'
-import { Buckets } from '../../src/objects/buckets.ts'
-import { BlobContentReader } from '../../src/objects/content-reader.ts'
-import { BlobContentWriter, UPLOAD_LOAD_BYTES, UploadLoad } from '../../src/objects/content-writer.ts'
-import { inlineHashPool } from '../../src/objects/digests.ts'
-import { Names } from '../../src/objects/names.ts'
-import type { Bucket, PutResult } from '../../src/objects/object-store.ts'
-import { OBJECT_SCRIPTS } from '../../src/objects/scripts.ts'
-import { startBlobStore } from '../blob-store/blob-store-kit.ts'
-import { objectKeys } from '../support/object-keys.ts'
-import { temporaryDirectory } from '../support/real-store.ts'
+import { anotherView } from '../blob-store/blob-store-kit.ts'
+import { RealStore, temporaryDirectory } from '../support/real-store.ts'
+import { openTwoEnds, type TwoEnds } from './two-ends.ts'
 
 /** The machine's disk, whose syncs of volumes are counted, and held or refused on demand. */
 class WatchedDisk {
@@ -62,14 +49,11 @@ class WatchedDisk {
   }
 }
 
-interface Kit {
-  names: Names
-  bucket: Bucket
+interface Kit extends TwoEnds {
   /** Of the thread that serves, and of the one that writes metadata. */
   serving: WatchedDisk
   writing: WatchedDisk
-  put(key: string): Promise<PutResult>
-  engine: Awaited<ReturnType<typeof startBlobStore>>['engine']
+  engine: RealStore
 }
 
 const closes: (() => Promise<void>)[] = []
@@ -77,68 +61,34 @@ afterEach(async () => {
   for (const close of closes.splice(0)) await close()
 })
 
-/** `isNear`: as if the volumes lay on the disk of the metadata. */
-async function start({ isNear }: { isNear: boolean }): Promise<Kit> {
+async function start(options: { isNear: boolean }): Promise<Kit> {
   const [serving, writing] = [new WatchedDisk(), new WatchedDisk()]
-  const kit = await startBlobStore({ isLocal: true, leaseCount: 1, disk: serving.disk })
-  const { context } = kit.engine
-  const shared = {
-    table: context.table.shared,
-    arena: context.arena.shared,
-    directories: [...context.directories],
-  }
-  const volumes = new VolumeSet(createThreadContext(shared, writing.disk, systemClock))
-  const directory = temporaryDirectory()
-  const parts = { clock: systemClock, random: systemRandom }
-  const writer = openMetaWriter(directory.path, {
-    ...parts,
-    scripts: OBJECT_SCRIPTS,
-    syncs: { ...volumeSyncs(volumes, directory.path), isNear: () => isNear },
-  })
-  const { port1, port2 } = new MessageChannel()
-  writer.serve(port1)
-  const meta = openMetaClient(directory.path, port2, { clock: systemClock })
-  const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
-  const keys = objectKeys()
-  const storing = { ...parts, blobs: kit.blobs, load, meta, keys, hashPool: inlineHashPool }
-  const names = new Names({
-    ...{ ...parts, meta, keys },
-    writer: new BlobContentWriter({ ...storing, collection: '_objects' }),
-    reader: new BlobContentReader(storing),
-  })
-  const bucket = await new Buckets({ ...parts, meta }).create({ name: 'bucket', owner: 'ada' })
+  const [volumesIn, directory] = [temporaryDirectory(), temporaryDirectory()]
+  const engine = new RealStore(volumesIn.path, { disk: serving.disk })
+  const volumeIds = [1, 2]
+  for (const id of volumeIds) await engine.create(id, 0, '_objects')
+  const view = anotherView(engine, writing.disk)
+  const parts = { serving: engine.volumes, writing: view, directory: directory.path, volumeIds }
+  const ends = await openTwoEnds({ ...parts, ...options })
   closes.push(async () => {
-    await meta.close()
-    await writer.close()
-    volumes.close()
-    await kit.close()
+    await ends.close()
+    view.close()
+    await engine.close()
+    volumesIn.remove()
     directory.remove()
   })
-  const put = (key: string) => {
-    const whole = Buffer.from(`bytes of ${key}`)
-    return names.put({
-      ...{ bucket, key, attributes: {} },
-      body: {
-        sizeBytes: whole.length,
-        whole,
-        async *pieces() {
-          yield whole
-        },
-      },
-    })
-  }
-  return { names, bucket, serving, writing, put, engine: kit.engine }
+  return { ...ends, serving, writing, engine }
 }
+
+/** Too many for a commit to carry them. */
+const bytesOf = (key: string) =>
+  Buffer.from(`bytes of ${key} `.repeat(Math.ceil(CARRIED_BLOB_BYTES_MAX / 10)))
+const putOf = (kit: Kit) => (key: string) => kit.put(key, bytesOf(key))
 
 const keysOf = (count: number, name = 'key') => Array.from({ length: count }, (_, at) => `${name}${at}`)
 
 /** From then on the writing thread has the files of both volumes open. */
-const warm = ({ put }: Kit) => Promise.all(keysOf(4, 'warm').map(put))
-
-async function readOf({ names, bucket }: Kit, key: string): Promise<string> {
-  const found = await names.find(bucket, key)
-  return String(await found.read(0, found.info.sizeBytes))
-}
+const warm = (kit: Kit) => Promise.all(keysOf(4, 'warm').map(putOf(kit)))
 
 for (const isNear of [true, false]) {
   describe(`puts whose bytes the writer of metadata syncs, ${isNear ? 'itself' : 'beside other work'}`, () => {
@@ -147,7 +97,7 @@ for (const isNear of [true, false]) {
       await warm(kit)
       for (const round of [0, 1]) {
         const [served, written] = [kit.serving.syncs, kit.writing.syncs]
-        await Promise.all(keysOf(6, `round ${round} `).map(kit.put))
+        await Promise.all(keysOf(6, `round ${round} `).map(putOf(kit)))
         assert.equal(kit.serving.syncs, served)
         assert.ok(kit.writing.syncs > written)
         if (round === 1) break
@@ -159,7 +109,7 @@ for (const isNear of [true, false]) {
         await warm(kit)
         assert.ok(kit.serving.syncs > compacted, 'what nobody covers is synced by the thread that wrote it')
       }
-      assert.equal(await readOf(kit, 'round 0 3'), 'bytes of round 0 3')
+      assert.deepEqual(await kit.read('round 0 3'), bytesOf('round 0 3'))
     })
 
     test('go to another volume where the bytes cannot be synced', async () => {
@@ -167,21 +117,21 @@ for (const isNear of [true, false]) {
       await warm(kit)
       kit.writing.failing = '_objects_1.dat'
       const keys = keysOf(12)
-      await Promise.all(keys.map(kit.put))
-      for (const key of keys) assert.equal(await readOf(kit, key), `bytes of ${key}`)
+      await Promise.all(keys.map(putOf(kit)))
+      for (const key of keys) assert.deepEqual(await kit.read(key), bytesOf(key))
       assert.ok(kit.engine.volume(1).slot.hasFlag(FLAG.failed), 'it was tried, and takes no more writes')
       kit.writing.failing = undefined
-      for (const key of keysOf(4, 'later')) await kit.put(key)
+      for (const key of keysOf(4, 'later')) await putOf(kit)(key)
     })
 
     test('fail where the bytes cannot be synced anywhere, and name nothing', async () => {
       const kit = await start({ isNear })
       await warm(kit)
       for (const disk of [kit.writing, kit.serving]) disk.failing = '_objects_'
-      const outcome = await kit.put('lost').catch((error) => error.code)
+      const outcome = await putOf(kit)('lost').catch((error) => error.code)
       assert.match(String(outcome), /^(not_synced|io_error|no_writable_volume)$/)
       assert.throws(() => kit.names.find(kit.bucket, 'lost'), { code: 'not_found' })
-      assert.equal(await readOf(kit, 'warm0'), 'bytes of warm0')
+      assert.deepEqual(await kit.read('warm0'), bytesOf('warm0'))
     })
   })
 }
@@ -195,7 +145,7 @@ test('puts are neither answered nor seen before the bytes are on disk, and other
   })
   let isSettled = false
   const { syncs } = kit.writing
-  const putting = kit.put('late').finally(() => {
+  const putting = putOf(kit)('late').finally(() => {
     isSettled = true
   })
   while (kit.writing.syncs === syncs) await new Promise(setImmediate)
@@ -206,5 +156,5 @@ test('puts are neither answered nor seen before the bytes are on disk, and other
   kit.writing.held = undefined
   release()
   await putting
-  assert.equal(await readOf(kit, 'late'), 'bytes of late')
+  assert.deepEqual(await kit.read('late'), bytesOf('late'))
 })

@@ -8,7 +8,6 @@ import { MessageChannel } from 'node:worker_threads'
 import { systemClock } from '../../src/base/clock.ts'
 import { StoreError } from '../../src/base/errors.ts'
 import { META_PIECE_BYTES } from '../../src/base/limits.ts'
-import { silentLog } from '../../src/base/log.ts'
 import { seededRandom, systemRandom } from '../../src/base/random.ts'
 import type { BlobStore } from '../../src/blobs/blob-store.ts'
 import type { NewJournalEntry } from '../../src/meta/journal-sink.ts'
@@ -107,7 +106,7 @@ describe('the journal of metadata in volumes', () => {
     const directory = mkdtempSync(join(tmpdir(), 'cairn-rebuild-'))
     const { port1, port2 } = new MessageChannel()
     const parts = { clock, random, migrations: [ITEMS] }
-    const writer = openMetaWriter(directory, { ...parts, scripts: TEST_SCRIPTS, journal: { log: silentLog } })
+    const writer = openMetaWriter(directory, { ...parts, scripts: TEST_SCRIPTS, journal: true })
     writer.serve(port1)
     const store = openMetaClient(directory, port2, parts)
     const source = seededRandom(2)

@@ -4,7 +4,6 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../src/base/clock.ts'
-import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { KEY_CHANGES_BYTES } from '../../src/meta/key-changes.ts'
 import type { Query, Row, Steps } from '../../src/meta/meta-store.ts'
@@ -78,7 +77,7 @@ let isEnding = false
 const keyChanges = new SharedArrayBuffer(KEY_CHANGES_BYTES)
 const parts = { clock: systemClock, random: systemRandom, keyChanges }
 const scripts = OBJECT_SCRIPTS.map(watched)
-const writer = openMetaWriter(directory, { ...parts, scripts, journal: { log: silentLog } })
+const writer = openMetaWriter(directory, { ...parts, scripts, journal: true })
 writer.serve(port)
 await writer.ship(new MemorySink())
 beat()

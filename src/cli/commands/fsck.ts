@@ -1,6 +1,6 @@
 /** `cairn fsck`: compares the names of a store with its blobs, both ways, repairs, and brings lost names back. */
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import { isPostgresUrl, openMetaStore } from '../../meta/open-meta-store.ts'
+import { isPostgresUrl, openMetaStore, restoreCarriedBlobs } from '../../meta/open-meta-store.ts'
 import { rebuildFromJournal } from '../../meta/rebuild.ts'
 import { checkStore, type Damage, type StoreCheck } from '../../objects/check-store.ts'
 import { assertOwnBlobs } from '../../objects/installation.ts'
@@ -10,6 +10,7 @@ import type { Config } from '../config.ts'
 import { metadataUrl, openOfflineBlobs } from '../offline-objects.ts'
 import { makeDirectory } from '../roles/directories.ts'
 import { OBJECTS_COLLECTION } from '../roles/object-parts.ts'
+import { volumeSyncs } from '../roles/volume-syncs.ts'
 import { UsageError } from '../usage-error.ts'
 
 const SETTINGS = ['data', 'metadata', 'repair', 'verifyBytes', 'rebuild', 'json', 'indexMemoryBytes'] as const
@@ -28,6 +29,7 @@ export const fsck = defineCommand({
     const store = openOfflineBlobs(config.data, config, context)
     try {
       if (config.rebuild) await rebuild(url, store.blobs, context)
+      else if (!isPostgresUrl(url)) await restoreCarriedBlobs(url, volumeSyncs(store.volumes, url), context)
       const result = await check(url, store.blobs, config, context)
       context.stdout.write(config.json ? `${JSON.stringify(result)}\n` : reportOf(result, config.repair))
       const { missingCount, corruptCount, orphanedCount, wrongReferencesCount, weakenedCount } = result

@@ -36,15 +36,16 @@ let cancelRetry = () => {}
 const control: MetaControl = {
   async open() {
     volumes?.watch()
-    const opened = openMetaWriter(data.directory, {
+    writer = openMetaWriter(data.directory, {
       ...parts,
       scripts: OBJECT_SCRIPTS,
       keyChanges: data.keyChanges,
-      ...(data.journal ? { journal: { log } } : {}),
+      log,
+      journal: data.journal,
       syncs: volumes && volumeSyncs(volumes, data.directory),
     })
-    for (const client of data.clients) opened.serve(client)
-    writer = opened
+    await writer.restore()
+    for (const client of data.clients) writer.serve(client)
   },
   async ship() {
     if (writer === undefined) throw new StoreError('internal', 'the metadata are not open')

@@ -190,7 +190,7 @@ export class ObjectThreads {
     return { ...this.#shared, counts: this.#counts.port1 }
   }
 
-  /** Throws `unsupported` (a newer schema), `io_error`, `corrupt`, `in_use`. */
+  /** The volumes are open, where there are some. Throws `unsupported` (a newer schema), `io_error`, `corrupt`, `in_use`. */
   async openMetadata(): Promise<void> {
     await this.#writer?.call('open')
   }

@@ -224,7 +224,7 @@ export interface MetaThreadData extends BehindThreadData {
 
 /** What the main thread may ask of the thread that writes metadata. */
 export interface MetaControl {
-  /** Opens the file, brings its schema up to date, and answers the clients. */
+  /** Opens the file, brings its schema up to date, and to open volumes what they lost in a crash; then answers the clients. */
   open(): Promise<void>
   /** Begins to send copies to the volumes, which can be reached now. */
   ship(): Promise<void>

@@ -1,5 +1,9 @@
 /** How the thread that writes metadata brings volumes to disk before it commits what names their bytes. */
 import { statSync } from 'node:fs'
+import type { CarriedBlob } from '../../base/carried-blob.ts'
+import { toStoreError } from '../../base/errors.ts'
+import { bytesNeedle } from '../../disk/needle.ts'
+import type { Volume } from '../../disk/volume.ts'
 import type { VolumeSet } from '../../disk/volume-set.ts'
 import { WORD } from '../../disk/volume-table.ts'
 import type { VolumeSyncs } from '../../meta/open-meta-store.ts'
@@ -13,8 +17,45 @@ export function volumeSyncs(volumes: VolumeSet, directory: string): VolumeSyncs 
       const volume = volumes.get(volumeId)
       return volume !== undefined && near[volume.slot.get(WORD.directory)]!
     },
-    now: (volumeId) => volumes.getWritten(volumeId).syncForAllNow(),
-    later: async (volumeId) => await volumes.getWritten(volumeId).syncForAll(),
+    now: (volumeId) => watched(volumes.getWritten(volumeId)).syncForAllNow(),
+    later: async (volumeId) => await watched(volumes.getWritten(volumeId)).syncForAll(),
+    async syncCarried(volumeId) {
+      const volume = volumes.get(volumeId)
+      // One that was removed takes its files with it, and one that has moved is on disk where it is now.
+      if (volume === undefined) return volumes.assertComplete()
+      volume.sync.noteWrite()
+      await volume.durable()
+    },
+    async restore(blob) {
+      const volume = volumes.get(blob.volumeId)
+      if (volume === undefined) {
+        volumes.assertComplete()
+        return false
+      }
+      if (await hasBlob(volume, blob)) return false
+      await volume.write(bytesNeedle(blob, blob.data))
+      return true
+    },
+  }
+}
+
+/** From its first sync on, the handle by which it is synced for carried blobs sees every failure too. */
+function watched(volume: Volume): Volume {
+  volume.sync.prepare()
+  return volume
+}
+
+/** Or had it, until it was removed. */
+async function hasBlob(volume: Volume, { data, ...id }: CarriedBlob): Promise<boolean> {
+  const { index } = volume
+  if (!index.get(id.keyHigh, id.keyLow)) return false
+  if (index.deleted) return true
+  try {
+    const found = await volume.read(id)
+    return found?.data?.equals(data) === true
+  } catch (error) {
+    if (toStoreError(error).code !== 'corrupt') throw error
+    return false
   }
 }
 

@@ -3,7 +3,7 @@ import { StoreError } from '../../base/errors.ts'
 import type { Row, TableShape } from '../meta-store.ts'
 
 /** What an engine keeps for itself, which is in no dump. */
-const ENGINE_TABLES = new Set(['schema_migration', 'commit_mark', 'journal_state'])
+const ENGINE_TABLES = new Set(['schema_migration', 'commit_mark', 'journal_state', 'carried_blobs'])
 
 const TYPES: Readonly<Record<string, TableShape['columns'][number]['type']>> = {
   integer: 'int',

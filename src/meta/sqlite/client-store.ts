@@ -49,12 +49,13 @@ export class SqliteClientStore implements MetaStore {
   }
 
   write<A, R>(script: Script<A, R>, args: A, unsynced?: Unsynced): Promise<R> {
-    if (unsynced === undefined || unsynced.isCovered) return this.#ask(script, args, unsynced?.volumeId ?? 0)
+    if (unsynced === undefined) return this.#ask(script, args, 0)
+    if (unsynced.isCovered) return this.#ask(script, args, unsynced.volumeId, unsynced.carried)
     // The writing thread looks at the volume all the same, and covers it from then on.
     return unsynced.durable().then(() => this.#ask(script, args, unsynced.volumeId))
   }
 
-  #ask<A, R>(script: Script<A, R>, args: A, volumeId: number): Promise<R> {
+  #ask<A, R>(script: Script<A, R>, args: A, volumeId: number, carried?: Buffer): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       if (this.#closed) return reject(closedError())
       if (this.#gone) return reject(goneError())
@@ -64,7 +65,11 @@ export class SqliteClientStore implements MetaStore {
       if (this.#waiting.size === 0) this.#port.ref()
       const id = this.#nextId++
       this.#waiting.set(id, { resolve: resolve as (result: unknown) => void, reject })
-      this.#unsent.push([id, script.name, args, volumeId])
+      this.#unsent.push(
+        carried === undefined
+          ? [id, script.name, args, volumeId]
+          : [id, script.name, args, volumeId, carried],
+      )
     })
   }
 

@@ -3,9 +3,11 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
 import { META_BATCH_SCRIPTS_MAX } from '../../base/limits.ts'
+import type { Log } from '../../base/log.ts'
 import { notSynced } from '../../base/unsynced.ts'
 import type { JournalSink } from '../journal-sink.ts'
 import { type AnyScript, ping, scriptTable } from '../run-steps.ts'
+import { CarriedSyncs, type CarriedVolumes } from './carried-syncs.ts'
 import type { Journal } from './journal.ts'
 import { postBatch, readBatch, type WriteCall, type WriteReply } from './messages.ts'
 import type { Job, Outcome, SqliteWriter } from './writer.ts'
@@ -13,12 +15,12 @@ import type { Job, Outcome, SqliteWriter } from './writer.ts'
 interface Waiting extends Job {
   port: MessagePort
   id: number
-  /** Is synced before the commit; 0: none. */
+  /** Is synced before the commit, unless that carries its bytes; 0: none. */
   volumeId: number
 }
 
 /** Brings all that is in a volume by now to disk. */
-export interface VolumeSyncs {
+export interface VolumeSyncs extends CarriedVolumes {
   /**
    * Its disk is that of the metadata. A commit waits for that disk in any case, and where it waits for both syncs in turn, more
    * scripts share them than where some wait apart. Another disk that hangs must not hold up what does not concern it.
@@ -36,6 +38,7 @@ export class MetaWriterHost {
   readonly #scripts: ReadonlyMap<string, AnyScript>
   readonly #journal: Journal | undefined
   readonly #syncs: VolumeSyncs | undefined
+  readonly #carried: CarriedSyncs | undefined
   readonly #ports = new Set<MessagePort>()
   readonly #syncing = new Set<Promise<void>>()
   #waiting: Waiting[] = []
@@ -47,11 +50,14 @@ export class MetaWriterHost {
     clock: Clock
     journal?: Journal
     syncs?: VolumeSyncs
+    log: Log
   }) {
     this.#writer = parts.writer
     this.#clock = parts.clock
     this.#journal = parts.journal
     this.#syncs = parts.syncs
+    this.#carried =
+      parts.syncs && new CarriedSyncs({ ...parts, blobs: parts.writer.carried, volumes: parts.syncs })
     this.#scripts = scriptTable([ping as unknown as AnyScript, ...parts.scripts])
   }
 
@@ -67,11 +73,17 @@ export class MetaWriterHost {
     await this.#journal.ship(sink)
   }
 
+  /** Brings back what volumes have lost in a crash; nobody uses the metadata yet. */
+  async restore(): Promise<void> {
+    await this.#carried?.restore()
+  }
+
   /** Commits what waits, then ends: clients are told `unavailable` from now on. */
   async close(): Promise<void> {
     if (this.#closed) return
     await Promise.all(this.#syncing)
     while (this.#waiting.length > 0) this.#commit()
+    await this.#carried?.sync()
     this.#closed = true
     for (const port of this.#ports) port.close()
     await this.#journal?.stop()
@@ -81,11 +93,11 @@ export class MetaWriterHost {
   #take(port: MessagePort, calls: readonly WriteCall[]): void {
     if (this.#closed) return
     const unsynced = new Map<number, Waiting[]>()
-    for (const [id, name, args, volumeId] of calls) {
+    for (const [id, name, args, volumeId, carried] of calls) {
       const script = this.#scripts.get(name)
-      const waiting = { port, id, script: script!, args, volumeId }
+      const waiting = { port, id, script: script!, args, volumeId, carried: this.#syncs && carried }
       if (script === undefined) postBatch(port, [[id, 'internal', `no script named ${name}`]])
-      else if (volumeId === 0 || !this.#syncs || this.#syncs.isNear(volumeId)) this.#queue([waiting])
+      else if (waiting.carried !== undefined || !this.#isSyncedBefore(volumeId)) this.#queue([waiting])
       else if (unsynced.has(volumeId)) unsynced.get(volumeId)!.push(waiting)
       else unsynced.set(volumeId, [waiting])
     }
@@ -93,6 +105,11 @@ export class MetaWriterHost {
       const synced = this.#queueSynced(volumeId, waiting).finally(() => this.#syncing.delete(synced))
       this.#syncing.add(synced)
     }
+  }
+
+  /** Beside other commits, by itself. */
+  #isSyncedBefore(volumeId: number): boolean {
+    return volumeId !== 0 && this.#syncs !== undefined && !this.#syncs.isNear(volumeId)
   }
 
   #queue(waiting: readonly Waiting[]): void {
@@ -120,6 +137,7 @@ export class MetaWriterHost {
     const synced = failures.size === 0 ? batch : batch.filter(({ volumeId }) => !failures.has(volumeId))
     if (synced.length > 0) {
       const outcomes = this.#writer.run(synced)
+      for (const { carried, volumeId } of synced) if (carried !== undefined) this.#carried?.note(volumeId)
       this.#journal?.committed()
       this.#answer(synced, (_, at) => outcomes[at]!)
     }
@@ -131,8 +149,8 @@ export class MetaWriterHost {
   #syncNear(batch: readonly Waiting[]): ReadonlyMap<number, StoreError> {
     const failures = new Map<number, StoreError>()
     const tried = new Set([0])
-    for (const { volumeId } of batch) {
-      if (tried.has(volumeId)) continue
+    for (const { volumeId, carried } of batch) {
+      if (carried !== undefined || tried.has(volumeId)) continue
       tried.add(volumeId)
       try {
         this.#syncs?.now(volumeId)

@@ -3,12 +3,15 @@ import { type StoreError, toStoreError } from '../../base/errors.ts'
 import type { KeyChanges } from '../key-changes.ts'
 import type { Query, Row } from '../meta-store.ts'
 import { type AnyScript, runSteps } from '../run-steps.ts'
+import { CarriedBlobs } from './carried-blobs.ts'
 import { type SqliteConnection, toMetaError } from './connection.ts'
 import { watchKeys } from './watch-keys.ts'
 
 export interface Job {
   readonly script: AnyScript
   readonly args: unknown
+  /** A blob that it names, to be kept with what it does. */
+  readonly carried?: Uint8Array | undefined
 }
 
 export type Outcome = { readonly result: unknown } | { readonly error: StoreError }
@@ -29,9 +32,11 @@ export class SqliteWriter {
   readonly connection: SqliteConnection
   /** Undefined: nobody is told which keys change. */
   readonly keyChanges: KeyChanges | undefined
+  readonly carried: CarriedBlobs
 
   constructor(connection: SqliteConnection, keyChanges?: KeyChanges) {
     this.connection = connection
+    this.carried = new CarriedBlobs(connection)
     if (keyChanges !== undefined && watchKeys(connection, keyChanges)) this.keyChanges = keyChanges
   }
 
@@ -43,7 +48,10 @@ export class SqliteWriter {
     try {
       this.connection.command('begin immediate')
       const outcomes = jobs.length === 1 ? [this.#alone(jobs[0]!)] : jobs.map((job) => this.#among(job))
-      if (this.connection.inTransaction) this.connection.command('commit')
+      if (this.connection.inTransaction) {
+        this.#carry(jobs, outcomes)
+        this.connection.command('commit')
+      }
       return outcomes
     } catch (thrown) {
       const error = thrown instanceof Fatal ? thrown.failure : toStoreError(toMetaError(thrown))
@@ -52,6 +60,15 @@ export class SqliteWriter {
     } finally {
       this.keyChanges?.end()
     }
+  }
+
+  /** What failed names nothing. */
+  #carry(jobs: readonly Job[], outcomes: readonly Outcome[]): void {
+    const packed: Uint8Array[] = []
+    jobs.forEach(({ carried }, at) => {
+      if (carried !== undefined && 'result' in outcomes[at]!) packed.push(carried)
+    })
+    if (packed.length > 0) this.carried.keep(packed)
   }
 
   close(): void {
