@@ -18,6 +18,21 @@ export interface KeptItem extends Place {
   value: Buffer
 }
 
+/** The same, where it lies, in one object that is used for all. */
+export interface KeptPlace {
+  keyHigh: number
+  keyLow: number
+  volumeId: number
+  flags: number
+  version: number
+  expiresMs: number
+  bytes: Buffer
+  /** Of the name and then the value, in `bytes`. */
+  nameStart: number
+  start: number
+  end: number
+}
+
 interface Segment {
   number: number
   bytes: Buffer
@@ -65,6 +80,11 @@ export class HashedCache {
   #bytes = 0
   /** Of what is kept: the rest of the segments are values that were replaced. */
   #liveBytes = 0
+  /** What was looked up last. */
+  readonly #place: KeptPlace = {
+    ...{ keyHigh: 0, keyLow: 0, volumeId: 0, flags: 0, version: 0.5, expiresMs: 0.5 },
+    ...{ bytes: Buffer.alloc(0), nameStart: 0, start: 0, end: 0 },
+  }
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -72,23 +92,35 @@ export class HashedCache {
   }
 
   get(name: Buffer): KeptItem | undefined {
+    const place = this.find(name)
+    if (place === undefined) return undefined
+    const { keyHigh, keyLow, volumeId, flags, version, expiresMs, bytes, nameStart, start, end } = place
+    return {
+      ...{ key: { keyHigh, keyLow }, volumeId, flags, version, expiresMs },
+      name: bytes.subarray(nameStart, start),
+      value: bytes.subarray(start, end),
+    }
+  }
+
+  /** What it gives is there until it is asked for anything else. */
+  find(name: Buffer): KeptPlace | undefined {
     const entry = this.#find(name, this.#hash(name))
     if (entry === NONE) return undefined
     this.#links[entry * LINKS + USED] = 1
     const facts = this.#facts
     const at = entry * FACTS
-    const { bytes } = this.#segmentOf(entry)
-    const start = facts[at + PLACE]! % PLACE_FACTOR
-    const nameEnd = start + this.#nameBytes(entry)
-    return {
-      key: { keyHigh: facts[at + KEY_HIGH]!, keyLow: facts[at + KEY_LOW]! },
-      volumeId: facts[at + VOLUME]!,
-      flags: facts[at + FLAGS]!,
-      version: facts[at + VERSION]!,
-      expiresMs: facts[at + EXPIRES_MS]!,
-      name: bytes.subarray(start, nameEnd),
-      value: bytes.subarray(nameEnd, nameEnd + this.#valueBytes(entry)),
-    }
+    const place = this.#place
+    place.keyHigh = facts[at + KEY_HIGH]!
+    place.keyLow = facts[at + KEY_LOW]!
+    place.volumeId = facts[at + VOLUME]!
+    place.flags = facts[at + FLAGS]!
+    place.version = facts[at + VERSION]!
+    place.expiresMs = facts[at + EXPIRES_MS]!
+    place.bytes = this.#segmentOf(entry).bytes
+    place.nameStart = facts[at + PLACE]! % PLACE_FACTOR
+    place.start = place.nameStart + this.#nameBytes(entry)
+    place.end = place.start + this.#valueBytes(entry)
+    return place
   }
 
   /** Copies what it keeps of the item, which does not lie in the cache's own memory. */

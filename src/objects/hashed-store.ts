@@ -10,7 +10,7 @@ import { StoreError } from '../base/errors.ts'
 import { HASHED_NAME_BYTES_MAX } from '../base/limits.ts'
 import type { BlobKey, KeyedBlob, KeyedBlobs } from '../blobs/keyed-blobs.ts'
 import { type BatchEntry, HashedBatch, type Place, SetRun } from './hashed-batch.ts'
-import { HashedCache, type KeptItem } from './hashed-cache.ts'
+import { HashedCache, type KeptItem, type KeptPlace } from './hashed-cache.ts'
 import { decodeHashedItems, encodeHashedItems, type HashedItem } from './hashed-record.ts'
 
 /** What a name shall have. */
@@ -94,12 +94,13 @@ export class HashedStore {
   }
 
   /**
-   * What a name has, where that is in memory and nobody changes it; undefined says nothing. What it gives is the store's: there
-   * until the store is asked for anything else.
+   * Where in memory lies what a name has, if it is there and nobody changes it; undefined says nothing. What it gives is the
+   * store's: there until the store is asked for anything else.
    */
-  cached(name: Buffer): HashedItem | undefined {
-    const kept = this.#kept(name)
-    return kept === undefined || this.#isChanging(kept.key) || !this.#isLive(kept) ? undefined : kept
+  cached(name: Buffer): KeptPlace | undefined {
+    const place = this.#cache.find(name)
+    if (place === undefined || !this.#blobs.has(place.volumeId)) return undefined
+    return this.#isChanging(place) || !this.#isCurrent(place) ? undefined : place
   }
 
   /**
@@ -132,7 +133,7 @@ export class HashedStore {
     this.#cache.put(item, { key, volumeId })
   }
 
-  #isChanging({ keyLow }: BlobKey): boolean {
+  #isChanging({ keyLow }: Pick<BlobKey, 'keyLow'>): boolean {
     return this.#batch.mayHave(keyLow) || (this.#changes.size > 0 && this.#changes.has(keyLow))
   }
 
@@ -411,8 +412,11 @@ export class HashedStore {
     return undefined
   }
 
-  #isLive({ name, expiresMs, version }: Omit<HashedItem, 'value'>): boolean {
-    if (name.length === 0) return true
+  #isLive(item: Omit<HashedItem, 'value'>): boolean {
+    return item.name.length === 0 || this.#isCurrent(item)
+  }
+
+  #isCurrent({ expiresMs, version }: Pick<HashedItem, 'expiresMs' | 'version'>): boolean {
     const { version: cleared, laterVersion, laterMs } = this.#clearing
     if (version <= cleared) return false
     if (expiresMs === 0 && laterMs === 0) return true

@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts'
 import { toStoreError } from '../../base/errors.ts'
 import type { HashedItem } from '../../objects/hashed-record.ts'
 import type { HashedChange, HashedStore, HashedValue } from '../../objects/hashed-store.ts'
+import type { AnswerBuffer } from './answer-buffer.ts'
 import type { MemcachedCounter, MemcachedCounters } from './memcached-counters.ts'
 import type { Command, PlainSet } from './parser.ts'
 
@@ -37,7 +38,6 @@ const NOTHING = Buffer.alloc(0)
 const END = Buffer.from('END\r\n')
 const STORED = Buffer.from('STORED\r\n')
 const CRLF = Buffer.from('\r\n')
-const VALUE_END = Buffer.from('\r\nEND\r\n')
 const BAD_LINE = 'CLIENT_ERROR bad command line format'
 
 /** What memcached tells of its memory, which is not used here. */
@@ -88,15 +88,16 @@ export class Commands {
     })
   }
 
-  /** The command `get` of one key, as most are. Never throws. The key is only looked at before it returns. */
-  runGet(key: Buffer): Answer {
-    try {
-      this.count('cmd_get')
-      const answer = this.#getOne(key)
-      return answer instanceof Promise ? answer.catch(failedAnswer) : answer
-    } catch (error) {
-      return failedAnswer(error)
-    }
+  /**
+   * The command `get` of one key, as most are, where what that has is in memory and its answer has room: else false, and nothing
+   * is done. Never throws.
+   */
+  answerGet(key: Buffer, answers: AnswerBuffer): boolean {
+    const kept = this.#store.cached(key)
+    if (kept === undefined || !answers.addValue(key, kept)) return false
+    this.count('cmd_get')
+    this.count('get_hits')
+    return true
   }
 
   #answer(command: Command): string | Answer {
@@ -141,7 +142,7 @@ export class Commands {
     let isNear = true
     for (const name of keys) {
       const key = Buffer.from(name, 'latin1')
-      const item = this.#cachedCopy(key) ?? this.#store.get(key)
+      const item = this.#cached(key, keys.length === 1) ?? this.#store.get(key)
       if (item instanceof Promise) isNear = false
       found.push(item)
     }
@@ -149,26 +150,13 @@ export class Commands {
     return Promise.all(found).then((items) => this.#values(items, withVersion))
   }
 
-  #cachedCopy(key: Buffer): HashedItem | undefined {
-    const item = this.#store.cached(key)
-    return item && { ...item, name: key, value: Buffer.from(item.value) }
-  }
-
-  #getOne(key: Buffer): Answer {
-    const item = this.#store.cached(key) ?? this.#store.get(Buffer.from(key))
-    return item instanceof Promise ? item.then((found) => this.#value(found)) : this.#value(item)
-  }
-
-  #value(item: HashedItem | undefined): Buffer {
-    this.count(item === undefined ? 'get_misses' : 'get_hits')
-    if (item === undefined) return END
-    const { name, flags, value } = item
-    const head = `VALUE ${name.toString('latin1')} ${flags} ${value.length}\r\n`
-    const bytes = Buffer.allocUnsafe(head.length + value.length + VALUE_END.length)
-    bytes.write(head, 0, 'latin1')
-    bytes.set(value, head.length)
-    bytes.set(VALUE_END, head.length + value.length)
-    return bytes
+  /** Of one key alone where it lies; with others it has to be copied, as what is in memory may move. */
+  #cached(key: Buffer, isAlone: boolean): HashedItem | undefined {
+    const place = this.#store.cached(key)
+    if (place === undefined) return undefined
+    const { flags, version, expiresMs, bytes, start, end } = place
+    const value = bytes.subarray(start, end)
+    return { name: key, flags, version, expiresMs, value: isAlone ? value : Buffer.from(value) }
   }
 
   #values(items: readonly (HashedItem | undefined)[], withVersion: boolean): Buffer {

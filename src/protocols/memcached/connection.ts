@@ -4,11 +4,15 @@
  */
 import type { Socket } from 'node:net'
 import { MEMCACHED_COMMANDS_IN_FLIGHT_MAX, MEMCACHED_UNREAD_BYTES_MAX } from '../../base/limits.ts'
+import { DirectWriter } from '../../net/direct-writer.ts'
+import type { AnswerBuffer } from './answer-buffer.ts'
 import { type Commands, KEY_BYTES_MAX, STORAGE, unsigned } from './commands.ts'
 import { type Command, Parser, type PlainSet } from './parser.ts'
 
 export interface ConnectionOptions {
   socket: Socket
+  /** Empty whenever a connection is left. */
+  answers: AnswerBuffer
   commands: Commands
   valueBytesMax: number
   /** Room for a value that comes in; false: there is none. */
@@ -19,7 +23,7 @@ export interface ConnectionOptions {
 /** As many are written in one go as one packet may bring, and those of a client that does not wait. */
 const SETS_TOGETHER_MAX = 1_024
 
-/** An answer in its turn; undefined: not there yet. */
+/** An answer in its turn, behind one that is not there yet; undefined: it is not there either. */
 interface Slot {
   bytes: Buffer | undefined
   /** Resolves when it is there. */
@@ -29,6 +33,7 @@ interface Slot {
 export class MemcachedConnection {
   readonly #options: ConnectionOptions
   readonly #parser: Parser
+  readonly #writer: DirectWriter
   readonly #slots: Slot[] = []
   #reserved = 0
   #isAlone = false
@@ -42,8 +47,8 @@ export class MemcachedConnection {
     this.#options = options
     const { socket, commands, valueBytesMax } = options
     this.#parser = new Parser((words) => this.#dataOf(words), { keyBytesMax: KEY_BYTES_MAX, valueBytesMax })
+    this.#writer = new DirectWriter(socket, () => this.#pump())
     commands.count('total_connections')
-    socket.on('drain', () => this.#pump())
     socket.on('end', () => {
       this.#hasEnded = true
       this.#pump()
@@ -100,7 +105,8 @@ export class MemcachedConnection {
       if (this.#isFull()) return true
       const key = this.#parser.nextPlainGet()
       if (key !== undefined) {
-        this.#add(this.#options.commands.runGet(key), nothing)
+        if (!this.#answersAtOnce(key))
+          this.#begin({ words: ['get', key.toString('latin1')], data: undefined }, false)
         continue
       }
       const behind = this.#beginSets()
@@ -110,7 +116,7 @@ export class MemcachedConnection {
       if (command === undefined) return false
       if (command === 'line' || command === 'binary') {
         const why = command === 'line' ? 'line too long' : 'only the text protocol is spoken here'
-        this.#slots.push({ bytes: Buffer.from(`CLIENT_ERROR ${why}\r\n`), wait: undefined })
+        this.#add(Buffer.from(`CLIENT_ERROR ${why}\r\n`), nothing)
         this.#isEnding = true
       } else if (command.words[0] === 'quit') this.#isEnding = true
       else if (command.words[0] === 'flush_all') {
@@ -119,6 +125,16 @@ export class MemcachedConnection {
       } else this.#begin(command, false)
     }
     return false
+  }
+
+  /** False: not from memory, or not in its turn. */
+  #answersAtOnce(key: Buffer): boolean {
+    if (this.#slots.length > 0) return false
+    const { commands, answers } = this.#options
+    if (commands.answerGet(key, answers)) return true
+    if (answers.isEmpty) return false
+    this.#send()
+    return commands.answerGet(key, answers)
   }
 
   /** Begins the plain `set`s that come next, together. Gives what is behind them; `more`: one that is not there as a whole. */
@@ -163,7 +179,8 @@ export class MemcachedConnection {
   #add(answer: Buffer | Promise<Buffer>, done: () => void): void {
     if (!(answer instanceof Promise)) {
       done()
-      if (answer.length > 0 || this.#slots.length > 0) this.#slots.push({ bytes: answer, wait: undefined })
+      if (this.#slots.length > 0) this.#slots.push({ bytes: answer, wait: undefined })
+      else this.#put(answer)
       return
     }
     const slot: Slot = { bytes: undefined, wait: undefined }
@@ -189,24 +206,38 @@ export class MemcachedConnection {
     return (
       this.#isAlone ||
       this.#slots.length >= MEMCACHED_COMMANDS_IN_FLIGHT_MAX ||
-      this.#options.socket.writableLength > MEMCACHED_UNREAD_BYTES_MAX
+      this.#writer.waitingBytes > MEMCACHED_UNREAD_BYTES_MAX
     )
   }
 
-  /** Sends the answers whose turn it is, in one write. */
+  /** Sends the answers whose turn it is, in one write where they are not long. */
   #flush(): void {
-    const { socket, commands } = this.#options
+    const { socket } = this.#options
     let ready = 0
     while (ready < this.#slots.length && this.#slots[ready]!.bytes !== undefined) ready++
-    if (ready > 0) {
-      const answers = this.#slots.splice(0, ready)
-      const bytes = ready === 1 ? answers[0]!.bytes! : Buffer.concat(answers.map((slot) => slot.bytes!))
-      commands.count('bytes_written', bytes.length)
-      if (bytes.length > 0 && socket.writable) socket.write(bytes)
-    }
+    if (ready > 0) for (const { bytes } of this.#slots.splice(0, ready)) this.#put(bytes!)
+    this.#send()
     if (!this.#isEnding || this.#slots.length > 0 || socket.writableEnded) return
     socket.end()
     socket.resume()
+  }
+
+  /** The next answer. */
+  #put(answer: Buffer): void {
+    const { answers, commands, socket } = this.#options
+    if (answers.add(answer)) return
+    this.#send()
+    if (answers.add(answer)) return
+    commands.count('bytes_written', answer.length)
+    if (socket.writable) socket.write(answer)
+  }
+
+  #send(): void {
+    const { answers, commands } = this.#options
+    if (answers.isEmpty) return
+    const bytes = answers.take()
+    commands.count('bytes_written', bytes.length)
+    if (!this.#writer.write(bytes)) answers.leaveMemory()
   }
 }
 

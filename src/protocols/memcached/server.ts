@@ -11,6 +11,7 @@ import type { BodyBudget } from '../../net/body.ts'
 import { READ_BUFFER_BYTES, readInto } from '../../net/shared-read-buffer.ts'
 import { SocketServer } from '../../net/socket-server.ts'
 import type { HashedStore } from '../../objects/hashed-store.ts'
+import { AnswerBuffer } from './answer-buffer.ts'
 import { Commands } from './commands.ts'
 import { MemcachedConnection } from './connection.ts'
 import type { MemcachedCounters } from './memcached-counters.ts'
@@ -34,6 +35,8 @@ export class MemcachedServer {
   readonly #server: SocketServer
   /** All connections are read into it, one after another. */
   readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+  /** All answers leave from it, one connection's after another's. */
+  readonly #answers = new AnswerBuffer()
   readonly #connections = new Map<Socket, MemcachedConnection>()
   readonly #commands: Commands
   #stopSweeps: (() => void) | undefined
@@ -76,6 +79,7 @@ export class MemcachedServer {
     const { valueBytesMax, bodyBudget } = this.#options
     const connection = new MemcachedConnection({
       socket,
+      answers: this.#answers,
       commands: this.#commands,
       valueBytesMax,
       reserve: (bytes) => bodyBudget.reserve(bytes),
