@@ -43,7 +43,7 @@ export class SqliteClientStore implements MetaStore {
     this.#reader = parts.reader
     this.#clock = parts.clock
     this.#open = parts.open
-    this.#port.on('message', (message: Uint8Array) => this.#settle(readBatch<WriteReply>(message)))
+    this.#port.on('message', (message: unknown) => this.#settle(readBatch<WriteReply>(message)))
     this.#port.on('close', () => this.#abandon())
     this.#port.unref()
   }

@@ -64,7 +64,7 @@ export class MetaWriterHost {
   /** Answers a client on the other end of `port` until it is closed. */
   serve(port: MessagePort): void {
     this.#ports.add(port)
-    port.on('message', (message: Uint8Array) => this.#take(port, readBatch<WriteCall>(message)))
+    port.on('message', (message: unknown) => this.#take(port, readBatch<WriteCall>(message)))
     port.on('close', () => this.#ports.delete(port))
   }
 
