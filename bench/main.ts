@@ -15,7 +15,7 @@ import { type Contender, formatRows, type Row, takeTurns } from './contenders.ts
 import { encryptionContenders } from './encryption.ts'
 import { featureContenders } from './features.ts'
 import { memcachedContenders } from './memcached.ts'
-import { NAMES_NGINX_FILES, nameContenders } from './names.ts'
+import { largeContenders, NAMES_NGINX_FILES, nameContenders } from './names.ts'
 import { busyShare, cleanUpAtExit } from './processes.ts'
 import { sfssContenders } from './sfss.ts'
 import { SMALL_NGINX_FILES, smallFileContenders } from './small-files.ts'
@@ -91,7 +91,9 @@ async function runParts(
     ]
     // A measure that several parts have runs once.
     for (const contender of made) contenders.set(contender.name, contender)
-    return await takeTurns([...contenders.values()], { ...options, log })
+    const rows = await takeTurns([...contenders.values()], { ...options, log })
+    if (!parts.includes('names')) return rows
+    return [...rows, ...(await takeTurns(await largeContenders(stage), { ...options, log }))]
   } finally {
     await stage.close()
   }

@@ -57,12 +57,15 @@ export async function nameContenders(stage: Stage): Promise<Contender[]> {
     { ...s3Get(stage, server, names), against: NGINX_SMALL, passMark: 0.15, goal: 0.2 },
     { ...s3Put(stage, server), against: NGINX_SMALL, passMark: 0.08, goal: 0.1 },
     { ...(await barePut(stage)), ...MEASURE, against: NGINX_SMALL },
-    ...(await largeContenders(stage, server)),
   ]
 }
 
-async function largeContenders(stage: Stage, server: CairnServer): Promise<Contender[]> {
-  const nginx = await stage.nginx()
+/**
+ * After all rounds of small files: what uploads of 8 MiB overwrite, some GiB, is removed and compacted for minutes, and would be
+ * measured with whatever comes next.
+ */
+export async function largeContenders(stage: Stage): Promise<Contender[]> {
+  const [nginx, server] = [await stage.nginx(), await stage.cairn('batch')]
   const script = writeGetScript(stage.directory, 'large', nginx.paths.get(LARGE_BYTES)!)
   const connections = LARGE_CONNECTIONS
   const names = Array.from({ length: LARGE_FILES }, (_, i) => `/large/${i}`)
