@@ -26,8 +26,8 @@ export const systemRandom: Random = {
   bytes(length) {
     if (length > POOLED_BYTES_MAX) return randomBytes(length)
     const at = takeFromPool(length)
-    const bytes = Buffer.alloc(length)
-    bytes.set(pool.subarray(at, at + length))
+    const bytes = Buffer.allocUnsafe(length)
+    pool.copy(bytes, 0, at, at + length)
     // Nothing that was given out stays here.
     pool.fill(0, at, at + length)
     return bytes

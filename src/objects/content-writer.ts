@@ -68,15 +68,15 @@ export class BlobContentWriter implements ContentWriter {
     }
   }
 
-  async #store(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
+  #store(body: ObjectBody, options: StoreContent): Promise<WrittenContent> {
     const announced = body.sizeBytes
     if (announced !== undefined && announced > options.sizeBytesMax) throw tooLarge(options.sizeBytesMax)
     const { whole } = body
-    if (whole === undefined) return await this.#storeStream(body, options)
+    if (whole === undefined) return this.#storeStream(body, options)
     if (announced !== undefined && announced !== whole.length) throw wrongLength(announced)
     const bytesMax = this.#options.hashPool.isShared ? HASH_AT_ONCE_BYTES_MAX : OBJECT_CHUNK_BYTES
-    if (whole.length > bytesMax) return await this.#storeStream(streamOf(whole), options)
-    return await this.#storeWhole(whole, options)
+    if (whole.length > bytesMax) return this.#storeStream(streamOf(whole), options)
+    return this.#storeWhole(whole, options)
   }
 
   async discard(content: NewContent): Promise<void> {
@@ -181,7 +181,7 @@ export class BlobContentWriter implements ContentWriter {
       contentId,
       entries: 'chunks',
       pages,
-      ...(sha256 === undefined ? {} : { sha256: ownBytes(sha256) }),
+      ...(sha256 === undefined ? {} : { sha256 }),
     }
   }
 
@@ -219,21 +219,14 @@ function isDeduplicated({ bucket, placement, dataKey }: StoreContent): boolean {
 
 function digestNames(options: StoreContent): DigestName[] {
   const names: DigestName[] = [...(options.check?.digests ?? [])]
-  if (!options.hasOpaqueEtag) names.push('md5')
-  if (isDeduplicated(options)) names.push('sha256')
-  return [...new Set(names)]
+  if (!options.hasOpaqueEtag && !names.includes('md5')) names.push('md5')
+  if (isDeduplicated(options) && !names.includes('sha256')) names.push('sha256')
+  return names
 }
 
 /** Ids of contents are given by whoever makes one, on any machine, so they are long enough to differ by chance. */
 export function newContentId(random: Random): Buffer {
-  return ownBytes(random.bytes(16))
-}
-
-/** A copy that can be posted to another thread by itself. */
-function ownBytes(bytes: Buffer): Buffer {
-  const copy = Buffer.alloc(bytes.length)
-  bytes.copy(copy)
-  return copy
+  return random.bytes(16)
 }
 
 const bufferOf = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

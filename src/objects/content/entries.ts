@@ -19,7 +19,7 @@ export interface SegmentEntry {
 }
 
 export function packBlobs(entries: readonly BlobEntry[]): Buffer {
-  const bytes = Buffer.alloc(entries.length * BLOB_ENTRY_BYTES)
+  const bytes = Buffer.allocUnsafe(entries.length * BLOB_ENTRY_BYTES)
   let at = 0
   for (const { volumeId, keyHigh, keyLow, cookie, sizeBytes } of entries) {
     for (const word of [volumeId, keyHigh, keyLow, cookie, sizeBytes]) at = bytes.writeUInt32BE(word, at)

@@ -4,6 +4,7 @@
  */
 import crypto, { createHmac } from 'node:crypto'
 import type { AccessKey } from '../../../iam/identities.ts'
+import type { Credential } from './credential.ts'
 
 const BLOCK_BYTES = 64
 const HASH_BYTES = 32
@@ -46,13 +47,12 @@ const KEYS_KEPT = 4
 export class SigningKeys {
   readonly #keys = new WeakMap<AccessKey, Map<string, HmacKey>>()
 
-  get(accessKey: AccessKey, date: string, region: string): HmacKey {
+  get(accessKey: AccessKey, { scope, date, region }: Credential): HmacKey {
     let kept = this.#keys.get(accessKey)
     if (kept === undefined) {
       kept = new Map()
       this.#keys.set(accessKey, kept)
     }
-    const scope = `${date}/${region}`
     const known = kept.get(scope)
     if (known !== undefined) return known
     let key = Buffer.from(`AWS4${accessKey.secretKey}`)

@@ -60,6 +60,9 @@ export class SigV4 {
   readonly #region: string
   readonly #clock: Clock
   readonly #keys = new SigningKeys()
+  readonly #credential = new LastRead((text) => parseCredential(text, this.#region, HEADER_FAULT))
+  readonly #signedNames = new LastRead((text) => parseSignedHeaders(text, malformedSignedHeaders))
+  readonly #requestMs = new LastRead(parseRequestDate)
 
   constructor(options: SigV4Options) {
     this.#identities = options.identities
@@ -70,15 +73,13 @@ export class SigV4 {
   /** `authorization`: the header, which begins with the algorithm. */
   verifyHeader(request: S3Request, headers: Headers, authorization: string): SignedRequest {
     const given = parseAuthorization(authorization)
-    const credential = parseCredential(given.credential, this.#region, HEADER_FAULT)
-    const names = parseSignedHeaders(given.signedHeaders, () =>
-      HEADER_FAULT('the authorization component "SignedHeaders" is malformed.'),
-    )
+    const credential = this.#credential.of(given.credential)
+    const names = this.#signedNames.of(given.signedHeaders)
     const payload = headers.get('x-amz-content-sha256')
     if (payload === undefined)
       throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256')
     assertPayloadValue(payload)
-    const { amzDate, ms, text } = dateOf(headers)
+    const { amzDate, ms, text } = this.#dateOf(headers)
     assertSameDay(credential, amzDate, HEADER_FAULT)
     assertNow(ms, this.#clock.nowMs(), text)
     refuseToken(headers.get('x-amz-security-token'))
@@ -154,6 +155,14 @@ export class SigV4 {
     assertNotExpired(seconds === 0 ? Math.min(signedMs, nowMs) : signedMs + seconds * 1_000, nowMs, expires)
   }
 
+  #dateOf(headers: Headers): { amzDate: string; ms: number; text: string } {
+    const text = headers.get('x-amz-date') ?? headers.get('date')
+    if (text === undefined) throw invalidDate()
+    const ms = this.#requestMs.of(text)
+    if (ms === undefined) throw invalidDate()
+    return { amzDate: formatIfNeeded(text, ms), ms, text }
+  }
+
   #verify(
     request: S3Request,
     headers: Headers,
@@ -189,16 +198,15 @@ export class SigV4 {
     accessKey: AccessKey,
     { credential, amzDate, signature }: { credential: Credential; amzDate: string; signature: string },
   ): ChunkChain {
-    const { date, region, scope } = credential
-    const key = this.#keys.get(accessKey, date, region)
-    return { key, amzDate, scope, seed: signature, accessKey: accessKey.accessKey }
+    const key = this.#keys.get(accessKey, credential)
+    return { key, amzDate, scope: credential.scope, seed: signature, accessKey: accessKey.accessKey }
   }
 
   /** An unknown key costs the same work as a known one with a wrong signature. */
   #check({ credential, signature, stringToSign, canonical, orElse }: Claim): AccessKey {
     const known = this.#identities.accessKey(credential.accessKey)
     const accessKey = known ?? this.#identities.decoy
-    const key = this.#keys.get(accessKey, credential.date, credential.region)
+    const key = this.#keys.get(accessKey, credential)
     const isRight =
       isSameText(key.signHex(stringToSign), signature) ||
       (orElse !== undefined && isSameText(key.signHex(orElse()), signature))
@@ -252,6 +260,23 @@ function hexBytes(text: string): string {
     .replace(/(..)(?=.)/g, '$1 ')
 }
 
+const malformedSignedHeaders = () => HEADER_FAULT('the authorization component "SignedHeaders" is malformed.')
+
+/** Clients repeat most of what they say of a signature word for word: what was read last is not read again. */
+class LastRead<T> {
+  readonly #read: (text: string) => T
+  #last: { text: string; value: T } | undefined
+
+  constructor(read: (text: string) => T) {
+    this.#read = read
+  }
+
+  of(text: string): T {
+    if (this.#last?.text !== text) this.#last = { text, value: this.#read(text) }
+    return this.#last!.value
+  }
+}
+
 interface GivenAuthorization {
   credential: string
   signedHeaders: string
@@ -292,15 +317,6 @@ function parseAuthorization(text: string): GivenAuthorization {
 }
 
 const COMPONENTS = ['Credential', 'SignedHeaders', 'Signature']
-
-function dateOf(headers: Headers): { amzDate: string; ms: number; text: string } {
-  const amzDate = headers.get('x-amz-date')
-  const text = amzDate ?? headers.get('date')
-  if (text === undefined) throw invalidDate()
-  const ms = parseRequestDate(text)
-  if (ms === undefined) throw invalidDate()
-  return { amzDate: formatIfNeeded(text, ms), ms, text }
-}
 
 function formatIfNeeded(text: string, ms: number): string {
   return text.length === 16 && text[8] === 'T' ? text : formatAmzDate(ms)
