@@ -155,13 +155,18 @@ export class KeyedBlobs {
     return syncVolume(volume, { sync: this.#options.sync, fsync: false }) ?? DONE
   }
 
+  /** Whether `durable` waits for a sync that is shared by all who wait. */
+  get sharesSyncs(): boolean {
+    return this.#options.sync === 'batch'
+  }
+
   /**
    * Has `write` called when the next sync of the volume is about to begin, and one begin soon: what is written then is covered
-   * by it. False where nothing is synced so, and then it is not called. `write` does not throw.
+   * by it. False where nothing is synced so or the volume has gone, and then it is not called. `write` does not throw.
    */
   beforeSync(volumeId: number, write: () => void): boolean {
     const volume = this.#options.volumes.get(volumeId)
-    if (volume === undefined || this.#options.sync !== 'batch') return false
+    if (volume === undefined || !this.sharesSyncs) return false
     volume.sync.beforeNext(write)
     return true
   }

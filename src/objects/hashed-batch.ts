@@ -51,8 +51,6 @@ const BATCH_BYTES = 160 * 1024
 
 export class HashedBatch {
   volumeId = 0
-  /** Somebody has been asked to have it written when it is time. */
-  waitsForSync = false
   #entries: BatchEntry[] = []
   #usedBytes = 0
   readonly #bytes = Buffer.allocUnsafeSlow(BATCH_BYTES)

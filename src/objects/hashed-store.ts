@@ -12,6 +12,7 @@ import type { BlobKey, KeyedBlob, KeyedBlobs } from '../blobs/keyed-blobs.ts'
 import { type BatchEntry, HashedBatch, type Place, SetRun } from './hashed-batch.ts'
 import { HashedCache, type KeptItem, type KeptPlace } from './hashed-cache.ts'
 import { decodeHashedItems, encodeHashedItems, type HashedItem } from './hashed-record.ts'
+import { SyncGathering } from './sync-gathering.ts'
 
 /** What a name shall have. */
 export interface HashedValue {
@@ -69,6 +70,10 @@ export class HashedStore {
   readonly #cache: HashedCache
   /** What was set and is not written yet: more of it comes until the next sync begins. */
   readonly #batch = new HashedBatch()
+  /** What was written of it, to one volume, and is to be covered by that sync as well. */
+  #unsynced: Pick<BatchEntry, 'run' | 'at'>[] = []
+  #unsyncedIn = 0
+  readonly #gathering: SyncGathering
   #lastVersion = 0
   #clearing: Clearing = { version: 0, laterVersion: 0, laterMs: 0 }
 
@@ -77,6 +82,7 @@ export class HashedStore {
     this.#blobs = blobs
     this.#clock = clock
     this.#hash = hashWith
+    this.#gathering = new SyncGathering(clock, () => this.#beginSync())
   }
 
   /** Throws `corrupt`, `io_error`. */
@@ -207,13 +213,22 @@ export class HashedStore {
    */
   setMany(wanted: readonly NamedValue[]): Promise<unknown[] | undefined> {
     const run = new SetRun()
+    let isWaiting = false
+    let sizeBytes = 0
     for (let at = 0; at < wanted.length; at++) {
       run.begin()
-      if (this.#addToBatch(run, at, wanted[at]!)) continue
+      if (this.#addToBatch(run, at, wanted[at]!)) {
+        isWaiting = true
+        sizeBytes += wanted[at]!.value.length
+        continue
+      }
       this.#writeBatch()
       this.#setAlone(run, at, wanted[at]!)
     }
-    if (!this.#batch.waitsForSync) this.#writeBatch()
+    if (!this.#blobs.sharesSyncs) {
+      this.#writeBatch()
+      this.#endUnsynced()
+    } else if (isWaiting) this.#gathering.join(sizeBytes)
     run.end()
     return run.done
   }
@@ -227,8 +242,6 @@ export class HashedStore {
     const item: HashedItem = { name, flags, version, expiresMs, value }
     if (!this.#batch.fits(item, place)) this.#writeBatch()
     if (!this.#batch.fits(item, place)) return false
-    if (this.#batch.isEmpty)
-      this.#batch.waitsForSync = this.#blobs.beforeSync(place.volumeId, () => this.#writeBatch())
     this.#batch.add(item, place, { run, at })
     return true
   }
@@ -266,22 +279,38 @@ export class HashedStore {
     const { volumeId } = this.#batch
     const entries = this.#batch.take()
     const count = this.#blobs.writeManyNow(entries, volumeId)
-    const written = entries.slice(0, count)
-    for (const entry of written) this.#cache.put(entry.item, entry)
-    if (count > 0)
-      this.#endWhenDurable(
-        volumeId,
-        written.map(({ run, at }) => ({ run, at })),
-      )
+    if (volumeId !== this.#unsyncedIn) this.#endUnsynced()
+    this.#unsyncedIn = volumeId
+    for (let at = 0; at < count; at++) {
+      const entry = entries[at]!
+      this.#cache.put(entry.item, entry)
+      this.#unsynced.push({ run: entry.run, at: entry.at })
+    }
     for (const { run, at, item } of entries.slice(count)) this.#setAlone(run, at, item)
   }
 
-  #endWhenDurable(volumeId: number, sets: readonly Pick<BatchEntry, 'run' | 'at'>[]): void {
-    this.#blobs.durable(volumeId).then(
+  #beginSync(): void {
+    const volumeId = this.#batch.isEmpty ? this.#unsyncedIn : this.#batch.volumeId
+    const sync = () => {
+      const covered = this.#gathering.begun()
+      this.#writeBatch()
+      this.#endUnsynced(() => this.#gathering.ended(covered))
+    }
+    if (!this.#blobs.beforeSync(volumeId, sync)) sync()
+  }
+
+  /** Ends what was written when that is durable, or has it fail; calls `before` then. */
+  #endUnsynced(before = () => {}): void {
+    const sets = this.#unsynced
+    if (sets.length === 0) return before()
+    this.#unsynced = []
+    this.#blobs.durable(this.#unsyncedIn).then(
       () => {
+        before()
         for (const { run } of sets) run.end()
       },
       (error: unknown) => {
+        before()
         for (const { run, at } of sets) run.fail(at, error)
       },
     )

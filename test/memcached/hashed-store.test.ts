@@ -207,6 +207,8 @@ test('what is set until the next sync is written together, and seen by all who a
     value: Buffer.concat([present!.value, Buffer.from('y')]),
   }))
   const swept = store.sweep()
+  // Four were answered together: it would wait for them.
+  sim.engine.clock.advance(10)
   await Promise.all([later, appended])
   assert.equal(await swept, 1)
   assert.deepEqual([await textAt('a'), await textAt('b'), await textAt('c')], ['xy', undefined, 'c2'])
