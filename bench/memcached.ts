@@ -1,7 +1,7 @@
 /**
  * The storage node that speaks memcached's protocol, as ratios to Debian's memcached with one thread: values of 1 KiB, 16
- * connections, one request at a time on each or 32 in a packet. The node's sets are on disk when they are answered; what
- * that costs without any store is measured beside it.
+ * connections, one request at a time on each or 32 in a packet. The node's sets are on disk when they are answered. What
+ * gets and sets cost without any store is measured beside it.
  */
 import { type ChildProcess, execFile } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -14,7 +14,8 @@ import { keyOf, type LoadFigures, type LoadRequest, setCommand } from './memcach
 import { freePort, startProcess, stopProcess } from './processes.ts'
 import type { Stage } from './stage.ts'
 
-const BARE = fileURLToPath(new URL('./bare-sets.ts', import.meta.url))
+const BARE_GETS = fileURLToPath(new URL('./bare-gets.ts', import.meta.url))
+const BARE_SETS = fileURLToPath(new URL('./bare-sets.ts', import.meta.url))
 const PROGRAM = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const LOAD = fileURLToPath(new URL('./memcached-load.ts', import.meta.url))
 const HOST = '127.0.0.1'
@@ -35,11 +36,8 @@ interface Server {
 type Kind = LoadRequest['kind']
 
 export async function memcachedContenders(stage: Stage): Promise<Contender[]> {
-  const [memcached, cairn, bare] = [
-    await startMemcached(stage),
-    await startNode(stage),
-    await startBare(stage),
-  ]
+  const [memcached, cairn] = [await startMemcached(stage), await startNode(stage)]
+  const bare = { get: await startBareGets(stage), set: await startBareSets(stage) }
   await Promise.all([fill(memcached.port), fill(cairn.port)])
   const rows: [Kind, number, number][] = [
     ['get', 1, 0.8],
@@ -53,9 +51,11 @@ export async function memcachedContenders(stage: Stage): Promise<Contender[]> {
     const shown = { against: '', passMark: 0, goal: 0 }
     return [
       { ...contender(measure, memcached, { kind, depth }), ...shown },
-      ...(kind === 'set'
-        ? [{ ...contender(`bare file, ${what}`, bare, { kind, depth }), ...shown, against: measure }]
-        : []),
+      {
+        ...contender(`bare ${kind === 'set' ? 'file' : 'memory'}, ${what}`, bare[kind], { kind, depth }),
+        ...shown,
+        against: measure,
+      },
       {
         ...contender(`node ${what}`, cairn, { kind, depth }),
         against: measure,
@@ -123,13 +123,22 @@ async function startNode(stage: Stage): Promise<Server> {
   return await started(stage, startProcess(process.execPath, words, ['ignore', 'ignore', 'inherit']), port)
 }
 
-/** What a server of durable sets costs that has no store: see there. */
-async function startBare(stage: Stage): Promise<Server> {
+/** What a server of gets costs that has no store: see there. */
+async function startBareGets(stage: Stage): Promise<Server> {
+  const port = await freePort()
+  const request = `get ${keyOf(0)}\r\n`
+  const answer = `VALUE ${keyOf(0)} 0 ${VALUE_BYTES}\r\n${'v'.repeat(VALUE_BYTES)}\r\nEND\r\n`
+  const words = [BARE_GETS, String(port), String(request.length), answer]
+  return await started(stage, startProcess(process.execPath, words, ['ignore', 'ignore', 'inherit']), port)
+}
+
+/** The same of durable sets. */
+async function startBareSets(stage: Stage): Promise<Server> {
   const port = await freePort()
   const directory = join(stage.directory, 'bare-sets')
   mkdirSync(directory)
   const requestBytes = setCommand(keyOf(0), Buffer.alloc(VALUE_BYTES).toString('latin1')).length
-  const words = [BARE, directory, String(port), String(requestBytes)]
+  const words = [BARE_SETS, directory, String(port), String(requestBytes)]
   return await started(stage, startProcess(process.execPath, words, ['ignore', 'ignore', 'inherit']), port)
 }
 

@@ -236,7 +236,7 @@ export class HashedStore {
   /** False where it is not known that the name is alone with its key, in one blob, and that nobody else is at the key. */
   #addToBatch(run: SetRun, at: number, wanted: NamedValue): boolean {
     const { name, flags, expiresMs, value } = wanted
-    const place = this.#kept(name) ?? this.#placeOf(name)
+    const place = this.#placeKept(name) ?? this.#placeOf(name)
     if (place === undefined || (this.#changes.size > 0 && this.#changes.has(place.key.keyLow))) return false
     const version = this.#nextVersion(place.version)
     const item: HashedItem = { name, flags, version, expiresMs, value }
@@ -244,6 +244,13 @@ export class HashedStore {
     if (!this.#batch.fits(item, place)) return false
     this.#batch.add(item, place, { run, at })
     return true
+  }
+
+  #placeKept(name: Buffer): (Place & { version: number }) | undefined {
+    const kept = this.#cache.find(name)
+    if (kept === undefined || !this.#blobs.has(kept.volumeId)) return undefined
+    const { keyHigh, keyLow, volumeId, version } = kept
+    return { key: { keyHigh, keyLow }, volumeId, version }
   }
 
   #placeOf(name: Buffer): (Place & { version: number }) | undefined {
