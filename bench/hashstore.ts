@@ -36,6 +36,8 @@ const GET = 'get, to a file'
 const BARE = 'bare, to a file'
 /** As much as a way may take beside the file itself. */
 const MEMORY_SHARE = 1.25
+/** Linux tells the host of memory two seconds after it was freed. */
+const TOLD_TO_HOST_MS = 2_600
 
 cleanUpAtExit()
 const { values } = parseArgs({
@@ -64,9 +66,11 @@ function makeFile(path: string, bytes: number): void {
 
 /**
  * Takes memory for so many bytes of files, and gives it back. What a virtual machine has not used for two seconds its host may have
- * taken, and to get it back costs several times as much as the copy: so each way begins with memory that is there.
+ * taken, and to get it back costs several times as much as the copy: so each way begins with memory that is there. That the host
+ * takes what was freed before is waited for first, or it would take this with it, from under the way.
  */
-function freeMemory(bytes: number): void {
+async function freeMemory(bytes: number): Promise<void> {
+  await systemClock.sleep(TOLD_TO_HOST_MS)
   const piece = Buffer.alloc(MIB / 4, 1)
   const file = openSync(at('memory'), 'w')
   for (let done = 0; done < bytes; done += piece.length) writeSync(file, piece)
@@ -119,7 +123,7 @@ async function largeFile(
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [name, way] of ways) {
       run('sync', '-f', directory)
-      freeMemory(bytes * MEMORY_SHARE)
+      await freeMemory(bytes * MEMORY_SHARE)
       const ms = await timed(way)
       if (round > 0) times.get(name)!.push(ms)
     }
