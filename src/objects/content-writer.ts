@@ -99,7 +99,7 @@ export class BlobContentWriter implements ContentWriter {
       try {
         const target = this.#target(options)
         const { dataKey, mayBeUnsynced } = options
-        const blob = { data: whole, target, dataKey, ...(mayBeUnsynced ? { onUnsynced } : {}) }
+        const blob = { data: whole, target, dataKey, onUnsynced: mayBeUnsynced ? onUnsynced : undefined }
         const id = await this.#blobs.write(blob)
         entries.push({ ...id, sizeBytes: whole.length })
       } catch (error) {

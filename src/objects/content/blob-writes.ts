@@ -26,15 +26,20 @@ export class BlobWrites {
   }
 
   /** Throws as `BlobStore.write`. */
-  async write({ data, target, dataKey, onWritten, onUnsynced }: NewBlob): Promise<BlobId> {
-    const how = { ...target, ...(onWritten && { onWritten }), onUnsynced }
-    if (dataKey === undefined) return await this.#blobs.write({ data, ...how })
+  write({ data, target, dataKey, onWritten, onUnsynced }: NewBlob): Promise<BlobId> {
+    const { collection, ttl, redundancy } = target
+    const blob = { data, collection, ttl, redundancy, onWritten, onUnsynced }
+    return dataKey === undefined ? this.#blobs.write(blob) : this.#writeSealed(blob, dataKey)
+  }
+
+  async #writeSealed(blob: BlobWrite & { data: Buffer }, dataKey: DataKey): Promise<BlobId> {
+    const { data } = blob
     let memory: LentPiece | undefined
     const seal = (id: BlobId) => {
       memory = this.#memory(sealedLength(data.length))
       return sealBlob(dataKey.blobKey(id), data, memory)
     }
-    const id = await this.#blobs.write({ data: seal, ...how })
+    const id = await this.#blobs.write({ ...blob, data: seal })
     // That of an attempt which failed may still be in use somewhere.
     memory?.giveBack?.()
     return id

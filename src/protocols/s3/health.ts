@@ -16,7 +16,7 @@ const ASKS_READY: ReadonlyMap<string, boolean> = new Map([
 ])
 
 export function isHealthCheck({ method, rawPath, isVirtualHost }: S3Request): boolean {
-  return ASKS_READY.has(rawPath) && !isVirtualHost && (method === 'GET' || method === 'HEAD')
+  return (method === 'GET' || method === 'HEAD') && !isVirtualHost && ASKS_READY.has(rawPath)
 }
 
 /** Undefined: the path is one of a bucket that is there. */

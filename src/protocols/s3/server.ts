@@ -233,11 +233,18 @@ export class S3Server {
   }
 
   #begin(input: S3RequestInput, body: RequestBody): Exchange {
-    const requestId = this.#ids.next()
     return {
-      ...{ input, body, requestId, isWebsite: false, startedMs: this.#options.clock.monotonicMs() },
-      ...{ requester: undefined, objectBytes: undefined, errorCode: undefined },
-      ...{ request: undefined, route: undefined, bucket: undefined },
+      input,
+      body,
+      requestId: this.#ids.next(),
+      request: undefined,
+      route: undefined,
+      bucket: undefined,
+      isWebsite: false,
+      startedMs: this.#options.clock.monotonicMs(),
+      requester: undefined,
+      objectBytes: undefined,
+      errorCode: undefined,
     }
   }
 

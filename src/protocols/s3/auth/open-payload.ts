@@ -37,7 +37,9 @@ export function openPayload(body: RequestBody, payload: Payload): OpenedBody {
 }
 
 function asItIs(body: RequestBody): OpenedBody {
-  return { ...opened(body.wireBytes, body.whole, () => body.pieces()), pour: body.pour }
+  const plain = opened(body.wireBytes, body.whole, () => body.pieces())
+  plain.pour = body.pour
+  return plain
 }
 
 function opened(
