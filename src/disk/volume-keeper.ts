@@ -401,7 +401,8 @@ export class VolumeKeeper implements VolumeAdmin {
       this.#changed()
     } catch (error) {
       const failure = toStoreError(error)
-      this.#log.error({ volume, code: failure.code }, `compaction failed: ${failure.message}`)
+      if (this.#stopping) this.#log.info({ volume }, 'compaction left for the next start')
+      else this.#log.error({ volume, code: failure.code }, `compaction failed: ${failure.message}`)
       throw failure
     } finally {
       kept.restsUntilMs = clock.monotonicMs() + COMPACTION_REST * pace.workedMs
@@ -445,6 +446,7 @@ export class VolumeKeeper implements VolumeAdmin {
       try {
         await this.#tendVolume(id, kept)
       } catch (error) {
+        if (this.#stopping) return
         const { code, message } = toStoreError(error)
         this.#log.error({ volume: id, code }, `care of the volume failed: ${message}`)
       }
