@@ -131,3 +131,23 @@ test('a sync that has all whom it waited for takes courage again', () => {
     clock.advance(10)
   }
 })
+
+test('others who come late are not waited for again soon', () => {
+  const { clock, join, begun, begin, ended } = kit()
+  let waits = 0
+  for (let at = 0; at < 100; at++) {
+    const before = begun()
+    join(1)
+    if (begun() === before) {
+      waits++
+      clock.advance(1.5)
+    }
+    join(1)
+    assert.equal(begun(), before + 1)
+    begin()
+    clock.advance(0.5)
+    ended()
+    if (at % 25 === 0) clock.advance(10)
+  }
+  assert.ok(waits < 20, `${waits} waits`)
+})
