@@ -1,9 +1,9 @@
 /**
  * What a durable POST costs before any store is there: a bare `node:net` server, one thread, that appends each request
  * to one file and 16 bytes to another, and answers when an fdatasync, shared by all who wait, is done. It checks
- * nothing, keeps no index and serves nothing back. With `names` it also gives each request a row in SQLite, under the request's path, in
- * one commit for those who share a sync: what a PUT by name costs before anybody signs, looks or counts. Arguments: directory,
- * port, `none`, `batch` or `names`.
+ * nothing, keeps no index and serves nothing back. With `names` it gives each request a row in SQLite, under the request's path, in a
+ * commit that all who wait share, and that has their bytes too, as the store's own: so the file is synced now and then. That is what a PUT
+ * by name costs before anybody signs, looks or counts. Arguments: directory, port, `none`, `batch` or `names`.
  */
 import fs from 'node:fs'
 import net, { type Socket } from 'node:net'
@@ -33,8 +33,11 @@ let count = 0
 
 interface Waiting {
   socket: Socket
-  path: string
+  /** Of those who get names. */
+  named: { path: string; record: Buffer } | undefined
 }
+
+const FILE_SYNC_MS = 250
 
 /** As the store's own: its settings, and a table like that of objects. */
 function openNames(): (served: readonly Waiting[]) => void {
@@ -44,8 +47,16 @@ function openNames(): (served: readonly Waiting[]) => void {
      create table object (
        bucket_id integer not null, key blob not null, rank integer not null, flags integer not null, size integer not null,
        modified_ms integer not null, etag text not null, content_id blob, blobs blob, attributes text not null, tags text,
-       lock_until_ms integer not null, primary key (bucket_id, key)) strict, without rowid`,
+       lock_until_ms integer not null, primary key (bucket_id, key)) strict, without rowid;
+     create table carried (records blob not null) strict`,
   )
+  const carry = database.prepare('insert into carried (rowid, records) values (?, ?)')
+  const drop = database.prepare('delete from carried where rowid <= ?')
+  let row = 0
+  setInterval(() => {
+    const last = row
+    fs.fdatasync(records, () => drop.run(last))
+  }, FILE_SYNC_MS)
   const insert = database.prepare(
     `insert or replace into object values (1, ?, 0, 1, 1024, 1700000000000, '0123456789abcdef0123456789abcdef', null, ?, ?, null, 0)`,
   )
@@ -53,16 +64,31 @@ function openNames(): (served: readonly Waiting[]) => void {
   const attributes = '{"contentType":"application/octet-stream"}'
   return (served) => {
     database.exec('begin immediate')
-    for (const { path } of served) insert.run(Buffer.from(path), blobs, attributes)
+    for (const { named } of served) insert.run(Buffer.from(named!.path), blobs, attributes)
+    carry.run(++row, Buffer.concat(served.map(({ named }) => named!.record)))
     database.exec('commit')
   }
 }
 
 const putNames = sync === 'names' ? openNames() : undefined
-const answerOnDisk = sharedSync<Waiting>(records, (served) => {
-  putNames?.(served)
+const answerAll = (served: readonly Waiting[]) => {
   for (const { socket } of served) socket.write(REPLY, 'latin1')
-})
+}
+const answerOnDisk = putNames === undefined ? sharedSync(records, answerAll) : sharedCommit(putNames)
+
+/** For those who come in one turn of the loop; the thread waits meanwhile. */
+function sharedCommit(commit: (those: readonly Waiting[]) => void): (who: Waiting) => void {
+  let waiting: Waiting[] = []
+  return (who) => {
+    if (waiting.push(who) > 1) return
+    setImmediate(() => {
+      const those = waiting
+      waiting = []
+      commit(those)
+      answerAll(those)
+    })
+  }
+}
 
 function store(request: Buffer, socket: Socket): void {
   fs.writeSync(records, request, 0, Math.min(RECORD_BYTES, request.length), count * RECORD_BYTES)
@@ -72,7 +98,8 @@ function store(request: Buffer, socket: Socket): void {
     socket.write(REPLY, 'latin1')
     return
   }
-  answerOnDisk({ socket, path: putNames === undefined ? '' : pathOf(request) })
+  const named = putNames && { path: pathOf(request), record: Buffer.from(request.subarray(0, RECORD_BYTES)) }
+  answerOnDisk({ socket, named })
 }
 
 function pathOf(request: Buffer): string {

@@ -1,6 +1,7 @@
 /** sfss on the store, as ratios to nginx: small files by path, read in random order, and posted as forms under new paths. */
 import type { CairnServer } from './cairn-process.ts'
 import { type Contender, wrkContender } from './contenders.ts'
+import { bareWithNames } from './names.ts'
 import { putAll } from './put-files.ts'
 import { NGINX_SMALL, nginxSmall, SMALL_BYTES, SMALL_FILES } from './small-files.ts'
 import type { Stage } from './stage.ts'
@@ -21,6 +22,7 @@ export async function sfssContenders(stage: Stage): Promise<Contender[]> {
       ...{ against: NGINX_SMALL, passMark: 0.5, goal: 0.6 },
     },
     { ...sfssPost(stage, server), against: NGINX_SMALL, passMark: 0.2, goal: 0.25 },
+    await bareWithNames(stage),
   ]
 }
 

@@ -34,7 +34,7 @@ describe('pgBackRest', { skip: noPrograms('pgbackrest', 'curl') || noPostgres },
 
   /** As the user whose database it is. */
   const run = (program: string, ...words: string[]) => {
-    const user = process.getuid?.() === 0 ? ['runuser', '-u', 'postgres', '--'] : []
+    const user = process.getuid?.() === 0 ? ['/sbin/runuser', '-u', 'postgres', '--'] : []
     const [first, ...rest] = [...user, program, ...words] as [string, ...string[]]
     return kit.run(first, rest, { cwd: postgres.directory })
   }
