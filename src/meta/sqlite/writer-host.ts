@@ -83,9 +83,9 @@ export class MetaWriterHost {
     if (this.#closed) return
     await Promise.all(this.#syncing)
     while (this.#waiting.length > 0) this.#commit()
-    await this.#carried?.sync()
     this.#closed = true
     for (const port of this.#ports) port.close()
+    await this.#carried?.sync()
     await this.#journal?.stop()
     this.#writer.close()
   }
