@@ -12,6 +12,12 @@ import type { VolumeSyncs } from '../../meta/open-meta-store.ts'
 export function volumeSyncs(volumes: VolumeSet, directory: string): VolumeSyncs {
   const device = deviceOf(directory)
   const near = volumes.context.directories.map((path) => device !== undefined && deviceOf(path) === device)
+  /** Undefined: it was removed, and its files with it, or has moved, and is on disk where it is now. Throws `io_error` unless that is sure. */
+  const stillHere = (volumeId: number): Volume | undefined => {
+    const volume = volumes.get(volumeId)
+    if (volume === undefined) volumes.assertComplete()
+    return volume
+  }
   return {
     isNear(volumeId) {
       const volume = volumes.get(volumeId)
@@ -20,19 +26,14 @@ export function volumeSyncs(volumes: VolumeSet, directory: string): VolumeSyncs 
     now: (volumeId) => watched(volumes.getWritten(volumeId)).syncForAllNow(),
     later: async (volumeId) => await watched(volumes.getWritten(volumeId)).syncForAll(),
     async syncCarried(volumeId) {
-      const volume = volumes.get(volumeId)
-      // One that was removed takes its files with it, and one that has moved is on disk where it is now.
-      if (volume === undefined) return volumes.assertComplete()
+      const volume = stillHere(volumeId)
+      if (volume === undefined) return
       volume.sync.noteWrite()
       await volume.durable()
     },
     async restore(blob) {
-      const volume = volumes.get(blob.volumeId)
-      if (volume === undefined) {
-        volumes.assertComplete()
-        return false
-      }
-      if (await hasBlob(volume, blob)) return false
+      const volume = stillHere(blob.volumeId)
+      if (volume === undefined || (await hasBlob(volume, blob))) return false
       await volume.write(bytesNeedle(blob, blob.data))
       return true
     },

@@ -65,11 +65,7 @@ export class SqliteClientStore implements MetaStore {
       if (this.#waiting.size === 0) this.#port.ref()
       const id = this.#nextId++
       this.#waiting.set(id, { resolve: resolve as (result: unknown) => void, reject })
-      this.#unsent.push(
-        carried === undefined
-          ? [id, script.name, args, volumeId]
-          : [id, script.name, args, volumeId, carried],
-      )
+      this.#unsent.push([id, script.name, args, volumeId, carried])
     })
   }
 

@@ -9,7 +9,13 @@ import type { ErrorCode } from '../../base/errors.ts'
  * A script to run: its number in this port, its name, its arguments, the volume whose bytes it names, 0 for none, and those bytes where the
  * commit is to carry them. Where it does not, the volume is synced before.
  */
-export type WriteCall = [id: number, script: string, args: unknown, volumeId: number, carried?: Uint8Array]
+export type WriteCall = [
+  id: number,
+  script: string,
+  args: unknown,
+  volumeId: number,
+  carried?: Uint8Array | undefined,
+]
 
 /** What came of it: a result, or the code and the words of an error. */
 export type WriteReply = [id: number, result: unknown] | [id: number, code: ErrorCode, message: string]
