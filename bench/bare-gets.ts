@@ -3,13 +3,11 @@
  * memory, all of a packet by one write. It reads no command: it is told how long one is, and what its answer is. Arguments: port,
  * bytes of a request, the answer.
  */
-import net, { type Socket } from 'node:net'
 import process from 'node:process'
 import { DirectWriter } from '../src/net/direct-writer.ts'
-import { READ_BUFFER_BYTES, readInto } from '../src/net/shared-read-buffer.ts'
+import { listenCounting } from './counted-requests.ts'
 
 const [port, requestBytes, answer] = process.argv.slice(2) as [string, string, string]
-const buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
 /** So many times, made when they are first needed. */
 const answers = new Map<number, Buffer>()
 
@@ -21,17 +19,9 @@ function answerTo(requests: number): Buffer {
   return bytes
 }
 
-net
-  .createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
-    let received = 0
-    const socket: Socket = readInto(buffer, accepted, (bytes) => {
-      received += bytes.length
-      const requests = Math.floor(received / Number(requestBytes))
-      received -= requests * Number(requestBytes)
-      if (requests > 0) writer.write(answerTo(requests))
-    })
-    const writer = new DirectWriter(socket, () => {})
-    socket.on('error', () => socket.destroy())
-    socket.resume()
-  })
-  .listen({ port: Number(port), host: '127.0.0.1' })
+listenCounting({ port: Number(port), requestBytes: Number(requestBytes) }, (socket) => {
+  const writer = new DirectWriter(socket, () => {})
+  return (_, requests) => {
+    if (requests > 0) writer.write(answerTo(requests))
+  }
+})

@@ -4,10 +4,10 @@
  * command: it is told how long one is. It keeps no index and serves nothing back. Arguments: directory, port, bytes of a request.
  */
 import fs from 'node:fs'
-import net, { type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
-import { READ_BUFFER_BYTES, readInto } from '../src/net/shared-read-buffer.ts'
+import { listenCounting } from './counted-requests.ts'
 
 const [directory, port, requestBytes] = process.argv.slice(2) as [string, string, string]
 const STORED = 'STORED\r\n'
@@ -15,7 +15,6 @@ const STORED = 'STORED\r\n'
 const FILE_BYTES_MAX = 1024 ** 3
 
 const file = fs.openSync(join(directory, 'bare-sets.dat'), 'w')
-const buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
 let sizeBytes = 0
 let waiting = new Map<Socket, number>()
 let isSyncing = false
@@ -49,16 +48,7 @@ function rest(): void {
   sizeBytes = 0
 }
 
-net
-  .createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
-    let received = 0
-    const socket: Socket = readInto(buffer, accepted, (bytes) => {
-      received += bytes.length
-      const requests = Math.floor(received / Number(requestBytes))
-      received -= requests * Number(requestBytes)
-      store(bytes, socket, requests)
-    })
-    socket.on('error', () => socket.destroy())
-    socket.resume()
-  })
-  .listen({ port: Number(port), host: '127.0.0.1' })
+listenCounting(
+  { port: Number(port), requestBytes: Number(requestBytes) },
+  (socket) => (bytes, requests) => store(bytes, socket, requests),
+)
