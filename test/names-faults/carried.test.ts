@@ -6,12 +6,13 @@ import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, describe, test } from 'node:test'
-import { type CarriedBlob, unpackCarriedBlobs } from '../../src/base/carried-blob.ts'
+import { type CarriedBlob, packCarriedBlob, unpackCarriedBlobs } from '../../src/base/carried-blob.ts'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { CARRIED_BLOB_BYTES_MAX } from '../../src/base/limits.ts'
 import type { Random } from '../../src/base/random.ts'
 import { FLAG } from '../../src/disk/volume-table.ts'
 import { metaFileOf } from '../../src/meta/open-meta-store.ts'
+import { ping } from '../../src/meta/run-steps.ts'
 import { CHANGING_CALLS, SimDisk } from '../sim/sim-disk.ts'
 import { temporaryDirectory } from '../support/real-store.ts'
 import { randomOf, seedsToRun, withSeed } from '../support/seeds.ts'
@@ -148,6 +149,27 @@ describe('small puts, whose bytes go with the commit', () => {
     await store.close()
     assert.equal(store.rows(), 0)
     assert.equal(unsyncedData(store), 0)
+  })
+
+  test('that come while a stop syncs the last ones are refused, and leave no row that nobody syncs', async () => {
+    const store = await open(new SimDisk())
+    await warm(store)
+    await store.put('last', bytesOf('last'))
+    assert.equal(store.rows(), 1)
+    store.disk.hold()
+    const closing = store.writer.close()
+    while (store.disk.held.length === 0) await new Promise(setImmediate)
+    // A put itself would try again for as long as objects may wait.
+    const carried = packCarriedBlob({
+      ...{ volumeId: 1, keyHigh: 0, keyLow: 900_000, cookie: 1 },
+      data: bytesOf('late'),
+    })
+    const unsynced = { volumeId: 1, isCovered: true, carried, durable: async () => {} }
+    const late = await store.meta.write(ping, null, unsynced).catch((error) => error.code)
+    store.disk.unhold()
+    await closing
+    assert.equal(late, 'unavailable')
+    assert.equal(store.rows(), 0)
   })
 
   test('of which no volume has a byte left are all brought back, and then on disk', async () => {

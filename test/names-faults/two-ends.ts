@@ -11,7 +11,8 @@ import { LocalBlobStore } from '../../src/blobs/local-blob-store.ts'
 import { RemoteBlobs } from '../../src/blobs/remote-blobs.ts'
 import { volumeSyncs } from '../../src/cli/roles/volume-syncs.ts'
 import type { VolumeSet } from '../../src/disk/volume-set.ts'
-import { openMetaClient, openMetaWriter } from '../../src/meta/open-meta-store.ts'
+import type { MetaStore } from '../../src/meta/meta-store.ts'
+import { type MetaWriter, openMetaClient, openMetaWriter } from '../../src/meta/open-meta-store.ts'
 import { HttpClient } from '../../src/net/http-client.ts'
 import { Buckets } from '../../src/objects/buckets.ts'
 import { BlobContentReader } from '../../src/objects/content-reader.ts'
@@ -41,6 +42,9 @@ export interface TwoEndsOptions {
 export interface TwoEnds {
   names: Names
   bucket: Bucket
+  /** Of the end that serves. */
+  meta: MetaStore
+  writer: MetaWriter
   put(key: string, whole: Buffer): Promise<PutResult>
   /** Of a small object. Throws `not_found`, `corrupt`. */
   read(key: string): Promise<Buffer>
@@ -93,7 +97,7 @@ export async function openTwoEnds(options: TwoEndsOptions): Promise<TwoEnds> {
   const buckets = new Buckets({ ...parts, meta })
   const bucket = (await buckets.find('bucket')) ?? (await buckets.create({ name: 'bucket', owner: 'ada' }))
   return {
-    ...{ names, bucket },
+    ...{ names, bucket, meta, writer },
     put: (name, whole) => {
       const body = {
         sizeBytes: whole.length,
