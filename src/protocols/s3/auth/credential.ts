@@ -1,7 +1,8 @@
 /** The credential of a signature of version 4: whose key, and the day, region and service that it is good for. */
-
 import { invalidArgument, S3Error, type S3ErrorExtra } from '../s3-error.ts'
-import { SERVICE, TERMINATOR } from './hmac.ts'
+
+export const SERVICE = 's3'
+export const TERMINATOR = 'aws4_request'
 
 export interface Credential {
   accessKey: string

@@ -4,7 +4,7 @@
  */
 import crypto, { createHmac } from 'node:crypto'
 import type { AccessKey } from '../../../iam/identities.ts'
-import type { Credential } from './credential.ts'
+import { type Credential, SERVICE, TERMINATOR } from './credential.ts'
 
 const BLOCK_BYTES = 64
 const HASH_BYTES = 32
@@ -36,9 +36,6 @@ export class HmacKey {
     return crypto.hash('sha256', this.#outer, 'hex')
   }
 }
-
-export const SERVICE = 's3'
-export const TERMINATOR = 'aws4_request'
 
 /** The last keys of each access key: those of today, and around midnight those of yesterday. */
 const KEYS_KEPT = 4
