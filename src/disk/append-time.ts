@@ -21,6 +21,12 @@ export function isLater(aHigh: number, aLow: number, bHigh: number, bLow: number
   return aHigh > bHigh || (aHigh === bHigh && aLow > bLow)
 }
 
+/** So many nanoseconds later, fewer than 2^32. */
+export function laterTime({ high, low }: AppendTime, ns: number): AppendTime {
+  const sum = low + ns
+  return sum < 2 ** 32 ? { high, low: sum } : { high: high + 1, low: sum - 2 ** 32 }
+}
+
 /** A hybrid logical clock: the wall clock where it moved on, else the last time plus one. */
 export class AppendClock {
   readonly #clock: Clock
@@ -33,19 +39,22 @@ export class AppendClock {
 
   /** The time of the next record of this volume; call it, and use it, under the volume's lock. */
   next(slot: VolumeSlot): AppendTime {
+    return this.nextMany(slot, 1)
+  }
+
+  /** Of the first of as many records; those of the others are one `laterTime` than another. */
+  nextMany(slot: VolumeSlot, count: number): AppendTime {
     const ms = this.#clock.nowMs()
     if (ms !== this.#ms) {
       this.#ms = ms
       this.#now = appendTimeOfMs(ms)
     }
-    let { high, low } = this.#now
-    const [lastHigh, lastLow] = [slot.get(WORD.appendNsHigh), slot.get(WORD.appendNsLow)]
-    if (!isLater(high, low, lastHigh, lastLow)) {
-      high = lastLow === 0xffffffff ? lastHigh + 1 : lastHigh
-      low = lastLow === 0xffffffff ? 0 : lastLow + 1
-    }
-    slot.set(WORD.appendNsHigh, high)
-    slot.set(WORD.appendNsLow, low)
-    return { high, low }
+    const before = { high: slot.get(WORD.appendNsHigh), low: slot.get(WORD.appendNsLow) }
+    const { high, low } = this.#now
+    const first = isLater(high, low, before.high, before.low) ? this.#now : laterTime(before, 1)
+    const last = laterTime(first, count - 1)
+    slot.set(WORD.appendNsHigh, last.high)
+    slot.set(WORD.appendNsLow, last.low)
+    return first
   }
 }

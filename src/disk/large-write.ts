@@ -115,7 +115,7 @@ function publishLarge(volume: Volume, needle: NewNeedle, place: Reservation, siz
     if (index.get(keyHigh, keyLow) && index.offsetUnits > place.offsetUnits) return false
     const entry = { keyHigh, keyLow, offsetUnits: place.offsetUnits, sizeBytes }
     writeIdxEntries(context.disk, slot, [entry])
-    publishEntry(slot, index, entry, place.lengthBytes / 8)
+    publishEntry(slot, index, entry)
     volume.noteModified()
     slot.removeLargeWrite(place.entry)
     return true
@@ -158,7 +158,7 @@ export function coverAbandoned(context: ThreadContext, slot: VolumeSlot, index: 
       const fillers = fillHole(context.disk, { ...place, lengthBytes: lengthUnits * 8, time })
       for (const filler of fillers) {
         writeIdxEntries(context.disk, slot, [filler])
-        publishEntry(slot, index, filler, 0)
+        publishEntry(slot, index, filler)
       }
       slot.removeLargeWrite(entry)
     }

@@ -89,8 +89,11 @@ export class NeedleIndex {
     return this.getPatiently(keyHigh >>> 0, keyLow >>> 0)
   }
 
-  /** Inserts or replaces. Throws `index_full`, and changes nothing, when the arena has no page left. */
-  put(keyHigh: number, keyLow: number, offsetUnits: number, lengthUnits: number, deleted: boolean): void {
+  /**
+   * Inserts or replaces. Gives the length of a record that was replaced; 0 where there was none, or a deleted one. Throws `index_full`,
+   * and changes nothing, when the arena has no page left.
+   */
+  put(keyHigh: number, keyLow: number, offsetUnits: number, lengthUnits: number, deleted: boolean): number {
     assert(lengthUnits >= 0 && lengthUnits <= LENGTH_UNITS_MAX, 'a length fits into the index')
     const entry = this.entry
     entry.keyHigh = keyHigh >>> 0
@@ -98,12 +101,20 @@ export class NeedleIndex {
     entry.offset = offsetUnits
     entry.length = lengthUnits * 2 + (deleted ? 1 : 0)
     const page = this.leafForChange(entry)
-    if (page === EMPTY) return this.plant(entry)
+    if (page === EMPTY) {
+      this.plant(entry)
+      return 0
+    }
     const header = this.leaves.header(page)
     const position = this.leaves.search(page, header, entry.keyHigh, entry.keyLow)
     assert(position !== NO_LEAF, 'the index leads to a leaf')
-    if (position >= 0) this.replace(page, position, entry)
-    else this.insert(page, ~position, entry)
+    if (position < 0) {
+      this.insert(page, ~position, entry)
+      return 0
+    }
+    const replaced = this.leaves.lengthAt(page, header, position)
+    this.replace(page, position, entry)
+    return (replaced & 1) === 1 ? 0 : replaced >>> 1
   }
 
   /** Forgets a key. False when it was not there. */

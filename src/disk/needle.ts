@@ -212,7 +212,7 @@ export function encodeNeedle(needle: NewNeedle, into: Buffer, copyData = true): 
     return { sizeBytes, lengthBytes, checksum: 0 }
   }
   into.writeUInt32BE(data.length, HEADER_BYTES)
-  if (copyData) data.copy(into, DATA_OFFSET)
+  if (copyData) into.set(data, DATA_OFFSET)
   let at = writeFields(needle, into, DATA_OFFSET + (copyData ? data.length : 0))
   const trailerAt = at
   at += TAIL_BYTES
@@ -225,7 +225,7 @@ export function encodeNeedle(needle: NewNeedle, into: Buffer, copyData = true): 
   at = into.writeUInt16BE(at - trailerAt + TRAILER_END_BYTES, at)
   at = into.writeUInt8(TRAILER_VERSION, at)
   at = into.writeUInt32BE(checksum, at + 4)
-  into.fill(0, at, at + lengthBytes - HEADER_BYTES - sizeBytes - 4)
+  for (const end = at + lengthBytes - HEADER_BYTES - sizeBytes - 4; at < end; at++) into[at] = 0
   return { sizeBytes, lengthBytes, checksum }
 }
 
@@ -305,7 +305,8 @@ export function sealRecord(record: Buffer, encoded: EncodedNeedle, seal: Seal, g
   record.writeUInt32BE(seal.appendNsHigh, tailAt + 4)
   record.writeUInt32BE(seal.appendNsLow, tailAt + 8)
   const dataBytes = record.readUInt32BE(HEADER_BYTES)
-  record.copy(record, tailAt - trailerLength(dataBytes), tailAt, tailAt + TAIL_BYTES)
+  const trailerAt = tailAt - trailerLength(dataBytes)
+  for (let at = 0; at < TAIL_BYTES; at++) record[trailerAt + at] = record[tailAt + at]!
   const fieldsAt = DATA_OFFSET + dataBytes - gapBytes
   record.writeUInt32BE(trailerChecksum(record, fieldsAt, tailAt, seal.seed), tailAt - 4)
 }

@@ -1,6 +1,7 @@
 /** What makes a written record count: its entry in `.idx`, its place in the needle index, the volume's counters. */
 import type { Disk } from './disk.ts'
 import { encodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
+import { recordLength } from './needle.ts'
 import type { NeedleIndex } from './needle-index.ts'
 import { type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -9,7 +10,7 @@ export function isFillerKey(key: { keyHigh: number; keyLow: number }): boolean {
   return key.keyHigh === 0 && key.keyLow === 0
 }
 
-/** Under the lock: the next entries of `.idx`, each of which counts once `publishEntry` was called for it. Throws the disk's error. */
+/** Under the lock: the next entries of `.idx`, each of which counts once it was published. Throws the disk's error. */
 export function writeIdxEntries(disk: Disk, slot: VolumeSlot, entries: readonly IdxEntry[]): void {
   const bytes = Buffer.allocUnsafe(entries.length * IDX_ENTRY_BYTES)
   for (let at = 0; at < entries.length; at++) encodeIdxEntry(entries[at]!, bytes, at * IDX_ENTRY_BYTES)
@@ -17,29 +18,55 @@ export function writeIdxEntries(disk: Disk, slot: VolumeSlot, entries: readonly 
   disk.writeSync(slot.get(WORD.idxHandle), bytes, 0, bytes.length, position)
 }
 
-/** Under the lock: index and counters. A filler only counts as an entry. Throws `index_full`, and then changed nothing. */
-export function publishEntry(
-  slot: VolumeSlot,
-  index: NeedleIndex,
-  entry: IdxEntry,
-  lengthUnits: number,
-): void {
-  if (!isFillerKey(entry)) {
-    const { keyHigh, keyLow } = entry
-    const deletes = entry.sizeBytes === IDX_SIZE_DELETED
-    const replacedUnits = index.get(keyHigh, keyLow) && !index.deleted ? index.lengthUnits : 0
-    index.put(keyHigh, keyLow, entry.offsetUnits, lengthUnits, deletes)
-    if (replacedUnits > 0) slot.add(WORD.deleteCount, 1)
-    if (!deletes) slot.add(WORD.putCount, 1)
-    slot.add(WORD.liveUnits, (deletes ? 0 : lengthUnits) - replacedUnits)
-    noteKey(slot, keyHigh, keyLow)
-  }
-  slot.add(WORD.idxEntries, 1)
+/** What `publishEntries` did; `error`: why it stopped, before it had changed anything for the entry behind those. */
+export interface Published {
+  count: number
+  /** Of the records. */
+  lengthUnits: number
+  error: unknown
 }
 
-function noteKey(slot: VolumeSlot, keyHigh: number, keyLow: number): void {
-  const [high, low] = [slot.get(WORD.maxKeyHigh), slot.get(WORD.maxKeyLow)]
-  if (keyHigh < high || (keyHigh === high && keyLow <= low)) return
-  slot.set(WORD.maxKeyHigh, keyHigh)
-  slot.set(WORD.maxKeyLow, keyLow)
+/**
+ * Under the lock: index and counters, entry by entry, until the index takes no more, which is an error `index_full`. A filler only counts
+ * as an entry.
+ */
+export function publishEntries(
+  slot: VolumeSlot,
+  index: NeedleIndex,
+  entries: readonly IdxEntry[],
+): Published {
+  const done: Published = { count: 0, lengthUnits: 0, error: undefined }
+  let [puts, replaced, liveUnits] = [0, 0, 0]
+  let [high, low] = [slot.get(WORD.maxKeyHigh), slot.get(WORD.maxKeyLow)]
+  try {
+    for (const entry of entries) {
+      const { keyHigh, keyLow, offsetUnits } = entry
+      const deletes = entry.sizeBytes === IDX_SIZE_DELETED
+      const lengthUnits = recordLength(deletes ? 0 : entry.sizeBytes) / 8
+      if (!isFillerKey(entry)) {
+        const replacedUnits = index.put(keyHigh, keyLow, offsetUnits, lengthUnits, deletes)
+        if (replacedUnits > 0) replaced++
+        if (!deletes) puts++
+        liveUnits += (deletes ? 0 : lengthUnits) - replacedUnits
+        if (keyHigh > high || (keyHigh === high && keyLow > low)) [high, low] = [keyHigh, keyLow]
+      }
+      done.count++
+      done.lengthUnits += lengthUnits
+    }
+  } catch (error) {
+    done.error = error
+  }
+  if (replaced > 0) slot.add(WORD.deleteCount, replaced)
+  if (puts > 0) slot.add(WORD.putCount, puts)
+  slot.add(WORD.liveUnits, liveUnits)
+  slot.set(WORD.maxKeyHigh, high)
+  slot.set(WORD.maxKeyLow, low)
+  slot.add(WORD.idxEntries, done.count)
+  return done
+}
+
+/** The same of one entry. Throws `index_full`, and then changed nothing. */
+export function publishEntry(slot: VolumeSlot, index: NeedleIndex, entry: IdxEntry): void {
+  const { error } = publishEntries(slot, index, [entry])
+  if (error !== undefined) throw error
 }

@@ -7,14 +7,14 @@ import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Fid } from '../base/fid.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
 import { ttlSeconds } from '../base/ttl.ts'
-import { AppendClock, type AppendTime, appendTimeToMs } from './append-time.ts'
+import { AppendClock, type AppendTime, appendTimeToMs, laterTime } from './append-time.ts'
 import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import { LargeRecord, sameData } from './large-record.ts'
 import { sameFields, writeLarge } from './large-write.ts'
 import type { Needle, NeedleWrite, NewNeedle } from './needle.ts'
 import * as codec from './needle.ts'
 import { NeedleIndex } from './needle-index.ts'
-import { isFillerKey, publishEntry, writeIdxEntries } from './publish.ts'
+import { isFillerKey, type Published, publishEntries, writeIdxEntries } from './publish.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { VolumeSync } from './volume-sync.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
@@ -341,12 +341,14 @@ export class Volume {
     try {
       this.assertWritable(lengthBytes, entries.length)
       const startUnits = this.slot.get(WORD.tailUnits)
+      const fileSalt = this.slot.get(WORD.fileSalt)
+      const times = this.appendClock.nextMany(this.slot, entries.length)
       for (let at = 0; at < entries.length; at++) {
         const entry = entries[at]!
-        const record = records.subarray(entry.offsetUnits * 8)
         entry.offsetUnits += startUnits
-        const time = this.appendClock.next(this.slot)
-        codec.sealRecord(record, encoded[at]!, this.seal(entry.offsetUnits, time))
+        const { high: appendNsHigh, low: appendNsLow } = laterTime(times, at)
+        const seed = codec.recordSeed(fileSalt, entry.offsetUnits)
+        codec.sealRecord(encoded[at]!.record, encoded[at]!, { seed, appendNsHigh, appendNsLow })
       }
       return this.#append(records, entries, lengthBytes)
     } catch (error) {
@@ -361,7 +363,7 @@ export class Volume {
   #encodeMany(needles: readonly NewNeedle[]) {
     const { scratch } = this.context
     const entries: IdxEntry[] = []
-    const encoded: codec.EncodedNeedle[] = []
+    const encoded: (codec.EncodedNeedle & { record: Buffer })[] = []
     let lengthBytes = 0
     for (const given of needles) {
       const needle = this.#withTtl(given)
@@ -369,10 +371,11 @@ export class Volume {
       if (isFillerKey(needle)) throw new StoreError('bad_request', 'key 0 is never assigned')
       const nextBytes = codec.recordLength(codec.needleSize(needle))
       if (lengthBytes + nextBytes > scratch.length) break
-      const one = codec.encodeNeedle(needle, scratch.subarray(lengthBytes))
-      encoded.push(one)
+      const record = scratch.subarray(lengthBytes)
+      const { sizeBytes, checksum } = codec.encodeNeedle(needle, record)
+      encoded.push({ sizeBytes, lengthBytes: nextBytes, checksum, record })
       const { keyHigh, keyLow } = needle
-      entries.push({ keyHigh, keyLow, offsetUnits: lengthBytes / 8, sizeBytes: one.sizeBytes })
+      entries.push({ keyHigh, keyLow, offsetUnits: lengthBytes / 8, sizeBytes })
       lengthBytes += nextBytes
     }
     assert(entries.length > 0, 'none is large')
@@ -420,25 +423,23 @@ export class Volume {
     const { disk } = this.context
     const datHandle = this.slot.get(WORD.datHandle)
     const startUnits = this.slot.get(WORD.tailUnits)
-    let [published, endUnits] = [0, startUnits]
+    let published: Published = { count: 0, lengthUnits: 0, error: undefined }
     try {
       disk.writeSync(datHandle, records, 0, lengthBytes, startUnits * 8)
       writeIdxEntries(disk, this.slot, entries)
-      for (const entry of entries) {
-        const sizeBytes = entry.sizeBytes === IDX_SIZE_DELETED ? 0 : entry.sizeBytes
-        const lengthUnits = codec.recordLength(sizeBytes) / 8
-        publishEntry(this.slot, this.index, entry, lengthUnits)
-        published++
-        endUnits += lengthUnits
-      }
+      published = publishEntries(this.slot, this.index, entries)
     } catch (error) {
-      this.noteWriteFailure(error)
+      published.error = error
+    }
+    const endUnits = startUnits + published.lengthUnits
+    if (published.error !== undefined) {
+      this.noteWriteFailure(published.error)
       this.#cutAt(endUnits)
-      if (published === 0) throw toStoreError(error)
+      if (published.count === 0) throw toStoreError(published.error)
     }
     this.noteModified()
     this.advanceTail(startUnits, endUnits)
-    return published
+    return published.count
   }
 
   #cutAt(endUnits: number): void {
