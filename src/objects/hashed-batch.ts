@@ -8,27 +8,23 @@ export interface Place {
   volumeId: number
 }
 
+/** Called with the errors of the sets that failed, at their numbers, or with undefined when none did. Does not throw. */
+export type SetsDone = (failures: unknown[] | undefined) => void
+
 /** Values that are set together: they are done when each of them is durable, or has failed. */
 export class SetRun {
-  /** Resolves with the errors of those that failed, at their numbers, or with undefined when none did. */
-  readonly done: Promise<unknown[] | undefined>
-  readonly #resolve: (failures: unknown[] | undefined) => void
-  /** Of which it is not known yet what becomes of them, and one for who begins them. */
-  #open = 1
+  readonly #done: SetsDone
+  /** Of which it is not known yet what becomes of them. */
+  #open: number
   #failures: unknown[] | undefined
 
-  constructor() {
-    const { promise, resolve } = Promise.withResolvers<unknown[] | undefined>()
-    this.done = promise
-    this.#resolve = resolve
-  }
-
-  begin(): void {
-    this.#open++
+  constructor(count: number, done: SetsDone) {
+    this.#open = count
+    this.#done = done
   }
 
   end(): void {
-    if (--this.#open === 0) this.#resolve(this.#failures)
+    if (--this.#open === 0) this.#done(this.#failures)
   }
 
   fail(at: number, error: unknown): void {
@@ -38,9 +34,8 @@ export class SetRun {
   }
 }
 
-export interface BatchEntry extends NewBlob, Place {
-  /** In `data`. */
-  item: HashedItem
+/** A blob with one item. */
+export interface BatchEntry extends NewBlob {
   run: SetRun
   /** Its number in the run. */
   at: number
@@ -66,23 +61,20 @@ export class HashedBatch {
   }
 
   /** False: not beside what is in it. */
-  fits(item: HashedItem, { volumeId }: Place): boolean {
+  fits(item: Pick<HashedItem, 'name' | 'value'>, { volumeId }: Place): boolean {
     const end = this.#usedBytes + hashedItemBytes(item)
     return end <= BATCH_BYTES && (volumeId === this.volumeId || this.isEmpty)
   }
 
-  /** One that fits, which is copied. */
-  add(item: HashedItem, { key, volumeId }: Place, { run, at }: Pick<BatchEntry, 'run' | 'at'>): void {
+  /** One that fits, which is copied. It is one of a run, with that number. */
+  add(item: HashedItem, { key, volumeId }: Place, run: SetRun, at: number): void {
     this.volumeId = volumeId
     const end = this.#usedBytes + hashedItemBytes(item)
     const data = this.#bytes.subarray(this.#usedBytes, end)
     encodeHashedItem(item, data)
-    const valueAt = data.length - item.value.length
-    item.name = data.subarray(valueAt - item.name.length, valueAt)
-    item.value = data.subarray(valueAt)
     this.#usedBytes = end
     this.#keys.add(key.keyLow)
-    this.#entries.push({ item, key, volumeId, data, run, at })
+    this.#entries.push({ key, data, run, at })
   }
 
   /** Gives the entries, whose data is there until the next `add`, and is empty again. */

@@ -50,15 +50,17 @@ const SEGMENTS_MIN = 16
 const ENTRIES_FIRST = 1024
 
 const NONE = -1
-/** Of each entry: the hash of its name, the next one of its chain (or of the free ones), whether it was used since it came to its segment. */
-const [HASH, NEXT, USED, LINKS] = [0, 1, 2, 4]
-/** And these; a place is the segment's number and where the name begins, `lengths` are those of the value and the name. */
-const [VERSION, EXPIRES_MS, FLAGS, KEY_HIGH, KEY_LOW, VOLUME, PLACE, LENGTHS, FACTS] = [
-  0, 1, 2, 3, 4, 5, 6, 7, 8,
+/**
+ * Words of an entry, which are a cache line: the hash of its name, the next one of its chain (or of the free ones), lengths of name
+ * and value, and so on; whether it was used since it came to its segment, which has that number or NONE, and where the name begins
+ * there. Then two numbers of 8 bytes.
+ */
+const [HASH, NEXT, NAME_BYTES, VALUE_BYTES, FLAGS, KEY_HIGH, KEY_LOW, VOLUME, USED, SEGMENT, START] = [
+  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
 ]
-const PLACE_FACTOR = 2 ** 32
-/** Names are shorter. */
-const LENGTHS_FACTOR = 2 ** 16
+const WORDS = 16
+const [VERSION, EXPIRES_MS] = [6, 7]
+const DOUBLES = WORDS / 2
 
 export class HashedCache {
   readonly #bytesMax: number
@@ -67,13 +69,15 @@ export class HashedCache {
   readonly #seed = randomInt(2 ** 32) | 0
   /** The first entry of each chain; there are as many chains as there is room for entries. */
   #chains = new Int32Array(ENTRIES_FIRST).fill(NONE)
-  #links = new Int32Array(ENTRIES_FIRST * LINKS)
-  #facts = new Float64Array(ENTRIES_FIRST * FACTS)
+  #words = new Int32Array(ENTRIES_FIRST * WORDS)
+  /** The same memory. */
+  #doubles = new Float64Array(this.#words.buffer)
   /** Those from here on were never used. */
   #firstUnused = 0
   #firstFree = NONE
-  /** The oldest first, numbered without gaps; the last one takes what comes. */
+  /** The oldest first, numbered without gaps from `#firstSegment` on; the last one takes what comes. */
   readonly #segments: Segment[] = []
+  #firstSegment = 0
   #nextSegment = 0
   /** Memory of a segment that has gone, for the next one: what is allocated again and again is work for the collector. */
   #spare: Buffer | undefined
@@ -106,20 +110,19 @@ export class HashedCache {
   find(name: Buffer): KeptPlace | undefined {
     const entry = this.#find(name, this.#hash(name))
     if (entry === NONE) return undefined
-    this.#links[entry * LINKS + USED] = 1
-    const facts = this.#facts
-    const at = entry * FACTS
+    const [words, at] = [this.#words, entry * WORDS]
+    words[at + USED] = 1
     const place = this.#place
-    place.keyHigh = facts[at + KEY_HIGH]!
-    place.keyLow = facts[at + KEY_LOW]!
-    place.volumeId = facts[at + VOLUME]!
-    place.flags = facts[at + FLAGS]!
-    place.version = facts[at + VERSION]!
-    place.expiresMs = facts[at + EXPIRES_MS]!
+    place.keyHigh = words[at + KEY_HIGH]! >>> 0
+    place.keyLow = words[at + KEY_LOW]! >>> 0
+    place.volumeId = words[at + VOLUME]! >>> 0
+    place.flags = words[at + FLAGS]! >>> 0
+    place.version = this.#doubles[entry * DOUBLES + VERSION]!
+    place.expiresMs = this.#doubles[entry * DOUBLES + EXPIRES_MS]!
     place.bytes = this.#segmentOf(entry).bytes
-    place.nameStart = facts[at + PLACE]! % PLACE_FACTOR
-    place.start = place.nameStart + this.#nameBytes(entry)
-    place.end = place.start + this.#valueBytes(entry)
+    place.nameStart = words[at + START]!
+    place.start = place.nameStart + words[at + NAME_BYTES]!
+    place.end = place.start + words[at + VALUE_BYTES]!
     return place
   }
 
@@ -129,19 +132,18 @@ export class HashedCache {
     if (neededBytes > this.#bytesMax / SEGMENTS_MIN) return this.delete(name)
     const hash = this.#hash(name)
     let entry = this.#find(name, hash)
-    const isInPlace = entry !== NONE && this.#valueBytes(entry) === value.length
+    const isInPlace = entry !== NONE && this.#words[entry * WORDS + VALUE_BYTES] === value.length
     if (!isInPlace) entry = this.#lay(hash, name, value)
-    const facts = this.#facts
-    const at = entry * FACTS
-    facts[at + VERSION] = version
-    facts[at + EXPIRES_MS] = expiresMs
-    facts[at + FLAGS] = flags
-    facts[at + KEY_HIGH] = key.keyHigh
-    facts[at + KEY_LOW] = key.keyLow
-    facts[at + VOLUME] = volumeId
+    const [words, at] = [this.#words, entry * WORDS]
+    words[at + FLAGS] = flags
+    words[at + KEY_HIGH] = key.keyHigh
+    words[at + KEY_LOW] = key.keyLow
+    words[at + VOLUME] = volumeId
+    this.#doubles[entry * DOUBLES + VERSION] = version
+    this.#doubles[entry * DOUBLES + EXPIRES_MS] = expiresMs
     if (!isInPlace) return
-    this.#segmentOf(entry).bytes.set(value, (facts[at + PLACE]! % PLACE_FACTOR) + name.length)
-    this.#links[entry * LINKS + USED] = 1
+    this.#segmentOf(entry).bytes.set(value, words[at + START]! + name.length)
+    words[at + USED] = 1
   }
 
   delete(name: Buffer): void {
@@ -157,17 +159,17 @@ export class HashedCache {
   }
 
   #find(name: Buffer, hash: number): number {
-    const links = this.#links
+    const words = this.#words
     let entry = this.#chains[hash & (this.#chains.length - 1)]!
-    while (entry !== NONE && !(links[entry * LINKS + HASH] === hash && this.#hasName(entry, name)))
-      entry = links[entry * LINKS + NEXT]!
+    while (entry !== NONE && !(words[entry * WORDS + HASH] === hash && this.#hasName(entry, name)))
+      entry = words[entry * WORDS + NEXT]!
     return entry
   }
 
   #hasName(entry: number, name: Buffer): boolean {
-    if (this.#nameBytes(entry) !== name.length) return false
+    if (this.#words[entry * WORDS + NAME_BYTES] !== name.length) return false
     const { bytes } = this.#segmentOf(entry)
-    const start = this.#facts[entry * FACTS + PLACE]! % PLACE_FACTOR
+    const start = this.#words[entry * WORDS + START]!
     for (let at = 0; at < name.length; at++) if (bytes[start + at] !== name[at]) return false
     return true
   }
@@ -175,12 +177,12 @@ export class HashedCache {
   /** At the head of its chain. */
   #newEntry(hash: number): number {
     let entry = this.#firstFree
-    if (entry !== NONE) this.#firstFree = this.#links[entry * LINKS + NEXT]!
+    if (entry !== NONE) this.#firstFree = this.#words[entry * WORDS + NEXT]!
     else {
       if (this.#firstUnused === this.#chains.length) this.#grow()
       entry = this.#firstUnused++
     }
-    this.#links[entry * LINKS + HASH] = hash
+    this.#words[entry * WORDS + HASH] = hash
     this.#link(entry)
     return entry
   }
@@ -192,7 +194,8 @@ export class HashedCache {
     let entry = this.#find(name, hash)
     if (entry === NONE) entry = this.#newEntry(hash)
     else this.#liveBytes -= this.#entryBytes(entry)
-    this.#facts[entry * FACTS + LENGTHS] = value.length * LENGTHS_FACTOR + name.length
+    this.#words[entry * WORDS + NAME_BYTES] = name.length
+    this.#words[entry * WORDS + VALUE_BYTES] = value.length
     segment.bytes.set(name, segment.usedBytes)
     segment.bytes.set(value, segment.usedBytes + name.length)
     this.#noteLaid(entry, segment)
@@ -201,62 +204,55 @@ export class HashedCache {
   }
 
   #link(entry: number): void {
-    const chain = this.#links[entry * LINKS + HASH]! & (this.#chains.length - 1)
-    this.#links[entry * LINKS + NEXT] = this.#chains[chain]!
+    const chain = this.#words[entry * WORDS + HASH]! & (this.#chains.length - 1)
+    this.#words[entry * WORDS + NEXT] = this.#chains[chain]!
     this.#chains[chain] = entry
   }
 
   /** All entries are in use. */
   #grow(): void {
     const count = this.#chains.length
-    const [links, facts] = [this.#links, this.#facts]
+    const words = this.#words
     this.#chains = new Int32Array(count * 2).fill(NONE)
-    this.#links = new Int32Array(count * 2 * LINKS)
-    this.#facts = new Float64Array(count * 2 * FACTS)
-    this.#links.set(links)
-    this.#facts.set(facts)
+    this.#words = new Int32Array(count * 2 * WORDS)
+    this.#doubles = new Float64Array(this.#words.buffer)
+    this.#words.set(words)
     for (let entry = 0; entry < count; entry++) this.#link(entry)
   }
 
   #remove(entry: number): void {
     this.#liveBytes -= this.#entryBytes(entry)
-    const links = this.#links
-    const chain = links[entry * LINKS + HASH]! & (this.#chains.length - 1)
-    const next = links[entry * LINKS + NEXT]!
+    const words = this.#words
+    const chain = words[entry * WORDS + HASH]! & (this.#chains.length - 1)
+    const next = words[entry * WORDS + NEXT]!
     if (this.#chains[chain] === entry) this.#chains[chain] = next
     else {
       let before = this.#chains[chain]!
-      while (links[before * LINKS + NEXT] !== entry) before = links[before * LINKS + NEXT]!
-      links[before * LINKS + NEXT] = next
+      while (words[before * WORDS + NEXT] !== entry) before = words[before * WORDS + NEXT]!
+      words[before * WORDS + NEXT] = next
     }
-    links[entry * LINKS + NEXT] = this.#firstFree
+    words[entry * WORDS + NEXT] = this.#firstFree
     this.#firstFree = entry
-    this.#facts[entry * FACTS + PLACE] = NONE
-  }
-
-  #nameBytes(entry: number): number {
-    return this.#facts[entry * FACTS + LENGTHS]! % LENGTHS_FACTOR
-  }
-
-  #valueBytes(entry: number): number {
-    return Math.floor(this.#facts[entry * FACTS + LENGTHS]! / LENGTHS_FACTOR)
+    words[entry * WORDS + SEGMENT] = NONE
   }
 
   #entryBytes(entry: number): number {
-    return ENTRY_BYTES + this.#nameBytes(entry) + this.#valueBytes(entry)
+    const at = entry * WORDS
+    return ENTRY_BYTES + this.#words[at + NAME_BYTES]! + this.#words[at + VALUE_BYTES]!
   }
 
   // Segments
 
   #segmentOf(entry: number): Segment {
-    const number = Math.floor(this.#facts[entry * FACTS + PLACE]! / PLACE_FACTOR)
-    return this.#segments[number - this.#segments[0]!.number]!
+    return this.#segments[this.#words[entry * WORDS + SEGMENT]! - this.#firstSegment]!
   }
 
   /** Its name and value are at the end of what the segment has. */
   #noteLaid(entry: number, segment: Segment): void {
-    this.#facts[entry * FACTS + PLACE] = segment.number * PLACE_FACTOR + segment.usedBytes
-    this.#links[entry * LINKS + USED] = 0
+    const [words, at] = [this.#words, entry * WORDS]
+    words[at + SEGMENT] = segment.number
+    words[at + START] = segment.usedBytes
+    words[at + USED] = 0
     const entryBytes = this.#entryBytes(entry)
     segment.usedBytes += entryBytes - ENTRY_BYTES
     segment.roomBytes -= entryBytes
@@ -289,16 +285,17 @@ export class HashedCache {
     const oldest = this.#segments[0]!
     const movesAll = this.#liveBytes < this.#bytesMax / 2
     for (const entry of oldest.entries) {
-      const place = this.#facts[entry * FACTS + PLACE]!
-      if (Math.floor(place / PLACE_FACTOR) !== oldest.number) continue
-      const isWanted = movesAll || this.#links[entry * LINKS + USED] === 1
+      const [words, at] = [this.#words, entry * WORDS]
+      if (words[at + SEGMENT] !== oldest.number) continue
+      const isWanted = movesAll || words[at + USED] === 1
       if (isWanted && into.roomBytes - this.#entryBytes(entry) >= into.bytes.length / 2) {
-        const start = place % PLACE_FACTOR
+        const start = words[at + START]!
         oldest.bytes.copy(into.bytes, into.usedBytes, start, start + this.#entryBytes(entry) - ENTRY_BYTES)
         this.#noteLaid(entry, into)
       } else this.#remove(entry)
     }
     this.#segments.shift()
+    this.#firstSegment++
     this.#bytes -= oldest.bytes.length
     this.#spare = oldest.bytes
   }

@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { HASHED_NAME_BYTES_MAX } from '../base/limits.ts'
 import type { BlobKey, KeyedBlob, KeyedBlobs } from '../blobs/keyed-blobs.ts'
-import { type BatchEntry, HashedBatch, type Place, SetRun } from './hashed-batch.ts'
+import { type BatchEntry, HashedBatch, type Place, SetRun, type SetsDone } from './hashed-batch.ts'
 import { HashedCache, type KeptItem, type KeptPlace } from './hashed-cache.ts'
 import { decodeHashedItems, encodeHashedItems, type HashedItem } from './hashed-record.ts'
 import { SyncGathering } from './sync-gathering.ts'
@@ -208,42 +208,45 @@ export class HashedStore {
 
   /**
    * As `update` of each name in turn, with as few writes as possible: what is set until the next sync begins is written together.
-   * The values are only looked at before it returns. Resolves when all are as durable as is asked for, with the error of each
-   * that failed in its place, or undefined when none did.
+   * The values, of which there are some, are only looked at before it returns. Calls `done` when all are as durable as is asked
+   * for, but not before it returns: with promises, most of what a set took behind a sync was their work.
    */
-  setMany(wanted: readonly NamedValue[]): Promise<unknown[] | undefined> {
-    const run = new SetRun()
+  setMany(wanted: readonly NamedValue[], done: SetsDone): void {
+    const run = new SetRun(wanted.length, done)
+    const nowMs = this.#clock.nowMs()
     let isWaiting = false
     let sizeBytes = 0
     for (let at = 0; at < wanted.length; at++) {
-      run.begin()
-      if (this.#addToBatch(run, at, wanted[at]!)) {
-        isWaiting = true
-        sizeBytes += wanted[at]!.value.length
+      const each = wanted[at]!
+      const place = this.#placeInBatch(each)
+      if (place === undefined) {
+        this.#writeBatch()
+        this.#setAlone(run, at, each)
         continue
       }
-      this.#writeBatch()
-      this.#setAlone(run, at, wanted[at]!)
+      isWaiting = true
+      sizeBytes += each.value.length
+      const { name, flags, expiresMs, value } = each
+      const item = { name, flags, version: this.#nextVersion(place.version, nowMs), expiresMs, value }
+      this.#batch.add(item, place, run, at)
+      // Nobody gets it from there before it is written.
+      this.#cache.put(item, place)
     }
     if (!this.#blobs.sharesSyncs) {
       this.#writeBatch()
       this.#endUnsynced()
     } else if (isWaiting) this.#gathering.join(sizeBytes)
-    run.end()
-    return run.done
   }
 
-  /** False where it is not known that the name is alone with its key, in one blob, and that nobody else is at the key. */
-  #addToBatch(run: SetRun, at: number, wanted: NamedValue): boolean {
-    const { name, flags, expiresMs, value } = wanted
-    const place = this.#placeKept(name) ?? this.#placeOf(name)
-    if (place === undefined || (this.#changes.size > 0 && this.#changes.has(place.key.keyLow))) return false
-    const version = this.#nextVersion(place.version)
-    const item: HashedItem = { name, flags, version, expiresMs, value }
-    if (!this.#batch.fits(item, place)) this.#writeBatch()
-    if (!this.#batch.fits(item, place)) return false
-    this.#batch.add(item, place, { run, at })
-    return true
+  /** Where it goes; undefined where it is not known that the name is alone with its key, in one blob, and that nobody else is at the key. */
+  #placeInBatch({ name, value }: NamedValue): (Place & { version: number }) | undefined {
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const place = this.#placeKept(name) ?? this.#placeOf(name)
+      if (place === undefined || (this.#changes.size > 0 && this.#changes.has(place.key.keyLow))) break
+      if (this.#batch.fits({ name, value }, place)) return place
+      this.#writeBatch()
+    }
+    return undefined
   }
 
   #placeKept(name: Buffer): (Place & { version: number }) | undefined {
@@ -288,12 +291,13 @@ export class HashedStore {
     const count = this.#blobs.writeManyNow(entries, volumeId)
     if (volumeId !== this.#unsyncedIn) this.#endUnsynced()
     this.#unsyncedIn = volumeId
-    for (let at = 0; at < count; at++) {
-      const entry = entries[at]!
-      this.#cache.put(entry.item, entry)
-      this.#unsynced.push({ run: entry.run, at: entry.at })
+    for (let at = 0; at < count; at++) this.#unsynced.push(entries[at]!)
+    for (let at = count; at < entries.length; at++) {
+      const { data, run, at: number } = entries[at]!
+      const [item] = decodeHashedItems(data)
+      this.#cache.delete(item!.name)
+      this.#setAlone(run, number, item!)
     }
-    for (const { run, at, item } of entries.slice(count)) this.#setAlone(run, at, item)
   }
 
   #beginSync(): void {
@@ -462,8 +466,8 @@ export class HashedStore {
   }
 
   /** Rises, over restarts too unless the clock goes back; and always above what the name had. */
-  #nextVersion(before: number): number {
-    this.#lastVersion = Math.max(this.#lastVersion + 1, before + 1, this.#clock.nowMs() * 1_000)
+  #nextVersion(before: number, nowMs = this.#clock.nowMs()): number {
+    this.#lastVersion = Math.max(this.#lastVersion + 1, before + 1, nowMs * 1_000)
     return this.#lastVersion
   }
 

@@ -6,7 +6,7 @@ import { StoreError } from '../../src/base/errors.ts'
 import { HASHED_NAME_BYTES_MAX } from '../../src/base/limits.ts'
 import { type BlobKey, KeyedBlobs } from '../../src/blobs/keyed-blobs.ts'
 import { FLAG, WORD } from '../../src/disk/volume-table.ts'
-import { HashedStore } from '../../src/objects/hashed-store.ts'
+import { HashedStore, type NamedValue } from '../../src/objects/hashed-store.ts'
 import { TurnedClock } from '../filer/filer-kit.ts'
 import { SimDisk } from '../sim/sim-disk.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
@@ -56,6 +56,10 @@ async function open(hash?: (name: Buffer) => BlobKey, cacheBytesMax = 10_000): P
   cleanups.push(() => kit.engine.close())
   return kit
 }
+
+/** Resolves with the errors of those that failed, at their numbers. */
+const setMany = (store: HashedStore, wanted: readonly NamedValue[]) =>
+  new Promise<unknown[] | undefined>((resolve) => store.setMany(wanted, resolve))
 
 const set = ({ store }: Kit, name: string, value: string | Buffer, expiresMs = 0, flags = 0) =>
   store.update(Buffer.from(name), () => ({ flags, expiresMs, value: Buffer.from(value) }))
@@ -110,13 +114,19 @@ for (const cacheBytesMax of [0, 1_000_000]) {
     const kit = await open((name) => ({ keyHigh: 1, keyLow: 1 + (name[0]! % 4) }), cacheBytesMax)
     await set(kit, 'e', 'has the hash of a')
     const names = ['a', 'b', 'a', 'c', 'e', 'd', 'a']
-    assert.equal(await kit.store.setMany(names.map((name, at) => named(name, `${name}${at}`))), undefined)
+    assert.equal(
+      await setMany(
+        kit.store,
+        names.map((name, at) => named(name, `${name}${at}`)),
+      ),
+      undefined,
+    )
     const values = async () => await Promise.all(['a', 'b', 'c', 'd', 'e'].map((name) => value(kit, name)))
     assert.deepEqual(await values(), ['a6', 'b1', 'c3', 'd5', 'e4'])
     const beside = [
-      kit.store.setMany([named('a', 'x')]),
+      setMany(kit.store, [named('a', 'x')]),
       set(kit, 'a', 'y'),
-      kit.store.setMany([named('a', 'z')]),
+      setMany(kit.store, [named('a', 'z')]),
     ]
     await Promise.all(beside)
     assert.equal(await value(kit, 'a'), 'z')
@@ -130,7 +140,7 @@ test('of many set together, those that can be written are, and the others say wh
   await set(kit, 'a', 'old')
   const one = kit.engine.volumes.get(1)!.slot
   one.setFlag(FLAG.diskFull)
-  const failures = await kit.store.setMany([
+  const failures = await setMany(kit.store, [
     named('a', 'new'),
     named('x'.repeat(HASHED_NAME_BYTES_MAX + 1), 'v'),
     named('b', 'new'),
@@ -145,7 +155,7 @@ test('of many set together, those that can be written are, and the others say wh
   kit.named.splice(0, 1, 2)
   one.set(WORD.sizeLimitUnits, 1)
   assert.equal(
-    await kit.store.setMany([named('a', 'moved'), named('b', 'moved'), named('a', 'last')]),
+    await setMany(kit.store, [named('a', 'moved'), named('b', 'moved'), named('a', 'last')]),
     undefined,
   )
   assert.equal(kit.engine.volumes.get(2)!.collection, COLLECTION)
@@ -171,10 +181,10 @@ test('the disk becomes full under values set together: what was there stays, and
   const { disk, sim, store, slot } = await openSim()
   const all = (value: string) =>
     ['a', 'b', 'c', 'd'].map((name) => named(name, `${name}${value}`.padEnd(2_000)))
-  assert.equal(await store.setMany(all('1')), undefined)
+  assert.equal(await setMany(store, all('1')), undefined)
   const { usedBytes } = disk
   disk.capacityBytes = usedBytes + 5_000
-  const failures = await store.setMany(all('2'))
+  const failures = await setMany(store, all('2'))
   assert.deepEqual(
     failures?.map((error) => (error as StoreError).code),
     Array(4).fill('disk_full'),
@@ -182,7 +192,7 @@ test('the disk becomes full under values set together: what was there stays, and
   for (const { name, value } of all('1')) assert.ok((await store.get(name))!.value.equals(value))
   disk.capacityBytes = Number.POSITIVE_INFINITY
   slot.clearFlag(FLAG.diskFull)
-  assert.equal(await store.setMany(all('3')), undefined)
+  assert.equal(await setMany(store, all('3')), undefined)
   for (const { name, value } of all('3')) assert.ok((await store.get(name))!.value.equals(value))
   await sim.stop()
 })
@@ -191,9 +201,12 @@ test('what is set until the next sync is written together, and seen by all who a
   const { sim, store, textAt, slot } = await openSim()
   // Twice: for the first ones a volume was asked for, and they did not come into memory.
   for (const old of ['first', 'old'])
-    await store.setMany(['a', 'b', 'c', 'd'].map((name) => named(name, old)))
+    await setMany(
+      store,
+      ['a', 'b', 'c', 'd'].map((name) => named(name, old)),
+    )
   const before = slot.get(WORD.idxEntries)
-  const many = ['a', 'b', 'c', 'a'].map((name, at) => store.setMany([named(name, `${name}${at}`)]))
+  const many = ['a', 'b', 'c', 'a'].map((name, at) => setMany(store, [named(name, `${name}${at}`)]))
   assert.equal(slot.get(WORD.idxEntries), before, 'nothing is written yet')
   const kept = store.cached(Buffer.from('d'))
   assert.equal(kept?.bytes.toString('utf8', kept.start, kept.end), 'old')
@@ -201,7 +214,7 @@ test('what is set until the next sync is written together, and seen by all who a
   assert.equal(await textAt('a'), 'a3')
   assert.equal(slot.get(WORD.idxEntries), before + 4)
   assert.deepEqual(await Promise.all(many), Array(4).fill(undefined))
-  const later = store.setMany([named('a', 'x'), { ...named('b', 'gone'), expiresMs: 1 }])
+  const later = setMany(store, [named('a', 'x'), { ...named('b', 'gone'), expiresMs: 1 }])
   const appended = store.update(Buffer.from('a'), (present) => ({
     ...present!,
     value: Buffer.concat([present!.value, Buffer.from('y')]),
@@ -217,8 +230,8 @@ test('what is set until the next sync is written together, and seen by all who a
 
 test('a sync that fails is told to all who wait for it', async () => {
   const { sim, store, textAt, slot } = await openSim()
-  await store.setMany([named('a', 'old'), named('b', 'old')])
-  const waiting = ['a', 'b'].map((name) => store.setMany([named(name, 'new')]))
+  await setMany(store, [named('a', 'old'), named('b', 'old')])
+  const waiting = ['a', 'b'].map((name) => setMany(store, [named(name, 'new')]))
   assert.equal(await textAt('a'), 'new')
   slot.setFlag(FLAG.failed)
   for (const failures of await Promise.all(waiting))

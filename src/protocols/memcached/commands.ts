@@ -76,15 +76,24 @@ export class Commands {
     }
   }
 
-  /** One answer for all, in their order. Never rejects. The sets are only looked at before it returns, and not kept. */
-  runSets(sets: readonly PlainSet[]): Promise<Buffer> {
-    this.count('cmd_set', sets.length)
-    for (const set of sets) set.expiresMs = this.#expiresMs(set.exptime)
-    const silent = sets.map(({ isSilent }) => isSilent)
-    return this.#store.setMany(sets).then((failures = []) => {
-      const failed = failures.filter((failure) => failure !== undefined).length
-      this.count('total_items', silent.length - failed)
-      return answersOf(silent, failures)
+  /**
+   * Calls `done` with one answer for all, in their order, but not before it returns. The sets, of which there are some, are only
+   * looked at before, and not kept.
+   */
+  runSets(sets: readonly PlainSet[], done: (answer: Buffer) => void): void {
+    const { length } = sets
+    this.count('cmd_set', length)
+    let isAnySilent = false
+    for (const set of sets) {
+      set.expiresMs = this.#expiresMs(set.exptime)
+      if (set.isSilent) isAnySilent = true
+    }
+    const silent = isAnySilent ? sets.map(({ isSilent }) => isSilent) : undefined
+    this.#store.setMany(sets, (failures) => {
+      const failed = failures?.filter((failure) => failure !== undefined).length ?? 0
+      this.count('total_items', length - failed)
+      if (failures !== undefined || silent !== undefined) done(answersOf(length, { silent, failures }))
+      else done(length === 1 ? STORED : Buffer.alloc(length * STORED.length, STORED))
     })
   }
 
@@ -357,12 +366,14 @@ export class Commands {
   }
 }
 
-function answersOf(silent: readonly boolean[], failures: readonly unknown[]): Buffer {
-  if (failures.length === 0 && !silent.includes(true))
-    return silent.length === 1 ? STORED : Buffer.alloc(silent.length * STORED.length, STORED)
-  const spoken = silent.map((isSilent, at) => {
-    if (isSilent) return NOTHING
-    return failures[at] === undefined ? STORED : failedAnswer(failures[at])
+/** Undefined for none of them. */
+function answersOf(
+  sets: number,
+  { silent, failures }: { silent: readonly boolean[] | undefined; failures: readonly unknown[] | undefined },
+): Buffer {
+  const spoken = Array.from({ length: sets }, (_, at) => {
+    if (silent?.[at] === true) return NOTHING
+    return failures?.[at] === undefined ? STORED : failedAnswer(failures[at])
   })
   return Buffer.concat(spoken)
 }

@@ -26,8 +26,6 @@ const SETS_TOGETHER_MAX = 1_024
 /** An answer in its turn, behind one that is not there yet; undefined: it is not there either. */
 interface Slot {
   bytes: Buffer | undefined
-  /** Resolves when it is there. */
-  wait: Promise<void> | undefined
 }
 
 export class MemcachedConnection {
@@ -37,6 +35,8 @@ export class MemcachedConnection {
   readonly #slots: Slot[] = []
   #reserved = 0
   #isAlone = false
+  /** It waits for all before it. */
+  #lone: Command | undefined
   /** The client sends no more; what it sent is answered. */
   #hasEnded = false
   /** Nothing more is begun. */
@@ -101,7 +101,7 @@ export class MemcachedConnection {
 
   /** Begins the commands that are there, as many as may be under way. False: there are no more. */
   #beginWaiting(): boolean {
-    while (!this.#isEnding) {
+    while (!this.#isEnding && !this.#parser.isEmpty) {
       if (this.#isFull()) return true
       const key = this.#parser.nextPlainGet()
       if (key !== undefined) {
@@ -112,6 +112,7 @@ export class MemcachedConnection {
       const behind = this.#beginSets()
       if (behind === 'more') return false
       if (behind === 'sets' || this.#isFull()) continue
+      if (this.#parser.isEmpty) return false
       const command = this.#parser.next()
       if (command === undefined) return false
       if (command === 'line' || command === 'binary') {
@@ -120,8 +121,9 @@ export class MemcachedConnection {
         this.#isEnding = true
       } else if (command.words[0] === 'quit') this.#isEnding = true
       else if (command.words[0] === 'flush_all') {
-        if (this.#slots.some(({ bytes }) => bytes === undefined)) void this.#runAlone(command)
-        else this.#begin(command, true)
+        this.#isAlone = true
+        this.#lone = command
+        this.#beginLone()
       } else this.#begin(command, false)
     }
     return false
@@ -146,16 +148,18 @@ export class MemcachedConnection {
       if (typeof next === 'object') sets.push(next)
       else behind = next ?? 'other'
     }
-    if (sets.length > 0) this.#add(this.#options.commands.runSets(sets), nothing)
+    if (sets.length === 0) return behind
+    const slot: Slot = { bytes: undefined }
+    this.#slots.push(slot)
+    this.#options.commands.runSets(sets, (answer) => this.#answer(slot, answer))
     return behind
   }
 
-  /** Waits for all before it. */
-  async #runAlone(command: Command): Promise<void> {
-    this.#isAlone = true
-    await Promise.all(this.#slots.map(({ wait }) => wait))
+  #beginLone(): void {
+    const command = this.#lone
+    if (command === undefined || this.#slots.some(({ bytes }) => bytes === undefined)) return
+    this.#lone = undefined
     this.#begin(command, true)
-    this.#pump()
   }
 
   #begin(command: Command, isAlone: boolean): void {
@@ -179,17 +183,23 @@ export class MemcachedConnection {
   #add(answer: Buffer | Promise<Buffer>, done: () => void): void {
     if (!(answer instanceof Promise)) {
       done()
-      if (this.#slots.length > 0) this.#slots.push({ bytes: answer, wait: undefined })
+      if (this.#slots.length > 0) this.#slots.push({ bytes: answer })
       else this.#put(answer)
       return
     }
-    const slot: Slot = { bytes: undefined, wait: undefined }
+    const slot: Slot = { bytes: undefined }
     this.#slots.push(slot)
-    slot.wait = answer.then((bytes) => {
-      slot.bytes = bytes
+    void answer.then((bytes) => {
       done()
-      this.#pumpSoon()
+      this.#answer(slot, bytes)
     })
+  }
+
+  #answer(slot: Slot, bytes: Buffer): void {
+    slot.bytes = bytes
+    this.#beginLone()
+    if (this.#slots.length === 1) this.#pump()
+    else this.#pumpSoon()
   }
 
   /** Once for all answers that are there at the same time, as those of one sync are. */

@@ -38,6 +38,7 @@ const BINARY_MAGIC = 0x80
 const PLAIN_DIGITS_MAX = 9
 /** Values up to this are put together again where packets cut them; others are gathered in memory of their own. */
 const PLAIN_WAIT_BYTES_MAX = 4 * 1024
+const NO_BYTES = Buffer.alloc(0)
 const NOREPLY = Buffer.from(' noreply')
 
 /** Of a PlainSet. */
@@ -57,7 +58,7 @@ interface Block {
 export class Parser {
   readonly #dataOf: DataOf
   readonly #limits: PlainLimits
-  #bytes: Buffer = Buffer.alloc(0)
+  #bytes: Buffer = NO_BYTES
   /** Up to here they are dealt with. */
   #at = 0
   /** `#bytes` lies in memory of the caller. */
@@ -69,9 +70,14 @@ export class Parser {
     this.#limits = limits
   }
 
+  /** All bytes that were added are dealt with. */
+  get isEmpty(): boolean {
+    return this.#at === this.#bytes.length
+  }
+
   /** Follow it with `next` until that gives nothing, then with `keepRest`. */
   add(bytes: Buffer): void {
-    this.#isBorrowed = this.#at === this.#bytes.length
+    this.#isBorrowed = this.isEmpty
     this.#bytes = this.#isBorrowed ? bytes : Buffer.concat([this.#bytes.subarray(this.#at), bytes])
     this.#at = 0
   }
@@ -79,7 +85,7 @@ export class Parser {
   /** Copies what is left of what was added: its memory is used for other things. */
   keepRest(): void {
     if (!this.#isBorrowed) return
-    this.#bytes = Buffer.from(this.#bytes.subarray(this.#at))
+    this.#bytes = this.isEmpty ? NO_BYTES : Buffer.from(this.#bytes.subarray(this.#at))
     this.#at = 0
     this.#isBorrowed = false
   }
