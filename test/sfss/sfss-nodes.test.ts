@@ -38,6 +38,8 @@ describe('on two nodes of Cairn and one of memcached', { skip: noMemcached }, ()
     assert.equal(reply.headers.get('content-type'), 'text/plain')
     const conditional = { method: 'PUT', body: 'x', headers: { 'if-match': '"other"' } }
     assert.equal((await fetch(service.url('/file?path=a/b.txt'), conditional)).status, 412)
+    const removal = { method: 'DELETE', headers: conditional.headers }
+    assert.equal((await fetch(service.url('/file?path=a/b.txt'), removal)).status, 412)
     for (const node of service.nodes)
       await until(async () => (await node.ask(`get ${keyOf('a/b.txt')}\r\n`)).includes('two three'))
     assert.equal(await service.remove('a/b.txt'), 204)

@@ -233,7 +233,13 @@ test('heads, ranges, conditions, and removal', async () => {
   const first = { 'if-none-match': '*' }
   assert.equal((await fetch(target, { method: 'PUT', body: 'x', headers: first })).status, 412)
   assert.equal((await fetch(target, { method: 'PUT', body: 'x', headers: { 'if-match': etag } })).status, 200)
-  assert.equal((await fetch(target, { method: 'DELETE' })).status, 204)
+  const removed = async (headers: Record<string, string>) =>
+    (await fetch(target, { method: 'DELETE', headers })).status
+  assert.equal(await removed({ 'if-match': etag }), 412)
+  assert.equal(await removed({ 'if-none-match': '*' }), 412)
+  assert.equal(await removed({ 'if-match': 'malformed' }), 400)
+  const now = (await fetch(target, { method: 'HEAD' })).headers.get('etag')!
+  assert.equal(await removed({ 'if-match': `"other", ${now}` }), 204)
   assert.equal((await fetch(target)).status, 404)
   assert.equal((await fetch(target, { method: 'DELETE' })).status, 404)
 })

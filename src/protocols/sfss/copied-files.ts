@@ -9,7 +9,7 @@ import { HashRing } from '../../base/hash-ring.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { mimeTypeOfName } from '../../net/mime-types.ts'
-import { checkWrite } from '../../objects/conditions.ts'
+import { checkDelete, checkWrite } from '../../objects/conditions.ts'
 import type { Conditions } from '../../objects/object-store.ts'
 import { Copies, type FileNode, orAgain, type Quorums } from './copies.ts'
 import type { FileRecord } from './file-record.ts'
@@ -71,8 +71,9 @@ export class CopiedFiles implements FileStore {
     await this.#write(path, bytes)
   }
 
-  async remove(path: string): Promise<void> {
-    await this.find(path)
+  async remove(path: string, conditions: Conditions | undefined): Promise<void> {
+    const { etag, modifiedMs, sizeBytes } = await this.find(path)
+    checkDelete(conditions, { etag, modified_ms: modifiedMs, size: sizeBytes })
     await this.#write(path, undefined)
   }
 

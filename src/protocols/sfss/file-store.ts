@@ -26,8 +26,8 @@ export interface FileStore {
   find(path: string): StoredFile | Promise<StoredFile>
   /** Throws `precondition_failed`, `too_large`, `disk_full`. */
   put(path: string, bytes: Buffer, conditions: Conditions | undefined): Promise<void>
-  /** Throws `not_found`. */
-  remove(path: string): Promise<void>
+  /** Throws `not_found`, `precondition_failed`. */
+  remove(path: string, conditions: Conditions | undefined): Promise<void>
   /** Asks each storage now. Throws `unavailable` or `timeout` where none answers. */
   states(): Promise<StorageState[]>
 }

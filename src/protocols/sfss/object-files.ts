@@ -88,11 +88,12 @@ export class ObjectFiles implements FileStore {
     }
   }
 
-  async remove(path: string): Promise<void> {
+  async remove(path: string, conditions: Conditions | undefined): Promise<void> {
     const { info } = await this.#find(path)
     if (info.isDeleteMarker) throw notFound(path)
     const bucket = await this.#bucket()
-    if (bucket !== undefined) await this.#inBucket(() => this.#objects.delete({ bucket, key: info.key }))
+    const request = { key: info.key, ...(conditions && { conditions }) }
+    if (bucket !== undefined) await this.#inBucket(() => this.#objects.delete({ bucket, ...request }))
   }
 
   async states(): Promise<StorageState[]> {

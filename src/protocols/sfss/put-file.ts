@@ -22,7 +22,7 @@ export function uploadedFile(
   return bytes
 }
 
-/** If-Match and If-None-Match of a write. Throws `bad_request`. */
+/** If-Match and If-None-Match of a write or removal. Throws `bad_request`. */
 export function writeConditions(rawHeaders: readonly string[]): Conditions | undefined {
   const ifMatch = etagsOf(rawHeader(rawHeaders, 'if-match'))
   const ifNoneMatch = etagsOf(rawHeader(rawHeaders, 'if-none-match'))

@@ -160,7 +160,7 @@ export class SfssServer {
       case '/file':
         if (method === 'GET' || method === 'HEAD') return this.#read(asked, pathOfQuery(query))
         if (method === 'PUT') return this.#store(asked, pathOfQuery(query), 200)
-        if (method === 'DELETE') return this.#remove(pathOfQuery(query))
+        if (method === 'DELETE') return this.#remove(asked, pathOfQuery(query))
         return notAllowed(method, FILE_METHODS)
       case '/files':
         if (method === 'POST') return this.#store(asked, pathOfQuery(query), 201)
@@ -218,9 +218,9 @@ export class SfssServer {
     return { status, headers: [], body: undefined }
   }
 
-  async #remove(path: string): Promise<Outcome> {
+  async #remove({ rawHeaders }: Asked, path: string): Promise<Outcome> {
     this.#options.counters.add('cmd_delete')
-    await this.#files.remove(path)
+    await this.#files.remove(path, writeConditions(rawHeaders))
     return { status: 204, headers: [], body: undefined }
   }
 
