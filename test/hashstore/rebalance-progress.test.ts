@@ -1,4 +1,4 @@
-/** What `cairn hashstore rebalance` shows while it works. A server that keeps it waiting makes it work for long enough. */
+/** What `cairn hashstore rebalance` says: how far it is, where a server keeps it waiting for long enough, and what cannot be listed. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -10,7 +10,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
-import { bytesSource, fetchWhole, startHashstore, WAIT_MS_MAX } from './hashstore-kit.ts'
+import type { TreeEntry } from '../../src/protocols/hashstore/wire.ts'
+import { bytesSource, fetchWhole, startHashstore, WAIT_MS_MAX, writeOld } from './hashstore-kit.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const PUT = '"op":"put"'
@@ -60,8 +61,9 @@ async function startGate(port: number) {
 }
 
 /** The command as a process, and all that it says. */
-function startRebalance(machines: string) {
-  const child = spawn(process.execPath, [PROGRAM, 'hashstore', 'rebalance', '--machines', machines], {
+function startRebalance(machines: string, ...flags: string[]) {
+  const args = ['hashstore', 'rebalance', '--machines', machines, ...flags]
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const said = { stdout: '', stderr: '' }
@@ -99,6 +101,34 @@ test('a rebalance shows how far it is while it moves files', async () => {
     gate.close()
     await from.close()
     await to.close()
+    rmSync(directory, { recursive: true, force: true })
+  }
+})
+
+test('a name that is too long for the name server holds up no rebalance', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cairn-rebalance-'))
+  const [from, to] = [await startHashstore(), await startHashstore()]
+  const names = await startHashstore({ namesOnly: true })
+  try {
+    const machines = join(directory, 'machineconf.txt')
+    writeFileSync(machines, `127.0.0.1,${to.port}\n`)
+    const long = `c:\\${'x'.repeat(1_021)}`
+    assert.ok(await writeOld(from.port, long, Buffer.from('long')))
+    assert.ok(await writeOld(from.port, 'c:\\short', Buffer.from('short')))
+    const flags = ['--leaving', `127.0.0.1:${from.port}`, '--nameserver', `127.0.0.1:${names.port}`]
+    const { said, ended } = startRebalance(machines, ...flags)
+    assert.deepEqual(await ended, [0, null], said.stderr)
+    assert.match(said.stdout, /^2 files, 2 of them .* at another place: 2 moved\n$/)
+    assert.match(said.stderr, /the name server cannot list c:\\xxx/)
+    assert.equal(String(await fetchWhole(to.client, long)), 'long')
+    const listed: TreeEntry[] = []
+    for await (const page of names.client.browse(Buffer.from('c:\\'), false)) listed.push(...page)
+    assert.deepEqual(
+      listed.map((each) => ('path' in each ? each.path : each.directory)),
+      ['c:\\short'],
+    )
+  } finally {
+    await Promise.all([from, to, names].map((each) => each.close()))
     rmSync(directory, { recursive: true, force: true })
   }
 })

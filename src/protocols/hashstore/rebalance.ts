@@ -59,11 +59,10 @@ export class Rebalance {
 
   /** Counts what is to be moved, and tells the name server of every file. Throws what listing throws. */
   async count(): Promise<void> {
-    const { nameserver } = this.#options.cluster
     await this.#eachFile(async (entry, server) => {
       this.counts.files++
       const path = pathOfText(entry.path)
-      if (entry.chunkOf === undefined) await nameserver?.enter(path, { ...entry, size: fileSize(entry) })
+      if (entry.chunkOf === undefined) await this.#tellName(path, entry)
       if (this.#target(path) === server) return
       this.counts.misplaced++
       this.counts.misplacedBytes += entry.size
@@ -84,6 +83,17 @@ export class Rebalance {
       }
       if (target !== server) this.counts.doneBytes += entry.size
     })
+  }
+
+  /** A name that is too long for the tree is said, and holds up nothing. Throws everything else. */
+  async #tellName(path: Buffer, entry: FileEntry): Promise<void> {
+    try {
+      await this.#options.cluster.nameserver?.enter(path, { ...entry, size: fileSize(entry) })
+    } catch (error) {
+      const { code, message } = toStoreError(error)
+      if (code !== 'key_too_long') throw error
+      this.lastFailure = new StoreError(code, `the name server cannot list ${entry.path}: ${message}`)
+    }
   }
 
   #target(path: Buffer): HashstoreClient {
