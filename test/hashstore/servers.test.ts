@@ -158,6 +158,15 @@ test('commands: folders, chunks, the name server, and what the first client sees
   const target = join(work, 'back.bin')
   await hashstore('get', join(folder, 'large.bin'), '-o', target)
   assert.ok(readFileSync(target).equals(large))
+  const [small, none] = [join(folder, 'sub', '7.txt'), join(folder, 'none')]
+  const get = (...args: string[]) => runCairn(['hashstore', 'get', '--machines', machines, ...args])
+  // Nothing keeps it from ending, though the server would wait for longer.
+  const lost = await get(small, '-o', join(work, 'nowhere', 'x'), '--timeout', '10m')
+  assert.equal(lost.code, 1)
+  assert.match(lost.stderr, /^cairn: .*7\.txt: ENOENT.*\n$/)
+  const partly = await get(none, small, '--output-dir', work)
+  assert.deepEqual([partly.code, readFileSync(join(work, '7.txt'), 'utf8')], [1, 'file 7'])
+  assert.match(partly.stderr, /^cairn: .*none: there is no file/)
   // The first client stores over it; the chunks that are left are for a rebalance.
   writeFileSync(join(work, 'e:\\new'), 'by hand')
   await hashstore('put', join(work, 'e:\\new'), '--path', 'e:\\new', ...names)

@@ -1,7 +1,7 @@
 /** `cairn hashstore get`: fetches files. A file appears under its name when all of it is here. */
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { StoreError } from '../../base/errors.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
 import { givingBack } from '../../base/piece-buffers.ts'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
@@ -19,8 +19,16 @@ export const get = defineCommand({
     if (config.output !== '' && args.length > 1) throw new UsageError('--output is for a single file')
     const targets = args.map((path) => config.output || join(config.outputDir, localName(path)))
     return await withHashstore(config, context, async (cluster) => {
-      for (const [at, path] of args.entries()) await fetchTo(targets[at]!, path, { cluster, context })
-      return 0
+      let failed = 0
+      for (const [at, path] of args.entries()) {
+        try {
+          await fetchTo(targets[at]!, path, { cluster, context })
+        } catch (error) {
+          failed++
+          context.stderr.write(`cairn: ${path}: ${toStoreError(error).message}\n`)
+        }
+      }
+      return failed > 0 ? 1 : 0
     })
   },
 })
@@ -31,13 +39,15 @@ async function fetchTo(
   { cluster, context }: { cluster: HashstoreCluster; context: Context },
 ): Promise<void> {
   const remote = await cluster.get(pathOf(path))
-  if (target === '-') {
+  try {
+    if (target !== '-') return await saveTo(target, remote.pieces(), context.random)
     for await (const piece of remote.pieces()) {
       if (!context.stdout.write(piece, givingBack(piece))) await once(context.stdout, 'drain')
     }
-    return
+  } finally {
+    // Where nothing of it could be taken, its connection would keep this process waiting.
+    remote.close()
   }
-  await saveTo(target, remote.pieces(), context.random)
 }
 
 /** What stands behind the last separator of either kind. Throws `bad_request` for what names no file here. */
