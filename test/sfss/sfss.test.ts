@@ -269,9 +269,18 @@ test('its client sends files and folders, and measures', async () => {
       [40, 0],
     ],
   )
+  writeFileSync(local('large'), randomBytes(2 * MIB + 1))
   const large = await client('--path', 'large', '--filepath', local('large'))
   assert.equal(large.code, 1)
   assert.equal((await client('--filepath', local('sent.txt'))).code, 2)
+  for (const flags of [
+    ['--filepath', local('nothing')],
+    ['--filepath', local('tree'), '--benchmark'],
+  ]) {
+    const refused = await client('--path', 'x', ...flags)
+    assert.equal(refused.code, 2)
+    assert.match(refused.stderr, /^cairn: cannot read .*\n$/)
+  }
 })
 
 /** A door on a storage that is down. */

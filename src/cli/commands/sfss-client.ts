@@ -30,7 +30,7 @@ export const sfssClient = defineCommand({
       const { clock, random, signal } = context
       const size = Math.min(config.sizeBytes, NOISE_BYTES_MAX)
       const content =
-        filepath === '' ? Buffer.alloc(config.sizeBytes, random.bytes(size)) : readFileSync(filepath)
+        filepath === '' ? Buffer.alloc(config.sizeBytes, random.bytes(size)) : readLocal(filepath)
       const bench = new SfssBenchmark({ ...config, client, content, clock, random, signal })
       const phases = [await bench.write(), await bench.read()]
       if (config.json) context.stdout.write(`${JSON.stringify({ phases: phases.map(reportToJson) })}\n`)
@@ -48,8 +48,8 @@ async function sendAll(
   { path, filepath }: { path: string; filepath: string },
   context: Context,
 ): Promise<number> {
-  if (!statSync(filepath).isDirectory()) {
-    await client.post(path, readFileSync(filepath))
+  if (!isDirectory(filepath)) {
+    await client.post(path, readLocal(filepath))
     context.stdout.write(`${path}\n`)
     return 0
   }
@@ -58,8 +58,20 @@ async function sendAll(
     const local = join(entry.parentPath, entry.name)
     const inside = relative(filepath, local)
     const target = path.endsWith('/') ? `${path}${inside}` : `${path}/${inside}`
-    await client.post(target, readFileSync(local))
+    await client.post(target, readLocal(local))
     context.stdout.write(`${target}\n`)
   }
   return 0
+}
+
+const isDirectory = (path: string) => reading(path, () => statSync(path)).isDirectory()
+const readLocal = (path: string) => reading(path, () => readFileSync(path))
+
+/** Throws `UsageError`. */
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${(error as Error).message}`)
+  }
 }
