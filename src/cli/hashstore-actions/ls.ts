@@ -1,6 +1,7 @@
 /** `cairn hashstore ls`: asks the name server; without one, all servers for all they have. */
+import { isUtf8 } from 'node:buffer'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
-import { textOfPath } from '../../protocols/hashstore/paths.ts'
+import { pathOfText, textOfPath } from '../../protocols/hashstore/paths.ts'
 import type { TreeEntry } from '../../protocols/hashstore/wire.ts'
 import { defineCommand } from '../command.ts'
 import { HASHSTORE_CLIENT_SETTINGS, withHashstore } from '../hashstore-settings.ts'
@@ -30,8 +31,14 @@ export const ls = defineCommand({
 const COLUMNS = [
   { title: 'SIZE', right: true, text: (each: TreeEntry) => ('path' in each ? String(each.size) : '-') },
   { title: 'WRITTEN', text: (each: TreeEntry) => ('path' in each ? timeText(each.time) : '-') },
-  { title: 'PATH', text: (each: TreeEntry) => ('path' in each ? each.path : each.directory) },
+  { title: 'PATH', text: (each: TreeEntry) => shown('path' in each ? each.path : each.directory) },
 ]
+
+/** As the other commands take it, where it is text; else as the protocol writes it, which is what `--json` has of all. */
+function shown(text: string): string {
+  const path = pathOfText(text)
+  return isUtf8(path) && !path.includes(0) ? path.toString() : text
+}
 
 const timeText = (ms: number) => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
 
