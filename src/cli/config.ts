@@ -45,7 +45,7 @@ export const SETTINGS = {
     placeholder: 'DIR,…',
   }),
   dir: list({
-    doc: 'Directories for the volumes, one for each disk.',
+    doc: 'Directories for the volumes, one for each disk. A name server keeps its names in the first.',
     fallback: ['./data'],
     placeholder: 'DIR,…',
   }),
@@ -233,7 +233,7 @@ export const SETTINGS = {
       'Where the names of objects are kept: `postgres://USER:PASSWORD@HOST/DATABASE`, or a directory for SQLite. ' +
       'Several processes can share them only on PostgreSQL.',
     fallback: '',
-    fallbackDoc: '`meta` in the first data directory',
+    fallbackDoc: '`meta` in the first data directory; for a name server that directory itself',
     placeholder: 'URL',
     secret: true,
   }),

@@ -371,3 +371,15 @@ test('kill -9 of the name server loses no name that was acknowledged', async () 
     [],
   )
 })
+
+test('a name server keeps its names where --metadata says', async () => {
+  const kept = join(directory, 'kept')
+  const flags = ['--dir', join(directory, 'unused'), '--metadata', kept]
+  const other = await startRole('hashstore nameserver', await freePort(), flags)
+  try {
+    assert.ok(existsSync(join(kept, 'metadata.sqlite')))
+    assert.ok(!existsSync(join(directory, 'unused')))
+  } finally {
+    await other.kill()
+  }
+})

@@ -17,7 +17,8 @@ export const nameserver = defineCommand({
   settings: ['dir', 'host', 'port', 'metadata', 'headerTimeoutMs', 'idleTimeoutMs'],
   async run(config, { clock, random, log, signal }) {
     const { metadata, host, headerTimeoutMs, idleTimeoutMs } = config
-    const directories = isPostgresUrl(metadata) ? undefined : ownDirectories(config.dir.slice(0, 1))
+    const local = metadata === '' ? config.dir.slice(0, 1) : [metadata]
+    const directories = isPostgresUrl(metadata) ? undefined : ownDirectories(local)
     try {
       const meta = await openMetaStore(directories?.paths[0] ?? metadata, { clock, random })
       try {
