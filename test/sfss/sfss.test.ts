@@ -213,7 +213,9 @@ for (const [what, framing] of [
     await ended
     assert.match(
       answer,
-      isOnlyOne ? /over the limit of \d+ bytes"}$/ : /over the limit of \d+ bytes"}HTTP\/1\.1 404 /,
+      isOnlyOne
+        ? /file over the limit of 2097152 bytes"}$/
+        : /file over the limit of 2097152 bytes"}HTTP\/1\.1 404 /,
     )
   })
 }

@@ -17,9 +17,12 @@ export function uploadedFile(
 ): Buffer {
   const boundary = formBoundary(rawHeader(rawHeaders, 'content-type') ?? '')
   const bytes = boundary === undefined ? body : fileOfForm(body, boundary, FILE_FIELD).data
-  if (bytes.length > options.bytesMax)
-    throw new StoreError('too_large', `file over the limit of ${options.bytesMax} bytes`)
+  if (bytes.length > options.bytesMax) throw tooLarge(options.bytesMax)
   return bytes
+}
+
+export function tooLarge(bytesMax: number): StoreError {
+  return new StoreError('too_large', `file over the limit of ${bytesMax} bytes`)
 }
 
 /** If-Match and If-None-Match of a write or removal. Throws `bad_request`. */

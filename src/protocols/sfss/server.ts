@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
+import { toStoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../../net/basic-auth.ts'
@@ -22,7 +23,7 @@ import { failureOutcome } from './errors.ts'
 import { pathOfQuery } from './file-path.ts'
 import type { FileStore, StoredFile } from './file-store.ts'
 import { readFile } from './get-file.ts'
-import { FORM_BYTES_MAX, uploadedFile, writeConditions } from './put-file.ts'
+import { FORM_BYTES_MAX, tooLarge, uploadedFile, writeConditions } from './put-file.ts'
 import type { SfssCounters } from './sfss-counters.ts'
 import { counterTexts, processTexts, statusOf } from './status.ts'
 
@@ -113,12 +114,11 @@ export class SfssServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { rawHeaders } = request
     const [method, target] = [request.method!, request.url!]
-    const { bodyBudget, fileSizeBytesMax, counters, clock, log } = this.#options
+    const { counters, clock, log } = this.#options
     const outcome = (await this.#isKnown(target, rawHeaders))
       ? await this.#settled({
           ...{ method, target, rawHeaders },
-          body: () =>
-            readBody(request, response, { bytesMax: fileSizeBytesMax + FORM_BYTES_MAX, budget: bodyBudget }),
+          body: () => this.#bodyOf(request, response),
         })
       : wrongPassword()
     counters.add('bytes_written', sendOutcome(response, outcome, this.#common.begin()))
@@ -128,6 +128,16 @@ export class SfssServer {
     }
     if (this.#options.logsRequests)
       log.debug({ door: 'sfss', method, path: target, status: outcome.status }, 'request')
+  }
+
+  /** A body of more than a form with a file may have cannot be a file that is taken. */
+  async #bodyOf(request: IncomingMessage, response: ServerResponse) {
+    const { bodyBudget: budget, fileSizeBytesMax } = this.#options
+    try {
+      return await readBody(request, response, { bytesMax: fileSizeBytesMax + FORM_BYTES_MAX, budget })
+    } catch (error) {
+      throw toStoreError(error).code === 'too_large' ? tooLarge(fileSizeBytesMax) : error
+    }
   }
 
   async #isKnown(target: string, rawHeaders: readonly string[]): Promise<boolean> {
