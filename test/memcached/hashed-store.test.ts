@@ -189,7 +189,10 @@ test('the disk becomes full under values set together: what was there stays, and
     failures?.map((error) => (error as StoreError).code),
     Array(4).fill('disk_full'),
   )
-  for (const { name, value } of all('1')) assert.ok((await store.get(name))!.value.equals(value))
+  for (const { name, value } of all('1')) {
+    assert.equal(store.cached(name), undefined, 'what was not written is not served')
+    assert.ok((await store.get(name))!.value.equals(value))
+  }
   disk.capacityBytes = Number.POSITIVE_INFINITY
   slot.clearFlag(FLAG.diskFull)
   assert.equal(await setMany(store, all('3')), undefined)
@@ -210,6 +213,7 @@ test('what is set until the next sync is written together, and seen by all who a
   assert.equal(slot.get(WORD.idxEntries), before, 'nothing is written yet')
   const kept = store.cached(Buffer.from('d'))
   assert.equal(kept?.bytes.toString('utf8', kept.start, kept.end), 'old')
+  assert.equal(store.cached(Buffer.from('a')), undefined, 'what is not written is not served')
   assert.equal(slot.get(WORD.idxEntries), before, 'who asks for others does not have it written')
   assert.equal(await textAt('a'), 'a3')
   assert.equal(slot.get(WORD.idxEntries), before + 4)
