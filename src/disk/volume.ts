@@ -15,15 +15,13 @@ import type { Needle, NeedleWrite, NewNeedle } from './needle.ts'
 import * as codec from './needle.ts'
 import { NeedleIndex } from './needle-index.ts'
 import { isFillerKey, type Published, publishEntries, writeIdxEntries } from './publish.ts'
+import { ReadPace } from './read-pace.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { VolumeSync } from './volume-sync.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 /** Records up to this size are read into a buffer that the next read uses again. */
 const BORROWED_BYTES_MAX = 16 * 1024
-/** A read that takes longer than this makes the next ones asynchronous, so that a cold disk does not block the thread. */
-const SLOW_READ_MS = 4
-const ASYNC_READS_AFTER_SLOW = 64
 
 export interface ReadOptions {
   /** Also serves a needle that was deleted, while its bytes are still there. */
@@ -61,10 +59,11 @@ export class Volume {
   readonly #incarnation: number
   /** Of the one thread that syncs for others. */
   #syncForAll: VolumeSync | undefined
-  #asyncReads = 0
+  readonly #pace: ReadPace
 
   constructor(context: ThreadContext, slot: VolumeSlot) {
     this.context = context
+    this.#pace = new ReadPace(context.clock)
     this.slot = slot
     this.id = slot.get(WORD.volumeId)
     this.collection = slot.collection
@@ -132,13 +131,13 @@ export class Volume {
     const place = this.#locate(fid, options)
     if (place === undefined) return undefined
     if (place.lengthBytes > SMALL_RECORD_BYTES_MAX) return this.#readLarge(fid, place)
-    if (this.#asyncReads > 0) return this.#readSlow(fid, place)
+    if (this.#pace.isSlow()) return this.#readSlow(fid, place)
     try {
       const borrowed = options.borrow === true || place.lengthBytes <= BORROWED_BYTES_MAX
       const record = borrowed
         ? this.context.scratch.subarray(0, place.lengthBytes)
         : (options.memory?.(place.lengthBytes) ?? Buffer.allocUnsafeSlow(place.lengthBytes))
-      const startMs = this.context.clock.monotonicMs()
+      const startMs = this.#pace.begin()
       const count = this.context.disk.readSync(
         place.handle,
         record,
@@ -146,7 +145,7 @@ export class Volume {
         place.lengthBytes,
         place.offsetUnits * 8,
       )
-      if (this.context.clock.monotonicMs() - startMs > SLOW_READ_MS) this.#asyncReads = ASYNC_READS_AFTER_SLOW
+      this.#pace.end(startMs)
       return this.#accept(fid, place, record.subarray(0, count), borrowed)
     } catch (error) {
       throw this.#readFailed(error, fid, place)
@@ -231,7 +230,6 @@ export class Volume {
   }
 
   async #readSlow(fid: Fid, place: Place): Promise<Needle | undefined> {
-    this.#asyncReads--
     try {
       const record = Buffer.allocUnsafeSlow(place.lengthBytes)
       const count = await this.context.disk.read(
@@ -255,6 +253,7 @@ export class Volume {
       const large = await LargeRecord.open(this.context.disk, {
         ...place,
         pieces: this.context.pieces,
+        pace: this.#pace,
         onClose: () => this.slot.unpin(place.pin),
         onDamage: (reason) => this.noteDamage(fid, reason, place),
       })
