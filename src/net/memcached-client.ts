@@ -172,19 +172,24 @@ export class MemcachedClient {
 
   #connect(): void {
     this.#cancelRetry = undefined
-    const { host, port, valueBytesMax } = this.#options
+    const { host, port, valueBytesMax, clock } = this.#options
+    const startedMs = clock.monotonicMs()
     const replies = new MemcachedReplies(valueBytesMax)
     const socket = connect({ host, port, noDelay: true })
     this.#socket = socket
-    let reason = 'it closed the connection'
+    let failure: string | undefined
     socket.on('error', (error) => {
-      reason = error.message
+      failure = error.message
     })
     socket.on('data', (bytes: Buffer) => {
       if (socket === this.#socket) this.#take(replies, bytes)
     })
     socket.once('close', () => {
-      if (socket === this.#socket) this.#drop('unavailable', reason)
+      if (socket !== this.#socket) return
+      const isIdle = this.#state === 'up' && this.#waiters.length === 0 && failure === undefined
+      // Servers end connections on which nothing is asked for long; a new one shows whether this one still answers.
+      if (isIdle && clock.monotonicMs() - startedMs >= MEMCACHED_RETRY_MS_MAX) this.#connect()
+      else this.#drop('unavailable', failure ?? 'it closed the connection')
     })
     // The first of all: it says what the server takes, and that it answers.
     this.#attempt = this.#send(['stats settings\r\n']).then(
