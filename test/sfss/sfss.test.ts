@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -256,8 +256,10 @@ test('its client sends files and folders, and measures', async () => {
   mkdirSync(local('tree/below'), { recursive: true })
   writeFileSync(local('tree/a'), 'a')
   writeFileSync(local('tree/below/ü b'), 'b')
+  symlinkSync(local('sent.txt'), local('tree/linked'))
   assert.equal((await client('--path', 'tree', '--filepath', local('tree'))).code, 0)
   assert.equal((await curl('/file?path=tree/below/%C3%BC%20b')).body.toString(), 'b')
+  assert.equal((await curl('/file?path=tree/linked')).body.toString(), 'sent')
   const measured = await client('--path', 'bench', '--benchmark', '--requests', '40', '--json')
   assert.equal(measured.code, 0, measured.stderr)
   const { phases } = JSON.parse(measured.stdout)

@@ -1,12 +1,11 @@
 /** `cairn sfss-client`: sends a file or folder to sfss, or measures it. */
 import { readFileSync, statSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
-import { join, relative } from 'node:path'
 import { formatReport, reportToJson } from '../../bench/report.ts'
 import { SfssBenchmark } from '../../bench/sfss-benchmark.ts'
 import { SfssClient } from '../../client/sfss-client.ts'
 import { HttpClient } from '../../net/http-client.ts'
 import { type Context, defineCommand } from '../command.ts'
+import { listFiles } from '../transfer.ts'
 import { UsageError } from '../usage-error.ts'
 
 const NOISE_BYTES_MAX = 1024 * 1024
@@ -53,11 +52,8 @@ async function sendAll(
     context.stdout.write(`${path}\n`)
     return 0
   }
-  const entries = await readdir(filepath, { recursive: true, withFileTypes: true })
-  for (const entry of entries.filter((each) => each.isFile())) {
-    const local = join(entry.parentPath, entry.name)
-    const inside = relative(filepath, local)
-    const target = path.endsWith('/') ? `${path}${inside}` : `${path}/${inside}`
+  for (const { path: local, shownName } of await listFiles([], [filepath])) {
+    const target = path.endsWith('/') ? `${path}${shownName}` : `${path}/${shownName}`
     await client.post(target, readLocal(local))
     context.stdout.write(`${target}\n`)
   }

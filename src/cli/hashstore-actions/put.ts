@@ -1,11 +1,10 @@
 /** `cairn hashstore put`: stores files under the paths by which they are named, as the first client does. */
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { toStoreError } from '../../base/errors.ts'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
 import { localFile, readBuffers, statOf } from '../hashstore-files.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
+import { listFiles } from '../transfer.ts'
 import { UsageError } from '../usage-error.ts'
 
 export const put = defineCommand({
@@ -22,11 +21,7 @@ export const put = defineCommand({
       if (!statOf(local).isDirectory()) files.push({ local, path: config.path || local })
       else if (!config.recurse) throw new UsageError(`${local} is a folder: add -r`)
       else {
-        const entries = await readdir(local, { recursive: true, withFileTypes: true })
-        for (const each of entries.filter((entry) => entry.isFile())) {
-          const path = join(each.parentPath, each.name)
-          files.push({ local: path, path })
-        }
+        for (const { path } of await listFiles([], [local])) files.push({ local: path, path })
       }
     }
     return await withHashstore(config, context, (cluster) => putAll(cluster, files, { ...config, context }))
