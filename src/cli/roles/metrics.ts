@@ -1,11 +1,12 @@
 /** Metrics for Prometheus: what the roles count, as prom-client writes it. */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
 import type { RepairStatus } from '../../blobs/shard-repairer.ts'
 import type { VolumeCounters } from '../../blobs/volume-counters.ts'
 import type { ScrubStatus } from '../../disk/scrub.ts'
 import type { StoreStatus } from '../../disk/volume-admin.ts'
 import { MemcachedMetrics } from './memcached-metrics.ts'
 import { ObjectMetrics } from './object-metrics.ts'
+import { collectProcessMetrics } from './process-metrics.ts'
 import { RepairMetrics } from './repair-metrics.ts'
 import type { KeeperThreadData, MetricsPage } from './thread-data.ts'
 
@@ -29,7 +30,7 @@ export class MasterMetrics {
   readonly #replies: Counter<'path' | 'status'>
 
   constructor() {
-    collectDefaultMetrics({ register: this.#registry })
+    collectProcessMetrics(this.#registry)
     this.#replies = new Counter({
       name: 'cairn_master_replies_total',
       help: 'Replies of the master, by path and status.',
@@ -75,7 +76,7 @@ export class VolumeMetrics {
     const { objects, memcached } = beside
     this.#counters = counters
     const registers = [this.#registry]
-    collectDefaultMetrics({ register: this.#registry })
+    collectProcessMetrics(this.#registry)
     this.#objects = objects && new ObjectMetrics(this.#registry, objects)
     this.#memcached = memcached && new MemcachedMetrics(this.#registry, memcached)
     this.#requests = new Counter({

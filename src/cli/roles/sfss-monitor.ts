@@ -1,5 +1,5 @@
 /** The monitor of the servers that sfss keeps copies on: a page for people, the same as JSON, and metrics. */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
 import { MEMCACHED_CLIENT_BYTES_MAX, MEMCACHED_TIMEOUT_MS } from '../../base/limits.ts'
 import { statusPageReply, UNCACHED, wantsJson } from '../../blobs/status-shell.ts'
 import { MemcachedClient } from '../../net/memcached-client.ts'
@@ -11,6 +11,7 @@ import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { Context } from '../command.ts'
 import type { HostPort } from './doors.ts'
 import { type Monitor, openMonitor } from './monitor.ts'
+import { collectProcessMetrics } from './process-metrics.ts'
 import type { MetricsPage } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
@@ -85,7 +86,7 @@ export class SfssMonitor {
     })
     this.#counters = new SfssCounters(options.counters, 0)
     const registers = [this.#registry]
-    collectDefaultMetrics({ register: this.#registry })
+    collectProcessMetrics(this.#registry)
     this.#requests = new Counter({
       name: 'cairn_sfss_total',
       help: 'What the door did, by the names of its status.',

@@ -1,5 +1,5 @@
 /** Starts doors of names in a process without volumes: the names are in PostgreSQL, the bytes on the cluster's volume servers. */
-import { collectDefaultMetrics, Registry } from 'prom-client'
+import { Registry } from 'prom-client'
 import type { PortCaller } from '../../base/port-calls.ts'
 import { randomUuid } from '../../blobs/heartbeat.ts'
 import { isPostgresUrl } from '../../meta/open-meta-store.ts'
@@ -21,6 +21,7 @@ import {
 import { type Monitor, openMonitor } from './monitor.ts'
 import { ObjectMetrics } from './object-metrics.ts'
 import { ObjectThreads, openDoors, readObjectsRole } from './objects-role.ts'
+import { collectProcessMetrics } from './process-metrics.ts'
 import type { ObjectDoor, ObjectMetricsData, ObjectThreadData } from './thread-data.ts'
 import { Threads } from './threads.ts'
 import { VERSION } from './version.ts'
@@ -101,7 +102,7 @@ async function monitorOf(
 ): Promise<Monitor | undefined> {
   if (address === '') return undefined
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  collectProcessMetrics(registry)
   const counted = new ObjectMetrics(registry, metrics)
   const at = Object.fromEntries([...doors].map(([door, where]) => [door, reachableAt(where)]))
   const options = {
