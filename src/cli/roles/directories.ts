@@ -1,5 +1,5 @@
 /** Data directories: made where they are missing, and owned by one process at a time. */
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { StoreError } from '../../base/errors.ts'
 import { DirectoryLock } from '../../disk/directory-lock.ts'
@@ -52,16 +52,27 @@ export function shardDirectories(given: readonly string[], options: { make: bool
 /** With those above it, to stay after a power loss. Throws `io_error`. */
 export function makeDirectory(path: string): void {
   try {
-    const firstMade = mkdirSync(path, { recursive: true, mode: 0o750 })
-    // A power loss must not take a new directory away, with all that was acknowledged in it.
-    for (let made = path; firstMade !== undefined; made = dirname(made)) {
-      realDisk.syncDirectorySync(dirname(made))
-      if (made === firstMade) break
-    }
+    makeMissing(path)
   } catch (error) {
     throw new StoreError('io_error', `cannot make the directory ${path}: ${(error as Error).message}`)
   }
 }
+
+/** One by one: below /proc, where none can be made, Node's own call for all of them never ends. */
+function makeMissing(path: string): void {
+  if (isDirectory(path)) return
+  makeMissing(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o750 })
+  } catch (error) {
+    // Somebody else may have made it meanwhile.
+    if (!isDirectory(path)) throw error
+  }
+  // A power loss must not take a new directory away, with all that was acknowledged in it.
+  realDisk.syncDirectorySync(dirname(path))
+}
+
+const isDirectory = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
 /** Resolves at the first signal to end. */
 export function untilAborted(signal: AbortSignal): Promise<void> {
