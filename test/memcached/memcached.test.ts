@@ -65,6 +65,18 @@ test('values are stored under conditions and read, in one packet', async () => {
     ),
     'STORED\r\nEXISTS\r\nNOT_FOUND\r\nVALUE a 0 1\r\n1\r\nEND\r\n',
   )
+  const max = '18446744073709551615'
+  assert.equal(
+    await ask(`cas a 0 0 1 ${max}\r\n1\r\ncas none 0 0 1 ${max}\r\n1\r\ncas a 0 0 1 ${max}0\r\n1\r\n`),
+    'EXISTS\r\nNOT_FOUND\r\nCLIENT_ERROR bad command line format\r\n',
+  )
+})
+
+test('a key may be named noreply', async () => {
+  assert.equal(
+    await ask('set noreply 0 0 1\r\nx\r\ndelete noreply\r\ndelete noreply noreply\r\nget noreply\r\n'),
+    'STORED\r\nDELETED\r\nEND\r\n',
+  )
 })
 
 test('numbers count, times pass, and noreply is silent', async () => {

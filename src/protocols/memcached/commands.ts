@@ -61,7 +61,7 @@ export class Commands {
   /** Never throws. An empty answer is none. */
   run(command: Command): Answer {
     const { words } = command
-    const isSilent = words.at(-1) === 'noreply' && MAY_BE_SILENT.has(words[0]!)
+    const isSilent = words.at(-1) === 'noreply' && MAY_BE_SILENT.has(words[0]!) && !isKeyOnly(words)
     if (isSilent) words.pop()
     try {
       const answer = this.#answer(command)
@@ -211,13 +211,14 @@ export class Commands {
     if (args.length !== (name === 'cas' ? 5 : 4)) return 'ERROR'
     const flags = unsigned(flagsText, 0xffffffff)
     const expiresMs = this.#expiry(time)
-    const version = unique === undefined ? 0 : unsigned(unique, Number.MAX_SAFE_INTEGER)
+    const version = unique === undefined ? 0n : counterOf(unique)
     if (!isKey(key) || flags === undefined || expiresMs === undefined || version === undefined)
       return BAD_LINE
     if (data === 'bad' || data === undefined) return 'CLIENT_ERROR bad data chunk'
     if (data === 'refused') return 'SERVER_ERROR object too large for cache'
     this.count('cmd_set')
-    return this.#put(key, { name, wanted: { flags, expiresMs, value: data }, version })
+    // Versions are exact as numbers; what no number is exact for is none of them.
+    return this.#put(key, { name, wanted: { flags, expiresMs, value: data }, version: Number(version) })
   }
 
   #put(
@@ -406,6 +407,10 @@ function signed(text: string): number | undefined {
   return /^-?[0-9]{1,11}$/.test(text) ? Number(text) : undefined
 }
 
+/** A delete of the key `noreply`. */
+const isKeyOnly = (words: readonly string[]) => words[0] === 'delete' && words.length === 2
+
+/** 64 bits. */
 function counterOf(text: string): bigint | undefined {
   if (!/^[0-9]{1,20}$/.test(text)) return undefined
   const value = BigInt(text)
