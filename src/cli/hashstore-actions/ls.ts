@@ -34,10 +34,10 @@ const COLUMNS = [
   { title: 'PATH', text: (each: TreeEntry) => shown('path' in each ? each.path : each.directory) },
 ]
 
-/** As the other commands take it, where it is text; else as the protocol writes it, which is what `--json` has of all. */
+/** As the other commands take it, where it can be shown; else as the protocol writes it, which is what `--json` has of all. */
 function shown(text: string): string {
   const path = pathOfText(text)
-  return isUtf8(path) && !path.includes(0) ? path.toString() : text
+  return isUtf8(path) && !/\p{Cc}/u.test(path.toString()) ? path.toString() : text
 }
 
 const timeText = (ms: number) => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
