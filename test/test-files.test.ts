@@ -73,8 +73,10 @@ test('a process that ends well before all its reports are out is a failure', () 
   assert.equal(counts[1], 1)
 })
 
-test('a file without a test is a failure', () => {
-  assert.deepEqual(count('empty', '').counts, [0, 1, 0])
+test('a file without a test is named', () => {
+  const { stdout, counts } = count('empty', '')
+  assert.match(stdout, /empty\.test\.mjs: no test/)
+  assert.deepEqual(counts, [0, 0, 0])
 })
 
 test('a file that throws, or that ends with a code, is one failure', () => {

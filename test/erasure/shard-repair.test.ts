@@ -92,7 +92,10 @@ test('a disk that is full gets its shards when it has room', () =>
       for (let i = 0; i < 30; i++) await group.put(random.below(5000), [4])
       await group.put(5 * MIB, [1, 4])
       group.repairer.start()
-      await until(() => group.repairer.status.failed > 0, 'the disk is full')
+      await until(() => {
+        const { failed, rebuilt } = group.repairer.status
+        return failed > 0 && rebuilt > 0
+      }, 'one disk is full, and the other has its shard')
       assert.deepEqual(
         await group.wrongShards(),
         group.blobs.map(({ keyLow }) => `${keyLow}/4`),
