@@ -1,10 +1,10 @@
 /** Local files on their way to a hash store and back, in memory that is used again. */
-import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { type LentPiece, PieceBuffers } from '../base/piece-buffers.ts'
 import type { Random } from '../base/random.ts'
 import type { LocalFile } from '../protocols/hashstore/cluster.ts'
-import { UsageError } from './usage-error.ts'
+import { statOf } from './local-files.ts'
 
 const READ_BYTES = 256 * 1024
 const READ_BUFFERS_FREE_MAX = 16
@@ -58,14 +58,5 @@ async function writeAll(path: string, pieces: AsyncIterable<LentPiece>): Promise
     }
   } finally {
     closeSync(file)
-  }
-}
-
-/** Throws `UsageError`. */
-export function statOf(local: string) {
-  try {
-    return statSync(local)
-  } catch (error) {
-    throw new UsageError(`cannot read ${local}: ${(error as Error).message}`)
   }
 }

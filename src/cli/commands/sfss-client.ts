@@ -1,10 +1,10 @@
 /** `cairn sfss-client`: sends a file or folder to sfss, or measures it. */
-import { readFileSync, statSync } from 'node:fs'
 import { formatReport, reportToJson } from '../../bench/report.ts'
 import { SfssBenchmark } from '../../bench/sfss-benchmark.ts'
 import { SfssClient } from '../../client/sfss-client.ts'
 import { HttpClient } from '../../net/http-client.ts'
 import { type Context, defineCommand } from '../command.ts'
+import { contentOf, statOf } from '../local-files.ts'
 import { listFiles } from '../transfer.ts'
 import { UsageError } from '../usage-error.ts'
 
@@ -29,7 +29,7 @@ export const sfssClient = defineCommand({
       const { clock, random, signal } = context
       const size = Math.min(config.sizeBytes, NOISE_BYTES_MAX)
       const content =
-        filepath === '' ? Buffer.alloc(config.sizeBytes, random.bytes(size)) : readLocal(filepath)
+        filepath === '' ? Buffer.alloc(config.sizeBytes, random.bytes(size)) : contentOf(filepath)
       const bench = new SfssBenchmark({ ...config, client, content, clock, random, signal })
       const phases = [await bench.write(), await bench.read()]
       if (config.json) context.stdout.write(`${JSON.stringify({ phases: phases.map(reportToJson) })}\n`)
@@ -47,27 +47,15 @@ async function sendAll(
   { path, filepath }: { path: string; filepath: string },
   context: Context,
 ): Promise<number> {
-  if (!isDirectory(filepath)) {
-    await client.post(path, readLocal(filepath))
+  if (!statOf(filepath).isDirectory()) {
+    await client.post(path, contentOf(filepath))
     context.stdout.write(`${path}\n`)
     return 0
   }
   for (const { path: local, shownName } of await listFiles([], [filepath])) {
     const target = path.endsWith('/') ? `${path}${shownName}` : `${path}/${shownName}`
-    await client.post(target, readLocal(local))
+    await client.post(target, contentOf(local))
     context.stdout.write(`${target}\n`)
   }
   return 0
-}
-
-const isDirectory = (path: string) => reading(path, () => statSync(path)).isDirectory()
-const readLocal = (path: string) => reading(path, () => readFileSync(path))
-
-/** Throws `UsageError`. */
-function reading<T>(path: string, read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${(error as Error).message}`)
-  }
 }

@@ -2,8 +2,9 @@
 import { toStoreError } from '../../base/errors.ts'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
-import { localFile, readBuffers, statOf } from '../hashstore-files.ts'
+import { localFile, readBuffers } from '../hashstore-files.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
+import { statOf } from '../local-files.ts'
 import { listFiles } from '../transfer.ts'
 import { UsageError } from '../usage-error.ts'
 
