@@ -1,5 +1,4 @@
 /** `cairn volume copy`: volumes into another directory, verified there; what an earlier try left is completed. */
-import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { toStoreError } from '../../base/errors.ts'
 import {
@@ -24,6 +23,7 @@ import {
   type Work,
   withProgress,
 } from '../offline-volumes.ts'
+import { makeDirectory } from '../roles/directories.ts'
 import { UsageError } from '../usage-error.ts'
 import { findingText } from './check.ts'
 
@@ -38,7 +38,7 @@ export const copy = defineCommand({
     if (resolve(given) === target) throw new UsageError('the target must be another directory')
     const directory = openOffline(given, config, 'reading')
     try {
-      mkdirSync(target, { recursive: true, mode: 0o750 })
+      makeDirectory(target)
       const lock = takeDirectory(target, 'changing')
       try {
         const job = new CopyJob(target, new Report(context, config.json))
