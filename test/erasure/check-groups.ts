@@ -26,7 +26,7 @@ async function checkGroup(volumes: Volume[], rests: boolean): Promise<void> {
   for (const key of keysOf(members)) {
     const count = members.filter((member) => member.knows(key) === 'live').length
     if (rests && count < layout.k) continue
-    assert.equal(count, members.length, `members that have ${key.keyLow}`)
+    assert.equal(count, members.length, `members that have ${key.keyLow} (${liveKeysOf(members)})`)
     const [state] = (await members[0]!.states([key])).states
     assert.ok(state?.kind === 'live')
     const blobKey = { ...key, cookie: state.cookie }
@@ -40,6 +40,12 @@ async function checkGroup(volumes: Volume[], rests: boolean): Promise<void> {
     assert.deepEqual(wrong, [])
     for (const [shard, right] of codec.pack(blob).entries()) assert.ok(packed[shard]!.equals(right))
   }
+}
+
+/** How many each has, for whoever has to find out what became of the others. */
+function liveKeysOf(members: VolumeMember[]): string {
+  const counts = members.map((member) => `${keysOf([member]).length} in shard ${member.shard}`)
+  return `live keys: ${counts.join(', ')}`
 }
 
 /** That are live in any of them. */

@@ -7,6 +7,8 @@ import { SixServers } from './six-servers.ts'
 /** How long two are down. */
 const DOWN_MS = 3_000
 const LOAD_MS = 1_500
+/** The one without its data may be back so much before the other, and be given the other's shard. */
+const AHEAD_MS_MAX = 2_000
 
 export const ALL_PAIRS: [number, number][] = [0, 1, 2, 3, 4, 5].flatMap((a) =>
   [0, 1, 2, 3, 4, 5].filter((b) => b > a).map((b): [number, number] => [a, b]),
@@ -27,8 +29,12 @@ export async function killPairs(
       await systemClock.sleep(LOAD_MS)
       await six.kill(pair)
       await systemClock.sleep(DOWN_MS)
-      if (pair === pairs.at(-1)) six.empty(pair[0])
-      await six.startAgain(pair)
+      if (pair === pairs.at(-1)) {
+        six.empty(pair[0])
+        await six.startAgain([pair[0]])
+        await systemClock.sleep(random.below(AHEAD_MS_MAX))
+        await six.startAgain([pair[1]])
+      } else await six.startAgain(pair)
       await systemClock.sleep(LOAD_MS)
       await six.stopLoad()
       const { ms } = await six.untilWhole()
