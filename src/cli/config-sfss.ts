@@ -1,8 +1,8 @@
 /** Settings of sfss on servers of memcached's protocol, and of such a server alone. */
-import { bytes, integer, text } from './setting.ts'
+import { bytes, HOST_PORT, integer, text } from './setting.ts'
 
 const MIB = 1024 * 1024
-const HOST_PORT = String.raw`(\[[0-9a-fA-F:.]+\]|[^\s:,/[\]]+):\d{1,5}`
+const NODE = HOST_PORT.pattern.source.slice(1, -1)
 
 export const SFSS_SETTINGS = {
   storage: text({
@@ -12,7 +12,7 @@ export const SFSS_SETTINGS = {
     fallback: '',
     fallbackDoc: 'the store',
     placeholder: 'URL',
-    pattern: new RegExp(`^memcached://${HOST_PORT}(,${HOST_PORT})*$`),
+    pattern: new RegExp(`^memcached://${NODE}(,${NODE})*$`),
     expected: 'memcached://HOST:PORT,HOST:PORT,…',
   }),
   copies: integer({
@@ -33,7 +33,6 @@ export const SFSS_SETTINGS = {
     fallback: '',
     fallbackOf: { sfss: '127.0.0.1:9900' },
     placeholder: 'HOST:PORT',
-    pattern: new RegExp(`^${HOST_PORT}$`),
-    expected: 'HOST:PORT',
+    ...HOST_PORT,
   }),
 }

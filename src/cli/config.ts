@@ -235,6 +235,9 @@ export const SETTINGS = {
     fallback: '',
     fallbackDoc: '`meta` in the first data directory; for a name server that directory itself',
     placeholder: 'URL',
+    // A scheme with a slip in it would be made as a directory.
+    pattern: /^(postgres(ql)?:\/\/|(?![A-Za-z][\w+.-]*:\/))/,
+    expected: 'a directory, or postgres://USER:PASSWORD@HOST/DATABASE',
     secret: true,
   }),
   journal: flag({

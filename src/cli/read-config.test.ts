@@ -58,6 +58,15 @@ test('a list takes commas, several flags, and an array of the file', () => {
   assert.deepEqual(read(['data'], { file: file({ data: ['a', 'b'] }) }).data, ['a', 'b'])
 })
 
+test('a scheme with a slip in it is not taken for a directory', () => {
+  for (const good of ['/var/meta', 'meta', './a:b', 'postgres://u:p@h/d', 'postgresql://h/d', ''])
+    assert.equal(read(['metadata'], { flags: { metadata: good } }).metadata, good)
+  for (const bad of ['postgress://u:p@h/d', 'postgres:/h/d', 'sqlite:///meta', 'Postgres://h/d']) {
+    const message = '--metadata must be a directory, or postgres://USER:PASSWORD@HOST/DATABASE'
+    assert.throws(() => read(['metadata'], { flags: { metadata: bad } }), { message })
+  }
+})
+
 test('the configuration is frozen', () => {
   const config = read(['data'])
   assert.ok(Object.isFrozen(config))

@@ -219,6 +219,7 @@ test('wrong settings of the storage are said at once', async () => {
   const wrong: [string, RegExp][] = [
     ['memcached://127.0.0.1:1 --copies 2', /--copies 2 needs as many servers/],
     ['memcached://127.0.0.1:1,127.0.0.1:1', /names a server twice/],
+    ['memcached://127.0.0.1:0', /nobody listens on port 0/],
     ['redis://127.0.0.1:1', /must be memcached:\/\//],
   ]
   for (const [words, reason] of wrong) {

@@ -9,6 +9,14 @@ import { saveTo } from '../hashstore-files.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
 import { UsageError } from '../usage-error.ts'
 
+/** Of a file that is replaced again and again. */
+const ATTEMPTS_MAX = 10
+
+interface Where {
+  cluster: HashstoreCluster
+  context: Context
+}
+
 export const get = defineCommand({
   name: 'get',
   summary: 'Fetch files, each under the last part of its path',
@@ -33,11 +41,18 @@ export const get = defineCommand({
   },
 })
 
-async function fetchTo(
-  target: string,
-  path: string,
-  { cluster, context }: { cluster: HashstoreCluster; context: Context },
-): Promise<void> {
+/** What was written to standard output cannot be taken back; a file is begun anew when it is replaced while it is read. */
+async function fetchTo(target: string, path: string, where: Where): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await fetchOnce(target, path, where)
+    } catch (error) {
+      if (target === '-' || attempt === ATTEMPTS_MAX || toStoreError(error).code !== 'conflict') throw error
+    }
+  }
+}
+
+async function fetchOnce(target: string, path: string, { cluster, context }: Where): Promise<void> {
   const remote = await cluster.get(pathOf(path))
   try {
     if (target !== '-') return await saveTo(target, remote.pieces(), context.random)

@@ -116,7 +116,9 @@ function startThreads(
 function nodesOf(storage: string): HostPort[] {
   const texts = storage.slice(SCHEME.length).split(',')
   if (new Set(texts).size < texts.length) throw new UsageError('--storage names a server twice')
-  return texts.map(parseHostPort)
+  const nodes = texts.map(parseHostPort)
+  if (nodes.some(({ port }) => port === 0)) throw new UsageError('--storage: nobody listens on port 0')
+  return nodes
 }
 
 function copiesOf(wanted: number, nodes: number): number {

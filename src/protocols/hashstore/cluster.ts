@@ -40,7 +40,10 @@ export interface LocalFile {
 
 export interface RemoteFile {
   sizeBytes: number
-  /** All bytes, verified. To be asked for once, or `close` called. Lent pieces should be given back. */
+  /**
+   * All bytes, verified. To be asked for once, or `close` called. Lent pieces should be given back. Throws `conflict` in the
+   * middle of a file in chunks that is replaced or removed meanwhile.
+   */
   pieces(): AsyncIterable<LentPiece>
   close(): void
 }
@@ -93,7 +96,7 @@ export class HashstoreCluster {
     const bytes: Buffer[] = []
     for await (const piece of pieces()) bytes.push(piece)
     const manifest = decodeManifest(Buffer.concat(bytes))
-    return { sizeBytes: manifest.size, pieces: () => this.#chunks(manifest), close() {} }
+    return { sizeBytes: manifest.size, pieces: () => this.#chunks(path, manifest), close() {} }
   }
 
   /** What all servers have of a path. Its own server is asked last: what is moved there meanwhile is found. Throws `unavailable`. */
@@ -183,10 +186,13 @@ export class HashstoreCluster {
     })
   }
 
-  async *#chunks(manifest: Manifest): AsyncGenerator<LentPiece> {
+  async *#chunks(file: Buffer, manifest: Manifest): AsyncGenerator<LentPiece> {
     for (const index of manifest.chunks.keys()) {
       const path = chunkPath(manifest, index)
-      const { pieces } = await this.#everywhere(path, (server) => server.get(path))
+      const { pieces } = await this.#everywhere(path, (server) => server.get(path)).catch(async (error) => {
+        await this.#assertStillThere(file, manifest)
+        throw error
+      })
       const hash = createHash('sha256')
       let sizeBytes = 0
       for await (const piece of pieces()) {
@@ -197,6 +203,13 @@ export class HashstoreCluster {
       if (sizeBytes !== chunkBytes(manifest, index) || hash.digest('hex') !== manifest.chunks[index])
         throw new StoreError('corrupt', `chunk ${index} of the file is another one`)
     }
+  }
+
+  /** Throws `conflict` where a file has other chunks by now. */
+  async #assertStillThere(file: Buffer, manifest: Manifest): Promise<void> {
+    const present = await this.statAll(file)
+    if (!present.some((entry) => entry.manifest === markOf(manifest)))
+      throw new StoreError('conflict', 'the file was replaced or removed while it was read')
   }
 
   async #removeChunks(manifest: Buffer): Promise<void> {
