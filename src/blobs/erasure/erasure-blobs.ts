@@ -25,8 +25,8 @@ import { type AssignKeys, IdLeases } from '../id-lease.ts'
 import { ShardFilesVolume } from '../shard-files.ts'
 import { type Gathered, gatherShards } from './gather-shards.ts'
 import { lentSlices } from './lent-memory.ts'
-import { oneAhead } from './one-ahead.ts'
 import { type PackedBlob, SHARD_HEAD_BYTES, type Shard, ShardCodec } from './packed-shard.ts'
+import { partsAhead } from './parts-ahead.ts'
 import { removeShards } from './remove-shards.ts'
 import { isMendable, ShardHealth } from './shard-health.ts'
 import { ShardRooms } from './shard-room.ts'
@@ -296,7 +296,7 @@ export class ErasureBlobs {
         const fid = { ...id, volumeId: shardVolume(id.volumeId, range.index) }
         return this.#piecesOf(fid, bytes, { ...options, sizeBytes })
       })
-      for await (const piece of oneAhead(parts)) {
+      for await (const piece of partsAhead(parts)) {
         at += piece.length
         yield piece
       }

@@ -1,6 +1,6 @@
 /** Parts one after the other, as one: the first piece of the next part is on its way while those of one are given out. */
 
-export async function* oneAhead<Piece>(
+export async function* partsAhead<Piece>(
   parts: readonly (() => AsyncGenerator<Piece, void, undefined>)[],
 ): AsyncGenerator<Piece, void, undefined> {
   let next = parts[0] && new BegunPart(parts[0]())
