@@ -61,6 +61,47 @@ test('what is used stays, and memory that replaced values have is used for other
   for (let at = 0; at < 200; at++) assert.equal(cache.get(nameOf(at))?.version, at + 1)
 })
 
+test('an item that needs most of a segment finds room, whatever else is used', () => {
+  const cache = new HashedCache(64 * 1024 * 1024)
+  const names = Array.from({ length: 128 }, (_, at) => Buffer.from(`used ${at}`))
+  for (const [at, name] of names.entries()) cache.put(itemOf(name, at + 1, 450 * 1024), placeOf(at + 1))
+  for (const name of names) cache.get(name)
+  const large = itemOf(Buffer.from('large'), 200, 600 * 1024)
+  cache.put(large, placeOf(200))
+  assert.ok(cache.get(large.name)!.value.equals(large.value))
+  assert.ok(names.filter((name) => cache.get(name) !== undefined).length > 50)
+})
+
+test('items of up to a whole segment among small ones have what was put last, or nothing', () => {
+  const random = seededRandom(11)
+  for (const segmentBytes of [2_000, 16_000, 128_000]) {
+    const cache = new HashedCache(segmentBytes * 16)
+    const last = new Map<string, ReturnType<typeof itemOf>>()
+    const [smallMax, largeMax] = [segmentBytes / 8, segmentBytes + 100]
+    let [found, foundLarge] = [0, 0]
+    for (let version = 1; version <= 8_000; version++) {
+      const name = Buffer.from(`name ${random.below(40 + (version % 200))}`)
+      const kept = cache.get(name)
+      if (kept !== undefined) {
+        const { key, volumeId, ...item } = kept
+        const { value, ...rest } = last.get(name.toString())!
+        assert.ok(item.value.equals(value))
+        assert.deepEqual({ ...item, value: undefined }, { ...rest, value: undefined })
+        assert.deepEqual({ key, volumeId }, placeOf(item.version))
+        found++
+        if (value.length > segmentBytes / 2) foundLarge++
+      }
+      if (random.below(3) > 0) continue
+      const item = itemOf(name, version, random.below(random.below(4) === 0 ? largeMax : smallMax))
+      cache.put(item, placeOf(version))
+      last.set(name.toString(), item)
+      const fits = 176 + name.length + item.value.length <= segmentBytes
+      assert.equal(cache.get(name)?.version, fits ? version : undefined)
+    }
+    assert.ok(found > 500 && foundLarge > 20, `${found} were found, ${foundLarge} of them large`)
+  }
+})
+
 test('a store without room keeps nothing', () => {
   const cache = new HashedCache(0)
   cache.put(itemOf(Buffer.from('a'), 1, 10), placeOf(1))

@@ -260,11 +260,11 @@ export class HashedCache {
   }
 
   #segmentFor(neededBytes: number): Segment {
-    let last = this.#segments.at(-1)
-    while (last === undefined || last.roomBytes < neededBytes) last = this.#newSegment(neededBytes)
-    return last
+    const last = this.#segments.at(-1)
+    return last === undefined || last.roomBytes < neededBytes ? this.#newSegment(neededBytes) : last
   }
 
+  /** One that has as much room, whatever moves to it. */
   #newSegment(neededBytes: number): Segment {
     const sizeBytes = Math.max(this.#segmentBytes, neededBytes)
     const bytes = this.#spare?.length === sizeBytes ? this.#spare : Buffer.allocUnsafeSlow(sizeBytes)
@@ -273,22 +273,24 @@ export class HashedCache {
     const segment: Segment = { number, bytes, usedBytes: 0, roomBytes: sizeBytes, entries: [] }
     this.#segments.push(segment)
     this.#bytes += sizeBytes
-    while (this.#bytes > this.#bytesMax) this.#dropOldest(segment)
+    const leftBytes = Math.max(neededBytes, sizeBytes / 2)
+    while (this.#bytes > this.#bytesMax) this.#dropOldest(segment, leftBytes)
     return segment
   }
 
   /**
-   * What was used moves on, or everything where most of the memory is values that were replaced; but no more than half of the
-   * new segment.
+   * What was used moves on, or everything where most of the memory is values that were replaced; but the new segment keeps
+   * `leftBytes` of room: half of it, or what the item needs that it is made for. With less room another segment would be made
+   * for that item, and another, each taking what the one before had taken.
    */
-  #dropOldest(into: Segment): void {
+  #dropOldest(into: Segment, leftBytes: number): void {
     const oldest = this.#segments[0]!
     const movesAll = this.#liveBytes < this.#bytesMax / 2
     for (const entry of oldest.entries) {
       const [words, at] = [this.#words, entry * WORDS]
       if (words[at + SEGMENT] !== oldest.number) continue
       const isWanted = movesAll || words[at + USED] === 1
-      if (isWanted && into.roomBytes - this.#entryBytes(entry) >= into.bytes.length / 2) {
+      if (isWanted && into.roomBytes - this.#entryBytes(entry) >= leftBytes) {
         const start = words[at + START]!
         oldest.bytes.copy(into.bytes, into.usedBytes, start, start + this.#entryBytes(entry) - ENTRY_BYTES)
         this.#noteLaid(entry, into)
