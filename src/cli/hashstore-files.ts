@@ -4,26 +4,33 @@ import { open } from 'node:fs/promises'
 import { type LentPiece, PieceBuffers } from '../base/piece-buffers.ts'
 import type { Random } from '../base/random.ts'
 import type { LocalFile } from '../protocols/hashstore/cluster.ts'
-import { statOf } from './local-files.ts'
+import { statOf, wrongEnd } from './local-files.ts'
 
 const READ_BYTES = 256 * 1024
 const READ_BUFFERS_FREE_MAX = 16
 
 export const readBuffers = () => new PieceBuffers(READ_BYTES, READ_BUFFERS_FREE_MAX)
 
-/** Throws `UsageError`. */
+/** Throws `UsageError`, and while it is read `conflict` where it does not end where it should. */
 export function localFile(local: string, buffers: PieceBuffers): LocalFile {
+  const sizeBytes = statOf(local).size
   return {
-    sizeBytes: statOf(local).size,
+    sizeBytes,
     async *read(start, end) {
       const file = await open(local)
+      // A byte behind the last one shows that there are more.
+      const limit = end === sizeBytes ? end + 1 : end
       try {
-        for (let at = start; at < end; ) {
+        for (let at = start; at < limit; ) {
           const buffer = buffers.take()
-          const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at)
-          if (bytesRead === 0) return
+          const asked = Math.min(buffer.length, limit - at)
+          const { bytesRead } = await file.read(buffer, 0, asked, at)
           at += bytesRead
-          yield buffers.lend(buffer, 0, bytesRead)
+          const isEnd = bytesRead < asked && at === end
+          if (at > end || (bytesRead === 0 && !isEnd)) throw wrongEnd(sizeBytes)
+          if (bytesRead > 0) yield buffers.lend(buffer, 0, bytesRead)
+          else buffers.giveBack(buffer)
+          if (isEnd) return
         }
       } finally {
         await file.close()
