@@ -117,7 +117,8 @@ export class HashedStore {
     const key = this.#hash(name)
     this.#writeBatchWith(key)
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key.keyLow)
-    if (change !== undefined) return change.then(() => this.#get(key, name))
+    // Behind it others may have begun, or be in the batch.
+    if (change !== undefined) return change.then(() => this.get(name))
     return this.#get(key, name)
   }
 
@@ -157,6 +158,8 @@ export class HashedStore {
     const kept = this.#kept(name)
     try {
       const found = kept === undefined ? this.#read(key) : { items: [ownedCopy(kept)], blobs: [kept] }
+      // It is read again in its turn, and whoever reads it there gets the error.
+      if (found instanceof Promise) found.catch(() => {})
       if (found instanceof Promise || found.blobs.length > 1) return this.#updateLater(key, name, change)
       return this.#updateNow(key, name, { found, change })
     } catch (error) {

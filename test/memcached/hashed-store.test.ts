@@ -6,69 +6,19 @@ import { StoreError } from '../../src/base/errors.ts'
 import { HASHED_NAME_BYTES_MAX } from '../../src/base/limits.ts'
 import { type BlobKey, KeyedBlobs } from '../../src/blobs/keyed-blobs.ts'
 import { FLAG, WORD } from '../../src/disk/volume-table.ts'
-import { HashedStore, type NamedValue } from '../../src/objects/hashed-store.ts'
-import { TurnedClock } from '../filer/filer-kit.ts'
+import { HashedStore } from '../../src/objects/hashed-store.ts'
 import { SimDisk } from '../sim/sim-disk.ts'
-import { RealStore, temporaryDirectory } from '../support/real-store.ts'
 import { DIRECTORY, SimStore } from '../support/sim-store.ts'
+import { COLLECTION, named, openKit, remove, set, setMany, value } from './hashed-store-kit.ts'
 
-const COLLECTION = '_keyed_test'
 const cleanups: (() => unknown)[] = []
 
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-interface Kit {
-  store: HashedStore
-  engine: RealStore
-  clock: TurnedClock
-  /** Volumes that the master names, in turn. */
-  named: number[]
-  /** As after the end of the process. */
-  reopen(): Promise<void>
-}
-
-async function open(hash?: (name: Buffer) => BlobKey, cacheBytesMax = 10_000): Promise<Kit> {
-  const directory = temporaryDirectory()
-  cleanups.push(() => directory.remove())
-  const clock = new TurnedClock()
-  const named = [1]
-  const start = async () => {
-    const engine = new RealStore(directory.path)
-    const blobs = new KeyedBlobs({
-      volumes: engine.volumes,
-      sync: 'batch',
-      collection: COLLECTION,
-      async assign({ collection }) {
-        const volumeId = named.length > 1 ? named.shift()! : named[0]!
-        if (engine.volumes.get(volumeId) === undefined) await engine.create(volumeId, 0, collection)
-        return { volumeId, keyHigh: 0, keyLow: 1, count: 1, url: '127.0.0.1:1' }
-      },
-    })
-    return { engine, store: await HashedStore.open({ blobs, clock, cacheBytesMax, ...(hash && { hash }) }) }
-  }
-  const kit = { ...(await start()), clock, named } as Kit
-  kit.reopen = async () => {
-    await kit.engine.close()
-    Object.assign(kit, await start())
-  }
-  cleanups.push(() => kit.engine.close())
-  return kit
-}
-
-/** Resolves with the errors of those that failed, at their numbers. */
-const setMany = (store: HashedStore, wanted: readonly NamedValue[]) =>
-  new Promise<unknown[] | undefined>((resolve) => store.setMany(wanted, resolve))
-
-const set = ({ store }: Kit, name: string, value: string | Buffer, expiresMs = 0, flags = 0) =>
-  store.update(Buffer.from(name), () => ({ flags, expiresMs, value: Buffer.from(value) }))
-
-const remove = ({ store }: Kit, name: string) => store.update(Buffer.from(name), () => 'remove')
-
-async function value({ store }: Kit, name: string): Promise<string | undefined> {
-  return (await store.get(Buffer.from(name)))?.value.toString('latin1')
-}
+const open = (hash?: (name: Buffer) => BlobKey, cacheBytesMax?: number) =>
+  openKit({ after: (cleanup) => cleanups.push(cleanup), hash, cacheBytesMax })
 
 test('values are there with flags and rising versions, replaced, removed, and after a restart', async () => {
   const kit = await open()
@@ -100,13 +50,6 @@ test('names with one hash do not see each other', async () => {
   await remove(kit, 'a')
   await remove(kit, 'c')
   assert.equal(await value(kit, 'c'), undefined)
-})
-
-const named = (name: string, value: string) => ({
-  name: Buffer.from(name),
-  flags: 0,
-  expiresMs: 0,
-  value: Buffer.from(value),
 })
 
 for (const cacheBytesMax of [0, 1_000_000]) {
