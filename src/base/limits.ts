@@ -423,9 +423,11 @@ export const HASHSTORE_FETCH_WAIT_MS_MAX = 10_000
 export const HASHSTORE_NAME_WAIT_MS_MAX = 1_000
 /** Hash store: points of each server on the ring. All clients must use the same. */
 export const HASHSTORE_RING_POINTS = 128
-/** Hash store: longer files go in chunks of this, and those that no manifest names are removed after so long. */
+/** Hash store: longer files go in chunks of this. */
 export const HASHSTORE_CHUNK_BYTES_DEFAULT = 64 * MIB
-export const HASHSTORE_CHUNK_AGE_MS = 24 * 3_600_000
+/** Hash store: chunks that no manifest names are loose after so long, and no upload may take nearly that. */
+export const HASHSTORE_CHUNK_AGE_MS = 7 * 24 * 3_600_000
+export const HASHSTORE_UPLOAD_MS_MAX = 6 * 24 * 3_600_000
 /** A client of that protocol: requests under way and their bytes; waits before a server that is gone is tried again; one request. */
 export const MEMCACHED_CLIENT_REQUESTS_MAX = 4_096
 export const MEMCACHED_CLIENT_BYTES_MAX = 128 * MIB
@@ -436,6 +438,8 @@ export const MEMCACHED_TIMEOUT_MS = 1_000
 export const SFSS_STATUS_MS_MAX = 2_000
 /** sfss on such servers: repairs under way in one thread; removals are remembered so long, for servers that were away. */
 export const SFSS_REPAIRS_MAX = 64
+/** sfss on such servers: a write looks so often at what others have written to its path meanwhile. */
+export const SFSS_WRITE_ATTEMPTS_MAX = 128
 export const SFSS_REMOVED_S = 30 * 24 * 3_600
 /** Repair of erasure groups: keys of a member that are compared in one step. */
 export const SHARD_KEYS_COMPARED = 4_096

@@ -1,7 +1,7 @@
 /** Settings of the hash store: its servers and its commands. */
 import * as limits from '../base/limits.ts'
 import { PLACEMENTS } from '../protocols/hashstore/placement.ts'
-import { bytes, choice, HOST_PORT, integer, list, text } from './setting.ts'
+import { bytes, choice, flag, HOST_PORT, integer, list, text } from './setting.ts'
 
 const GIB = 1024 ** 3
 
@@ -38,6 +38,12 @@ export const HASHSTORE_SETTINGS = {
     fallback: limits.HASHSTORE_CHUNK_BYTES_DEFAULT,
     min: 0,
     max: GIB,
+  }),
+  removeChunks: flag({
+    doc:
+      'Also removes chunks that were stored a week ago or more and that no file names. Only where `--machines` and `--leaving` name all ' +
+      'servers that have files: those on another one would lose their chunks.',
+    fallback: false,
   }),
   nameserver: text({
     doc: 'HOST:PORT of the name server, which is told of files, and asked for listings. Empty: there is none.',

@@ -20,14 +20,14 @@ type ClientConfig = Config<(typeof HASHSTORE_CLIENT_SETTINGS)[number]>
 /** Runs `work` with the servers that the machine file names. Throws `UsageError` where that cannot be read. */
 export async function withHashstore<T>(
   config: ClientConfig & { chunkSizeBytes?: number },
-  { random, stderr }: Context,
+  { clock, random, stderr }: Context,
   work: (cluster: HashstoreCluster) => Promise<T>,
 ): Promise<T> {
   const { placement, timeoutMs, chunkSizeBytes = 0 } = config
   const machines = readMachines(config.machines)
   const present = new Set(machines.map(nameOfMachine))
   const cluster = new HashstoreCluster({
-    ...{ machines, placement, timeoutMs, chunkSizeBytes, random },
+    ...{ machines, placement, timeoutMs, chunkSizeBytes, clock, random },
     leaving: config.leaving.map(parseHostPort).filter((each) => !present.has(nameOfMachine(each))),
     nameserver: config.nameserver === '' ? undefined : parseHostPort(config.nameserver),
   })

@@ -9,8 +9,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { systemClock } from '../../src/base/clock.ts'
-import { toStoreError } from '../../src/base/errors.ts'
+import { type Clock, systemClock } from '../../src/base/clock.ts'
+import { StoreError, toStoreError } from '../../src/base/errors.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { HashstoreClient } from '../../src/protocols/hashstore/client.ts'
 import { HashstoreCluster } from '../../src/protocols/hashstore/cluster.ts'
@@ -91,7 +91,7 @@ function clusterOf(
   return new HashstoreCluster({
     machines: parseMachines(named.map(lineOf).join('')),
     ...{ leaving: [], placement: 'modulo', chunkSizeBytes: 0, nameserver: undefined },
-    ...{ timeoutMs: WAIT_MS_MAX, random: systemRandom },
+    ...{ timeoutMs: WAIT_MS_MAX, clock: systemClock, random: systemRandom },
     ...options,
   })
 }
@@ -323,29 +323,50 @@ test('a new server takes its files while all are read, replaced and removed; int
   three.close()
 })
 
-test('chunks that nothing names are removed a day later, those of a file never', async () => {
+test('chunks that nothing names are removed a week later where that is asked for, those of a file never', async () => {
   const cluster = clusterOf(servers, { chunkSizeBytes: 1_000 })
   const bytes = randomBytes(3_500)
   for (const name of ['whole', 'overwritten']) await cluster.put(Buffer.from(name), memoryFile(bytes))
   const owner = Buffer.from('overwritten')
   assert.ok(await writeOld(cluster.serverOf(owner).machine.port, owner, Buffer.from('by an old client')))
   const signal = new AbortController().signal
-  const today = new Rebalance({ cluster, clock: systemClock, signal })
-  await today.move()
-  assert.equal(today.counts.removedChunks, 0)
-  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + 25 * 3_600_000 }
-  const tomorrow = new Rebalance({ cluster, clock, signal })
-  await tomorrow.move()
-  assert.ok(tomorrow.counts.removedChunks >= 4)
+  const later = { ...systemClock, nowMs: () => systemClock.nowMs() + 8 * 24 * 3_600_000 }
+  const counted = async (clock: Clock, removesChunks: boolean) => {
+    const rebalance = new Rebalance({ cluster, clock, signal, removesChunks })
+    await rebalance.move()
+    return rebalance.counts
+  }
+  const today = await counted(systemClock, true)
+  assert.deepEqual([today.looseChunks, today.removedChunks], [0, 0])
+  const unasked = await counted(later, false)
+  assert.ok(unasked.looseChunks >= 4)
+  assert.equal(unasked.removedChunks, 0)
+  const asked = await counted(later, true)
+  assert.deepEqual([asked.looseChunks, asked.removedChunks], [unasked.looseChunks, unasked.looseChunks])
   const owners: (string | undefined)[] = []
   for (const server of cluster.servers)
     for await (const page of server.list()) owners.push(...page.map(({ chunkOf }) => chunkOf))
   const chunksOf = (name: string) => owners.filter((each) => each === name).length
   assert.deepEqual(['whole', 'overwritten'].map(chunksOf), [4, 0])
-  const pieces: Buffer[] = []
-  for await (const piece of (await cluster.get(Buffer.from('whole'))).pieces())
-    pieces.push(Buffer.from(piece))
-  assert.ok(Buffer.concat(pieces).equals(bytes))
+  assert.ok((await wholeOf(cluster, 'whole'))?.equals(bytes))
+  cluster.close()
+})
+
+test('an upload of which a chunk fails ends there, and leaves nothing', async () => {
+  const cluster = clusterOf(servers, { chunkSizeBytes: 1_000 })
+  let puts = 0
+  for (const server of cluster.servers) {
+    const put = server.put.bind(server)
+    server.put = async (...args) => {
+      puts++
+      if (puts === 3) throw new StoreError('disk_full', 'this one')
+      return await put(...args)
+    }
+  }
+  await assert.rejects(cluster.put(Buffer.from('failed'), memoryFile(randomBytes(100_000))), /this one/)
+  assert.ok(puts < 10, 'the other lane ends too')
+  for (const server of cluster.servers)
+    for await (const page of server.list()) assert.ok(page.every(({ chunkOf }) => chunkOf !== 'failed'))
   cluster.close()
 })
 

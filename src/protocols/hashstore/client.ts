@@ -1,6 +1,6 @@
 /** One server, as a client of the extended protocol sees it. Connections stay open between requests. */
 import { crc32c } from '../../base/checksum.ts'
-import { StoreError } from '../../base/errors.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
 import { HASHSTORE_UNREAD_BYTES_MAX, HASHSTORE_WHOLE_BYTES_MAX } from '../../base/limits.ts'
 import { oneAhead } from '../../base/one-ahead.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
@@ -55,6 +55,7 @@ export class HashstoreClient {
   readonly #timeoutMs: number
   readonly #buffers = new ReadBuffers()
   readonly #idle: ByteStream[] = []
+  #isClosed = false
 
   /** A connection on which nothing moves for `timeoutMs` is cut. */
   constructor(machine: Machine, { timeoutMs }: { timeoutMs: number }) {
@@ -96,7 +97,7 @@ export class HashstoreClient {
     let isDone = false
     const done = () => {
       isDone = true
-      this.#idle.push(stream)
+      this.#giveBack(stream)
     }
     const close = () => {
       if (!isDone) stream.reset()
@@ -118,10 +119,14 @@ export class HashstoreClient {
     return (await this.#ask(requestHead('stat', path))).entry!
   }
 
-  /** Throws `not_found`, `precondition_failed`. */
-  async remove(path: Buffer, tag?: string): Promise<Changed> {
+  /**
+   * `tag`: only that file. `time`: the latest of what was removed of this path elsewhere; nothing of that time or before is
+   * taken here any more by `unlessNewer`. Throws `not_found`, `precondition_failed`.
+   */
+  async remove(path: Buffer, tag?: string, time?: number): Promise<Changed> {
+    const which = { ...(tag !== undefined && { tag }), ...(time !== undefined && { time }) }
     const changed = await this.#use(async (stream) => {
-      await stream.write(requestHead('delete', path, tag === undefined ? {} : { tag }))
+      await stream.write(requestHead('delete', path, which))
       const reply = await readReply(stream)
       return 'error' in reply ? reply : await changeOf(stream, reply)
     })
@@ -147,9 +152,15 @@ export class HashstoreClient {
     yield* this.#pages<TreeEntry>((after) => requestHead('browse', prefix, { after, all }))
   }
 
-  /** Ends the connections that nobody uses. */
+  /** Ends the connections that nobody uses, and the others when they are used no more. */
   close(): void {
+    this.#isClosed = true
     for (const stream of this.#idle.splice(0)) stream.end()
+  }
+
+  #giveBack(stream: ByteStream): void {
+    if (this.#isClosed) stream.end()
+    else this.#idle.push(stream)
   }
 
   async *#pages<T>(headOf: (after: string) => Buffer): AsyncGenerator<T[]> {
@@ -178,7 +189,7 @@ export class HashstoreClient {
     const stream = await this.#connection()
     try {
       const result = await exchange(stream)
-      this.#idle.push(stream)
+      this.#giveBack(stream)
       return result
     } catch (error) {
       stream.reset()
@@ -204,6 +215,16 @@ export class HashstoreClient {
       const { host, port } = this.machine
       throw new StoreError('unavailable', `no hash store answers at ${host}:${port}`, { cause: error })
     }
+  }
+}
+
+/** Undefined in place of `not_found`. */
+export async function ifThere<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (toStoreError(error).code === 'not_found') return undefined
+    throw error
   }
 }
 

@@ -3,10 +3,12 @@
  * files are being moved. `rebalance.ts` moves them.
  */
 import { createHash } from 'node:crypto'
+import type { Clock } from '../../base/clock.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
+import { HASHSTORE_UPLOAD_MS_MAX } from '../../base/limits.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Random } from '../../base/random.ts'
-import { type Changed, HashstoreClient, type Source } from './client.ts'
+import { type Changed, type Fetched, HashstoreClient, ifThere, type Source } from './client.ts'
 import {
   chunkBytes,
   chunkPath,
@@ -17,10 +19,11 @@ import {
   markOf,
 } from './manifest.ts'
 import { textOfPath } from './paths.ts'
-import { type Machine, type Place, type Placement, placeWith } from './placement.ts'
+import { type Machine, nameOfMachine, type Place, type Placement, placeWith } from './placement.ts'
 import type { FileEntry } from './wire.ts'
 
 export interface ClusterOptions {
+  /** In the order of their lines; one that has several lines gets so many shares of the files. */
   machines: readonly Machine[]
   /** Servers that are being emptied: nothing is stored there any more, but files may still be there. */
   leaving: readonly Machine[]
@@ -29,6 +32,7 @@ export interface ClusterOptions {
   chunkSizeBytes: number
   nameserver: Machine | undefined
   timeoutMs: number
+  clock: Clock
   random: Random
 }
 
@@ -60,18 +64,30 @@ export class HashstoreCluster {
   nameserverFailure: StoreError | undefined
   readonly #options: ClusterOptions
   readonly #place: Place
+  /** By their lines. */
+  readonly #placed: readonly HashstoreClient[]
+  readonly #leaving: readonly HashstoreClient[]
 
   constructor(options: ClusterOptions) {
     const { machines, leaving, placement, nameserver } = options
     this.#options = options
     this.#place = placeWith(placement, machines)
-    this.servers = [...machines, ...leaving].map((machine) => new HashstoreClient(machine, options))
+    const clients = new Map<string, HashstoreClient>()
+    const clientOf = (machine: Machine) => {
+      const name = nameOfMachine(machine)
+      const client = clients.get(name) ?? new HashstoreClient(machine, options)
+      clients.set(name, client)
+      return client
+    }
+    this.#placed = machines.map(clientOf)
+    this.#leaving = leaving.map(clientOf).filter((client) => !this.#placed.includes(client))
+    this.servers = [...clients.values()]
     this.nameserver = nameserver && new HashstoreClient(nameserver, options)
   }
 
   /** The server that a file belongs to. */
   serverOf(path: Buffer): HashstoreClient {
-    return this.servers[this.#place(path)]!
+    return this.#placed[this.#place(path)]!
   }
 
   /** Stores or replaces a file. Throws as `HashstoreClient.put` does. */
@@ -91,12 +107,31 @@ export class HashstoreCluster {
    * its server, to which it may have been moved meanwhile. Throws `not_found`, `unavailable`.
    */
   async get(path: Buffer): Promise<RemoteFile> {
-    const { entry, pieces, close } = await this.#everywhere(path, (server) => server.get(path))
+    const { entry, pieces, close } =
+      (await this.#getLatest(path)) ?? (await this.#everywhere(path, (server) => server.get(path)))
     if (entry.manifest === undefined) return { sizeBytes: entry.size, pieces, close }
     const bytes: Buffer[] = []
     for await (const piece of pieces()) bytes.push(piece)
     const manifest = decodeManifest(Buffer.concat(bytes))
     return { sizeBytes: manifest.size, pieces: () => this.#chunks(path, manifest), close() {} }
+  }
+
+  /**
+   * Of several versions, as there may be while servers are emptied: who was written to before the others may have a later one than
+   * its present server. Undefined where its server and those have none, or it was moved meanwhile.
+   */
+  async #getLatest(path: Buffer): Promise<Fetched | undefined> {
+    if (this.#leaving.length === 0) return undefined
+    const own = this.serverOf(path)
+    const [first, ...others] = await Promise.all([
+      ifThere(own.stat(path)),
+      // One that is gone for good holds up nobody: its share of the files is lost.
+      ...this.#leaving.map((server) => ifThere(server.stat(path)).catch(() => undefined)),
+    ])
+    let [latest, time] = [own, first?.time ?? -1]
+    for (const [at, entry] of others.entries())
+      if (entry !== undefined && entry.time > time) [latest, time] = [this.#leaving[at]!, entry.time]
+    return time < 0 ? undefined : await ifThere(latest.get(path))
   }
 
   /** What all servers have of a path. Its own server is asked last: what is moved there meanwhile is found. Throws `unavailable`. */
@@ -111,7 +146,7 @@ export class HashstoreCluster {
 
   /** Removes a file wherever it is. Throws `not_found`, `unavailable`. */
   async remove(path: Buffer): Promise<void> {
-    const removed = await this.#removeEverywhere(path)
+    const removed = await this.#removeEverywhere(path, { isMarked: true })
     for (const { manifest } of removed) if (manifest !== undefined) await this.#removeChunks(manifest)
     await this.#tell((names) => names.leave(path))
     if (removed.length === 0) throw new StoreError('not_found', `there is no file ${textOfPath(path)}`)
@@ -160,7 +195,8 @@ export class HashstoreCluster {
   }
 
   async #putChunked(path: Buffer, file: LocalFile) {
-    const { chunkSizeBytes: chunkSize, random } = this.#options
+    const { chunkSizeBytes: chunkSize, clock, random } = this.#options
+    const startMs = clock.monotonicMs()
     const count = Math.ceil(file.sizeBytes / chunkSize)
     const upload = random.bytes(UPLOAD_ID_BYTES).toString('hex')
     const manifest: Manifest = { format: 1, size: file.sizeBytes, chunkSize, upload, chunks: [] }
@@ -175,11 +211,22 @@ export class HashstoreCluster {
         await this.serverOf(chunk).put(chunk, memorySource(bytes), { chunkOf })
       }
     }
-    const lanes = await Promise.allSettled(Array.from({ length: CHUNKS_AT_ONCE }, lane))
+    const stopAll = (error: unknown) => {
+      next = count
+      throw error
+    }
+    const lanes = await Promise.allSettled(
+      Array.from({ length: CHUNKS_AT_ONCE }, () => lane().catch(stopAll)),
+    )
     const failed = lanes.find((each) => each.status === 'rejected')
-    if (failed !== undefined) {
+    // Its first chunks may be gone.
+    const isLate = clock.monotonicMs() - startMs > HASHSTORE_UPLOAD_MS_MAX
+    if (failed !== undefined || isLate) {
       await this.#removeChunksOf(manifest).catch(() => undefined)
-      throw failed.reason
+      throw (
+        failed?.reason ??
+        new StoreError('timeout', 'the upload took longer than chunks are kept without a file')
+      )
     }
     return await this.serverOf(path).put(path, memorySource(encodeManifest(manifest)), {
       manifest: markOf(manifest),
@@ -218,14 +265,21 @@ export class HashstoreCluster {
   }
 
   async #removeChunksOf(manifest: Manifest): Promise<void> {
-    for (const index of manifest.chunks.keys()) await this.#removeEverywhere(chunkPath(manifest, index))
+    for (const index of manifest.chunks.keys())
+      await this.#removeEverywhere(chunkPath(manifest, index), { isMarked: false })
   }
 
-  /** From its own server last: whoever moves it there finds that it is gone where it was. */
-  async #removeEverywhere(path: Buffer): Promise<Changed[]> {
+  /**
+   * From its own server last: a copy that was on its way there is removed too. With a mark it takes none that comes later,
+   * either.
+   */
+  async #removeEverywhere(path: Buffer, { isMarked }: { isMarked: boolean }): Promise<Changed[]> {
+    const own = this.serverOf(path)
     const removed: Changed[] = []
     for (const server of this.#ownLast(path)) {
-      const changed = await ifThere(server.remove(path))
+      const times = removed.flatMap(({ entry }) => entry?.time ?? [])
+      const time = isMarked && server === own && times.length > 0 ? Math.max(...times) : undefined
+      const changed = await ifThere(server.remove(path, undefined, time))
       if (changed !== undefined) removed.push(changed)
     }
     return removed
@@ -234,15 +288,6 @@ export class HashstoreCluster {
   #ownLast(path: Buffer): HashstoreClient[] {
     const own = this.serverOf(path)
     return [...this.servers.filter((each) => each !== own), own]
-  }
-}
-
-async function ifThere<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work
-  } catch (error) {
-    if (toStoreError(error).code === 'not_found') return undefined
-    throw error
   }
 }
 
