@@ -102,6 +102,16 @@ test('when the master itself stood still, no node is blamed', () => {
   assert.equal(topology.nodeCount, 1)
 })
 
+test('a master that is a little late each time still takes out who is silent, in time', () => {
+  const { clock, topology } = newTopology()
+  topology.takeHeartbeat(heartbeat('a', { periodMs: 2_000 }))
+  for (let i = 0; i < 20; i++) {
+    clock.advance(600)
+    topology.expire(250)
+  }
+  assert.equal(topology.nodeCount, 0, 'silent for 12 s of the 10 it may be')
+})
+
 test('leaving takes a node out at once', () => {
   const { topology } = newTopology()
   topology.takeHeartbeat(heartbeat('a', { volumes: [volumeInfo({ id: 1 })] }))

@@ -188,11 +188,11 @@ export class Topology {
     const now = this.#clock.monotonicMs()
     const sinceLastMs = now - this.#lastExpireMs
     this.#lastExpireMs = now
-    // If this process itself stood still, heartbeats wait unread: that is no fault of the nodes.
-    const stalledMs = sinceLastMs > 2 * periodMs ? sinceLastMs - periodMs : 0
     const expired: TopologyNode[] = []
     for (const node of this.#nodes.values()) {
-      node.lastSeenMs += stalledMs
+      // If this process itself stood still, heartbeats wait unread: that is no fault of the nodes.
+      const isStalled = sinceLastMs > Math.max(2 * periodMs, node.periodMs)
+      if (isStalled) node.lastSeenMs += sinceLastMs - periodMs
       if (now - node.lastSeenMs > node.periodMs * HEARTBEAT_PERIODS_MISSED_MAX) expired.push(node)
     }
     for (const node of expired) this.#removeNode(node)
