@@ -20,7 +20,7 @@ type ClientConfig = Config<(typeof HASHSTORE_CLIENT_SETTINGS)[number]>
 /** Runs `work` with the servers that the machine file names. Throws `UsageError` where that cannot be read. */
 export async function withHashstore<T>(
   config: ClientConfig & { chunkSizeBytes?: number },
-  { clock, random, stderr }: Context,
+  { clock, random, signal, stderr }: Context,
   work: (cluster: HashstoreCluster) => Promise<T>,
 ): Promise<T> {
   const { placement, timeoutMs, chunkSizeBytes = 0 } = config
@@ -35,6 +35,8 @@ export async function withHashstore<T>(
     return await work(cluster)
   } finally {
     cluster.close()
+    // What was given up would keep the process waiting for its server.
+    if (signal.aborted) cluster.abort()
     const { nameserverFailure: failure } = cluster
     if (failure !== undefined)
       stderr.write(`cairn: the name server was not told of all, which a rebalance does: ${failure.message}\n`)

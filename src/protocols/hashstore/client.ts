@@ -55,7 +55,9 @@ export class HashstoreClient {
   readonly #timeoutMs: number
   readonly #buffers = new ReadBuffers()
   readonly #idle: ByteStream[] = []
+  readonly #open = new Set<ByteStream>()
   #isClosed = false
+  #isAborted = false
 
   /** A connection on which nothing moves for `timeoutMs` is cut. */
   constructor(machine: Machine, { timeoutMs }: { timeoutMs: number }) {
@@ -158,6 +160,12 @@ export class HashstoreClient {
     for (const stream of this.#idle.splice(0)) stream.end()
   }
 
+  /** Breaks off what is under way, which throws `unavailable` or `incomplete_body`, as does all that comes after. */
+  abort(): void {
+    this.#isAborted = true
+    for (const stream of this.#open) stream.reset()
+  }
+
   #giveBack(stream: ByteStream): void {
     if (this.#isClosed) stream.end()
     else this.#idle.push(stream)
@@ -205,7 +213,10 @@ export class HashstoreClient {
       timeoutMs: this.#timeoutMs,
       unreadBytesMax: CLIENT_UNREAD_BYTES_MAX,
     })
+    this.#open.add(stream)
+    stream.socket.once('close', () => this.#open.delete(stream))
     try {
+      if (this.#isAborted) throw new StoreError('unavailable', 'broken off')
       await stream.write(EXTENDED_OPENING)
       const answer = await stream.take(OK.length)
       if (!answer.equals(OK)) throw new StoreError('unsupported', 'no server of the extended protocol')
