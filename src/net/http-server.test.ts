@@ -115,6 +115,125 @@ describe('listening', () => {
   })
 })
 
+describe('requests behind one that is still answered', () => {
+  test('begin in order, each after the reply before it', async () => {
+    const steps: string[] = []
+    const gates: (() => void)[] = []
+    const { port } = await start({
+      async handler(request, response) {
+        steps.push(`begin ${request.url}`)
+        const { bytes } = await readBody(request, response, { bytesMax: 1_000_000 })
+        await new Promise<void>((resolve) => void gates.push(resolve))
+        steps.push(`end ${request.url} ${bytes.length}`)
+        response.end(`reply ${request.url}`)
+      },
+    })
+    const put = (path: string, more: string, body: string) =>
+      `PUT ${path} HTTP/1.1\r\nHost: x\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`
+    const bytes = [put('/1', '', 'x'.repeat(70_000)), put('/2', 'Expect: 100-continue\r\n', 'two'), get('/3')]
+    const raw = new Raw(port, bytes.join(''))
+    for (let count = 1; count <= 3; count++) {
+      for (let i = 0; i < 2_000 && gates.length < count; i++) await systemClock.sleep(10)
+      await turn()
+      gates[count - 1]!()
+    }
+    const received = await raw.until(/reply \/3/)
+    assert.match(received, /reply \/1HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK[^/]*reply \/2HTTP/s)
+    const lengths = [70_000, 3, 0]
+    assert.deepEqual(
+      steps,
+      lengths.flatMap((length, i) => [`begin /${i + 1}`, `end /${i + 1} ${length}`]),
+    )
+    raw.socket.destroy()
+  })
+
+  test('wait for a reader that does not read, however many they are', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => void warnings.push(warning)
+    process.on('warning', onWarning)
+    const { server, port } = await start()
+    const raw = new Raw(port)
+    raw.socket.pause()
+    raw.socket.write(get('/big').repeat(1_400))
+    const other = new Raw(port)
+    for (let i = 1; i <= 3; i++) {
+      other.socket.write(get(`/other${i}`))
+      await other.until(new RegExp(`GET /other${i} `))
+    }
+    assert.deepEqual(
+      begun.filter((path) => path === '/big'),
+      ['/big'],
+    )
+    raw.socket.destroy()
+    other.socket.destroy()
+    for (let i = 0; i < 2_000 && server.connectionCount > 0; i++) await systemClock.sleep(10)
+    await turn()
+    assert.equal(
+      begun.filter((path) => path === '/big').length,
+      1,
+      'none begins on a connection that is gone',
+    )
+    assert.deepEqual(warnings, [])
+    process.off('warning', onWarning)
+  })
+
+  test('are all answered when they are more than may wait', async () => {
+    const { port } = await start()
+    const paths = Array.from({ length: 5_000 }, (_, i) => `/n${i}`)
+    const raw = new Raw(port, get('/slow') + paths.map((path) => get(path)).join(''))
+    const received = await raw.until(/GET \/n4999 0$/)
+    assert.deepEqual(
+      [...received.matchAll(/GET (\/n\d+) 0/g)].map(([, path]) => path),
+      paths,
+    )
+    raw.socket.destroy()
+  })
+
+  test('that are malformed, or cut off, are told so behind the replies before them', async () => {
+    const { port } = await start()
+    const malformed = await new Raw(port, `${get('/slow')}${get('/2')}nonsense\r\n\r\n`).closed
+    assert.match(malformed, /GET \/slow 0HTTP\/1.1 200 OK.*GET \/2 0HTTP\/1.1 400 .*malformed/s)
+  })
+
+  test('that are cut off are told so, and do not begin', async () => {
+    const asked: string[] = []
+    const { port } = await start({
+      async handler(request, response) {
+        asked.push(request.url!)
+        await new Promise((resolve) => request.socket.once('end', resolve))
+        response.end('whole')
+      },
+    })
+    const raw = new Raw(port)
+    raw.socket.end(`${get('/1')}PUT /cut HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab`)
+    assert.match(await raw.closed, /wholeHTTP\/1.1 400 .*the body was cut off/s)
+    assert.deepEqual(asked, ['/1'])
+  })
+
+  test('and the first of them behind the close of the server is its last', async () => {
+    const asked: string[] = []
+    let open: () => void = () => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const { server, port } = await start({
+      async handler(request, response) {
+        asked.push(request.url!)
+        await gate
+        response.end(`reply ${request.url}`)
+      },
+    })
+    const raw = new Raw(port, get('/1') + get('/2') + get('/3'))
+    for (let i = 0; i < 2_000 && asked.length === 0; i++) await systemClock.sleep(10)
+    const closed = server.close()
+    open()
+    const received = await raw.closed
+    await closed
+    assert.match(received, /reply \/1HTTP\/1.1 200 OK.*Connection: close.*reply \/2$/s)
+    assert.deepEqual(asked, ['/1', '/2'])
+  })
+})
+
 describe('requests that the server itself answers', () => {
   test('malformed ones', async () => {
     const { port } = await start()

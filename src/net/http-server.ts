@@ -11,9 +11,11 @@ import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import * as limits from '../base/limits.ts'
 import { drain } from './body.ts'
+import { clientErrorStatus, slowError } from './client-errors.ts'
 import { closeIdle } from './close-idle.ts'
 import { FastLane, type FastLaneOptions } from './fast-lane.ts'
 import type { Outcome } from './reply.ts'
+import { Turns } from './turns.ts'
 
 export interface HttpServerSettings {
   /** A whole request head must arrive within this time. */
@@ -92,6 +94,8 @@ interface Connection {
   /** The request that is being answered. */
   request: IncomingMessage | undefined
   response: ServerResponse | undefined
+  /** Of requests that came meanwhile, where there are any. */
+  turns: Turns | undefined
   startedMs: number
   /** The client asked for no more after this one, or was told so: what still comes is no request, though Node reads on. */
   isLast: boolean
@@ -167,7 +171,7 @@ export class HttpServer {
       drainMsMax: this.settings.drainMsMax,
       clock: this.#options.clock,
       onError: (error) => this.#options.onHandlerError?.(error),
-      refuseSlow: (socket) => this.#onClientError(slowError(), socket),
+      refuseSlow: (socket) => this.#refuse(slowError(), socket),
       handOver(socket, bytes) {
         socket.on('error', () => {})
         socket.pause()
@@ -230,6 +234,7 @@ export class HttpServer {
     this.#connections.set(socket, {
       request: undefined,
       response: undefined,
+      turns: undefined,
       startedMs: 0,
       isLast: false,
       bytesReadBefore: 0,
@@ -254,16 +259,38 @@ export class HttpServer {
   }
 
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    const { socket } = request
-    const connection = this.#connections.get(socket)
-    if (connection !== undefined) {
-      if (connection.isLast) return
-      connection.request = request
-      connection.response = response
-      connection.startedMs = 0
-    }
+    const connection = this.#connections.get(request.socket)
+    if (connection?.isLast) return
+    const before = connection?.response
+    if (connection !== undefined && (connection.turns !== undefined || before?.writableFinished === false))
+      this.#turnsOf(connection, request.socket).add(response)
+    else this.#begin(connection, response)
+  }
+
+  #turnsOf(connection: Connection, socket: Socket): Turns {
+    connection.turns ??= new Turns({
+      socket,
+      before: connection.response!,
+      begin: (response) => {
+        if (!connection.isLast) this.#begin(connection, response)
+      },
+      refuse: (failure, response) => {
+        if (connection.isLast) return
+        if (response !== undefined) present(connection, response)
+        this.#refuse(failure, socket)
+      },
+      onEmpty() {
+        connection.turns = undefined
+      },
+    })
+    return connection.turns
+  }
+
+  #begin(connection: Connection | undefined, response: ServerResponse): void {
+    const request = response.req
+    if (connection !== undefined) present(connection, response)
     if (request.httpVersionMajor !== 1) {
-      this.#onClientError(new Error('HTTP/0.9'), socket)
+      this.#refuse(new Error('HTTP/0.9'), request.socket)
       return
     }
     const hasHost = request.httpVersionMinor === 0 || countOf(request.rawHeaders, 'host') === 1
@@ -305,11 +332,21 @@ export class HttpServer {
     drain(response.req, { clock: this.#options.clock, bytesMax: drainBytesMax, msMax: drainMsMax })
   }
 
-  /** What the parser refused: there is no request to answer through, so the reply is written by hand. */
   readonly #onClientError = (error: NodeJS.ErrnoException, duplex: Duplex): void => {
     // What stands behind the last request of a connection. The reply to that one ends it.
     if (error.code === 'HPE_CLOSED_CONNECTION') return
-    const socket = duplex as Socket
+    const connection = this.#connections.get(duplex)
+    const isBehind =
+      connection?.turns !== undefined ||
+      (connection?.request?.complete === true && connection.response?.writableFinished === false)
+    // The client would take what is said now for the answer to a request before.
+    if (isBehind && duplex.writable && error.code !== 'ECONNRESET')
+      this.#turnsOf(connection!, duplex as Socket).fail(error)
+    else this.#refuse(error, duplex as Socket)
+  }
+
+  /** What the parser refused: there is no request to answer through, so the reply is written by hand. */
+  #refuse(error: NodeJS.ErrnoException, socket: Socket): void {
     const { request, response } = this.#connections.get(socket) ?? {}
     const midReply = response?.headersSent === true && !response.writableEnded
     if (response?.writableEnded === true && request?.complete === false) {
@@ -340,7 +377,7 @@ export class HttpServer {
   #endWithError(socket: Socket, error: NodeJS.ErrnoException): void {
     const isCutOff =
       error.code === 'HPE_INVALID_EOF_STATE' && this.#connections.get(socket)?.request?.complete === false
-    const [status, reason] = isCutOff ? BODY_CUT_OFF : clientErrorStatus(error)
+    const [status, reason] = clientErrorStatus(error, isCutOff)
     const { contentType, body, status: told = status } = this.#errorBody(status, reason, isCutOff)
     const head = `HTTP/1.1 ${told} ${REASONS[told]}\r\nContent-Type: ${contentType}\r\n`
     socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
@@ -387,9 +424,16 @@ export class HttpServer {
       const takenSlowly =
         socket.writableLength > 0 && bytesFlushed(socket) - connection.bytesFlushedBefore < bytesWanted
       if (takenSlowly) socket.destroy()
-      else if (readSlowly) this.#onClientError(slowError(), socket)
+      else if (readSlowly) this.#refuse(slowError(), socket)
     }
   }
+}
+
+/** Makes a request the one that is answered. */
+function present(connection: Connection, response: ServerResponse): void {
+  connection.request = response.req
+  connection.response = response
+  connection.startedMs = 0
 }
 
 function countOf(rawHeaders: readonly string[], lowerName: string): number {
@@ -407,23 +451,6 @@ function closingReply(outcome: Outcome): Buffer {
     typeof body === 'string' ? Buffer.from(body, 'latin1') : Buffer.isBuffer(body) ? body : Buffer.alloc(0)
   head += `Content-Length: ${bytes.length}\r\nConnection: close\r\n\r\n`
   return Buffer.concat([Buffer.from(head, 'latin1'), bytes])
-}
-
-function slowError(): NodeJS.ErrnoException {
-  return Object.assign(new Error('the body arrives too slowly'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
-}
-
-const BODY_CUT_OFF: [number, string] = [400, 'the body was cut off']
-
-function clientErrorStatus(error: NodeJS.ErrnoException): [number, string] {
-  switch (error.code) {
-    case 'HPE_HEADER_OVERFLOW':
-      return [431, 'the request head is too large']
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return [408, 'the request took too long']
-    default:
-      return [400, 'malformed HTTP request']
-  }
 }
 
 /** Bytes that left for the network. Node counts what it took over; what the kernel has not taken yet is subtracted. */
