@@ -14,7 +14,9 @@ describe('bodies', () => {
   let settled: (text: string) => void = () => {}
 
   before(async () => {
-    const handler: http.RequestListener = (request, response) => {
+    const handler: http.RequestListener = async (request, response) => {
+      if (request.headers['x-late'] !== undefined)
+        await new Promise<void>((resolve) => request.once('close', () => setImmediate(resolve)))
       readBody(request, response, { bytesMax: 200_000, budget }).then(
         (body) => {
           response.end(`${body.bytes.length} ${body.bytes.subarray(0, 5)} ${budget.usedBytes > 0}`)
@@ -86,6 +88,19 @@ describe('bodies', () => {
       )
       assert.equal(await outcome, 'bad_request')
       socket.destroy()
+    }
+    assert.equal(budget.usedBytes, 0)
+  })
+
+  test('of a client that left before they were asked for', { timeout: 20_000 }, async () => {
+    for (const sent of ['', 'he', 'hello']) {
+      const outcome = new Promise<string>((resolve) => (settled = resolve))
+      const socket = net.connect(port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(`POST / HTTP/1.1\r\nHost: x\r\nX-Late: 1\r\nContent-Length: 5\r\n\r\n${sent}`)
+      await new Promise<void>((resolve) => server.once('request', () => resolve()))
+      socket.resetAndDestroy()
+      assert.equal(await outcome, 'bad_request')
     }
     assert.equal(budget.usedBytes, 0)
   })

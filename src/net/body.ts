@@ -147,6 +147,11 @@ class Collector {
 
   start(): void {
     const { request, response, length } = this.#source
+    if (request.destroyed) {
+      // The client has left while nobody asked for the body: none of its events comes any more.
+      this.#onCut()
+      return
+    }
     const reserveNow = length !== undefined && length <= RESERVE_AT_ONCE_BYTES ? length : 0
     if (!this.#reserve(reserveNow)) return
     if (request.headers.expect !== undefined) response.writeContinue()
