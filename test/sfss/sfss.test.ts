@@ -339,3 +339,17 @@ test('a password is asked for, where there is one, on all but the look at its he
     assert.equal((await fetch(`${at}/healthz`)).status, 200)
   })
 })
+
+test('429 where too many passwords wait to be checked', async () => {
+  const bugs: unknown[] = []
+  const log = { ...silentLog, error: (...words: unknown[]) => void bugs.push(words) } as typeof silentLog
+  const busy = new StoreError('too_many_requests', 'too many passwords to check; try again')
+  const basicAuth = Object.assign(new BasicAuth('ada:secret\n'), { user: () => Promise.reject(busy) })
+  await onStorageThatIsDown({ basicAuth, log }, async (at) => {
+    for (const method of ['GET', 'PUT']) {
+      const refused = await fetch(`${at}/file?path=a`, { method, ...(method === 'PUT' && { body: 'x' }) })
+      assert.deepEqual([refused.status, refused.headers.get('retry-after')], [429, '1'])
+    }
+  })
+  assert.deepEqual(bugs, [])
+})

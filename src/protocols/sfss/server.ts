@@ -101,10 +101,8 @@ export class SfssServer {
   #answerFast({ method, target, rawHeaders, body }: FastRequest): FastReply | undefined {
     if (this.#options.basicAuth !== undefined || this.#options.logsRequests || method === 'HEAD')
       return undefined
-    const outcome = this.#settled({
-      ...{ method, target, rawHeaders },
-      body: async () => ({ bytes: body, release() {} }),
-    })
+    const taken = async () => ({ bytes: body, release() {} })
+    const outcome = this.#settled(() => this.#outcomeOf({ ...{ method, target, rawHeaders }, body: taken }))
     return {
       outcome,
       onSent: (_outcome, sentBytes) => this.#options.counters.add('bytes_written', sentBytes),
@@ -115,12 +113,12 @@ export class SfssServer {
     const { rawHeaders } = request
     const [method, target] = [request.method!, request.url!]
     const { counters, clock, log } = this.#options
-    const outcome = (await this.#isKnown(target, rawHeaders))
-      ? await this.#settled({
-          ...{ method, target, rawHeaders },
-          body: () => this.#bodyOf(request, response),
-        })
-      : wrongPassword()
+    const body = () => this.#bodyOf(request, response)
+    const outcome = await this.#settled(async () =>
+      (await this.#isKnown(target, rawHeaders))
+        ? await this.#outcomeOf({ ...{ method, target, rawHeaders }, body })
+        : wrongPassword(),
+    )
     counters.add('bytes_written', sendOutcome(response, outcome, this.#common.begin()))
     if (!request.complete) {
       const { drainBytesMax, drainMsMax } = this.#server.settings
@@ -140,15 +138,16 @@ export class SfssServer {
     }
   }
 
+  /** Throws `too_many_requests`. */
   async #isKnown(target: string, rawHeaders: readonly string[]): Promise<boolean> {
     const { basicAuth } = this.#options
     if (basicAuth === undefined || target === '/healthz') return true
     return (await basicAuth.user(rawHeader(rawHeaders, 'authorization'))) !== undefined
   }
 
-  #settled(asked: Asked): Outcome | Promise<Outcome> {
+  #settled(answer: () => Outcome | Promise<Outcome>): Outcome | Promise<Outcome> {
     try {
-      const outcome = this.#outcomeOf(asked)
+      const outcome = answer()
       return outcome instanceof Promise ? outcome.catch((error: unknown) => this.#failed(error)) : outcome
     } catch (error) {
       return this.#failed(error)
