@@ -8,6 +8,7 @@ import { after, test } from 'node:test'
 import { localFile, readBuffers } from './hashstore-files.ts'
 import { contentOf, statOf } from './local-files.ts'
 
+const { signal } = new AbortController()
 const directory = mkdtempSync(join(tmpdir(), 'cairn-local-files-'))
 after(() => rmSync(directory, { recursive: true, force: true }))
 
@@ -20,12 +21,12 @@ test('a pipe and a device are no files', () => {
       message: /neither an ordinary file nor a folder/,
     })
     assert.throws(() => contentOf(path), { name: 'UsageError' })
-    assert.throws(() => localFile(path, readBuffers()), { name: 'UsageError' })
+    assert.throws(() => localFile(path, readBuffers(), signal), { name: 'UsageError' })
   }
 })
 
 async function readAll(path: string, change: () => void): Promise<number> {
-  const file = localFile(path, readBuffers())
+  const file = localFile(path, readBuffers(), signal)
   change()
   let sizeBytes = 0
   for await (const piece of file.read(0, file.sizeBytes)) sizeBytes += piece.length
@@ -55,7 +56,7 @@ test('a file ends where it was to, or what was read of it is not used', async ()
 test('a part of a file is read as such', async () => {
   const path = join(directory, 'parts')
   writeFileSync(path, '0123456789')
-  const file = localFile(path, readBuffers())
+  const file = localFile(path, readBuffers(), signal)
   const parts: string[] = []
   for (const [start, end] of [
     [0, 4],

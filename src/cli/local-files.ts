@@ -15,7 +15,7 @@ export function statOf(path: string): Stats {
 export function contentOf(path: string): Buffer {
   statOf(path)
   return reading(path, () => {
-    const file = openSync(path)
+    const file = openSync(path, 'r')
     try {
       const { size } = fstatSync(file)
       const content = readFileSync(file)

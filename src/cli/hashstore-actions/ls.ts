@@ -1,10 +1,12 @@
 /** `cairn hashstore ls`: asks the name server; without one, all servers for all they have. */
 import { isUtf8 } from 'node:buffer'
+import { once } from 'node:events'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { pathOfText, textOfPath } from '../../protocols/hashstore/paths.ts'
 import type { TreeEntry } from '../../protocols/hashstore/wire.ts'
 import { defineCommand } from '../command.ts'
 import { HASHSTORE_CLIENT_SETTINGS, withHashstore } from '../hashstore-settings.ts'
+import { unlessStopped, untilStopped } from '../hashstore-work.ts'
 import { formatTable } from '../text-table.ts'
 
 export const ls = defineCommand({
@@ -15,13 +17,14 @@ export const ls = defineCommand({
   async run(config, context) {
     const prefix = Buffer.from(context.args[0] ?? '')
     const { recurse: all, json } = config
+    const { stdout, signal } = context
     return await withHashstore(config, context, async (cluster) => {
       const pages = cluster.nameserver?.browse(prefix, all) ?? listAll(cluster, prefix, all)
-      for await (const entries of pages) {
+      for await (const entries of untilStopped(pages, signal)) {
         const lines = json
           ? entries.map((entry) => `${JSON.stringify(entry)}\n`).join('')
           : formatTable(COLUMNS, entries).replace(/^.*\n/, '')
-        context.stdout.write(lines)
+        if (!stdout.write(lines)) await unlessStopped(once(stdout, 'drain'), signal)
       }
       return 0
     })
@@ -40,7 +43,14 @@ function shown(text: string): string {
   return isUtf8(path) && !/\p{Cc}/u.test(path.toString()) ? path.toString() : text
 }
 
-const timeText = (ms: number) => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
+const MILLISECONDS = /\.\d+Z$/
+
+/** Whoever stores a file says when; what no calendar has is shown as a dash. */
+function timeText(ms: number): string {
+  const date = new Date(ms)
+  if (Number.isNaN(date.getTime())) return '-'
+  return date.toISOString().replace('T', ' ').replace(MILLISECONDS, '')
+}
 
 /** In the order of the paths. A path that is on two servers, because it is being moved, is shown as it was written last. */
 async function* listAll(

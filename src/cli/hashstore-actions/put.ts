@@ -1,9 +1,9 @@
 /** `cairn hashstore put`: stores files under the paths by which they are named, as the first client does. */
-import { toStoreError } from '../../base/errors.ts'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
 import { localFile, readBuffers } from '../hashstore-files.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
+import { eachFile } from '../hashstore-work.ts'
 import { statOf } from '../local-files.ts'
 import { listFiles } from '../transfer.ts'
 import { UsageError } from '../usage-error.ts'
@@ -29,27 +29,19 @@ export const put = defineCommand({
   },
 })
 
-/** One line for each file that is stored; those that fail are told, and the others go on. */
+/** One line for each file that is stored. A signal breaks off those that are being read: they are as they were before. */
 async function putAll(
   cluster: HashstoreCluster,
   files: readonly { local: string; path: string }[],
   { concurrency, context }: { concurrency: number; context: Context },
 ): Promise<number> {
-  const { stdout, stderr, signal } = context
   const buffers = readBuffers()
-  let [next, failed] = [0, 0]
-  const lane = async () => {
-    while (next < files.length && !signal.aborted) {
-      const { local, path } = files[next++]!
-      try {
-        await cluster.put(pathOf(path), localFile(local, buffers))
-        stdout.write(`${path}\n`)
-      } catch (error) {
-        failed++
-        stderr.write(`cairn: ${path}: ${toStoreError(error).message}\n`)
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: Math.min(concurrency, files.length) }, lane))
-  return failed > 0 || next < files.length ? 1 : 0
+  return await eachFile(
+    files,
+    { parallel: concurrency, done: 'stored', context },
+    async ({ local, path }) => {
+      await cluster.put(pathOf(path), localFile(local, buffers, context.signal))
+      context.stdout.write(`${path}\n`)
+    },
+  )
 }

@@ -1,7 +1,7 @@
 /** `cairn hashstore rm`: removes files, and their names from the name server. */
-import { toStoreError } from '../../base/errors.ts'
 import { defineCommand } from '../command.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
+import { eachFile } from '../hashstore-work.ts'
 
 export const rm = defineCommand({
   name: 'rm',
@@ -9,18 +9,13 @@ export const rm = defineCommand({
   usage: '<path...>',
   settings: HASHSTORE_CLIENT_SETTINGS,
   async run(config, context) {
-    return await withHashstore(config, context, async (cluster) => {
-      let failed = 0
-      for (const path of context.args) {
-        try {
-          await cluster.remove(pathOf(path))
-          context.stdout.write(`${path}\n`)
-        } catch (error) {
-          failed++
-          context.stderr.write(`cairn: ${path}: ${toStoreError(error).message}\n`)
-        }
-      }
-      return failed > 0 ? 1 : 0
-    })
+    const files = context.args.map((path) => ({ path }))
+    return await withHashstore(config, context, (cluster) =>
+      // A signal waits for the file that is being removed: half of its chunks would be left.
+      eachFile(files, { parallel: 1, done: 'removed', context }, async ({ path }) => {
+        await cluster.remove(pathOf(path))
+        context.stdout.write(`${path}\n`)
+      }),
+    )
   },
 })
