@@ -95,20 +95,17 @@ export class MemcachedClient {
     return values[0]
   }
 
-  /** Throws as `gets`; `too_large` where the server takes no such value, `disk_full` where it has no room. */
-  async set(key: string, value: Buffer, expiresS: number): Promise<void> {
-    const line = await this.#store(`set ${key} 0 ${expiresS} ${value.length}`, value)
-    if (line !== 'STORED') throw refusal(this.address, line)
-  }
-
-  /** Only where the key has nothing. False: it has. Throws as `set`. */
+  /**
+   * Only where the key has nothing. False: it has. Throws as `gets`; `too_large` where the server takes no such value, `disk_full`
+   * where it has no room.
+   */
   async add(key: string, value: Buffer, expiresS: number): Promise<boolean> {
     const line = await this.#store(`add ${key} 0 ${expiresS} ${value.length}`, value)
     if (line === 'STORED' || line === 'NOT_STORED') return line === 'STORED'
     throw refusal(this.address, line)
   }
 
-  /** Only where the key has what `unique` came with. False: it has not. Throws as `set`. */
+  /** Only where the key has what `unique` came with. False: it has not. Throws as `add`. */
   async cas(key: string, value: Buffer, options: { unique: string; expiresS: number }): Promise<boolean> {
     const { unique, expiresS } = options
     const line = await this.#store(`cas ${key} 0 ${expiresS} ${value.length} ${unique}`, value)
@@ -231,16 +228,21 @@ export class MemcachedClient {
   }
 
   #sweep(): void {
+    const { clock, timeoutMs } = this.#options
     const waiter = this.#waiters[0]
-    if (waiter === undefined || this.#options.clock.monotonicMs() < waiter.deadlineMs) return
-    this.#drop('timeout', `no answer in ${this.#options.timeoutMs} ms`)
+    if (waiter === undefined || clock.monotonicMs() < waiter.deadlineMs) return
+    // Where this process itself stood still, answers wait to be read.
+    clock.soon(() => {
+      if (waiter === this.#waiters[0]) this.#drop('timeout', `no answer in ${timeoutMs} ms`)
+    })
   }
 
-  /** Nothing more comes from this connection. */
+  /** Nothing more comes from this connection, and nothing more goes: what failed is not to arrive later. */
   #drop(code: ErrorCode, reason: string): void {
     const socket = this.#socket
     this.#socket = undefined
-    socket?.destroy()
+    if (this.#isClosed || socket?.connecting) socket?.destroy()
+    else socket?.resetAndDestroy()
     this.#become('down', reason)
     this.#waitingBytes = 0
     for (const { reject } of this.#waiters.splice(0))

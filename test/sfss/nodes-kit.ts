@@ -39,13 +39,13 @@ export async function cairnNode(directory: string, flags: string[] = []): Promis
 }
 
 /** Debian's, started: what it has is gone with it. */
-export async function debianNode(): Promise<Node> {
+export async function debianNode(flags: string[] = []): Promise<Node> {
   const port = await freePort()
   let child: ReturnType<typeof spawn>
   let ended: Promise<void>
   const node = nodeAt(port, {
     async start() {
-      const words = ['-l', '127.0.0.1', '-p', String(port), '-U', '0', '-t', '1', '-u', 'root']
+      const words = ['-l', '127.0.0.1', '-p', String(port), '-U', '0', '-t', '1', '-u', 'root', ...flags]
       child = spawn('memcached', words, { stdio: 'ignore' })
       ended = new Promise((resolve) => void child.once('close', () => resolve()))
       await until(() => isOpen(port))

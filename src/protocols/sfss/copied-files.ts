@@ -39,7 +39,6 @@ export class CopiedFiles implements FileStore {
   readonly #nodes: readonly FileNode[]
   readonly #ring: HashRing
   readonly #copies: Copies
-  readonly #versions: VersionClock
   readonly #clock: Clock
   readonly #writer: number
 
@@ -47,8 +46,10 @@ export class CopiedFiles implements FileStore {
     this.#nodes = nodes
     const addresses = nodes.map(({ client }) => client.address)
     this.#ring = new HashRing(addresses, copies)
-    this.#copies = new Copies({ quorums: quorumsOf(copies), log })
-    this.#versions = new VersionClock(versions, clock)
+    this.#copies = new Copies({
+      ...{ quorums: quorumsOf(copies), log },
+      versions: new VersionClock(versions, clock),
+    })
     this.#clock = clock
     this.#writer = random.u32()
   }
@@ -91,18 +92,8 @@ export class CopiedFiles implements FileStore {
 
   async #write(path: string, data: Buffer | undefined): Promise<void> {
     const { key, nodes } = this.#placeOf(path)
-    // Asked before, because memcached drops what it has when it refuses something larger.
-    for (const { client } of nodes) {
-      const { itemBytesMax = Number.POSITIVE_INFINITY, address } = client
-      if (data !== undefined && data.length + Buffer.byteLength(path) > itemBytesMax)
-        throw new StoreError(
-          'too_large',
-          `${address} takes no values over ${itemBytesMax} bytes: start it with a larger limit (memcached -I, cairn memcached --max-value)`,
-        )
-    }
     await this.#copies.write(nodes, key, {
       ...{ path, data, writer: this.#writer },
-      version: this.#versions.next(),
       modifiedMs: this.#clock.nowMs(),
       contentType: mimeTypeOfName(path).split(';')[0]!,
     })

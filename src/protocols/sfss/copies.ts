@@ -1,15 +1,17 @@
 /**
  * The copies of one file on several servers: what a quorum of them says is what was written last. A read asks all of them and
- * goes on with those that answer first; the others, when they come, show what is to be repaired. A repair never overwrites
- * what came in meanwhile.
+ * goes on with those that answer first; the others, when they come, show what is to be repaired. A write looks at what a quorum
+ * has, and is newer than that. Neither ever overwrites something newer, however late or often it arrives: it replaces only what
+ * was seen before.
  */
 
 import { StoreError, toStoreError } from '../../base/errors.ts'
-import { SFSS_REMOVED_S, SFSS_REPAIRS_MAX } from '../../base/limits.ts'
+import { SFSS_REMOVED_S, SFSS_REPAIRS_MAX, SFSS_WRITE_ATTEMPTS_MAX } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { MemcachedClient } from '../../net/memcached-client.ts'
 import { compareVersions, decodeFileRecord, encodeFileRecord, type FileRecord } from './file-record.ts'
 import type { NodeCounters } from './node-counters.ts'
+import type { VersionClock } from './version-clock.ts'
 
 /** A server, and where this thread counts what it did with it. */
 export interface FileNode {
@@ -31,13 +33,50 @@ interface Copy {
   unique: string | undefined
 }
 
+/** What is written; its version is chosen when it is known what is there. */
+export type NewFile = Omit<FileRecord, 'version'>
+
+/** A record as it is stored. */
+interface Stored {
+  record: FileRecord
+  bytes: Buffer
+  expiresS: number
+}
+
+/** One write. However often it is tried, it has one version: once that is chosen, it stays. */
+class Write {
+  readonly key: string
+  readonly file: NewFile
+  readonly #versions: VersionClock
+  #seen = 0
+  #chosen: Stored | undefined
+
+  constructor(key: string, file: NewFile, versions: VersionClock) {
+    this.key = key
+    this.file = file
+    this.#versions = versions
+  }
+
+  see(record: FileRecord | undefined): void {
+    if (record !== undefined) this.#seen = Math.max(this.#seen, record.version)
+  }
+
+  /** Newer than all that was seen before the first call. */
+  choose(): Stored {
+    this.#chosen ??= storedOf({ ...this.file, version: this.#versions.next(this.#seen) })
+    return this.#chosen
+  }
+}
+
 export class Copies {
   readonly #quorums: Quorums
+  readonly #versions: VersionClock
   readonly #log: Log
   #repairs = 0
 
-  constructor({ quorums, log }: { quorums: Quorums; log: Log }) {
+  constructor({ quorums, versions, log }: { quorums: Quorums; versions: VersionClock; log: Log }) {
     this.#quorums = quorums
+    this.#versions = versions
     this.#log = log
   }
 
@@ -58,7 +97,8 @@ export class Copies {
         if (found >= this.#quorums.read || (isLast && answers >= this.#quorums.read)) resolve(newest)
         if (!isLast) return
         if (answers < this.#quorums.read) reject(tooFew(failures, copies.length > answers))
-        if (newest !== undefined) this.#repair(copies, key, newest)
+        // What too few know may be old, and the damaged copies newer.
+        else if (newest !== undefined) this.#repair(copies, key, newest)
       }
       for (const node of nodes) {
         node.counters.add('reads')
@@ -67,6 +107,7 @@ export class Copies {
             copies.push(copy)
             if (!isDamaged) answers++
             const { record } = copy
+            if (record?.data !== undefined) node.counters.add('hits')
             if (record !== undefined && (newest === undefined || compareVersions(record, newest) > 0))
               newest = record
             note()
@@ -86,10 +127,10 @@ export class Copies {
     if (found === undefined) return { node, record: undefined, unique: undefined, isDamaged: false }
     const { unique, value } = found
     try {
-      const record = decodeFileRecord(value, path)
-      if (record.data !== undefined) node.counters.add('hits')
-      return { node, record, unique, isDamaged: false }
+      return { node, record: decodeFileRecord(value, path), unique, isDamaged: false }
     } catch (error) {
+      // Written by a later version of sfss, which is not to be replaced by what this one can read.
+      if (toStoreError(error).code === 'unsupported') throw error
       node.counters.add('damaged')
       this.#log.warn(
         { node: node.client.address, path, reason: toStoreError(error).message },
@@ -99,56 +140,75 @@ export class Copies {
     }
   }
 
-  /** Resolves when a quorum has it; the others get it, too. Throws `unavailable`, `too_large`, `disk_full`. */
-  async write(nodes: readonly FileNode[], key: string, record: FileRecord): Promise<void> {
-    const bytes = encodeFileRecord(record)
-    await orAgain(clientsOf(nodes), () => this.#write(nodes, key, { bytes, expiresS: expiryOf(record) }))
+  /**
+   * Resolves when a quorum has it, or what others wrote at the same time and is newer; the other servers get it, too. Throws
+   * `unavailable`, `too_large`, `disk_full`.
+   */
+  write(nodes: readonly FileNode[], key: string, file: NewFile): Promise<void> {
+    const write = new Write(key, file, this.#versions)
+    return orAgain(clientsOf(nodes), () => this.#write(nodes, write))
   }
 
-  #write(
-    nodes: readonly FileNode[],
-    key: string,
-    { bytes, expiresS }: { bytes: Buffer; expiresS: number },
-  ): Promise<void> {
+  #write(nodes: readonly FileNode[], write: Write): Promise<void> {
     return new Promise((resolve, reject) => {
-      let done = 0
+      const quorum = this.#quorums.write
+      const heard: Copy[] = []
       const failures: StoreError[] = []
-      for (const node of nodes) {
-        node.counters.add('writes')
-        node.client.set(key, bytes, expiresS).then(
+      let [done, isRefused] = [0, false]
+      const fail = ({ counters }: FileNode, error: unknown) => {
+        counters.add('failures')
+        failures.push(toStoreError(error))
+        if (nodes.length - failures.length < quorum) reject(tooFew(failures, false))
+      }
+      const replace = (copy: Copy) => {
+        this.#replace(copy, write).then(
           () => {
-            if (++done === this.#quorums.write) resolve()
+            if (++done === quorum) resolve()
           },
-          (error: unknown) => {
-            node.counters.add('failures')
-            failures.push(toStoreError(error))
-            if (nodes.length - failures.length < this.#quorums.write) reject(tooFew(failures, false))
-          },
+          (error: unknown) => fail(copy.node, error),
         )
       }
+      const hear = (copy: Copy) => {
+        write.see(copy.record)
+        if (heard.push(copy) < quorum || isRefused) return
+        if (heard.length > quorum) return replace(copy)
+        const refusal = refusalOf(clientsOf(nodes), write)
+        isRefused = refusal !== undefined
+        if (isRefused) reject(refusal)
+        else heard.forEach(replace)
+      }
+      for (const node of nodes) {
+        node.counters.add('writes')
+        this.#readOne(node, write.key, write.file.path).then(hear, (error: unknown) => fail(node, error))
+      }
     })
+  }
+
+  /** Resolves when the server has it, or something newer. */
+  async #replace(copy: Copy, write: Write): Promise<void> {
+    const { node } = copy
+    const stored = write.choose()
+    let present = copy
+    for (let attempt = 0; attempt < SFSS_WRITE_ATTEMPTS_MAX; attempt++) {
+      if (present.record !== undefined && compareVersions(present.record, stored.record) >= 0) return
+      if (await store(present, write.key, stored)) return
+      present = await this.#readOne(node, write.key, write.file.path)
+    }
+    throw new StoreError('unavailable', `${node.client.address}: others write the file all the time`)
   }
 
   #repair(copies: readonly Copy[], key: string, newest: FileRecord): void {
     const wrong = copies.filter(({ record }) => record === undefined || compareVersions(record, newest) < 0)
     if (wrong.length === 0 || this.#repairs + wrong.length > SFSS_REPAIRS_MAX) return
-    const bytes = encodeFileRecord(newest)
-    for (const copy of wrong) void this.#repairOne(copy, key, { bytes, expiresS: expiryOf(newest) })
+    const stored = storedOf(newest)
+    for (const copy of wrong) void this.#repairOne(copy, key, stored)
   }
 
-  async #repairOne(
-    { node, unique }: Copy,
-    key: string,
-    { bytes, expiresS }: { bytes: Buffer; expiresS: number },
-  ): Promise<void> {
-    const { client, counters } = node
+  async #repairOne(copy: Copy, key: string, stored: Stored): Promise<void> {
+    const { counters } = copy.node
     this.#repairs++
     try {
-      const isDone =
-        unique === undefined
-          ? await client.add(key, bytes, expiresS)
-          : await client.cas(key, bytes, { unique, expiresS })
-      if (isDone) counters.add('repaired')
+      if (await store(copy, key, stored)) counters.add('repaired')
     } catch {
       // The next read finds it, and tries again.
       counters.add('failures')
@@ -156,6 +216,37 @@ export class Copies {
       this.#repairs--
     }
   }
+}
+
+/**
+ * False: the server no longer has what was seen. Throws as the client does; what a server refuses to add or to replace so, unlike
+ * what it refuses to set, leaves it what it has.
+ */
+async function store({ node, unique }: Copy, key: string, { bytes, expiresS }: Stored): Promise<boolean> {
+  const { client } = node
+  checkSize(client, key, bytes)
+  return unique === undefined
+    ? await client.add(key, bytes, expiresS)
+    : await client.cas(key, bytes, { unique, expiresS })
+}
+
+/** Asked when a quorum has answered: servers say what they take when they are connected to. */
+function refusalOf(clients: readonly MemcachedClient[], write: Write): StoreError | undefined {
+  const { bytes } = write.choose()
+  try {
+    for (const client of clients) checkSize(client, write.key, bytes)
+  } catch (error) {
+    return toStoreError(error)
+  }
+  return undefined
+}
+
+function checkSize({ address, itemBytesMax }: MemcachedClient, key: string, bytes: Buffer): void {
+  if (itemBytesMax === undefined || key.length + bytes.length <= itemBytesMax) return
+  throw new StoreError(
+    'too_large',
+    `${address} takes no values over ${itemBytesMax} bytes: start it with a larger limit (memcached -I, cairn memcached --max-value)`,
+  )
 }
 
 /** Where too few answer, those that are down may be back: they are tried at once, and then all of it once more. */
@@ -173,8 +264,9 @@ function clientsOf(nodes: readonly FileNode[]): MemcachedClient[] {
   return nodes.map(({ client }) => client)
 }
 
-function expiryOf(record: FileRecord): number {
-  return record.data === undefined ? SFSS_REMOVED_S : 0
+function storedOf(record: FileRecord): Stored {
+  const expiresS = record.data === undefined ? SFSS_REMOVED_S : 0
+  return { record, bytes: encodeFileRecord(record), expiresS }
 }
 
 function tooFew(failures: readonly StoreError[], isDamaged: boolean): StoreError {
@@ -182,6 +274,6 @@ function tooFew(failures: readonly StoreError[], isDamaged: boolean): StoreError
   const known = failures.find(({ code }) => code === 'too_large' || code === 'disk_full')
   if (known !== undefined) return known
   if (failures.length === 0 && isDamaged)
-    return new StoreError('corrupt', 'all copies of the file are damaged')
+    return new StoreError('corrupt', 'too many copies of the file are damaged')
   return new StoreError('unavailable', `too few of the file's storages answer: ${reasons.join('; ')}`)
 }

@@ -4,7 +4,7 @@ import { StoreError } from '../../base/errors.ts'
 
 export interface FileRecord {
   path: string
-  /** Microseconds since 1970 when it was written: of several copies the highest counts. */
+  /** Microseconds since 1970 when it was written, or more: of several copies the highest counts. */
   version: number
   /** Of the writer, at random: decides between equal versions. */
   writer: number

@@ -1,4 +1,4 @@
-/** Rising numbers for all threads of a process: microseconds since 1970, or one more than the last where the clock stands or goes back. */
+/** Rising numbers for all threads of a process: microseconds since 1970, or one more than what there was where the clock stands or is behind. */
 import type { Clock } from '../../base/clock.ts'
 
 const US_PER_MS = 1_000
@@ -14,11 +14,13 @@ export class VersionClock {
     this.#clock = clock
   }
 
-  next(): number {
+  /** Above `seen`, too, so that nobody else gets the same. */
+  next(seen = 0): number {
+    const least = BigInt(seen) + 1n
     for (;;) {
       const last = Atomics.load(this.#last, 0)
-      const now = BigInt(this.#clock.nowMs() * US_PER_MS)
-      const next = now > last ? now : last + 1n
+      let next = BigInt(this.#clock.nowMs() * US_PER_MS)
+      for (const each of [last + 1n, least]) if (each > next) next = each
       if (Atomics.compareExchange(this.#last, 0, last, next) === last) return Number(next)
     }
   }
