@@ -428,6 +428,10 @@ export const HASHSTORE_CHUNK_BYTES_DEFAULT = 64 * MIB
 /** Hash store: chunks that no manifest names are loose after so long, and no upload may take nearly that. */
 export const HASHSTORE_CHUNK_AGE_MS = 7 * 24 * 3_600_000
 export const HASHSTORE_UPLOAD_MS_MAX = 6 * 24 * 3_600_000
+/** Hash store: how long it is known that a file was removed. */
+export const HASHSTORE_REMOVED_MS = 7 * 24 * 3_600_000
+/** Hash store: the last time that a date can show. */
+export const HASHSTORE_TIME_MS_MAX = 8_640_000_000_000_000
 /** A client of that protocol: requests under way and their bytes; waits before a server that is gone is tried again; one request. */
 export const MEMCACHED_CLIENT_REQUESTS_MAX = 4_096
 export const MEMCACHED_CLIENT_BYTES_MAX = 128 * MIB

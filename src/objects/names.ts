@@ -25,6 +25,7 @@ import type {
   DeleteRequest,
   DeleteResult,
   FoundObject,
+  LatePut,
   ListPage,
   ListRequest,
   ListVersionsPage,
@@ -111,26 +112,28 @@ export class Names {
       mayBeUnsynced,
     }
     const written = await writer.store(request.body, how)
-    const checksum = written.checksum ?? request.attributes.checksum
-    const attributes = { ...request.attributes, checksum, encryption: written.encryption }
     const { sizeBytes } = written
     // As that of an object in parts, which is no MD5 either.
     const etag = `${written.etag}${hasOpaqueEtag ? '-1' : ''}`
-    try {
+    const commit = async ({ attributes, conditions }: LatePut) => {
+      const checksum = written.checksum ?? attributes.checksum
       const args = {
         ...context,
         content: written.content,
         sizeBytes,
         etag,
-        attributes: attributesText(attributes),
+        attributes: attributesText({ ...attributes, checksum, encryption: written.encryption }),
         tags: tagsText(request.tags),
         lock: request.lock,
-        conditions: request.conditions,
+        conditions,
         fileOnly: request.fileOnly,
         event: 'ObjectCreated:Put',
       }
       const put = await this.#writes.run(putObject, args, written.unsynced)
       return { ...put, etag, sizeBytes, checksum, encryption: written.encryption?.kind }
+    }
+    try {
+      return await (request.late === undefined ? commit(request) : untilMet(request.late, commit))
     } catch (error) {
       await writer.discard(written.content)
       throw error
@@ -238,6 +241,21 @@ export class Names {
     return page instanceof Promise ? page.then(versionsPage) : versionsPage(page)
   }
 }
+
+/** Tries with what `late` gives, as long as it is only the conditions that fail. */
+async function untilMet<R>(late: () => Promise<LatePut>, commit: (put: LatePut) => Promise<R>): Promise<R> {
+  for (;;) {
+    const put = await late()
+    try {
+      return await commit(put)
+    } catch (error) {
+      if (!(error instanceof StoreError) || !UNMET.has(error.code)) throw error
+    }
+  }
+}
+
+/** `not_found`: nothing is there that a condition could match. */
+const UNMET: ReadonlySet<string> = new Set(['precondition_failed', 'not_found'])
 
 function knownOf({ row, isLatest, isVersioned }: Found, key: string): KnownObject {
   const info = infoOf(row, isLatest, key)

@@ -209,6 +209,11 @@ export interface PutObject {
   lock?: ObjectLock
   conditions?: Conditions
   check?: BodyCheck
+  /**
+   * Asked when the bytes are stored, for what counts in place of the attributes and conditions here; and again each time that
+   * the conditions were not met meanwhile. What it throws ends the put.
+   */
+  late?: () => Promise<LatePut>
   /** No MD5 is computed: the ETag is an id of this write. For doors with checksums of their own. */
   hasOpaqueEtag?: boolean
   /** SSE-C: 32 bytes; SSE-S3: true. Absent: as the bucket says. */
@@ -218,6 +223,8 @@ export interface PutObject {
   /** Throws `directory_exists` where keys lie below this one and a slash. */
   fileOnly?: boolean
 }
+
+export type LatePut = Pick<PutObject, 'attributes' | 'conditions'>
 
 export interface PutResult {
   versionId: string

@@ -124,7 +124,7 @@ export class ExtendedSession {
         return await this.#reply((await findFile(files, path)).entry)
       case 'delete':
         counters.add('deletes')
-        return await this.#replyReplaced(await files.remove(path, request.tag))
+        return await this.#replyReplaced(await files.remove(path, { tag: request.tag, timeMs: request.time }))
       case 'list':
         counters.add('others')
         return await this.#replyJson(await files.list(request.after ?? ''))

@@ -6,10 +6,19 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
-import { LIST_KEYS_MAX } from '../../base/limits.ts'
-import type { Bucket, FoundObject, ObjectInfo, ObjectStore, PutObject } from '../../objects/object-store.ts'
-import { OwnBucket } from './own-bucket.ts'
+import { HASHSTORE_TIME_MS_MAX, LIST_KEYS_MAX } from '../../base/limits.ts'
+import type {
+  Bucket,
+  FoundObject,
+  LatePut,
+  ObjectInfo,
+  ObjectStore,
+  PutObject,
+} from '../../objects/object-store.ts'
+import { isChunkPath } from './manifest.ts'
+import { CHANGED, OwnBucket } from './own-bucket.ts'
 import { checkedText, nameOfPath, textOfPath } from './paths.ts'
+import { NEVER_MS, RemovedMarks } from './removed-marks.ts'
 import type { FileEntry, Page } from './wire.ts'
 
 const PATHS_BUCKET = 'hashstore'
@@ -24,16 +33,33 @@ export interface StoredFile {
   bucket: Bucket
 }
 
+/** Where a file is; only that one is meant. */
+interface StoredPlace {
+  bucket: Bucket
+  key: string
+  tag: string
+  ifModifiedMs?: number
+}
+
+/** A put, as it is right at one moment. */
+interface PutTurn {
+  timeMs: number
+  /** What was known by then to have been removed. */
+  removedMs: number
+  replaced: StoredFile | undefined
+  put: LatePut
+}
+
 export interface NewFile {
   kind: FileKind
   body: PutObject['body']
   check?: PutObject['check']
-  /** When it was written, in milliseconds; absent: now. */
+  /** When it was written, in milliseconds; absent: when its last byte comes. */
   timeMs?: number | undefined
   /** As a request of the extended protocol says. */
   manifest?: string | undefined
   chunkOf?: string | undefined
-  /** Throws `conflict` where there is a file of that time or later. */
+  /** Throws `conflict` where there is a file of that time or later, or was when it was removed. */
   unlessNewer?: boolean | undefined
 }
 
@@ -41,6 +67,7 @@ export class HashstoreFiles {
   readonly #objects: ObjectStore
   readonly #clock: Clock
   readonly #buckets: Record<FileKind, OwnBucket>
+  readonly #removed: RemovedMarks
 
   constructor({ objects, clock, owner }: { objects: ObjectStore; clock: Clock; owner: string }) {
     this.#objects = objects
@@ -49,12 +76,13 @@ export class HashstoreFiles {
       path: new OwnBucket({ objects, name: PATHS_BUCKET, owner }),
       name: new OwnBucket({ objects, name: NAMES_BUCKET, owner }),
     }
+    this.#removed = new RemovedMarks({ objects, clock, owner })
   }
 
   /** The file of exactly this path. */
   async find(path: Buffer): Promise<StoredFile | undefined> {
     const text = checkedText(textOfPath(path))
-    return (await this.#findBoth(text, path))[0]
+    return newestFirst(await this.#lookUp(path, text), text)[0]
   }
 
   /** As the old protocol asks: the file of this path, or what was last written under its name. */
@@ -62,46 +90,117 @@ export class HashstoreFiles {
     return (await this.find(path)) ?? (await this.#findOne('name', textOfPath(nameOfPath(path))))
   }
 
-  /** Gives what it replaced, too. Throws what `ObjectStore.put` throws, and `conflict`. Nothing is replaced then. */
+  /**
+   * Gives what it replaced, too. Throws what `ObjectStore.put` throws, and `conflict`. Nothing is replaced then.
+   *
+   * A time is taken when the last byte has come, so that what was written last counts, and it is later than what is replaced
+   * or was removed, also by a clock that was set back. What else happens at that moment:
+   * - Another put under the same key: the conditions are not met, and things are looked at again.
+   * - A put of the same path in the other bucket: both look for the other after they are stored, so that one of them at least sees
+   *   both, and removes the earlier one, be it its own.
+   * - A removal: it sets its mark before it looks for what to remove, and here the mark is looked at after the file is stored.
+   *   Either the removal finds the file, or the file finds the mark.
+   */
   async put(path: Buffer, file: NewFile): Promise<{ entry: FileEntry; replaced: StoredFile | undefined }> {
     const text = checkedText(textOfPath(path))
-    const nowMs = this.#clock.nowMs()
-    const { kind, body, check, timeMs = nowMs, manifest, chunkOf } = file
+    const { kind, body, check, manifest, chunkOf } = file
     const key = kind === 'path' ? text : checkedText(textOfPath(nameOfPath(path)))
-    const present = await this.#findBoth(text, path)
-    if (file.unlessNewer && present[0] !== undefined && present[0].entry.time >= timeMs)
-      throw new StoreError('conflict', 'there is a file of that time or later')
-    const same = present.find(({ bucket }) => bucket.name === bucketNameOf(kind))
-    const conditions = same === undefined ? { ifNoneMatch: '*' as const } : { ifMatch: [same.entry.tag] }
+    let turn: PutTurn | undefined
+    const late = async () => {
+      turn = await this.#turnOf(path, text, file)
+      return turn.put
+    }
+    // Before the body is taken, too.
+    if (file.unlessNewer) await late()
+    const bucket = await this.#buckets[kind].findOrMake()
     const { etag, sizeBytes } = await this.#objects.put({
-      bucket: await this.#buckets[kind].findOrMake(),
-      ...{ key, body, hasOpaqueEtag: true },
-      attributes: { userMetadata: metadataOf({ path: text, timeMs, manifest, chunkOf }) },
+      ...{ bucket, key, body, hasOpaqueEtag: true, attributes: {}, late },
       ...(check && { check }),
-      ...(file.unlessNewer && { conditions }),
     })
-    // What the other protocol had at this path, unless it has changed meanwhile.
-    for (const other of present) if (other !== same) await this.#removeOne(other)
+    const { timeMs, removedMs, replaced } = turn!
+    await this.#removeEarlier(path)
+    if (needsMark(file)) {
+      const nowRemovedMs = await this.#removed.timeOf(text)
+      // A mark of the very time of a new file says that the removal has found it, and takes it away itself.
+      const isRemoved = file.unlessNewer ? nowRemovedMs >= timeMs : nowRemovedMs > timeMs
+      if (isRemoved && nowRemovedMs > removedMs) {
+        // It was stored at the same time as it was removed, and so before.
+        await this.#removeOne({ bucket, key, tag: etag })
+        if (file.unlessNewer) throw removedSince()
+      }
+    }
     const entry = { path: text, size: sizeBytes, time: timeMs, tag: etag }
-    return { entry: withMarks(entry, { manifest, chunkOf }), replaced: present[0] }
+    return { entry: withMarks(entry, { manifest, chunkOf }), replaced }
   }
 
-  /** Removes the file of exactly this path; with a tag, only that one. Gives it. Throws `not_found`, `precondition_failed`. */
-  async remove(path: Buffer, tag?: string): Promise<StoredFile> {
+  /** What a put has to be, as things are at this moment. Throws `conflict`. */
+  async #turnOf(path: Buffer, text: string, file: NewFile): Promise<PutTurn> {
+    const { kind, unlessNewer, manifest, chunkOf } = file
+    const both = await this.#lookUp(path, text)
+    const replaced = newestFirst(both, text)[0]
+    const removedMs = needsMark(file) ? await this.#removed.timeOf(text) : NEVER_MS
+    const nowMs = this.#clock.nowMs()
+    const latestMs = replaced?.entry.time ?? NEVER_MS
+    let { timeMs } = file
+    if (unlessNewer) {
+      timeMs ??= nowMs
+      if (latestMs >= timeMs) throw new StoreError('conflict', 'there is a file of that time or later')
+      if (removedMs >= timeMs) throw removedSince()
+    }
+    timeMs ??= Math.min(HASHSTORE_TIME_MS_MAX, Math.max(nowMs, latestMs + 1, removedMs + 1))
+    const same = both[kind]
+    const conditions = same === undefined ? { ifNoneMatch: '*' as const } : { ifMatch: [same.entry.tag] }
+    const attributes = { userMetadata: metadataOf({ path: text, timeMs, manifest, chunkOf }) }
+    return { timeMs, removedMs, replaced, put: { attributes, conditions } }
+  }
+
+  /** Of what both protocols have at this path, the earlier one. */
+  async #removeEarlier(path: Buffer): Promise<void> {
+    const text = textOfPath(path)
+    const [, ...earlier] = newestFirst(await this.#lookUp(path, text), text)
+    for (const each of earlier) await this.#removeOne(placeOf(each))
+  }
+
+  /**
+   * Removes the file of exactly this path; with a tag, only that one. Gives it. Throws `not_found`, `precondition_failed`.
+   * A mark is left of the time of what is removed, and of `timeMs`, the latest that was removed elsewhere; also where there is
+   * nothing here. Only a file that is removed by its tag alone leaves none: it was moved, and may come back.
+   */
+  async remove(
+    path: Buffer,
+    { tag, timeMs = NEVER_MS }: { tag?: string | undefined; timeMs?: number | undefined } = {},
+  ): Promise<StoredFile> {
     const text = checkedText(textOfPath(path))
-    for (let removed: StoredFile | undefined; ; ) {
-      const present = await this.#findBoth(text, path)
-      const [newest] = present
-      if (newest === undefined) {
-        if (removed !== undefined) return removed
-        throw new StoreError('not_found', 'there is no such file')
-      }
-      if (tag !== undefined && newest.entry.tag !== tag)
+    const look = async () => {
+      const present = newestFirst(await this.#lookUp(path, text), text)
+      if (tag !== undefined && present.length > 0 && present[0]!.entry.tag !== tag)
         throw new StoreError('precondition_failed', 'there is another file now')
+      return present
+    }
+    let present = await look()
+    const [first] = present
+    if (first === undefined && timeMs === NEVER_MS) throw nothingThere()
+    let lastMs = Number.POSITIVE_INFINITY
+    if (!isChunkPath(text) && (tag === undefined || timeMs > NEVER_MS)) {
+      const markMs = tag === undefined ? Math.max(timeMs, first?.entry.time ?? NEVER_MS) : timeMs
+      await this.#removed.note(text, markMs)
+      if (tag === undefined) lastMs = markMs
+      // What was stored before the mark was there is found only now.
+      present = await look()
+    }
+    for (let removed: StoredFile | undefined; ; present = await look()) {
+      const [newest] = present
+      const isReplaced = newest !== undefined && newest.entry.time > lastMs
+      if (newest === undefined || isReplaced) {
+        // What was there is not any more: it was removed before it was replaced.
+        const gone = removed ?? (isReplaced ? first : undefined)
+        if (gone !== undefined) return gone
+        throw nothingThere()
+      }
       // The newest last: what it hides must not come back.
       let isChanged = false
       for (const each of present.toReversed()) {
-        isChanged = !(await this.#removeOne(each))
+        isChanged = !(await this.#removeOne(placeOf(each)))
         if (isChanged) break
         removed = each
       }
@@ -120,35 +219,28 @@ export class HashstoreFiles {
     return kind === 'path' ? { entries, next: 'name/' } : { entries }
   }
 
-  /** Of one path, the newest first. */
-  async #findBoth(text: string, path: Buffer): Promise<StoredFile[]> {
+  /** What is under both keys that a path has; of the name it may be a file of another path. */
+  async #lookUp(path: Buffer, text: string): Promise<Partial<Record<FileKind, StoredFile>>> {
     const byPath = await this.#findOne('path', text)
+    const byName = await this.#findByName(path)
+    return { ...(byPath && { path: byPath }), ...(byName && { name: byName }) }
+  }
+
+  async #findByName(path: Buffer): Promise<StoredFile | undefined> {
     const name = textOfPath(nameOfPath(path))
-    const byName = name === '' ? undefined : await this.#findOne('name', name)
-    const isOfPath = byName?.entry.path === text
-    if (byPath === undefined || !isOfPath)
-      return [byPath, isOfPath ? byName : undefined].filter((each) => !!each)
-    return byPath.entry.time > byName!.entry.time ? [byPath, byName!] : [byName!, byPath]
+    return name === '' ? undefined : await this.#findOne('name', name)
   }
 
   async #findOne(kind: FileKind, key: string): Promise<StoredFile | undefined> {
-    const bucket = await this.#buckets[kind].find()
-    if (bucket === undefined) return undefined
-    try {
-      const found = await this.#objects.find(bucket, key)
-      return found.info.isDeleteMarker ? undefined : { entry: entryOf(found.info), found, bucket }
-    } catch (error) {
-      if (error instanceof StoreError && error.code === 'not_found') return undefined
-      throw error
-    }
+    const there = await this.#buckets[kind].lookUp(key)
+    return there && { ...there, entry: entryOf(there.found.info) }
   }
 
   /** False: it has changed, or is gone. */
-  async #removeOne({ bucket, found, entry }: StoredFile): Promise<boolean> {
-    const { key, modifiedMs: ifModifiedMs } = found.info
+  async #removeOne({ bucket, key, tag, ifModifiedMs }: StoredPlace): Promise<boolean> {
     try {
-      const request = { bucket, key, conditions: { ifMatch: [entry.tag], ifModifiedMs } }
-      return (await this.#objects.delete(request)).versionId !== undefined
+      const conditions = { ifMatch: [tag], ...(ifModifiedMs !== undefined && { ifModifiedMs }) }
+      return (await this.#objects.delete({ bucket, key, conditions })).versionId !== undefined
     } catch (error) {
       if (error instanceof StoreError && CHANGED.has(error.code)) return false
       throw error
@@ -156,9 +248,25 @@ export class HashstoreFiles {
   }
 }
 
-const CHANGED: ReadonlySet<string> = new Set(['precondition_failed', 'not_found'])
+/** Of one path. */
+function newestFirst(both: Partial<Record<FileKind, StoredFile>>, text: string): StoredFile[] {
+  const byPath = both.path
+  const byName = both.name?.entry.path === text ? both.name : undefined
+  const isPathFirst = byPath !== undefined && byName !== undefined && byPath.entry.time > byName.entry.time
+  return (isPathFirst ? [byPath, byName] : [byName, byPath]).filter((each) => each !== undefined)
+}
 
-const bucketNameOf = (kind: FileKind) => (kind === 'path' ? PATHS_BUCKET : NAMES_BUCKET)
+/** ETags of other doors may come again. */
+const placeOf = ({ bucket, found, entry }: StoredFile): StoredPlace => ({
+  ...{ bucket, key: found.info.key, tag: entry.tag, ifModifiedMs: found.info.modifiedMs },
+})
+
+/** A chunk is never put again once it was removed, and a time that is told is kept as it is. */
+const needsMark = ({ chunkOf, timeMs, unlessNewer }: NewFile) =>
+  chunkOf === undefined && (timeMs === undefined || unlessNewer === true)
+
+const nothingThere = () => new StoreError('not_found', 'there is no such file')
+const removedSince = () => new StoreError('conflict', 'it was removed since')
 
 /** ASCII only: other doors show it in headers. */
 function metadataOf(file: {

@@ -18,6 +18,11 @@ export function chunkPath({ upload, chunks }: Pick<Manifest, 'upload' | 'chunks'
   return Buffer.from(`cairn-chunk/${upload}/${index}/${chunks[index]}`)
 }
 
+const CHUNK_PATH = /^cairn-chunk\/[0-9a-f]{32}\/\d+\/[0-9a-f]{64}$/
+
+/** Whether a path is one of `chunkPath`. */
+export const isChunkPath = (path: string) => CHUNK_PATH.test(path)
+
 /** The upload that a chunk belongs to. */
 export const uploadOfChunk = (path: string) => path.split('/')[1] ?? ''
 

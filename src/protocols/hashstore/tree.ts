@@ -1,5 +1,4 @@
 /** The directory tree: names of files with their size and time, as clients tell them. Nothing of the files themselves. */
-import { StoreError } from '../../base/errors.ts'
 import { LIST_KEYS_MAX } from '../../base/limits.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
 import { OwnBucket } from './own-bucket.ts'
@@ -8,7 +7,6 @@ import type { Page, TreeEntry } from './wire.ts'
 
 const TREE_BUCKET = 'hashstore-tree'
 const SEPARATOR = '/'
-const NOTHING = Buffer.alloc(0)
 
 export class HashstoreTree {
   readonly #objects: ObjectStore
@@ -21,19 +19,14 @@ export class HashstoreTree {
 
   /** Notes a name, unless it is known with a later time. Throws `bad_request`, `key_too_long`. */
   async enter(path: Buffer, { size, timeMs }: { size: number; timeMs: number }): Promise<void> {
-    const bucket = await this.#bucket.findOrMake()
-    const key = keyOf(textOfPath(path))
-    const present = await this.#find(key)
-    if (present !== undefined && present.time > timeMs) return
-    await this.#objects.put({
-      ...{ bucket, key, hasOpaqueEtag: true },
-      body: { sizeBytes: 0, whole: NOTHING, async *pieces() {} },
-      attributes: {
+    await this.#bucket.note(keyOf(textOfPath(path)), (present) => {
+      if (present !== undefined && factsOf(present.userMetadata).time > timeMs) return undefined
+      return {
         userMetadata: [
           ['size', String(size)],
           ['time', String(timeMs)],
         ],
-      },
+      }
     })
   }
 
@@ -62,18 +55,6 @@ export class HashstoreTree {
       })),
     ]
     return next === undefined ? { entries } : { entries, next }
-  }
-
-  async #find(key: string): Promise<{ size: number; time: number } | undefined> {
-    const bucket = await this.#bucket.find()
-    if (bucket === undefined) return undefined
-    try {
-      const { info } = await this.#objects.find(bucket, key)
-      return factsOf(info.attributes.userMetadata)
-    } catch (error) {
-      if (error instanceof StoreError && error.code === 'not_found') return undefined
-      throw error
-    }
   }
 }
 

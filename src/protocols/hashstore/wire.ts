@@ -26,7 +26,7 @@ export interface Request {
   path: string
   /** put: of the body. enter: of the file. */
   size: number
-  /** When the file was written, where that was before now; for `enter` too. */
+  /** When the file was written, where that was before now; for `enter` too. delete: the latest of what was removed elsewhere. */
   time?: number
   /** Of the file that is meant, as a reply told it. */
   tag?: string
@@ -34,7 +34,7 @@ export interface Request {
   manifest?: string
   /** put: path of the longer file that this is a chunk of. */
   chunkOf?: string
-  /** put: only where there is no file of that time or later. */
+  /** put: only where there is no file of that time or later, and none was removed. */
   unlessNewer?: boolean
   /** list, browse: goes on behind this place, as a reply told it. */
   after?: string
