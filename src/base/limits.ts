@@ -386,10 +386,12 @@ export const HASHED_SWEEP_PERIOD_MS = 3_600_000
 export const IDENTITIES_LOOK_MS = 2_000
 /** sfss: largest file, unless a setting says otherwise. */
 export const SFSS_FILE_BYTES_MAX_DEFAULT = 2 * MIB
-/** memcached's protocol: a command line; commands of one connection that are under way, and answers that it has not read. */
+/** memcached's protocol: a command line, and one of keys; commands of one connection that are under way, answers that it has not read, and values that are read for it. */
 export const MEMCACHED_LINE_BYTES_MAX = 64 * KIB
+export const MEMCACHED_KEYS_LINE_BYTES_MAX = 256 * KIB
 export const MEMCACHED_COMMANDS_IN_FLIGHT_MAX = 256
 export const MEMCACHED_UNREAD_BYTES_MAX = 1 * MIB
+export const MEMCACHED_READ_BYTES_MAX = 32 * MIB
 export const MEMCACHED_VALUE_BYTES_MAX_DEFAULT = 4 * MIB
 /** The bus (RabbitMQ): making a connection; pauses between tries, the first and the longest; closing. */
 export const BUS_CONNECT_MS_MAX = 5_000
@@ -425,6 +427,8 @@ export const HASHSTORE_NAME_WAIT_MS_MAX = 1_000
 export const HASHSTORE_RING_POINTS = 128
 /** Hash store: longer files go in chunks of this. */
 export const HASHSTORE_CHUNK_BYTES_DEFAULT = 64 * MIB
+/** Hash store: chunks that a client has in memory to send them; a longer one is alone. */
+export const HASHSTORE_CHUNKS_SENT_BYTES_MAX = 256 * MIB
 /** Hash store: chunks that no manifest names are loose after so long, and no upload may take nearly that. */
 export const HASHSTORE_CHUNK_AGE_MS = 7 * 24 * 3_600_000
 export const HASHSTORE_UPLOAD_MS_MAX = 6 * 24 * 3_600_000

@@ -66,8 +66,13 @@ export class KeyedBlobs {
     for (const volume of this.#volumes()) {
       const found = volume.read(fidOf(volume, key))
       if (found === undefined) continue
-      if (found instanceof Promise) later.push(found.then((needle) => addTo(blobs, volume, needle)))
-      else blobs.push({ volumeId: volume.id, data: found.borrowed ? Buffer.from(found.data!) : found.data! })
+      if (found instanceof Promise) {
+        const added = found.then((needle) => addTo(blobs, volume, needle))
+        // Nobody waits for it where the next volume throws.
+        added.catch(() => {})
+        later.push(added)
+      } else
+        blobs.push({ volumeId: volume.id, data: found.borrowed ? Buffer.from(found.data!) : found.data! })
     }
     if (later.length > 0) return Promise.all(later).then(() => blobs)
     if (blobs.length === 0) this.#options.volumes.assertComplete()

@@ -117,8 +117,7 @@ export class HashedStore {
     const key = this.#hash(name)
     this.#writeBatchWith(key)
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key.keyLow)
-    // Behind it others may have begun, or be in the batch.
-    if (change !== undefined) return change.then(() => this.get(name))
+    if (change !== undefined) return change.then(() => this.#get(key, name))
     return this.#get(key, name)
   }
 
@@ -126,8 +125,9 @@ export class HashedStore {
     const found = this.#read(key)
     if (found instanceof Promise) return found.then(({ items }) => this.#liveItem(items, name))
     const item = this.#liveItem(found.items, name)
-    if (item !== undefined && found.items.length === 1 && found.blobs.length === 1)
-      this.#keep(item, key, found.blobs[0]!.volumeId)
+    // What was set behind the change that this has waited for, and is not written yet, is in memory already.
+    const isAlone = found.items.length === 1 && found.blobs.length === 1 && !this.#isChanging(key)
+    if (item !== undefined && isAlone) this.#keep(item, key, found.blobs[0]!.volumeId)
     return item
   }
 

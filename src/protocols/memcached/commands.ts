@@ -20,6 +20,20 @@ export interface CommandsOptions {
 
 type Answer = Buffer | Promise<Buffer>
 
+/** Told, before what runs returns, how many bytes of values its answer holds; not told: that is not known yet. */
+type Holds = (bytes: number) => void
+
+/** A line that asks for several keys. Each has a part of the answer of its own, so that not all of their values are in memory. */
+export interface KeyLine {
+  keys: readonly string[]
+  /** The number of the key that is asked for next. */
+  next: number
+  withVersion: boolean
+  /** What the keys shall have; undefined: they are only read. */
+  expiresMs: number | undefined
+  hasFailed: boolean
+}
+
 /** The protocol's, by which clients tell what they may ask; some of them read its beginning, some its end. */
 const SPOKEN_VERSION = '1.6.0'
 export const KEY_BYTES_MAX = 250
@@ -35,9 +49,11 @@ const MAY_BE_SILENT: ReadonlySet<string> = new Set([
 ])
 
 const NOTHING = Buffer.alloc(0)
-const END = Buffer.from('END\r\n')
+/** Behind the values of all keys. */
+export const END = Buffer.from('END\r\n')
 const STORED = Buffer.from('STORED\r\n')
 const CRLF = Buffer.from('\r\n')
+const TOO_LARGE = 'SERVER_ERROR object too large for cache'
 const BAD_LINE = 'CLIENT_ERROR bad command line format'
 
 /** What memcached tells of its memory, which is not used here. */
@@ -59,12 +75,12 @@ export class Commands {
   }
 
   /** Never throws. An empty answer is none. */
-  run(command: Command): Answer {
+  run(command: Command, holds: Holds): Answer {
     const { words } = command
     const isSilent = words.at(-1) === 'noreply' && MAY_BE_SILENT.has(words[0]!) && !isKeyOnly(words)
     if (isSilent) words.pop()
     try {
-      const answer = this.#answer(command)
+      const answer = this.#answer(command, holds)
       const sent = typeof answer === 'string' ? Buffer.from(`${answer}\r\n`, 'latin1') : answer
       if (!(sent instanceof Promise)) return isSilent ? NOTHING : sent
       return sent.then(
@@ -73,6 +89,37 @@ export class Commands {
       )
     } catch (error) {
       return isSilent ? NOTHING : failedAnswer(error)
+    }
+  }
+
+  /** Undefined: it is a command for `run`. */
+  keyLine({ words }: Command): KeyLine | undefined {
+    const name = words[0]!
+    const touches = name === 'gat' || name === 'gats'
+    if (!touches && name !== 'get' && name !== 'gets') return undefined
+    const keys = words.slice(touches ? 2 : 1)
+    const expiresMs = touches ? this.#expiry(words[1] ?? '') : undefined
+    if (keys.length < 2 || !keys.every(isKey) || (touches && expiresMs === undefined)) return undefined
+    this.count(touches ? 'cmd_touch' : 'cmd_get', keys.length)
+    return { keys, next: 0, withVersion: name.endsWith('s'), expiresMs, hasFailed: false }
+  }
+
+  /** The part of the answer that the line's next key has. Never throws: calls `failed` where the part says why there is none. */
+  runNext(line: KeyLine, { holds, failed }: { holds: Holds; failed: () => void }): Answer {
+    const key = line.keys[line.next++]!
+    const { expiresMs, withVersion } = line
+    const failedWith = (error: unknown) => {
+      failed()
+      return failedAnswer(error)
+    }
+    try {
+      const answer =
+        expiresMs === undefined
+          ? this.#read(key, { withVersion, end: NOTHING })
+          : this.#readAndTouch(key, { withVersion, end: NOTHING, expiresMs }, holds)
+      return answer instanceof Promise ? answer.catch(failedWith) : answer
+    } catch (error) {
+      return failedWith(error)
     }
   }
 
@@ -109,24 +156,24 @@ export class Commands {
     return true
   }
 
-  #answer(command: Command): string | Answer {
+  #answer(command: Command, holds: Holds): string | Answer {
     const { words } = command
     const [name = '', ...args] = words
-    if (STORAGE.has(name)) return this.#storage(name, args, command.data)
+    if (STORAGE.has(name)) return this.#storage(name, args, command.data, holds)
     switch (name) {
       case 'get':
       case 'gets':
         return this.#get(args, name === 'gets')
       case 'gat':
       case 'gats':
-        return this.#getAndTouch(args, name === 'gats')
+        return this.#getAndTouch(args, name === 'gats', holds)
       case 'incr':
       case 'decr':
-        return this.#arithmetic(name, args)
+        return this.#arithmetic(name, args, holds)
       case 'delete':
-        return this.#delete(args)
+        return this.#delete(args, holds)
       case 'touch':
-        return this.#touch(args)
+        return this.#touch(args, holds)
       case 'flush_all':
         return this.#flush(args)
       case 'stats':
@@ -143,70 +190,64 @@ export class Commands {
 
   // Reading
 
+  /** Of one key: of several, `keyLine` has taken those that are right. */
   #get(keys: string[], withVersion: boolean): string | Answer {
     if (keys.length === 0) return 'ERROR'
     if (!keys.every(isKey)) return BAD_LINE
-    this.count('cmd_get', keys.length)
-    const found: (HashedItem | undefined | Promise<HashedItem | undefined>)[] = []
-    let isNear = true
-    for (const name of keys) {
-      const key = Buffer.from(name, 'latin1')
-      const item = this.#cached(key, keys.length === 1) ?? this.#store.get(key)
-      if (item instanceof Promise) isNear = false
-      found.push(item)
-    }
-    if (isNear) return this.#values(found as (HashedItem | undefined)[], withVersion)
-    return Promise.all(found).then((items) => this.#values(items, withVersion))
+    this.count('cmd_get')
+    return this.#read(keys[0]!, { withVersion, end: END })
   }
 
-  /** Of one key alone where it lies; with others it has to be copied, as what is in memory may move. */
-  #cached(key: Buffer, isAlone: boolean): HashedItem | undefined {
-    const place = this.#store.cached(key)
-    if (place === undefined) return undefined
-    const { flags, version, expiresMs, bytes, start, end } = place
-    const value = bytes.subarray(start, end)
-    return { name: key, flags, version, expiresMs, value: isAlone ? value : Buffer.from(value) }
-  }
-
-  #values(items: readonly (HashedItem | undefined)[], withVersion: boolean): Buffer {
-    let sizeBytes = END.length
-    const heads: string[] = []
-    for (const item of items) {
-      if (item === undefined) continue
-      const { name, flags, value, version } = item
-      const end = withVersion ? ` ${version}` : ''
-      const head = `VALUE ${name.toString('latin1')} ${flags} ${value.length}${end}\r\n`
-      heads.push(head)
-      sizeBytes += head.length + value.length + CRLF.length
-    }
-    this.count('get_hits', heads.length)
-    this.count('get_misses', items.length - heads.length)
-    const bytes = Buffer.allocUnsafe(sizeBytes)
-    let [at, next] = [0, 0]
-    for (const item of items) {
-      if (item === undefined) continue
-      at += bytes.write(heads[next++]!, at, 'latin1')
-      bytes.set(item.value, at)
-      at += item.value.length
-      at += CRLF.copy(bytes, at)
-    }
-    END.copy(bytes, at)
-    return bytes
-  }
-
-  #getAndTouch([time = '', ...keys]: string[], withVersion: boolean): string | Answer {
+  #getAndTouch([time = '', ...keys]: string[], withVersion: boolean, holds: Holds): string | Answer {
     if (keys.length === 0) return 'ERROR'
     const expiresMs = this.#expiry(time)
     if (!keys.every(isKey)) return BAD_LINE
     if (expiresMs === undefined) return 'CLIENT_ERROR invalid exptime argument'
-    this.count('cmd_touch', keys.length)
-    const touched = keys.map((key) => this.#update(key, (present) => present && { ...present, expiresMs }))
-    return Promise.all(touched).then((items) => this.#values(items, withVersion))
+    this.count('cmd_touch')
+    return this.#readAndTouch(keys[0]!, { withVersion, end: END, expiresMs }, holds)
+  }
+
+  #read(name: string, as: { withVersion: boolean; end: Buffer }): Answer {
+    const key = Buffer.from(name, 'latin1')
+    const item = this.#cached(key) ?? this.#store.get(key)
+    return item instanceof Promise ? item.then((found) => this.#value(found, as)) : this.#value(item, as)
+  }
+
+  #readAndTouch(
+    key: string,
+    { expiresMs, ...as }: { withVersion: boolean; end: Buffer; expiresMs: number },
+    holds: Holds,
+  ): Promise<Buffer> {
+    const touched = this.#update(key, { holds, change: (present) => present && { ...present, expiresMs } })
+    return touched.then((item) => this.#value(item, as))
+  }
+
+  /** Where it lies: it may move. */
+  #cached(key: Buffer): HashedItem | undefined {
+    const place = this.#store.cached(key)
+    if (place === undefined) return undefined
+    const { flags, version, expiresMs, bytes, start, end } = place
+    return { name: key, flags, version, expiresMs, value: bytes.subarray(start, end) }
+  }
+
+  #value(item: HashedItem | undefined, { withVersion, end }: { withVersion: boolean; end: Buffer }): Buffer {
+    this.count(item === undefined ? 'get_misses' : 'get_hits')
+    if (item === undefined) return end
+    const { name, flags, value, version } = item
+    const unique = withVersion ? ` ${version}` : ''
+    const head = `VALUE ${name.toString('latin1')} ${flags} ${value.length}${unique}\r\n`
+    const bytes = Buffer.allocUnsafe(head.length + value.length + CRLF.length + end.length)
+    let at = bytes.write(head, 0, 'latin1')
+    bytes.set(value, at)
+    at += value.length
+    at += CRLF.copy(bytes, at)
+    end.copy(bytes, at)
+    return bytes
   }
 
   // Writing
 
-  #storage(name: string, args: string[], data: Command['data']): string | Answer {
+  #storage(name: string, args: string[], data: Command['data'], holds: Holds): string | Answer {
     const [key = '', flagsText = '', time = '', , unique] = args
     if (args.length !== (name === 'cas' ? 5 : 4)) return 'ERROR'
     const flags = unsigned(flagsText, 0xffffffff)
@@ -215,22 +256,27 @@ export class Commands {
     if (!isKey(key) || flags === undefined || expiresMs === undefined || version === undefined)
       return BAD_LINE
     if (data === 'bad' || data === undefined) return 'CLIENT_ERROR bad data chunk'
-    if (data === 'refused') return 'SERVER_ERROR object too large for cache'
+    if (data === 'refused') return TOO_LARGE
     this.count('cmd_set')
     // Versions are exact as numbers; what no number is exact for is none of them.
-    return this.#put(key, { name, wanted: { flags, expiresMs, value: data }, version: Number(version) })
+    return this.#put(key, {
+      name,
+      wanted: { flags, expiresMs, value: data },
+      version: Number(version),
+      holds,
+    })
   }
 
   #put(
     key: string,
-    { name, wanted, version }: { name: string; wanted: HashedValue; version: number },
+    { name, wanted, version, holds }: { name: string; wanted: HashedValue; version: number; holds: Holds },
   ): Promise<Buffer> {
     let answer = 'STORED'
     const no = (why: string) => {
       answer = why
       return undefined
     }
-    const updated = this.#update(key, (present) => {
+    const change: HashedChange = (present) => {
       if (name === 'cas') return this.#isSame(present, version, no) ? wanted : undefined
       if (name === 'set') return wanted
       if (name === 'add') return present === undefined ? wanted : no('NOT_STORED')
@@ -238,9 +284,10 @@ export class Commands {
       if (name === 'replace') return wanted
       const parts = name === 'append' ? [present.value, wanted.value] : [wanted.value, present.value]
       const value = Buffer.concat(parts)
-      if (value.length > this.#options.valueBytesMax) return no('SERVER_ERROR object too large for cache')
+      if (value.length > this.#options.valueBytesMax) return no(TOO_LARGE)
       return { ...present, value }
-    })
+    }
+    const updated = this.#update(key, { holds, change, given: wanted.value })
     return updated.then(() => {
       if (answer !== 'STORED') return line(answer)
       this.count('total_items')
@@ -255,14 +302,14 @@ export class Commands {
     return isSame
   }
 
-  async #arithmetic(name: 'incr' | 'decr', args: string[]): Promise<Buffer> {
+  async #arithmetic(name: 'incr' | 'decr', args: string[], holds: Holds): Promise<Buffer> {
     const [key = '', by = ''] = args
     if (args.length !== 2) return line('ERROR')
     if (!isKey(key)) return line(BAD_LINE)
     const delta = counterOf(by)
     if (delta === undefined) return line('CLIENT_ERROR invalid numeric delta argument')
     let answer = 'NOT_FOUND'
-    await this.#update(key, (present) => {
+    const change: HashedChange = (present) => {
       this.count(`${name}_${present === undefined ? 'misses' : 'hits'}`)
       if (present === undefined) return undefined
       const value = counterOf(present.value.toString('latin1').trimEnd())
@@ -273,43 +320,55 @@ export class Commands {
       const next = name === 'incr' ? (value + delta) % COUNTER_LIMIT : value > delta ? value - delta : 0n
       answer = String(next)
       return { ...present, value: Buffer.from(answer) }
-    })
+    }
+    await this.#update(key, { holds, change })
     return line(answer)
   }
 
-  async #delete(args: string[]): Promise<Buffer> {
+  async #delete(args: string[], holds: Holds): Promise<Buffer> {
     const [key = '', time] = args
     if (args.length === 0) return line('ERROR')
     if (args.length > 2 || !isKey(key) || (time !== undefined && time !== '0'))
       return line(`${BAD_LINE}.  Usage: delete <key> [noreply]`)
     let isThere = false
-    await this.#update(key, (present) => {
+    const change: HashedChange = (present) => {
       isThere = present !== undefined
       return isThere ? 'remove' : undefined
-    })
+    }
+    await this.#update(key, { holds, change })
     this.count('cmd_delete')
     this.count(isThere ? 'delete_hits' : 'delete_misses')
     return line(isThere ? 'DELETED' : 'NOT_FOUND')
   }
 
-  async #touch(args: string[]): Promise<Buffer> {
+  async #touch(args: string[], holds: Holds): Promise<Buffer> {
     const [key = '', time = ''] = args
     if (args.length !== 2) return line('ERROR')
     const expiresMs = this.#expiry(time)
     if (!isKey(key)) return line(BAD_LINE)
     if (expiresMs === undefined) return line('CLIENT_ERROR invalid exptime argument')
     let isThere = false
-    await this.#update(key, (present) => {
+    const change: HashedChange = (present) => {
       isThere = present !== undefined
       return present && { ...present, expiresMs }
-    })
+    }
+    await this.#update(key, { holds, change })
     this.count('cmd_touch')
     this.count(isThere ? 'touch_hits' : 'touch_misses')
     return line(isThere ? 'TOUCHED' : 'NOT_FOUND')
   }
 
-  #update(key: string, change: HashedChange): Promise<HashedItem | undefined> {
-    return this.#store.update(Buffer.from(key, 'latin1'), change)
+  /** `given` is the command's own value, which is accounted for. */
+  #update(
+    key: string,
+    { holds, change, given }: { holds: Holds; change: HashedChange; given?: Buffer },
+  ): Promise<HashedItem | undefined> {
+    return this.#store.update(Buffer.from(key, 'latin1'), (present) => {
+      const wanted = change(present)
+      const held = wanted === 'remove' ? undefined : (wanted ?? present)
+      holds(held === undefined || held.value === given ? 0 : held.value.length)
+      return wanted
+    })
   }
 
   // The whole node

@@ -3,11 +3,12 @@
  * one key in order; what concerns all keys waits for what was begun before, and lets nothing begin meanwhile.
  */
 import type { Socket } from 'node:net'
-import { MEMCACHED_COMMANDS_IN_FLIGHT_MAX, MEMCACHED_UNREAD_BYTES_MAX } from '../../base/limits.ts'
+import { MEMCACHED_UNREAD_BYTES_MAX } from '../../base/limits.ts'
 import { DirectWriter } from '../../net/direct-writer.ts'
 import type { AnswerBuffer } from './answer-buffer.ts'
-import { type Commands, KEY_BYTES_MAX, STORAGE, unsigned } from './commands.ts'
+import { type Commands, END, KEY_BYTES_MAX, type KeyLine, STORAGE, unsigned } from './commands.ts'
 import { type Command, Parser, type PlainSet } from './parser.ts'
+import { type Turn, Turns } from './turns.ts'
 
 export interface ConnectionOptions {
   socket: Socket
@@ -23,20 +24,17 @@ export interface ConnectionOptions {
 /** As many are written in one go as one packet may bring, and those of a client that does not wait. */
 const SETS_TOGETHER_MAX = 1_024
 
-/** An answer in its turn, behind one that is not there yet; undefined: it is not there either. */
-interface Slot {
-  bytes: Buffer | undefined
-}
-
 export class MemcachedConnection {
   readonly #options: ConnectionOptions
   readonly #parser: Parser
   readonly #writer: DirectWriter
-  readonly #slots: Slot[] = []
+  readonly #turns: Turns
   #reserved = 0
   #isAlone = false
   /** It waits for all before it. */
   #lone: Command | undefined
+  /** Some of its keys are not asked for yet. */
+  #line: KeyLine | undefined
   /** The client sends no more; what it sent is answered. */
   #hasEnded = false
   /** Nothing more is begun. */
@@ -47,6 +45,7 @@ export class MemcachedConnection {
     this.#options = options
     const { socket, commands, valueBytesMax } = options
     this.#parser = new Parser((words) => this.#dataOf(words), { keyBytesMax: KEY_BYTES_MAX, valueBytesMax })
+    this.#turns = new Turns(valueBytesMax)
     this.#writer = new DirectWriter(socket, () => this.#pump())
     commands.count('total_connections')
     socket.on('end', () => {
@@ -55,6 +54,7 @@ export class MemcachedConnection {
     })
     socket.once('close', () => {
       this.#isEnding = true
+      this.#line = undefined
       options.release(this.#reserved)
       this.#reserved = 0
     })
@@ -101,8 +101,12 @@ export class MemcachedConnection {
 
   /** Begins the commands that are there, as many as may be under way. False: there are no more. */
   #beginWaiting(): boolean {
-    while (!this.#isEnding && !this.#parser.isEmpty) {
+    while (this.#line !== undefined || !(this.#isEnding || this.#parser.isEmpty)) {
       if (this.#isFull()) return true
+      if (this.#line !== undefined) {
+        this.#beginKey(this.#line)
+        continue
+      }
       const key = this.#parser.nextPlainGet()
       if (key !== undefined) {
         if (!this.#answersAtOnce(key))
@@ -117,21 +121,24 @@ export class MemcachedConnection {
       if (command === undefined) return false
       if (command === 'line' || command === 'binary') {
         const why = command === 'line' ? 'line too long' : 'only the text protocol is spoken here'
-        this.#add(Buffer.from(`CLIENT_ERROR ${why}\r\n`), nothing)
+        this.#take(this.#turns.begin(), Buffer.from(`CLIENT_ERROR ${why}\r\n`), nothing)
         this.#isEnding = true
       } else if (command.words[0] === 'quit') this.#isEnding = true
       else if (command.words[0] === 'flush_all') {
         this.#isAlone = true
         this.#lone = command
         this.#beginLone()
-      } else this.#begin(command, false)
+      } else {
+        this.#line = this.#options.commands.keyLine(command)
+        if (this.#line === undefined) this.#begin(command, false)
+      }
     }
     return false
   }
 
   /** False: not from memory, or not in its turn. */
   #answersAtOnce(key: Buffer): boolean {
-    if (this.#slots.length > 0) return false
+    if (this.#turns.length > 0) return false
     const { commands, answers } = this.#options
     if (commands.answerGet(key, answers)) return true
     if (answers.isEmpty) return false
@@ -149,15 +156,14 @@ export class MemcachedConnection {
       else behind = next ?? 'other'
     }
     if (sets.length === 0) return behind
-    const slot: Slot = { bytes: undefined }
-    this.#slots.push(slot)
-    this.#options.commands.runSets(sets, (answer) => this.#answer(slot, answer))
+    const turn = this.#turns.begin()
+    this.#options.commands.runSets(sets, (answer) => this.#answer(turn, answer))
     return behind
   }
 
   #beginLone(): void {
     const command = this.#lone
-    if (command === undefined || this.#slots.some(({ bytes }) => bytes === undefined)) return
+    if (command === undefined || !this.#turns.isAnswered) return
     this.#lone = undefined
     this.#begin(command, true)
   }
@@ -173,32 +179,57 @@ export class MemcachedConnection {
       release(freed)
     }
     this.#isAlone = isAlone
-    this.#add(commands.run(command), () => {
+    const turn = this.#turns.begin()
+    let heldBytes: number | undefined
+    const answer = commands.run(command, (bytes) => {
+      heldBytes = bytes
+    })
+    if (answer instanceof Promise) this.#turns.waits(turn, heldBytes)
+    this.#take(turn, answer, () => {
       if (isAlone) this.#isAlone = false
       done()
     })
   }
 
-  /** An answer in its turn; calls `done` when it is there. */
-  #add(answer: Buffer | Promise<Buffer>, done: () => void): void {
+  /** The next key of a line, or what stands behind all of them. */
+  #beginKey(line: KeyLine): void {
+    const turn = this.#turns.begin(line)
+    if (line.hasFailed || line.next === line.keys.length) {
+      this.#line = undefined
+      return this.#take(turn, END, nothing)
+    }
+    let heldBytes: number | undefined
+    const answer = this.#options.commands.runNext(line, {
+      holds: (bytes) => {
+        heldBytes = bytes
+      },
+      failed: () => {
+        turn.isFailure = true
+      },
+    })
+    if (answer instanceof Promise) this.#turns.waits(turn, heldBytes)
+    this.#take(turn, answer, nothing)
+  }
+
+  /** The answer of a turn; calls `done` when it is there. */
+  #take(turn: Turn, answer: Buffer | Promise<Buffer>, done: () => void): void {
     if (!(answer instanceof Promise)) {
       done()
-      if (this.#slots.length > 0) this.#slots.push({ bytes: answer })
-      else this.#put(answer)
+      this.#turns.answer(turn, answer)
+      // Others that come with it leave together.
+      if (this.#turns.length === 1) this.#putReady()
       return
     }
-    const slot: Slot = { bytes: undefined }
-    this.#slots.push(slot)
     void answer.then((bytes) => {
       done()
-      this.#answer(slot, bytes)
+      this.#answer(turn, bytes)
     })
   }
 
-  #answer(slot: Slot, bytes: Buffer): void {
-    slot.bytes = bytes
+  #answer(turn: Turn, bytes: Buffer): void {
+    this.#turns.answer(turn, bytes)
     this.#beginLone()
-    if (this.#slots.length === 1) this.#pump()
+    if (this.#turns.length === 1) this.#pump()
     else this.#pumpSoon()
   }
 
@@ -213,23 +244,22 @@ export class MemcachedConnection {
   }
 
   #isFull(): boolean {
-    return (
-      this.#isAlone ||
-      this.#slots.length >= MEMCACHED_COMMANDS_IN_FLIGHT_MAX ||
-      this.#writer.waitingBytes > MEMCACHED_UNREAD_BYTES_MAX
-    )
+    return this.#isAlone || this.#turns.isFull || this.#writer.waitingBytes > MEMCACHED_UNREAD_BYTES_MAX
   }
 
   /** Sends the answers whose turn it is, in one write where they are not long. */
   #flush(): void {
     const { socket } = this.#options
-    let ready = 0
-    while (ready < this.#slots.length && this.#slots[ready]!.bytes !== undefined) ready++
-    if (ready > 0) for (const { bytes } of this.#slots.splice(0, ready)) this.#put(bytes!)
+    this.#putReady()
     this.#send()
-    if (!this.#isEnding || this.#slots.length > 0 || socket.writableEnded) return
+    const isDone = this.#isEnding && this.#line === undefined && this.#turns.length === 0
+    if (!isDone || socket.writableEnded) return
     socket.end()
     socket.resume()
+  }
+
+  #putReady(): void {
+    for (const answer of this.#turns.take()) this.#put(answer)
   }
 
   /** The next answer. */
