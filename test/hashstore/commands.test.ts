@@ -18,6 +18,7 @@ import { Writable } from 'node:stream'
 import { after, before, test } from 'node:test'
 import { crc32c } from '../../src/base/checksum.ts'
 import { systemClock } from '../../src/base/clock.ts'
+import { HASHSTORE_CHUNKS_SENT_BYTES_MAX } from '../../src/base/limits.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import type { Context } from '../../src/cli/command.ts'
@@ -25,6 +26,7 @@ import { put } from '../../src/cli/hashstore-actions/put.ts'
 import { rm } from '../../src/cli/hashstore-actions/rm.ts'
 import { thisMachine } from '../../src/cli/machine.ts'
 import { HashstoreClient } from '../../src/protocols/hashstore/client.ts'
+import { HashstoreCluster } from '../../src/protocols/hashstore/cluster.ts'
 import {
   EXTENDED_OPENING,
   encodeCrc,
@@ -187,6 +189,39 @@ test('the first signal ends get and ls, also where a server keeps them waiting',
   } finally {
     other.close()
   }
+})
+
+test('of files in chunks, however many go at once, only so much is in memory', async () => {
+  const chunkSizeBytes = 100 * 1024 * 1024
+  const cluster = new HashstoreCluster({
+    machines: [client.machine],
+    ...{ leaving: [], placement: 'modulo', chunkSizeBytes, nameserver: undefined },
+    ...{ timeoutMs: WAIT_MS_MAX, clock: systemClock, random: systemRandom },
+  })
+  let [reads, bytes, mostBytes] = [0, 0, 0]
+  const file = {
+    sizeBytes: 5 * chunkSizeBytes,
+    async *read(start: number, end: number) {
+      reads++
+      bytes += end - start
+      mostBytes = Math.max(mostBytes, bytes)
+      try {
+        for (let turn = 0; turn < 10; turn++) await new Promise<void>((done) => systemClock.soon(done))
+        // So none of it is ever sent.
+        if (end > 0) throw new Error('cannot be read')
+        yield Buffer.alloc(0)
+      } finally {
+        bytes -= end - start
+      }
+    },
+  }
+  const puts = Array.from({ length: 16 }, (_, at) => cluster.put(Buffer.from(`memory ${at}`), file))
+  const results = await Promise.allSettled(puts)
+  assert.ok(results.every((each) => each.status === 'rejected' && each.reason.message === 'cannot be read'))
+  assert.ok(reads >= 16)
+  assert.equal(mostBytes, 2 * chunkSizeBytes)
+  assert.ok(mostBytes <= HASHSTORE_CHUNKS_SENT_BYTES_MAX)
+  cluster.close()
 })
 
 /** The world of a command in this process. `onOutput` is told of each write to standard output. */

@@ -3,9 +3,10 @@
  * files are being moved. `rebalance.ts` moves them.
  */
 import { createHash } from 'node:crypto'
+import { ByteBudget } from '../../base/byte-budget.ts'
 import type { Clock } from '../../base/clock.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
-import { HASHSTORE_UPLOAD_MS_MAX } from '../../base/limits.ts'
+import { HASHSTORE_CHUNKS_SENT_BYTES_MAX, HASHSTORE_UPLOAD_MS_MAX } from '../../base/limits.ts'
 import type { LentPiece } from '../../base/piece-buffers.ts'
 import type { Random } from '../../base/random.ts'
 import { type Changed, type Fetched, HashstoreClient, ifThere, type Source } from './client.ts'
@@ -67,6 +68,8 @@ export class HashstoreCluster {
   /** By their lines. */
   readonly #placed: readonly HashstoreClient[]
   readonly #leaving: readonly HashstoreClient[]
+  /** For all files that are on their way. */
+  readonly #chunkMemory = new ByteBudget(HASHSTORE_CHUNKS_SENT_BYTES_MAX)
 
   constructor(options: ClusterOptions) {
     const { machines, leaving, placement, nameserver } = options
@@ -211,14 +214,17 @@ export class HashstoreCluster {
     const manifest: Manifest = { format: 1, size: file.sizeBytes, chunkSize, upload, chunks: [] }
     const chunkOf = textOfPath(path)
     let next = 0
+    const putNext = async () => {
+      // Those before it were the last ones, or have failed.
+      if (next >= count) return
+      const index = next++
+      const bytes = await readWhole(file, index * chunkSize, chunkBytes(manifest, index))
+      manifest.chunks[index] = createHash('sha256').update(bytes).digest('hex')
+      const chunk = chunkPath(manifest, index)
+      await this.serverOf(chunk).put(chunk, memorySource(bytes), { chunkOf })
+    }
     const lane = async () => {
-      while (next < count) {
-        const index = next++
-        const bytes = await readWhole(file, index * chunkSize, chunkBytes(manifest, index))
-        manifest.chunks[index] = createHash('sha256').update(bytes).digest('hex')
-        const chunk = chunkPath(manifest, index)
-        await this.serverOf(chunk).put(chunk, memorySource(bytes), { chunkOf })
-      }
+      while (next < count) await this.#chunkMemory.run(chunkSize, putNext)
     }
     const stopAll = (error: unknown) => {
       next = count
