@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -17,7 +18,7 @@ import { ObjectFiles } from '../../src/protocols/sfss/object-files.ts'
 import { SfssServer, type SfssServerOptions } from '../../src/protocols/sfss/server.ts'
 import { SfssCounters } from '../../src/protocols/sfss/sfss-counters.ts'
 import { startFiler } from '../filer/filer-kit.ts'
-import { runCairn, type ServerProcess, startServer } from '../support/cairn-process.ts'
+import { runCairn, type ServerProcess, spawnCairn, startServer } from '../support/cairn-process.ts'
 
 const MIB = 1024 * 1024
 const directory = mkdtempSync(join(tmpdir(), 'cairn-sfss-'))
@@ -284,6 +285,38 @@ test('its client sends files and folders, and measures', async () => {
     const refused = await client('--path', 'x', ...flags)
     assert.equal(refused.code, 2)
     assert.match(refused.stderr, /^cairn: cannot read .*\n$/)
+  }
+})
+
+test('a signal ends its client, which says so', { timeout: 60_000 }, async () => {
+  let asked = 0
+  let stop: () => void = () => {}
+  const other = createServer((request, response) => {
+    asked++
+    if (asked === 2) stop()
+    request.resume().once('end', () => response.writeHead(201).end())
+  })
+  await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve))
+  const at = ['--host', '127.0.0.1', '--port', String((other.address() as AddressInfo).port)]
+  mkdirSync(local('many'))
+  for (let i = 0; i < 1_000; i++) writeFileSync(local(`many/${i}`), 'x')
+  try {
+    for (const flags of [
+      ['--filepath', local('many')],
+      ['--benchmark', '--requests', '100000', '--concurrency', '1', '--size', '1'],
+    ]) {
+      asked = 0
+      const { child, ended } = spawnCairn(['sfss-client', '--path', 'x', ...at, ...flags])
+      stop = () => child.kill('SIGINT')
+      const { code, stderr } = await ended
+      assert.equal(code, 1, stderr)
+      assert.match(stderr, /cairn: interrupted/)
+      if (flags.includes('--benchmark')) continue
+      assert.equal(stderr, `cairn: interrupted: ${asked} of 1000 files are stored\n`)
+      assert.ok(asked < 1_000)
+    }
+  } finally {
+    other.close()
   }
 })
 

@@ -34,28 +34,34 @@ export const sfssClient = defineCommand({
       const phases = [await bench.write(), await bench.read()]
       if (config.json) context.stdout.write(`${JSON.stringify({ phases: phases.map(reportToJson) })}\n`)
       else for (const phase of phases) context.stdout.write(`\n${formatReport(phase)}`)
-      return phases.some(({ failed }) => failed > 0) ? 1 : 0
+      const isWhole = phases.every(({ completed }) => completed === config.requests)
+      if (!isWhole && signal.aborted) context.stderr.write('cairn: interrupted\n')
+      return isWhole ? 0 : 1
     } finally {
       http.close()
     }
   },
 })
 
-/** One line for each file that was stored. The first failure ends it. */
+/** One line for each file that was stored. The first failure ends it; behind the first signal no further file is begun. */
 async function sendAll(
   client: SfssClient,
   { path, filepath }: { path: string; filepath: string },
-  context: Context,
+  { stdout, stderr, signal }: Context,
 ): Promise<number> {
-  if (!statOf(filepath).isDirectory()) {
-    await client.post(path, contentOf(filepath))
-    context.stdout.write(`${path}\n`)
-    return 0
-  }
-  for (const { path: local, shownName } of await listFiles([], [filepath])) {
-    const target = path.endsWith('/') ? `${path}${shownName}` : `${path}/${shownName}`
+  const files = statOf(filepath).isDirectory()
+    ? (await listFiles([], [filepath])).map(({ path: local, shownName }) => ({
+        local,
+        target: path.endsWith('/') ? `${path}${shownName}` : `${path}/${shownName}`,
+      }))
+    : [{ local: filepath, target: path }]
+  for (const [at, { local, target }] of files.entries()) {
+    if (signal.aborted) {
+      stderr.write(`cairn: interrupted: ${at} of ${files.length} files are stored\n`)
+      return 1
+    }
     await client.post(target, contentOf(local))
-    context.stdout.write(`${target}\n`)
+    stdout.write(`${target}\n`)
   }
   return 0
 }
