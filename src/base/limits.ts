@@ -429,8 +429,6 @@ export const HASHSTORE_RING_POINTS = 128
 export const HASHSTORE_CHUNK_BYTES_DEFAULT = 64 * MIB
 /** Hash store: chunks that a client has in memory to send them; a longer one is alone. */
 export const HASHSTORE_CHUNKS_SENT_BYTES_MAX = 256 * MIB
-/** Hash store: chunks that a client has in memory to send them; a longer one is alone. */
-export const HASHSTORE_CHUNKS_SENT_BYTES_MAX = 256 * MIB
 /** Hash store: chunks that no manifest names are loose after so long, and no upload may take nearly that. */
 export const HASHSTORE_CHUNK_AGE_MS = 7 * 24 * 3_600_000
 export const HASHSTORE_UPLOAD_MS_MAX = 6 * 24 * 3_600_000
