@@ -141,3 +141,24 @@ test('a line with damaged values ends with the first of them, and the connection
     `${failure}${fine}${failure}${failure}${fine}END\r\n${fine}END\r\n`,
   )
 })
+
+test('a line may have thousands of keys', async () => {
+  const kit = await open()
+  await set(kit, 'key-of-17-bytes-9', 'x')
+  const port = await serve(kit)
+  const keys = Array.from({ length: 5_000 }, (_, at) => `key-of-17-bytes-${at % 10}`).join(' ')
+  const values = 'VALUE key-of-17-bytes-9 0 1\r\nx\r\n'.repeat(500)
+  assert.equal(await text(port, `get ${keys}\r\ngat 0 ${keys}\r\nquit\r\n`), `${values}END\r\n`.repeat(2))
+  assert.equal(await text(port, `get ${keys} ${keys} ${keys}\r\n`), 'CLIENT_ERROR line too long\r\n')
+  assert.equal(await text(port, `delete ${keys}\r\n`), 'CLIENT_ERROR line too long\r\n')
+})
+
+test('a value for which there is no room now is refused otherwise than one that is too large', async () => {
+  const kit = await open()
+  const port = await serve(kit, 64 * KIB)
+  const setOf = (bytes: number) => `set a 0 0 ${bytes}\r\n${'v'.repeat(bytes)}\r\n`
+  assert.equal(
+    await text(port, `${setOf(100_000)}${setOf(4 * MIB + 1)}get a\r\n`),
+    'SERVER_ERROR out of memory storing object\r\nSERVER_ERROR object too large for cache\r\nEND\r\n',
+  )
+})

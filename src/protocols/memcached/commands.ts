@@ -54,6 +54,8 @@ export const END = Buffer.from('END\r\n')
 const STORED = Buffer.from('STORED\r\n')
 const CRLF = Buffer.from('\r\n')
 const TOO_LARGE = 'SERVER_ERROR object too large for cache'
+/** Later there may be: it does not concern the value. */
+const NO_ROOM = 'SERVER_ERROR out of memory storing object'
 const BAD_LINE = 'CLIENT_ERROR bad command line format'
 
 /** What memcached tells of its memory, which is not used here. */
@@ -248,7 +250,7 @@ export class Commands {
   // Writing
 
   #storage(name: string, args: string[], data: Command['data'], holds: Holds): string | Answer {
-    const [key = '', flagsText = '', time = '', , unique] = args
+    const [key = '', flagsText = '', time = '', size, unique] = args
     if (args.length !== (name === 'cas' ? 5 : 4)) return 'ERROR'
     const flags = unsigned(flagsText, 0xffffffff)
     const expiresMs = this.#expiry(time)
@@ -256,7 +258,7 @@ export class Commands {
     if (!isKey(key) || flags === undefined || expiresMs === undefined || version === undefined)
       return BAD_LINE
     if (data === 'bad' || data === undefined) return 'CLIENT_ERROR bad data chunk'
-    if (data === 'refused') return TOO_LARGE
+    if (data === 'refused') return Number(size) > this.#options.valueBytesMax ? TOO_LARGE : NO_ROOM
     this.count('cmd_set')
     // Versions are exact as numbers; what no number is exact for is none of them.
     return this.#put(key, {

@@ -2,7 +2,7 @@
  * The text protocol, as bytes come: command lines, and the data blocks that some of them announce. A block is gathered where
  * it shall lie; one that is refused is read past, so that what follows is understood.
  */
-import { MEMCACHED_LINE_BYTES_MAX } from '../../base/limits.ts'
+import { MEMCACHED_KEYS_LINE_BYTES_MAX, MEMCACHED_LINE_BYTES_MAX } from '../../base/limits.ts'
 
 /** A command line in words. `data`: the block behind it; `bad`: it did not end where it was said to; `refused`: not kept. */
 export interface Command {
@@ -39,6 +39,8 @@ const PLAIN_DIGITS_MAX = 9
 /** Values up to this are put together again where packets cut them; others are gathered in memory of their own. */
 const PLAIN_WAIT_BYTES_MAX = 4 * 1024
 const NO_BYTES = Buffer.alloc(0)
+/** How lines begin that may have many keys. */
+const KEYS_LINE = /^g[ea]ts? /
 const NOREPLY = Buffer.from(' noreply')
 
 /** Of a PlainSet. */
@@ -147,7 +149,13 @@ export class Parser {
     if (bytes[start] === BINARY_MAGIC) return 'binary'
     const end = bytes.indexOf(LF, start)
     const lineBytes = (end < 0 ? bytes.length : end) - start
-    if (lineBytes > MEMCACHED_LINE_BYTES_MAX) return 'line'
+    if (lineBytes > MEMCACHED_LINE_BYTES_MAX) {
+      if (
+        lineBytes > MEMCACHED_KEYS_LINE_BYTES_MAX ||
+        !KEYS_LINE.test(bytes.toString('latin1', start, start + 5))
+      )
+        return 'line'
+    }
     if (end < 0) return undefined
     const lineEnd = end > start && bytes[end - 1] === CR ? end - 1 : end
     // Keys are bytes: latin1 keeps each of them.
