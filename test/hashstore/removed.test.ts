@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { HASHSTORE_REMOVED_MS } from '../../src/base/limits.ts'
 import type { ObjectStore, PutObject } from '../../src/objects/object-store.ts'
+import { HashstoreClient } from '../../src/protocols/hashstore/client.ts'
 import { HashstoreFiles, type NewFile } from '../../src/protocols/hashstore/files.ts'
+import type { FileEntry, TreeEntry } from '../../src/protocols/hashstore/wire.ts'
 import {
   bytesSource,
   type HashstoreKit,
@@ -219,5 +221,59 @@ test('of two writes at once, by either protocol, one is left, with the later tim
     for await (const page of kit.client.list())
       count += page.filter((each) => each.path === String(path)).length
     assert.equal(count, 1, `${one}, ${other}`)
+  }
+})
+
+test('of a long upload the time is that of its end: what is stored while it comes is earlier', async () => {
+  const long = Buffer.alloc(300_000, 'L')
+  const path = 'e:\\long'
+  const wire = new Wire(kit.port).send(`WRITFILE,${String(path.length).padStart(4, '0')}`, path)
+  wire.send(long.subarray(0, 200_000))
+  await wire.take(2)
+  const short = await put(path)
+  wire.send(long.subarray(200_000))
+  wire.socket.end()
+  assert.equal((await wire.rest()).end, 'orderly')
+  const entry = await kit.client.stat(Buffer.from(path))
+  assert.ok(entry.time > short.time)
+  assert.equal(entry.size, long.length)
+  // By the extended protocol; and so the tree, which keeps what has the later time, has the right size.
+  let between: FileEntry | undefined
+  const source = {
+    sizeBytes: long.length,
+    async *pieces() {
+      yield long.subarray(0, 200_000)
+      between = await put(path)
+      await kit.client.enter(Buffer.from(path), between)
+      yield long.subarray(200_000)
+    },
+  }
+  const last = (await kit.client.put(Buffer.from(path), source)).entry!
+  assert.ok(last.time > between!.time)
+  await kit.client.enter(Buffer.from(path), last)
+  await kit.client.enter(Buffer.from(path), between!)
+  const names: TreeEntry[] = []
+  for await (const page of kit.client.browse(Buffer.from(path), true)) names.push(...page)
+  assert.deepEqual(names, [{ path, size: long.length, time: last.time }])
+})
+
+test('of names that are told at once, the latest stays', async () => {
+  const other = new HashstoreClient({ host: '127.0.0.1', port: kit.port }, { timeoutMs: WAIT_MS_MAX })
+  try {
+    const each = Array.from({ length: 40 }, (_, at) => Buffer.from(`told/${at}`))
+    for (const path of each)
+      await Promise.all([
+        kit.client.enter(path, { size: 2, time: 2 }),
+        other.enter(path, { size: 1, time: 1 }),
+      ])
+    const sizes: unknown[] = []
+    for await (const page of kit.client.browse(Buffer.from('told/'), true))
+      sizes.push(...page.map((name) => 'path' in name && name.size))
+    assert.deepEqual(
+      sizes,
+      each.map(() => 2),
+    )
+  } finally {
+    other.close()
   }
 })
