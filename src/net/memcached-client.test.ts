@@ -10,12 +10,14 @@ import { MemcachedClient } from './memcached-client.ts'
 const WAIT_MS_MAX = 20_000
 
 /** A server without values, which says nothing of itself. */
-async function startServer() {
+async function startServer(answers: (line: string) => boolean = () => true) {
   const connections: Socket[] = []
   const server = createServer((socket) => {
     connections.push(socket)
     socket.on('error', () => {})
-    createInterface(socket).on('line', () => socket.write('END\r\n'))
+    createInterface(socket)
+      .on('line', (line) => answers(line) && socket.write('END\r\n'))
+      .on('error', () => {})
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const close = () => {
@@ -54,6 +56,55 @@ test('a connection that ends because nothing was asked for long is no server tha
     server.connections[1]!.end()
     await until(() => states.length === 3)
     assert.deepEqual(states, ['up', 'down it closed the connection', 'up'])
+  } finally {
+    client.close()
+    server.close()
+  }
+})
+
+/** Time that stands, and what was asked of it. */
+function standingClock() {
+  const state = { atMs: 0, sweep: () => {}, soon: [] as (() => void)[] }
+  const clock = {
+    ...systemClock,
+    monotonicMs: () => state.atMs,
+    every(_periodMs: number, run: () => void) {
+      state.sweep = run
+      return () => {}
+    },
+    soon: (run: () => void) => void state.soon.push(run),
+  }
+  return { clock, state }
+}
+
+test('a request is given up only when the network was looked at after its time, and nothing of it arrives then', async () => {
+  let waits = true
+  const server = await startServer((line) => !waits || line.startsWith('stats'))
+  const { clock, state } = standingClock()
+  const client = new MemcachedClient({
+    ...{ host: '127.0.0.1', port: server.port, clock, random: systemRandom },
+    ...{ timeoutMs: 1_000, valueBytesMax: 1_024 },
+  })
+  try {
+    await until(() => client.state === 'up')
+    const answered = client.gets('a')
+    state.atMs += 2_000
+    state.sweep()
+    server.connections[0]!.write('END\r\n')
+    assert.equal(await answered, undefined)
+    for (const run of state.soon.splice(0)) run()
+    assert.equal(client.state, 'up')
+    const given = assert.rejects(client.gets('a'), /no answer in 1000 ms/)
+    const reset = once(server.connections[0]!, 'error')
+    state.atMs += 2_000
+    state.sweep()
+    for (const run of state.soon.splice(0)) run()
+    await given
+    assert.equal(client.state, 'down')
+    assert.equal(((await reset)[0] as NodeJS.ErrnoException).code, 'ECONNRESET')
+    waits = false
+    await client.retry()
+    assert.equal(await client.gets('a'), undefined)
   } finally {
     client.close()
     server.close()
