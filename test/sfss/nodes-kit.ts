@@ -96,8 +96,13 @@ export class NodesService {
     return this.#role.address
   }
 
-  async stop(): Promise<void> {
+  /** The nodes stay. */
+  async end(): Promise<void> {
     await this.#role.stop()
+  }
+
+  async stop(): Promise<void> {
+    await this.end()
     for (const node of this.nodes) await node.kill()
   }
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { runCairn } from '../support/cairn-process.ts'
+import { openFiles } from './copies-kit.ts'
 import { cairnNode, debianNode, keyOf, type Node, NodesService, noMemcached, until } from './nodes-kit.ts'
 
 const KIB = 1024
@@ -101,6 +102,12 @@ describe('on two nodes of Cairn and one of memcached', { skip: noMemcached }, ()
       assert.equal(await service.put('hung', 'too'), 200)
       assert.equal((await service.get('hang')).body.toString(), 'here')
       assert.equal((await service.get('nothing')).status, 404)
+      const { text } = await service.page('/metrics')
+      for (const [{ address }, up] of [
+        [first!, 1],
+        [second!, 0],
+      ] as const)
+        assert.match(text, new RegExp(`cairn_sfss_node_up\\{node="${address}"\\} ${up}`))
       assert.ok(!(await service.up()).includes(second!.address))
     } finally {
       second!.signal('SIGCONT')
@@ -145,6 +152,22 @@ describe('on two nodes of Cairn and one of memcached', { skip: noMemcached }, ()
     assert.equal(await service.put('large', fits), 200)
     assert.ok((await service.get('large')).body.equals(fits))
     assert.equal(await service.put('huge', randomBytes(2 * MIB + 1)), 413)
+  })
+
+  test('files over its limit that others stored are read and removed', async () => {
+    const others = openFiles(service.nodes.map(({ port }) => port))
+    const large = randomBytes(700 * KIB)
+    const small = await NodesService.start(service.nodes, ['--sfss-file-limit', '16KiB'])
+    try {
+      await others.put('over', large)
+      assert.ok((await small.get('over')).body.equals(large))
+      assert.equal(await small.put('over', large), 413)
+      assert.equal(await small.remove('over'), 204)
+      assert.equal((await small.get('over')).status, 404)
+    } finally {
+      others.close()
+      await small.end()
+    }
   })
 
   test('all nodes down: 504, for the status too; and when they are back, what they keep is there', async () => {

@@ -156,15 +156,16 @@ export class SfssMonitor {
 
   async #metrics(): Promise<MetricsPage> {
     const { nodeCounters, nodes } = this.#options
+    // Asked now: nothing else shows that a storage hangs.
+    const states = await this.#states()
+    const counts = NodeCounters.totalsOf(nodeCounters, nodes.length)
     for (const metric of [this.#requests, this.#nodeCounts, this.#up]) metric.reset()
     for (const [action, count] of Object.entries(this.#counters.totals())) {
       // It goes down, too.
       if (action !== 'curr_connections') this.#requests.inc({ action }, count)
     }
-    const counts = NodeCounters.totalsOf(nodeCounters, nodes.length)
-    for (const [at, client] of this.#clients.entries()) {
-      const node = client.address
-      this.#up.set({ node }, client.state === 'up' ? 1 : 0)
+    for (const [at, { address: node, failure }] of states.entries()) {
+      this.#up.set({ node }, failure === undefined ? 1 : 0)
       for (const [what, count] of Object.entries(counts[at]!)) this.#nodeCounts.inc({ node, what }, count)
     }
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() }

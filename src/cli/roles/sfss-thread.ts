@@ -1,7 +1,7 @@
 /** One of the threads that serve sfss on servers of memcached's protocol. */
 import { workerData } from 'node:worker_threads'
 import { systemClock } from '../../base/clock.ts'
-import { MEMCACHED_TIMEOUT_MS } from '../../base/limits.ts'
+import { MEMCACHED_CLIENT_BYTES_MAX, MEMCACHED_TIMEOUT_MS } from '../../base/limits.ts'
 import { createLog } from '../../base/log.ts'
 import { offerCalls } from '../../base/port-calls.ts'
 import { systemRandom } from '../../base/random.ts'
@@ -17,8 +17,6 @@ import type { SfssControl, SfssThreadData } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
 const STDERR = 2
-/** Of a file's record, beside its bytes and path. */
-const RECORD_BYTES_MAX = 64 * 1024
 const data = workerData as SfssThreadData
 const { secrets, settings, thread, copies, fileSizeBytesMax, versions } = data
 const [clock, random] = [systemClock, systemRandom]
@@ -27,7 +25,8 @@ const nodes = data.nodes.map(({ host, port }, at) => ({
   client: new MemcachedClient({
     ...{ host, port, clock, random },
     timeoutMs: MEMCACHED_TIMEOUT_MS,
-    valueBytesMax: fileSizeBytesMax + RECORD_BYTES_MAX,
+    // Not its own limit: others may have stored larger files, which are read and removed here as well.
+    valueBytesMax: MEMCACHED_CLIENT_BYTES_MAX,
   }),
   counters: new NodeCounters(data.nodeCounters, thread * data.nodes.length + at),
 }))
