@@ -110,7 +110,7 @@ async function largeFile(
   ]
   const path = Buffer.from('large')
   const buffers = readBuffers()
-  const file = localFile(source, buffers)
+  const file = localFile(source, buffers, new AbortController().signal)
   const pieces = () => file.read(0, bytes)
   const ways: [string, () => unknown][] = [
     [COPY, () => run('cp', source, copy)],
