@@ -228,6 +228,21 @@ export class ByteStream {
     })
   }
 
+  /** Resolves when the system has taken over all that was written. Throws `unavailable` where the other side has gone. */
+  async flush(): Promise<void> {
+    const { socket } = this
+    if (!socket.writable) throw gone()
+    await new Promise<void>((resolve, reject) => {
+      const settle = () => {
+        socket.off('close', settle)
+        if (socket.destroyed) reject(gone())
+        else resolve()
+      }
+      socket.on('close', settle)
+      socket.write(NO_BYTES, settle)
+    })
+  }
+
   /** The other side waits for this one meanwhile: that nothing moves is not its fault. */
   async unhurried<T>(work: Promise<T>): Promise<T> {
     const { socket } = this
@@ -260,7 +275,10 @@ export class ByteStream {
   }
 }
 
-/** Breaks a connection. One whose end was sent already cannot be reset any more: trying leaves it open for good. */
+/**
+ * Breaks a connection. One whose end was sent already cannot be reset any more: trying leaves it open for good. What was written
+ * then and is not the system's yet is lost, behind which the end looks orderly: where that matters, `flush` comes before `end`.
+ */
 export function resetSocket(socket: Socket): void {
   if (socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()

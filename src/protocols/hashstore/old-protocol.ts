@@ -24,6 +24,8 @@ export async function serveOldClient(
     const path = await takePath(stream, pathBytes, parts)
     await stream.unhurried(writes.settled(nameOfPath(path), parts.clock))
     await fetch(stream, path, { ...parts, files })
+    // Until then the connection can still be reset: a client that stands still does not take a part for the file.
+    await stream.flush()
   } else {
     const write = writes.begin()
     try {
