@@ -121,3 +121,20 @@ test('the file of a form is found between fields, and alone', async () => {
       await assert.rejects(readFile(whole.subarray(0, length), pieceMax), bad, String(length))
   }
 })
+
+test('lines that only begin like the last boundary are data, in fields and in files', async () => {
+  const random = seededRandom(SEED)
+  const padding = ' '.repeat(129)
+  for (const behind of ['--x', '-- x', '--\r', '--\n', '-', ' x', `--${padding}`, padding]) {
+    const data = `one\r\n--${BOUNDARY}${behind}\r\ntwo`
+    for (const tail of ['--', '--\r\n', '-- \t', '--\t \r\n', '--\r\nan epilogue']) {
+      const form = formOf([['key', data]], Buffer.from(data), tail)
+      const got = await read(cut(form, random, 7))
+      assert.deepEqual([got.fields, got.file.toString()], [[['key', data]], data])
+      const { data: file } = await openFormStream(cut(form, random, 7), BOUNDARY)
+      assert.equal(Buffer.concat(await Array.fromAsync(file)).toString(), data)
+    }
+    for (const tail of ['', '-', '--epilogue'])
+      await assert.rejects(read(cut(formOf([], Buffer.from(data), tail), random, 7)), { code: 'bad_request' })
+  }
+})

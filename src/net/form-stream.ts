@@ -1,7 +1,7 @@
 /** The file of a large form, read while it comes: what stands before it first, then its bytes piece by piece. */
 import { StoreError } from '../base/errors.ts'
 import { FORM_FIELDS_BYTES_MAX, FORM_PARTS_MAX } from '../base/limits.ts'
-import { type FormPart, parseForm } from './multipart.ts'
+import { type FormPart, kindOfBoundary, parseForm } from './multipart.ts'
 
 export interface FormStream {
   /** Without its data. */
@@ -77,6 +77,8 @@ class FieldsReader {
   readonly #bytesMax: number
   #buffer: Buffer = Buffer.alloc(0)
   #at = 0
+  /** The body has no more. */
+  #isEnded = false
 
   constructor(pieces: AsyncIterator<Buffer>, boundary: string, bytesMax: number) {
     this.#pieces = pieces
@@ -88,8 +90,10 @@ class FieldsReader {
   async skipPreamble(): Promise<void> {
     const opening = this.#delimiter.subarray(2)
     while (this.#buffer.length < opening.length) await this.#more()
-    const isFirst = this.#buffer.subarray(0, opening.length).equals(opening)
-    this.#at = isFirst ? opening.length : (await this.#find(this.#delimiter, 0)) + this.#delimiter.length
+    const isFirst =
+      this.#buffer.subarray(0, opening.length).equals(opening) &&
+      (await this.#kindAt(opening.length)) !== 'data'
+    this.#at = isFirst ? opening.length : (await this.#findDelimiter(0)) + this.#delimiter.length
   }
 
   /** The head of the part behind the delimiter that was read last. */
@@ -105,8 +109,7 @@ class FieldsReader {
 
   /** Whether the delimiter that was read last ends the form. */
   async isOver(): Promise<boolean> {
-    while (this.#buffer.length < this.#at + 2) await this.#more()
-    return this.#buffer.toString('latin1', this.#at, this.#at + 2) === '--'
+    return (await this.#kindAt(this.#at)) === 'closing'
   }
 
   /** As `nextValue`; undefined, with nothing read, where that is too large for a field. */
@@ -124,18 +127,25 @@ class FieldsReader {
   /** The data of the part, up to the next delimiter. */
   async nextValue(): Promise<Buffer> {
     const start = this.#at
-    let end = await this.#findDelimiter(start - 2)
-    while (kindOf(this.#buffer, end + this.#delimiter.length) === 'data')
-      end = await this.#findDelimiter(end + 1)
+    const end = await this.#findDelimiter(start - 2)
     this.#at = end + this.#delimiter.length
     return this.#buffer.subarray(start, Math.max(start, end))
   }
 
-  /** With the two bytes behind it. */
   async #findDelimiter(from: number): Promise<number> {
-    const found = await this.#find(this.#delimiter, from)
-    while (this.#buffer.length < found + this.#delimiter.length + 2) await this.#more()
+    let found = await this.#find(this.#delimiter, from)
+    while ((await this.#kindAt(found + this.#delimiter.length)) === 'data')
+      found = await this.#find(this.#delimiter, found + 1)
     return found
+  }
+
+  /** What the delimiter is that ends there. */
+  async #kindAt(end: number): Promise<'closing' | 'next' | 'data'> {
+    for (;;) {
+      const kind = kindOfBoundary(this.#buffer, end, this.#isEnded)
+      if (kind !== undefined) return kind
+      await this.#grow()
+    }
   }
 
   /** The data of the part, however long; what comes behind it is read and dropped. */
@@ -171,22 +181,23 @@ class FieldsReader {
     for (;;) {
       const found = rest.indexOf(delimiter, from)
       const behind = found + delimiter.length
-      if (found >= 0 && rest.length >= behind + 2) {
-        if (kindOf(rest, behind) === 'data') {
-          from = found + 1
-          continue
-        }
+      const kind = found < 0 ? undefined : kindOfBoundary(rest, behind, this.#isEnded)
+      if (kind === 'data') {
+        from = found + 1
+        continue
+      }
+      if (kind !== undefined) {
         if (found > 0) yield rest.subarray(0, found)
         this.#buffer = rest
         this.#at = behind
         return
       }
+      if (this.#isEnded) throw cutOff()
       const sure = found >= 0 ? found : Math.max(0, rest.length - delimiter.length - 2)
       if (sure > 0) yield rest.subarray(0, sure)
       from = Math.max(0, from - sure)
-      const { value, done } = await this.#pieces.next()
-      if (done) throw cutOff()
-      rest = sure === rest.length ? (value as Buffer) : Buffer.concat([rest.subarray(sure), value as Buffer])
+      const piece = await this.#piece()
+      rest = sure === rest.length ? piece : Buffer.concat([rest.subarray(sure), piece])
     }
   }
 
@@ -201,17 +212,22 @@ class FieldsReader {
   }
 
   async #more(): Promise<void> {
+    await this.#grow()
+    if (this.#isEnded) throw cutOff()
+  }
+
+  async #grow(): Promise<void> {
+    const piece = await this.#piece()
+    this.#buffer = this.#buffer.length === 0 ? piece : Buffer.concat([this.#buffer, piece])
+  }
+
+  /** The next one of the body; empty behind its end. */
+  async #piece(): Promise<Buffer> {
     const { value, done } = await this.#pieces.next()
-    if (done) throw cutOff()
-    this.#buffer = this.#buffer.length === 0 ? value : Buffer.concat([this.#buffer, value])
+    if (done !== true) return value
+    this.#isEnded = true
+    return Buffer.alloc(0)
   }
 }
 
 const HEAD_END = Buffer.from('\r\n\r\n')
-
-/** What two bytes behind a boundary say of it: a boundary that only begins like ours is data. */
-function kindOf(bytes: Buffer, at: number): 'closing' | 'next' | 'data' {
-  const behind = bytes.toString('latin1', at, at + 2)
-  if (behind === '--') return 'closing'
-  return behind === '\r\n' || behind.startsWith(' ') || behind.startsWith('\t') ? 'next' : 'data'
-}

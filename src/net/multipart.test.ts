@@ -49,6 +49,22 @@ test('fields beside the file, a preamble, an epilogue, spaces behind the boundar
   assert.equal(fileOfForm(Buffer.from('--B\r\n\r\nplain\r\n--B--'), 'B').data.toString(), 'plain')
 })
 
+test('lines that only begin like the last boundary are data', () => {
+  const padding = ' '.repeat(129)
+  for (const behind of ['--x', '-- x', '--\r', '--\n', '--B--', '-', ' x', `--${padding}`, padding]) {
+    const data = `one\r\n--B${behind}\r\ntwo`
+    for (const name of ['name="file"; filename="f.bin"', 'filename=f.bin; name=file']) {
+      const head = `Content-Disposition: form-data; ${name}\r\n\r\n`
+      for (const tail of ['', '\r\n', ' \t', '\t \r\n', '\r\nan epilogue']) {
+        const form = Buffer.from(`--B\r\n${head}${data}\r\n--B--${tail}`)
+        assert.equal(fileOfForm(form, 'B').data.toString(), data)
+      }
+      fails(() => fileOfForm(Buffer.from(`--B\r\n${head}${data}`), 'B'), /cut off/)
+      fails(() => fileOfForm(Buffer.from(`--B\r\n${head}${data}\r\n--B--epilogue`), 'B'), /cut off/)
+    }
+  }
+})
+
 test('what is not a whole form of one file is refused', () => {
   const field = 'Content-Disposition: form-data; name="x"\r\n\r\n1'
   fails(() => fileOfForm(body(`${FILE_HEAD}a`, `${FILE_HEAD}b`), 'B'), /more than one file/)

@@ -19,6 +19,8 @@ export interface FormPart {
 const [CR, LF, DASH, SPACE, TAB, COLON] = [13, 10, 45, 32, 9, 58]
 /** RFC 2046: 1 to 70 characters. */
 const BOUNDARY_CHARACTERS_MAX = 70
+/** Spaces and tabs that transports may add behind a boundary. */
+const PADDING_BYTES_MAX = 128
 
 /** What nearly all clients send, without anything to decode; everything else is parsed at length. */
 const USUAL_TYPE = /^multipart\/form-data; ?boundary=([0-9A-Za-z'+_.-]{1,70})$/
@@ -72,7 +74,7 @@ function findDelimiter(body: Buffer, delimiter: Buffer, from: number): number {
   let start = body.indexOf(delimiter, from)
   while (start >= 0) {
     const end = start + delimiter.length
-    if (isClosing(body, end) || afterLineEnd(body, end) > 0) return start
+    if (kindOfBoundary(body, end, true) !== 'data') return start
     start = body.indexOf(delimiter, end)
   }
   return -1
@@ -124,7 +126,7 @@ function malformed(reason: string): StoreError {
 function firstDelimiterEnd(body: Buffer, delimiter: Buffer): number {
   const length = delimiter.length - 2
   const isAtStart = body.length >= length && body.compare(delimiter, 2, delimiter.length, 0, length) === 0
-  if (isAtStart && (isClosing(body, length) || afterLineEnd(body, length) > 0)) return length
+  if (isAtStart && kindOfBoundary(body, length, true) !== 'data') return length
   const start = findDelimiter(body, delimiter, 0)
   if (start < 0) throw malformed('the boundary does not appear')
   return start + delimiter.length
@@ -132,7 +134,28 @@ function firstDelimiterEnd(body: Buffer, delimiter: Buffer): number {
 
 /** Whether a boundary that ends at `position` is the closing one. */
 function isClosing(body: Buffer, position: number): boolean {
-  return body[position] === DASH && body[position + 1] === DASH
+  return body[position] === DASH && kindOfBoundary(body, position, true) === 'closing'
+}
+
+/**
+ * What a boundary is by the bytes behind it, from `at` on: the end of the form, the beginning of a part, or data that only begins like a
+ * boundary. Undefined where more bytes have to come; `isEnd`: none do.
+ */
+export function kindOfBoundary(
+  bytes: Buffer,
+  at: number,
+  isEnd: boolean,
+): 'closing' | 'next' | 'data' | undefined {
+  const unknown = isEnd ? 'data' : undefined
+  if (bytes[at] === DASH && at + 1 === bytes.length) return unknown
+  const isLast = bytes[at] === DASH && bytes[at + 1] === DASH
+  const start = isLast ? at + 2 : at
+  let end = start
+  while ((bytes[end] === SPACE || bytes[end] === TAB) && end - start < PADDING_BYTES_MAX) end++
+  if (end === bytes.length) return isEnd && isLast ? 'closing' : unknown
+  if (bytes[end] !== CR) return 'data'
+  if (end + 1 === bytes.length) return unknown
+  return bytes[end + 1] !== LF ? 'data' : isLast ? 'closing' : 'next'
 }
 
 /** Start of the line behind a boundary, over the spaces that transports may add; 0 when no line ends there. */
