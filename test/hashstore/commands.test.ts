@@ -181,8 +181,13 @@ test('the first signal ends get and ls, also where a server keeps them waiting',
     assert.deepEqual([ended.code, ended.stderr], [1, 'cairn: interrupted: 0 of 2 files are here\n'])
     assert.deepEqual(readdirSync(target), [])
     assert.equal(asked, 1)
+    const shown = start('get', 'half', '-o', '-')
+    await new Promise((resolve) => shown.child.stdout!.once('data', resolve))
+    shown.child.kill('SIGINT')
+    const { code, stderr } = await shown.ended
+    assert.deepEqual([code, stderr], [1, 'cairn: interrupted: 0 of 1 files are here\n'])
     const ls = start('ls')
-    await until(() => asked === 2)
+    await until(() => asked === 3)
     ls.child.kill('SIGINT')
     const listed = await ls.ended
     assert.deepEqual([listed.code, listed.stderr], [1, 'cairn: interrupted\n'])
