@@ -7,6 +7,7 @@ import { type ByteStream, inTime } from '../../net/byte-stream.ts'
 import type { ObjectPieces } from '../../objects/object-store.ts'
 import type { HashstoreFiles, StoredFile } from './files.ts'
 import { IncomingBody } from './incoming.ts'
+import { isMark } from './manifest.ts'
 import { checkedText, pathOfText } from './paths.ts'
 import type { SessionParts } from './session.ts'
 import {
@@ -134,9 +135,12 @@ export class ExtendedSession {
   async #put({ size, ...how }: Request, path: Buffer, files: HashstoreFiles): Promise<void> {
     const { clock, counters } = this.#parts
     // Before the body is taken.
-    for (const text of [how.path, how.manifest, how.chunkOf]) if (text !== undefined) checkedText(text)
-    const incoming = new IncomingBody({ stream: this.#stream, clock, sizeBytes: size })
+    checkedText(how.path)
     const { manifest, chunkOf, unlessNewer, time: timeMs } = how
+    if (manifest !== undefined && !isMark(manifest))
+      throw new StoreError('bad_request', 'no mark of a manifest')
+    if (chunkOf !== undefined) pathOfText(checkedText(chunkOf))
+    const incoming = new IncomingBody({ stream: this.#stream, clock, sizeBytes: size })
     let stored: Awaited<ReturnType<HashstoreFiles['put']>>
     try {
       const [body, { check }] = [await incoming.body(), incoming]

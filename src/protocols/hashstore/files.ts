@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import { StoreError } from '../../base/errors.ts'
-import { HASHSTORE_TIME_MS_MAX, LIST_KEYS_MAX } from '../../base/limits.ts'
+import { HASHSTORE_TIME_MS_MAX, LIST_KEYS_MAX, OBJECT_KEY_BYTES_MAX } from '../../base/limits.ts'
 import type {
   Bucket,
   FoundObject,
@@ -15,11 +15,11 @@ import type {
   ObjectStore,
   PutObject,
 } from '../../objects/object-store.ts'
-import { isChunkPath } from './manifest.ts'
+import { isChunkPath, isMark } from './manifest.ts'
 import { CHANGED, OwnBucket } from './own-bucket.ts'
-import { checkedText, nameOfPath, textOfPath } from './paths.ts'
+import { checkedText, isPathText, nameOfPath, textOfPath } from './paths.ts'
 import { NEVER_MS, RemovedMarks } from './removed-marks.ts'
-import type { FileEntry, Page } from './wire.ts'
+import { type FileEntry, isTime, type Page } from './wire.ts'
 
 const PATHS_BUCKET = 'hashstore'
 const NAMES_BUCKET = 'hashstore-names'
@@ -214,7 +214,7 @@ export class HashstoreFiles {
     const kind = after.startsWith('name/') ? 'name' : 'path'
     const bucket = await this.#buckets[kind].find()
     const page = bucket && (await this.#objects.list({ bucket, after: after.slice(5), limit: LIST_KEYS_MAX }))
-    const entries = (page?.objects ?? []).map(entryOf)
+    const entries = (page?.objects ?? []).flatMap((info) => entryOf(info, kind) ?? [])
     if (page?.next !== undefined) return { entries, next: `${kind}/${page.next}` }
     return kind === 'path' ? { entries, next: 'name/' } : { entries }
   }
@@ -233,7 +233,8 @@ export class HashstoreFiles {
 
   async #findOne(kind: FileKind, key: string): Promise<StoredFile | undefined> {
     const there = await this.#buckets[kind].lookUp(key)
-    return there && { ...there, entry: entryOf(there.found.info) }
+    const entry = there && entryOf(there.found.info, kind)
+    return entry && { ...there, entry }
   }
 
   /** False: it has changed, or is gone. */
@@ -284,17 +285,37 @@ function metadataOf(file: {
   return pairs
 }
 
-/** Also of objects that came through another door, which say less. */
-function entryOf({ key, sizeBytes, etag, modifiedMs, attributes }: ObjectInfo): FileEntry {
+/**
+ * Also of objects that came through another door, which say less, or what is not so. Undefined: one that no path leads to, such as
+ * a key with a `%` that is not written as paths are.
+ */
+function entryOf(info: ObjectInfo, kind: FileKind): FileEntry | undefined {
+  const { key, sizeBytes: size, etag: tag, modifiedMs, attributes } = info
   const metadata = new Map(attributes.userMetadata ?? [])
   const textOf = (name: string) => {
     const value = metadata.get(name)
     return value === undefined ? undefined : decodedText(value)
   }
-  const path = textOf('path') ?? textOfPath(Buffer.from(key))
-  const time = Number(metadata.get('time') ?? modifiedMs)
-  const entry = { path, size: sizeBytes, time: Number.isSafeInteger(time) ? time : modifiedMs, tag: etag }
-  return withMarks(entry, { manifest: textOf('manifest'), chunkOf: textOf('chunk-of') })
+  const leadsHere = (path: string | undefined) => path !== undefined && keyOf(path, kind) === key
+  const path = [textOf('path'), key].find(leadsHere)
+  if (path === undefined) return undefined
+  const told = Number(metadata.get('time') ?? modifiedMs)
+  const time = isTime(told) ? told : modifiedMs
+  const [manifest, chunkOf] = [textOf('manifest'), textOf('chunk-of')]
+  return withMarks(
+    { path, size, time, tag },
+    {
+      manifest: manifest !== undefined && isMark(manifest) ? manifest : undefined,
+      chunkOf: chunkOf !== undefined && isPathText(chunkOf) ? chunkOf : undefined,
+    },
+  )
+}
+
+/** Where a file of this path is; undefined where no file can have it. */
+function keyOf(path: string, kind: FileKind): string | undefined {
+  if (!isPathText(path) || Buffer.byteLength(path) > OBJECT_KEY_BYTES_MAX) return undefined
+  // A backslash is never escaped, nor part of what is.
+  return kind === 'path' ? path : path.slice(path.lastIndexOf('\\') + 1)
 }
 
 function decodedText(value: string): string | undefined {

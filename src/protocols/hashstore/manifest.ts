@@ -33,6 +33,11 @@ export function chunkBytes({ size, chunkSize }: Manifest, index: number): number
 /** The mark that listings show of a manifest. */
 export const markOf = ({ upload, size }: Pick<Manifest, 'upload' | 'size'>) => `${upload}.${size}`
 
+const MARK = /^[0-9a-f]{32}\.(\d{1,16})$/
+
+/** Whether a text is one of `markOf`. */
+export const isMark = (text: string) => Number.isSafeInteger(Number(MARK.exec(text)?.[1]))
+
 /** Length of the file that an entry stands for. */
 export function fileSize({ size, manifest }: { size: number; manifest?: string }): number {
   return manifest === undefined ? size : Number(manifest.split('.')[1])
@@ -42,15 +47,25 @@ export const encodeManifest = (manifest: Manifest) => Buffer.from(JSON.stringify
 
 /** Throws `unsupported`, `corrupt`. */
 export function decodeManifest(bytes: Buffer): Manifest {
-  let manifest: Manifest
+  let manifest: Partial<Manifest> | null
   try {
     manifest = JSON.parse(bytes.toString())
   } catch (error) {
     throw new StoreError('corrupt', 'a damaged manifest', { cause: error })
   }
+  if (typeof manifest !== 'object' || manifest === null) throw new StoreError('corrupt', 'a damaged manifest')
   if (manifest.format !== FORMAT) throw new StoreError('unsupported', 'a manifest of another version')
-  const count = Math.ceil(manifest.size / manifest.chunkSize)
-  if (!Array.isArray(manifest.chunks) || manifest.chunks.length !== count)
-    throw new StoreError('corrupt', 'a damaged manifest')
+  if (!isWhole(manifest)) throw new StoreError('corrupt', 'a damaged manifest')
   return manifest
+}
+
+const HEX = /^[0-9a-f]+$/
+const isHex = (value: unknown, digits: number) =>
+  typeof value === 'string' && value.length === digits && HEX.test(value)
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0
+
+function isWhole(manifest: Partial<Manifest>): manifest is Manifest {
+  const { size, chunkSize, upload, chunks } = manifest
+  if (!isCount(size) || !isCount(chunkSize) || !isHex(upload, 32) || !Array.isArray(chunks)) return false
+  return chunks.length === Math.ceil(size / chunkSize) && chunks.every((each) => isHex(each, 64))
 }

@@ -44,6 +44,17 @@ export function pathOfText(text: string): Buffer {
   return path
 }
 
+/** Whether a text is that of a path. */
+export function isPathText(text: string): boolean {
+  if (!text.includes('%') && !text.includes('\0')) return text.isWellFormed()
+  try {
+    pathOfText(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Throws `bad_request` for an empty path, `key_too_long`. */
 export function checkedText(text: string): string {
   if (text === '') throw new StoreError('bad_request', 'a file has a name')

@@ -2,8 +2,8 @@
 import { LIST_KEYS_MAX } from '../../base/limits.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
 import { OwnBucket } from './own-bucket.ts'
-import { checkedText, textOfPath } from './paths.ts'
-import type { Page, TreeEntry } from './wire.ts'
+import { checkedText, isPathText, textOfPath } from './paths.ts'
+import { isTime, type Page, type TreeEntry } from './wire.ts'
 
 const TREE_BUCKET = 'hashstore-tree'
 const SEPARATOR = '/'
@@ -47,12 +47,12 @@ export class HashstoreTree {
       after,
       limit: LIST_KEYS_MAX,
     })
+    // Keys that came through another door may be none of a path.
     const entries: TreeEntry[] = [
-      ...prefixes.map((key) => ({ directory: textOfKey(key) })),
-      ...objects.map(({ key, attributes }) => ({
-        path: textOfKey(key),
-        ...factsOf(attributes.userMetadata),
-      })),
+      ...prefixes.filter(isKey).map((key) => ({ directory: textOfKey(key) })),
+      ...objects
+        .filter(({ key }) => isKey(key))
+        .map(({ key, attributes }) => ({ path: textOfKey(key), ...factsOf(attributes.userMetadata) })),
     ]
     return next === undefined ? { entries } : { entries, next }
   }
@@ -60,10 +60,12 @@ export class HashstoreTree {
 
 function factsOf(metadata: readonly (readonly [string, string])[] = []): { size: number; time: number } {
   const facts = new Map(metadata)
-  return { size: Number(facts.get('size') ?? 0), time: Number(facts.get('time') ?? 0) }
+  const [size, time] = [Number(facts.get('size')), Number(facts.get('time'))]
+  return { size: Number.isSafeInteger(size) ? size : 0, time: isTime(time) ? time : 0 }
 }
 
 /** Both separators end with a slash, so that one delimiter finds them. */
 const keyText = (text: string) => text.replaceAll('\\', '\\/')
 const keyOf = (text: string) => checkedText(keyText(text))
 const textOfKey = (key: string) => key.replaceAll('\\/', '\\')
+const isKey = (key: string) => isPathText(textOfKey(key)) && keyText(textOfKey(key)) === key

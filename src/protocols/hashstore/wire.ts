@@ -3,7 +3,7 @@
  * behind 13 bytes that an old server refuses: heads in JSON, bodies with their length and CRC32C. `docs/formats/hashstore.md`.
  */
 import { ERROR_CODES, type ErrorCode, StoreError } from '../../base/errors.ts'
-import { HASHSTORE_HEAD_BYTES_MAX } from '../../base/limits.ts'
+import { HASHSTORE_HEAD_BYTES_MAX, HASHSTORE_TIME_MS_MAX } from '../../base/limits.ts'
 
 export const OPENING_BYTES = 13
 export const OK = Buffer.from('OK')
@@ -105,9 +105,15 @@ export function parseRequest(bytes: Buffer): Request {
     if (Number.isSafeInteger(value) && (value as number) >= 0) request[name] = value as number
     else if (value !== undefined) throw new StoreError('bad_request', `${name} is not a whole number`)
   }
+  if (request.time !== undefined && !isTime(request.time))
+    throw new StoreError('bad_request', 'a time beyond the calendar')
   for (const name of ['unlessNewer', 'all'] as const) request[name] = head[name] === true
   return request
 }
+
+/** Milliseconds since 1970 that have a date. */
+export const isTime = (time: number) =>
+  Number.isSafeInteger(time) && time >= 0 && time <= HASHSTORE_TIME_MS_MAX
 
 /** Throws `bad_request`. */
 export function parseReply(bytes: Buffer): Reply {
