@@ -448,6 +448,9 @@ export const SFSS_STATUS_MS_MAX = 2_000
 export const SFSS_REPAIRS_MAX = 64
 /** sfss on such servers: a write looks so often at what others have written to its path meanwhile. */
 export const SFSS_WRITE_ATTEMPTS_MAX = 128
+/** sfss on such servers: removals that one thread remembers for servers that missed them, and looks so often whether those answer. */
+export const SFSS_OWED_REMOVALS_MAX = 10_000
+export const SFSS_OWED_PERIOD_MS = 1_000
 export const SFSS_REMOVED_S = 30 * 24 * 3_600
 /** Repair of erasure groups: keys of a member that are compared in one step. */
 export const SHARD_KEYS_COMPARED = 4_096

@@ -46,6 +46,7 @@ export function openFiles(ports: readonly number[], clock: Clock = systemClock):
       return (file.read(0, file.sizeBytes) as Buffer).toString()
     },
     close: () => {
+      files.close()
       for (const client of clients) client.close()
     },
   }

@@ -5,7 +5,7 @@ import { afterEach, describe, test } from 'node:test'
 import { crc32c } from '../../src/base/checksum.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { StoreError } from '../../src/base/errors.ts'
-import { encodeFileRecord } from '../../src/protocols/sfss/file-record.ts'
+import { encodeFileRecord, type FileRecord } from '../../src/protocols/sfss/file-record.ts'
 import { VersionClock } from '../../src/protocols/sfss/version-clock.ts'
 import { Network, openFiles, recordAt, storeAt, stores, valueAt } from './copies-kit.ts'
 import { debianNode, keyOf, type Node, noMemcached, until } from './nodes-kit.ts'
@@ -38,6 +38,14 @@ function opened(...args: Parameters<typeof openFiles>) {
 
 const portsOf = (nodes: readonly { port: number }[]) => nodes.map(({ port }) => port)
 const textAt = async (node: Node, path: string) => (await recordAt(node, path))?.data?.toString()
+/** The same, as a later version of sfss may write it. */
+function inLaterFormat(record: FileRecord): Buffer {
+  const bytes = encodeFileRecord(record)
+  bytes.writeUInt8(2, 8)
+  bytes.writeUInt32BE(crc32c(bytes.subarray(8)), 4)
+  return bytes
+}
+
 const isA = (code: string) => (error: unknown) => error instanceof StoreError && error.code === code
 
 describe('writes', { skip: noMemcached }, () => {
@@ -133,6 +141,28 @@ describe('writes', { skip: noMemcached }, () => {
   })
 })
 
+describe('removals', { skip: noMemcached }, () => {
+  test('a server that missed them gets them when it answers, also those of paths that nobody reads', async () => {
+    const nodes = await startNodes()
+    const network = await networkTo(nodes[2]!)
+    const files = opened([...portsOf(nodes.slice(0, 2)), network.port])
+    const paths = Array.from({ length: 20 }, (_, at) => `path ${at}`)
+    for (const path of paths) await files.put(path, 'before')
+    for (const path of paths) await until(async () => (await textAt(nodes[2]!, path)) === 'before')
+    network.holds = () => true
+    for (const path of paths) await files.files.remove(path, undefined)
+    // One that cannot be done holds up none.
+    await storeAt(nodes[2]!, paths[2]!, inLaterFormat((await recordAt(nodes[2]!, paths[2]!))!))
+    await files.put(paths[0]!, 'anew')
+    assert.equal(await textAt(nodes[2]!, paths[1]!), 'before')
+    network.holds = () => false
+    for (const path of paths.toSpliced(2, 1))
+      await until(async () => (await recordAt(nodes[2]!, path))!.data === undefined, path)
+    assert.equal(await files.get(paths[0]!), 'anew')
+    await until(async () => (await textAt(nodes[2]!, paths[0]!)) === 'anew', 'a repair')
+  })
+})
+
 describe('repairs', { skip: noMemcached }, () => {
   test('what too few know is not written over damaged copies', async () => {
     const nodes = await startNodes()
@@ -152,9 +182,7 @@ describe('repairs', { skip: noMemcached }, () => {
     const files = opened(portsOf(nodes))
     await files.put('k', 'version 1')
     for (const node of nodes) await until(async () => (await textAt(node, 'k')) === 'version 1')
-    const later = encodeFileRecord((await recordAt(nodes[0]!, 'k'))!)
-    later.writeUInt8(2, 8)
-    later.writeUInt32BE(crc32c(later.subarray(8)), 4)
+    const later = inLaterFormat((await recordAt(nodes[0]!, 'k'))!)
     await storeAt(nodes[0]!, 'k', later)
     for (let at = 0; at < 2; at++) assert.equal(await files.get('k'), 'version 1')
     await files.put('k', 'version 2')

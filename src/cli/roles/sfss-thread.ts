@@ -30,9 +30,9 @@ const nodes = data.nodes.map(({ host, port }, at) => ({
   }),
   counters: new NodeCounters(data.nodeCounters, thread * data.nodes.length + at),
 }))
+const files = new CopiedFiles({ nodes, copies, versions, clock, random, log })
 const server = new SfssServer({
-  files: new CopiedFiles({ nodes, copies, versions, clock, random, log }),
-  ...{ clock, random, log, settings, fileSizeBytesMax },
+  ...{ files, clock, random, log, settings, fileSizeBytesMax },
   counters: new SfssCounters(data.counters, thread),
   version: VERSION,
   bodyBudget: new BodyBudget(data.budget, data.bodyBytesInFlightMax),
@@ -45,6 +45,7 @@ const control: SfssControl = {
   listen: (_door, at) => server.listen({ ...at, reusePort: true }),
   async stop() {
     await server.close()
+    files.close()
     for (const { client } of nodes) client.close()
   },
 }

@@ -47,7 +47,7 @@ export class CopiedFiles implements FileStore {
     const addresses = nodes.map(({ client }) => client.address)
     this.#ring = new HashRing(addresses, copies)
     this.#copies = new Copies({
-      ...{ quorums: quorumsOf(copies), log },
+      ...{ quorums: quorumsOf(copies), clock, log },
       versions: new VersionClock(versions, clock),
     })
     this.#clock = clock
@@ -83,6 +83,11 @@ export class CopiedFiles implements FileStore {
     if (states.every(({ failure }) => failure !== undefined))
       throw new StoreError('unavailable', 'no storage answers')
     return states
+  }
+
+  /** Nothing more is done that nobody asks for. */
+  close(): void {
+    this.#copies.close()
   }
 
   #read(path: string): Promise<FileRecord | undefined> {

@@ -5,12 +5,14 @@
  * was seen before.
  */
 
+import type { Clock } from '../../base/clock.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { SFSS_REMOVED_S, SFSS_REPAIRS_MAX, SFSS_WRITE_ATTEMPTS_MAX } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { MemcachedClient } from '../../net/memcached-client.ts'
 import { compareVersions, decodeFileRecord, encodeFileRecord, type FileRecord } from './file-record.ts'
 import type { NodeCounters } from './node-counters.ts'
+import { OwedRemovals } from './owed-removals.ts'
 import type { VersionClock } from './version-clock.ts'
 
 /** A server, and where this thread counts what it did with it. */
@@ -31,6 +33,13 @@ interface Copy {
   record: FileRecord | undefined
   /** To replace it with; undefined: there is nothing to replace. */
   unique: string | undefined
+}
+
+export interface CopiesOptions {
+  quorums: Quorums
+  versions: VersionClock
+  clock: Clock
+  log: Log
 }
 
 /** What is written; its version is chosen when it is known what is there. */
@@ -72,12 +81,22 @@ export class Copies {
   readonly #quorums: Quorums
   readonly #versions: VersionClock
   readonly #log: Log
+  readonly #owed: OwedRemovals<Stored>
   #repairs = 0
 
-  constructor({ quorums, versions, log }: { quorums: Quorums; versions: VersionClock; log: Log }) {
+  constructor({ quorums, versions, clock, log }: CopiesOptions) {
     this.#quorums = quorums
     this.#versions = versions
     this.#log = log
+    this.#owed = new OwedRemovals({
+      ...{ clock, log },
+      redo: (node, key, stored) => this.#redo(node, key, stored),
+    })
+  }
+
+  /** What servers have missed is not done any more. */
+  close(): void {
+    this.#owed.close()
   }
 
   /** What was written last, a removal too; undefined where nobody has anything. Throws `unavailable`, `corrupt`. */
@@ -154,16 +173,21 @@ export class Copies {
       const quorum = this.#quorums.write
       const heard: Copy[] = []
       const failures: StoreError[] = []
+      const missed: FileNode[] = []
       let [done, isRefused] = [0, false]
-      const fail = ({ counters }: FileNode, error: unknown) => {
-        counters.add('failures')
+      const fail = (node: FileNode, error: unknown) => {
+        node.counters.add('failures')
         failures.push(toStoreError(error))
+        missed.push(node)
+        if (done >= quorum) this.#owe(missed, write)
         if (nodes.length - failures.length < quorum) reject(tooFew(failures, false))
       }
       const replace = (copy: Copy) => {
-        this.#replace(copy, write).then(
+        this.#replace(copy, write.key, write.choose()).then(
           () => {
-            if (++done === quorum) resolve()
+            if (++done < quorum) return
+            this.#owe(missed, write)
+            resolve()
           },
           (error: unknown) => fail(copy.node, error),
         )
@@ -185,16 +209,26 @@ export class Copies {
   }
 
   /** Resolves when the server has it, or something newer. */
-  async #replace(copy: Copy, write: Write): Promise<void> {
+  async #replace(copy: Copy, key: string, stored: Stored): Promise<void> {
     const { node } = copy
-    const stored = write.choose()
     let present = copy
     for (let attempt = 0; attempt < SFSS_WRITE_ATTEMPTS_MAX; attempt++) {
       if (present.record !== undefined && compareVersions(present.record, stored.record) >= 0) return
-      if (await store(present, write.key, stored)) return
-      present = await this.#readOne(node, write.key, write.file.path)
+      if (await store(present, key, stored)) return
+      present = await this.#readOne(node, key, stored.record.path)
     }
     throw new StoreError('unavailable', `${node.client.address}: others write the file all the time`)
+  }
+
+  /** Those that missed a removal which is acknowledged get it later. Of other writes, reads bring them what they missed. */
+  #owe(missed: FileNode[], write: Write): void {
+    const nodes = missed.splice(0)
+    if (write.file.data !== undefined) return
+    for (const node of nodes) this.#owed.add(node, write.key, write.choose())
+  }
+
+  async #redo(node: FileNode, key: string, stored: Stored): Promise<void> {
+    await this.#replace(await this.#readOne(node, key, stored.record.path), key, stored)
   }
 
   #repair(copies: readonly Copy[], key: string, newest: FileRecord): void {
