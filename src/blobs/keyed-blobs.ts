@@ -7,6 +7,7 @@ import type { Fid } from '../base/fid.ts'
 import { KEYED_ASSIGN_ATTEMPTS_MAX } from '../base/limits.ts'
 import { bytesNeedle, type Needle, type NeedleWrite } from '../disk/needle.ts'
 import type { Volume } from '../disk/volume.ts'
+import { storedCookie } from '../disk/volume-keys.ts'
 import { listVolume } from '../disk/volume-listing.ts'
 import { FLAG, WORD } from '../disk/volume-table.ts'
 import type { AssignKeys } from './id-lease.ts'
@@ -46,6 +47,8 @@ export interface KeyedBlobsOptions {
 const COOKIE = 0x6b657973
 /** Records above that of a volume take time. */
 const AT_ONCE_BYTES_MAX = 1000 * 1024
+/** A listing begins anew when its volume was compacted. */
+const LISTINGS_MAX = 16
 const DONE = Promise.resolve()
 
 export class KeyedBlobs {
@@ -85,9 +88,12 @@ export class KeyedBlobs {
    */
   async write(key: BlobKey, data: Buffer, presentIn?: number): Promise<number> {
     const refused = new Set<number>()
-    let failure: unknown
+    let failure: StoreError | undefined
     for (let attempt = 0; attempt < KEYED_ASSIGN_ATTEMPTS_MAX; attempt++) {
-      const volume = this.#choose(refused, presentIn) ?? (await this.#newVolume(refused))
+      const chosen = this.#choose(refused, presentIn)
+      // The next volume might be made on the disk that has become full just now.
+      if (chosen === undefined && failure?.code === 'disk_full') break
+      const volume = chosen ?? (await this.#newVolume(refused))
       if (volume === undefined) continue
       try {
         await volume.write(needleOf(key, data))
@@ -95,7 +101,7 @@ export class KeyedBlobs {
         return volume.id
       } catch (error) {
         failure = toStoreError(error)
-        if (!OTHERS_MAY_TAKE_IT.has(toStoreError(error).code)) throw failure
+        if (!OTHERS_MAY_TAKE_IT.has(failure.code)) throw failure
         refused.add(volume.id)
       }
     }
@@ -153,6 +159,12 @@ export class KeyedBlobs {
     return volume?.remove(fidOf(volume, key)) !== undefined
   }
 
+  /** The volumes that have a blob of the key, whatever it is worth. Throws `volume_not_found`, `io_error`. */
+  holders(key: BlobKey): number[] {
+    const holders = this.#volumes().filter((volume) => storedCookie(volume, key) !== undefined)
+    return holders.map(({ id }) => id)
+  }
+
   /** Resolves when all that was written to or removed from the volume before is as durable as is asked for. */
   durable(volumeId: number): Promise<void> {
     const volume = this.#options.volumes.get(volumeId)
@@ -176,11 +188,12 @@ export class KeyedBlobs {
     return true
   }
 
-  /** All keys, in batches; those that come or go meanwhile may be missing or doubled. */
+  /**
+   * All keys, in batches; those that come or go meanwhile may be missing, and any may be doubled. Throws `io_error`, and `conflict`
+   * where a volume is compacted again and again.
+   */
   async *keys(): AsyncGenerator<BlobKey[]> {
-    for (const volume of this.#volumes()) {
-      for await (const batch of listVolume(volume, 0)) yield batch.map(({ id }) => id)
-    }
+    for (const volume of this.#volumes()) yield* keysOf(volume)
   }
 
   /** Blobs that are there, and the bytes of the files that they are in. */
@@ -223,11 +236,25 @@ const OTHERS_MAY_TAKE_IT: ReadonlySet<string> = new Set([
   'volume_not_found',
   'cookie_mismatch',
   'io_error',
+  'disk_full',
 ])
 
 function takesWrites({ slot }: Volume): boolean {
   if (slot.get(WORD.tailUnits) >= slot.get(WORD.sizeLimitUnits)) return false
-  return !slot.hasFlag(FLAG.readOnly) && !slot.hasFlag(FLAG.failed)
+  return (slot.get(WORD.flags) & (FLAG.readOnly | FLAG.failed | FLAG.diskFull)) === 0
+}
+
+async function* keysOf(volume: Volume): AsyncGenerator<BlobKey[]> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      for await (const batch of listVolume(volume, 0)) yield batch.map(({ id }) => id)
+      return
+    } catch (error) {
+      const { code } = toStoreError(error)
+      if (code === 'volume_not_found') return
+      if (code !== 'conflict' || attempt === LISTINGS_MAX) throw error
+    }
+  }
 }
 
 /** All have one cookie, and no two blobs of a key are the same: each has a version. */

@@ -3,14 +3,21 @@
  * Two names with one hash share a blob. Changes of one name come one after the other, so that a change may depend on what is
  * there: only one of these may write to a collection. `docs/formats/hashed-store.md` has the bytes.
  */
-import { hash } from 'node:crypto'
 import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { HASHED_NAME_BYTES_MAX } from '../base/limits.ts'
-import type { BlobKey, KeyedBlob, KeyedBlobs } from '../blobs/keyed-blobs.ts'
+import type { BlobKey, KeyedBlobs } from '../blobs/keyed-blobs.ts'
 import { type BatchEntry, HashedBatch, type Place, SetRun, type SetsDone } from './hashed-batch.ts'
 import { HashedCache, type KeptItem, type KeptPlace } from './hashed-cache.ts'
+import {
+  clearedVersion,
+  decodeClearing,
+  encodeClearing,
+  isCurrent,
+  NOTHING_CLEARED,
+} from './hashed-clearing.ts'
+import { type Found, foundIn, hashOfName, isDamage, mayStay, ownedCopy } from './hashed-found.ts'
 import { decodeHashedItems, encodeHashedItems, type HashedItem } from './hashed-record.ts'
 import { SyncGathering } from './sync-gathering.ts'
 
@@ -31,6 +38,12 @@ export interface NamedValue extends HashedValue {
 /** Gets what a name has, undefined for nothing, and says what it shall have: `remove` for nothing, undefined for no change. */
 export type HashedChange = (present: HashedItem | undefined) => HashedValue | 'remove' | undefined
 
+/** A change, and what takes its place where that which is there is damaged; without it, such a change fails. */
+interface Asked {
+  change: HashedChange
+  ifDamaged?: (() => HashedValue | 'remove') | undefined
+}
+
 export interface HashedStoreOptions {
   blobs: KeyedBlobs
   clock: Clock
@@ -40,26 +53,8 @@ export interface HashedStoreOptions {
   cacheBytesMax: number
 }
 
-/** A key's blobs, read. */
-interface Found {
-  /** Of the latest blob. */
-  items: HashedItem[]
-  /** Blobs from the oldest to the latest. */
-  blobs: Pick<KeyedBlob, 'volumeId'>[]
-}
-
-/** What was cleared: all items up to a version are gone, and those up to a later one will be from a time on. */
-interface Clearing {
-  version: number
-  laterVersion: number
-  /** 0: nothing is to be cleared later. */
-  laterMs: number
-}
-
 /** Under the name that nobody can have. */
 const CLEARING_NAME = Buffer.alloc(0)
-const CLEARING_BYTES = 24
-const NOTHING: Found = { items: [], blobs: [] }
 
 export class HashedStore {
   readonly #blobs: KeyedBlobs
@@ -75,7 +70,9 @@ export class HashedStore {
   #unsyncedIn = 0
   readonly #gathering: SyncGathering
   #lastVersion = 0
-  #clearing: Clearing = { version: 0, laterVersion: 0, laterMs: 0 }
+  /** That which counts, which may be on its way to the disk, and the last one that is there. */
+  #clearing = NOTHING_CLEARED
+  #cleared = NOTHING_CLEARED
 
   private constructor({ blobs, clock, hash: hashWith = hashOfName, cacheBytesMax }: HashedStoreOptions) {
     this.#cache = new HashedCache(cacheBytesMax)
@@ -90,12 +87,9 @@ export class HashedStore {
     const store = new HashedStore(options)
     const { items } = await store.#read(store.#hash(CLEARING_NAME))
     const mark = items.find(({ name }) => name.equals(CLEARING_NAME))?.value
-    if (mark !== undefined) {
-      if (mark.length !== CLEARING_BYTES) throw new StoreError('corrupt', 'damaged mark of a cleared store')
-      const [version, laterVersion, laterMs] = [0, 8, 16].map((at) => Number(mark.readBigUInt64BE(at)))
-      store.#clearing = { version: version!, laterVersion: laterVersion!, laterMs: laterMs! }
-      store.#lastVersion = version!
-    }
+    if (mark === undefined) return store
+    store.#cleared = store.#clearing = decodeClearing(mark)
+    store.#lastVersion = store.#clearing.version
     return store
   }
 
@@ -145,25 +139,32 @@ export class HashedStore {
   }
 
   /**
-   * Changes what a name has; resolves when that is as durable as is asked for, with what it has now. Throws `too_large`,
+   * Changes what a name has; resolves when that is as durable as is asked for, with what it has now. `ifDamaged` says what it shall
+   * have where that which it has cannot be read: for changes to which that does not matter. Throws `too_large`,
    * `no_writable_volume`, `disk_full`, `corrupt`, `io_error`, `unavailable`, and what `change` throws.
    */
-  update(name: Buffer, change: HashedChange): Promise<HashedItem | undefined> {
+  update(
+    name: Buffer,
+    change: HashedChange,
+    ifDamaged?: Asked['ifDamaged'],
+  ): Promise<HashedItem | undefined> {
     assert(name.length > 0, 'a name is not empty')
     if (name.length > HASHED_NAME_BYTES_MAX)
       return Promise.reject(new StoreError('too_large', 'the name is too long'))
     const key = this.#kept(name)?.key ?? this.#hash(name)
     this.#writeBatchWith(key)
-    if (this.#isChanging(key)) return this.#updateLater(key, name, change)
+    const asked = { change, ifDamaged }
+    if (this.#isChanging(key)) return this.#updateLater(key, name, asked)
     const kept = this.#kept(name)
     try {
       const found = kept === undefined ? this.#read(key) : { items: [ownedCopy(kept)], blobs: [kept] }
       // It is read again in its turn, and whoever reads it there gets the error.
       if (found instanceof Promise) found.catch(() => {})
-      if (found instanceof Promise || found.blobs.length > 1) return this.#updateLater(key, name, change)
+      if (found instanceof Promise || found.blobs.length > 1) return this.#updateLater(key, name, asked)
       return this.#updateNow(key, name, { found, change })
     } catch (error) {
       this.#cache.delete(name)
+      if (ifDamaged !== undefined && isDamage(error)) return this.#updateLater(key, name, asked)
       return Promise.reject(error)
     }
   }
@@ -200,8 +201,8 @@ export class HashedStore {
     return item
   }
 
-  async #updateLater(key: BlobKey, name: Buffer, change: HashedChange): Promise<HashedItem | undefined> {
-    const { item, touched } = await this.#inTurn(key, () => this.#apply(key, name, change))
+  async #updateLater(key: BlobKey, name: Buffer, asked: Asked): Promise<HashedItem | undefined> {
+    const { item, touched } = await this.#inTurn(key, () => this.#apply(key, name, asked))
     // Outside of the turn: changes of one name share a sync as well.
     for (const volumeId of touched) await this.#blobs.durable(volumeId)
     return item
@@ -332,49 +333,63 @@ export class HashedStore {
 
   #setAlone(run: SetRun, at: number, { name, flags, expiresMs, value }: NamedValue): void {
     const wanted = { flags, expiresMs, value: Buffer.from(value) }
-    this.update(Buffer.from(name), () => wanted).then(
+    const change = () => wanted
+    this.update(Buffer.from(name), change, change).then(
       () => run.end(),
       (error: unknown) => run.fail(at, error),
     )
   }
 
-  /** All that is there is gone, now or from a time on. Resolves when that is durable. */
+  /** All that is there is gone, now or from a time on. Resolves when that is durable; throws as `update` does, and nothing is gone then. */
   async clear(fromMs: number): Promise<void> {
     const now = this.#clock.nowMs()
-    const before = this.#clearing
-    const isPast = before.laterMs !== 0 && before.laterMs <= now
-    const version = isPast ? Math.max(before.version, before.laterVersion) : before.version
+    const version = clearedVersion(this.#clearing, now)
     const clearing =
       fromMs <= now
         ? { version: this.#nextVersion(version), laterVersion: 0, laterMs: 0 }
         : { version, laterVersion: fromMs * 1_000 - 1, laterMs: fromMs }
-    const value = Buffer.alloc(CLEARING_BYTES)
-    value.writeBigUInt64BE(BigInt(clearing.version), 0)
-    value.writeBigUInt64BE(BigInt(clearing.laterVersion), 8)
-    value.writeBigUInt64BE(BigInt(clearing.laterMs), 16)
+    const value = encodeClearing(clearing)
     this.#clearing = clearing
-    await this.#updateLater(this.#hash(CLEARING_NAME), CLEARING_NAME, () => ({
-      flags: 0,
-      expiresMs: 0,
-      value,
-    }))
+    try {
+      const change = () => ({ flags: 0, expiresMs: 0, value })
+      await this.#updateLater(this.#hash(CLEARING_NAME), CLEARING_NAME, { change })
+      this.#cleared = clearing
+    } catch (error) {
+      if (this.#clearing === clearing) this.#clearing = this.#cleared
+      throw error
+    }
   }
 
-  /** Removes the bytes of what is gone. Gives how many blobs it removed. Throws as `update` does, and `conflict`: begin again. */
-  async sweep(): Promise<number> {
+  /**
+   * Removes the bytes of what is gone. Gives how many blobs it removed. Keys that cannot be read or changed are left for another
+   * time, and `skipped` is called once at the end with how many these were, and why the first one was. Throws `io_error`, `conflict`.
+   */
+  async sweep(skipped: (keys: number, first: StoreError) => void = () => {}): Promise<number> {
+    const failures: { count: number; first: StoreError | undefined } = { count: 0, first: undefined }
     let removed = 0
     for await (const keys of this.#blobs.keys()) {
       for (const key of keys) {
-        const touched = await this.#inTurn(key, async () => {
-          const found = await this.#read(key)
-          if (found.blobs.length === 0 || found.items.some((item) => this.#isLive(item))) return []
-          for (const { name } of found.items) this.#cache.delete(name)
-          return await this.#removeBlobs(key, found)
-        })
-        if (touched.length > 0) removed++
+        try {
+          if (await this.#sweepKey(key)) removed++
+        } catch (error) {
+          if (!(error instanceof StoreError)) throw error
+          failures.count++
+          failures.first ??= error
+        }
       }
     }
+    if (failures.first !== undefined) skipped(failures.count, failures.first)
     return removed
+  }
+
+  async #sweepKey(key: BlobKey): Promise<boolean> {
+    const touched = await this.#inTurn(key, async () => {
+      const found = await this.#read(key)
+      if (found.blobs.length === 0 || found.items.some((item) => this.#isLive(item))) return []
+      for (const { name } of found.items) this.#cache.delete(name)
+      return await this.#removeBlobs(key, found)
+    })
+    return touched.length > 0
   }
 
   /** Blobs that are there, those that are gone but not swept among them, and the bytes of the files that they are in. */
@@ -387,9 +402,10 @@ export class HashedStore {
   async #apply(
     key: BlobKey,
     name: Buffer,
-    change: HashedChange,
+    asked: Asked,
   ): Promise<{ item: HashedItem | undefined; touched: number[] }> {
-    const found = await this.#read(key)
+    const { found, change } = await this.#readFor(key, asked)
+    this.#cache.delete(name)
     for (const each of found.items) this.#cache.delete(each.name)
     const { item, items } = this.#changed(name, found, change)
     // What was seen may not be on disk yet, and the answer says that it is.
@@ -397,6 +413,20 @@ export class HashedStore {
     const touched =
       items.length === 0 ? await this.#removeBlobs(key, found) : await this.#writeItems(key, items, found)
     return { item, touched }
+  }
+
+  /** What is there, and what changes it. */
+  async #readFor(
+    key: BlobKey,
+    { change, ifDamaged }: Asked,
+  ): Promise<{ found: Found; change: HashedChange }> {
+    try {
+      return { found: await this.#read(key), change }
+    } catch (error) {
+      if (ifDamaged === undefined || !isDamage(error)) throw error
+      const blobs = this.#blobs.holders(key).map((volumeId) => ({ volumeId }))
+      return { found: { items: [], blobs }, change: ifDamaged }
+    }
   }
 
   /** What the name has behind the change, and what its key shall have: undefined for no change. */
@@ -423,16 +453,16 @@ export class HashedStore {
     if (older.length === 0) return [at]
     // The new one first, for good; then the old ones.
     await this.#blobs.durable(at)
-    for (const { volumeId } of older) this.#removeOlder(key, volumeId)
-    return older.map(({ volumeId }) => volumeId)
+    return older.map(({ volumeId }) => volumeId).filter((volumeId) => this.#removesOlder(key, volumeId))
   }
 
-  /** It may stay where nothing can be removed: its version is lower. */
-  #removeOlder(key: BlobKey, volumeId: number): void {
+  /** False: it stays, as nothing can be removed there; its version is lower. */
+  #removesOlder(key: BlobKey, volumeId: number): boolean {
     try {
-      this.#blobs.remove(key, volumeId)
+      return this.#blobs.remove(key, volumeId)
     } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'read_only') throw error
+      if (!mayStay(error)) throw error
+      return false
     }
   }
 
@@ -459,13 +489,8 @@ export class HashedStore {
     return item.name.length === 0 || this.#isCurrent(item)
   }
 
-  #isCurrent({ expiresMs, version }: Pick<HashedItem, 'expiresMs' | 'version'>): boolean {
-    const { version: cleared, laterVersion, laterMs } = this.#clearing
-    if (version <= cleared) return false
-    if (expiresMs === 0 && laterMs === 0) return true
-    const now = this.#clock.nowMs()
-    if (expiresMs !== 0 && now >= expiresMs) return false
-    return laterMs === 0 || now < laterMs || version > laterVersion
+  #isCurrent(item: Pick<HashedItem, 'expiresMs' | 'version'>): boolean {
+    return isCurrent(item, this.#clearing, this.#clock)
   }
 
   /** Rises, over restarts too unless the clock goes back; and always above what the name had. */
@@ -489,23 +514,4 @@ export class HashedStore {
       resolve()
     }
   }
-}
-
-function foundIn(blobs: KeyedBlob[]): Found {
-  if (blobs.length === 0) return NOTHING
-  const read = blobs.map((blob) => ({ blob, items: decodeHashedItems(blob.data) }))
-  const versionOf = (items: HashedItem[]) => Math.max(...items.map(({ version }) => version))
-  if (read.length > 1) read.sort((a, b) => versionOf(a.items) - versionOf(b.items))
-  return { items: read.at(-1)!.items, blobs: read.map(({ blob }) => blob) }
-}
-
-function hashOfName(name: Buffer): BlobKey {
-  const digest = hash('sha256', name, 'buffer')
-  // Key 0 marks holes of volumes.
-  return { keyHigh: digest.readUInt32BE(0), keyLow: digest.readUInt32BE(4) || 1 }
-}
-
-/** For who keeps it, as the cache's memory changes. */
-function ownedCopy({ name, flags, version, expiresMs, value }: HashedItem): HashedItem {
-  return { name: Buffer.from(name), flags, version, expiresMs, value: Buffer.from(value) }
 }

@@ -140,6 +140,10 @@ test('a line with damaged values ends with the first of them, and the connection
     ),
     `${failure}${fine}${failure}${failure}${fine}END\r\n${fine}END\r\n`,
   )
+  assert.equal(
+    await text(port, 'touch small 0\r\nset small 0 0 3 \r\nnew\r\ndelete large\r\nget small large\r\n'),
+    `${failure}STORED\r\nDELETED\r\nVALUE small 0 3\r\nnew\r\nEND\r\n`,
+  )
 })
 
 test('a line may have thousands of keys', async () => {

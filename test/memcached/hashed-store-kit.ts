@@ -11,6 +11,7 @@ export const COLLECTION = '_keyed_test'
 export interface Kit {
   store: HashedStore
   engine: RealStore
+  blobs: KeyedBlobs
   clock: TurnedClock
   /** Volumes that the master names, in turn. */
   named: number[]
@@ -42,7 +43,11 @@ export async function openKit({ after, hash, cacheBytesMax = 10_000 }: KitOption
         return { volumeId, keyHigh: 0, keyLow: 1, count: 1, url: '127.0.0.1:1' }
       },
     })
-    return { engine, store: await HashedStore.open({ blobs, clock, cacheBytesMax, ...(hash && { hash }) }) }
+    return {
+      engine,
+      blobs,
+      store: await HashedStore.open({ blobs, clock, cacheBytesMax, ...(hash && { hash }) }),
+    }
   }
   const kit = { ...(await start()), clock, named } as Kit
   kit.reopen = async () => {

@@ -23,6 +23,13 @@ type Answer = Buffer | Promise<Buffer>
 /** Told, before what runs returns, how many bytes of values its answer holds; not told: that is not known yet. */
 type Holds = (bytes: number) => void
 
+interface Update {
+  holds: Holds
+  change: HashedChange
+  ifDamaged?: (() => HashedValue | 'remove') | undefined
+  given?: Buffer
+}
+
 /** A line that asks for several keys. Each has a part of the answer of its own, so that not all of their values are in memory. */
 export interface KeyLine {
   keys: readonly string[]
@@ -289,7 +296,8 @@ export class Commands {
       if (value.length > this.#options.valueBytesMax) return no(TOO_LARGE)
       return { ...present, value }
     }
-    const updated = this.#update(key, { holds, change, given: wanted.value })
+    const ifDamaged = name === 'set' ? () => wanted : undefined
+    const updated = this.#update(key, { holds, change, ifDamaged, given: wanted.value })
     return updated.then(() => {
       if (answer !== 'STORED') return line(answer)
       this.count('total_items')
@@ -337,7 +345,11 @@ export class Commands {
       isThere = present !== undefined
       return isThere ? 'remove' : undefined
     }
-    await this.#update(key, { holds, change })
+    const ifDamaged = () => {
+      isThere = true
+      return 'remove' as const
+    }
+    await this.#update(key, { holds, change, ifDamaged })
     this.count('cmd_delete')
     this.count(isThere ? 'delete_hits' : 'delete_misses')
     return line(isThere ? 'DELETED' : 'NOT_FOUND')
@@ -360,17 +372,15 @@ export class Commands {
     return line(isThere ? 'TOUCHED' : 'NOT_FOUND')
   }
 
-  /** `given` is the command's own value, which is accounted for. */
-  #update(
-    key: string,
-    { holds, change, given }: { holds: Holds; change: HashedChange; given?: Buffer },
-  ): Promise<HashedItem | undefined> {
-    return this.#store.update(Buffer.from(key, 'latin1'), (present) => {
+  /** `ifDamaged` as for the store; `given` is the command's own value, which is accounted for. */
+  #update(key: string, { holds, change, ifDamaged, given }: Update): Promise<HashedItem | undefined> {
+    const changeAndTell: HashedChange = (present) => {
       const wanted = change(present)
       const held = wanted === 'remove' ? undefined : (wanted ?? present)
       holds(held === undefined || held.value === given ? 0 : held.value.length)
       return wanted
-    })
+    }
+    return this.#store.update(Buffer.from(key, 'latin1'), changeAndTell, ifDamaged)
   }
 
   // The whole node

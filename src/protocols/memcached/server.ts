@@ -94,7 +94,12 @@ export class MemcachedServer {
   async #sweep(): Promise<void> {
     const { store, log } = this.#options
     try {
-      const removed = await store.sweep()
+      const removed = await store.sweep((keys, { code, message }) => {
+        log.warn(
+          { keys, code, reason: message },
+          'keys that cannot be looked at or removed are left for another time',
+        )
+      })
       if (removed > 0) log.info({ removed }, 'removed what had expired or was flushed')
     } catch (error) {
       const { code, message } = toStoreError(error)
