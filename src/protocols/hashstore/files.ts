@@ -118,7 +118,7 @@ export class HashstoreFiles {
       ...(check && { check }),
     })
     const { timeMs, removedMs, replaced } = turn!
-    await this.#removeEarlier(path)
+    await this.#removeEarlier(path, text, kind)
     if (needsMark(file)) {
       const nowRemovedMs = await this.#removed.timeOf(text)
       // A mark of the very time of a new file says that the removal has found it, and takes it away itself.
@@ -154,9 +154,10 @@ export class HashstoreFiles {
     return { timeMs, removedMs, replaced, put: { attributes, conditions } }
   }
 
-  /** Of what both protocols have at this path, the earlier one. */
-  async #removeEarlier(path: Buffer): Promise<void> {
-    const text = textOfPath(path)
+  /** After a put: of what both protocols have at this path, the earlier one is removed. */
+  async #removeEarlier(path: Buffer, text: string, kind: FileKind): Promise<void> {
+    const other = kind === 'path' ? await this.#findByName(path) : await this.#findOne('path', text)
+    if (other?.entry.path !== text) return
     const [, ...earlier] = newestFirst(await this.#lookUp(path, text), text)
     for (const each of earlier) await this.#removeOne(placeOf(each))
   }
