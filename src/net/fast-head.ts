@@ -89,7 +89,7 @@ function readHeaders(
     if (lineEnd === at) break
     const colon = text.indexOf(':', at)
     const name = text.slice(at, colon)
-    const value = text.slice(colon + 1, lineEnd).trim()
+    const value = headerValue(text, colon + 1, lineEnd)
     switch (name.length) {
       case 4:
         if (name.toLowerCase() === 'host') hosts++
@@ -122,6 +122,16 @@ function readHeaders(
   }
   return hosts === 1 ? { bodyBytes, expectsContinue, closes } : undefined
 }
+
+/** Without the spaces and tabs around it. Other bytes that are spaces to `trim` are a part of it, as for the strict parser. */
+function headerValue(text: string, from: number, to: number): string {
+  let [start, end] = [from, to]
+  while (start < end && isSpace(text.charCodeAt(start))) start++
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+const isSpace = (code: number) => code === 0x20 || code === 0x09
 
 /** The bytes of a request that was parsed already, and what came behind it. */
 export function rejoin(head: Head, body: Buffer, next: Buffer): Buffer {

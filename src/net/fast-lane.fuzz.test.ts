@@ -40,6 +40,7 @@ const PIECES = [
   'content-length : 5',
   'Host : x',
   'X-Y:',
+  '\xa0',
 ]
 
 function mutate(random: Random): string {
