@@ -27,6 +27,7 @@ import {
   sendOutcome,
 } from '../net/reply.ts'
 import { MARK, marksOf } from '../net/request-marks.ts'
+import { originForm } from '../net/request-target.ts'
 import { type ClusterAuth, isClusterAuthorization } from './cluster-auth.ts'
 import { RemoteBlobs } from './remote-blobs.ts'
 import type { RepairStatus } from './shard-repairer.ts'
@@ -186,7 +187,7 @@ export class VolumeServer {
 
   #handle(request: IncomingMessage, response: ServerResponse): void | Promise<void> {
     const { rawHeaders } = request
-    const url = request.url!
+    const url = originForm(request.url!)
     const marks = marksOf(rawHeaders)
     const exchange: Exchange = { request, response, marks, kind: KIND.read, bytesReceived: 0 }
     if (request.method === 'GET' && !this.#guardsReads) {

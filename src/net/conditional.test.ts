@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { evaluateConditions, formatHttpDate, ifRangeHolds, parseHttpDate } from './conditional.ts'
+import {
+  evaluateConditions,
+  formatHttpDate,
+  ifRangeHolds,
+  parseEtagList,
+  parseHttpDate,
+} from './conditional.ts'
 
 const S = 1_795_000_000
 const [EARLIER, SAME, LATER] = [S - 1, S, S + 1].map(formatHttpDate) as [string, string, string]
@@ -69,4 +75,19 @@ test('dates are written as Date writes them', () => {
   ])
     check(Date.parse(text) / 1_000)
   for (const seconds of [0, -1, 0.5, 253_402_300_799, 253_402_300_800]) check(seconds)
+})
+
+test('lists of entity tags of writes', () => {
+  const cases: [list: string, strong: string[] | '*' | undefined, weak: string[] | '*' | undefined][] = [
+    ['"a"', ['a'], ['a']],
+    [' * ', '*', '*'],
+    ['W/"a"', [], ['a']],
+    [', W/"a" ,"b,c", "",W/"d"', ['b,c', ''], ['a', 'b,c', '', 'd']],
+    ['a', undefined, undefined],
+    ['"a" "b"', undefined, undefined],
+    ['"a", b', undefined, undefined],
+    ['', undefined, undefined],
+  ]
+  for (const [list, strong, weak] of cases)
+    assert.deepEqual([parseEtagList(list, 'strong'), parseEtagList(list, 'weak')], [strong, weak], list)
 })

@@ -58,6 +58,17 @@ function etagListHas(list: string, etag: string, comparison: 'strong' | 'weak'):
   }
 }
 
+/**
+ * The tags of a list by which a write asks, without their quotes; `*` is any. Undefined for what is no such list. A weak tag, which matches
+ * nothing by the strong comparison of If-Match, is left out there.
+ */
+export function parseEtagList(list: string, comparison: 'strong' | 'weak'): string[] | '*' | undefined {
+  if (list.trim() === '*') return '*'
+  if (!/^[ \t,]*(?:(?:W\/)?"[^"]*"[ \t]*(?:,[ \t,]*|$))+$/.test(list)) return undefined
+  const tags = [...list.matchAll(/(W\/)?"([^"]*)"/g)]
+  return tags.flatMap(([, weak, tag]) => (weak !== undefined && comparison === 'strong' ? [] : [tag!]))
+}
+
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 const IMF_DATE =
   /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT$/

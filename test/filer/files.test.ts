@@ -147,6 +147,9 @@ test('conditions on a write', async () => {
   assert.equal((await filer.put('/conditional', 'two', { 'If-Match': etag })).status, 201)
   assert.equal((await filer.put('/conditional', 'three', { 'If-Match': etag })).status, 412)
   assert.equal((await filer.put('/conditional', 'three', { 'If-Match': 'bare' })).status, 400)
+  const weak = `W/${(await filer.get('/conditional')).headers.etag}`
+  assert.equal((await filer.put('/conditional', 'three', { 'If-Match': weak })).status, 412)
+  assert.equal((await filer.put('/conditional', 'three', { 'If-None-Match': weak })).status, 412)
   assert.equal((await filer.get('/conditional')).text, 'two')
 })
 

@@ -236,6 +236,15 @@ test('heads, ranges, conditions, and removal', async () => {
   const first = { 'if-none-match': '*' }
   assert.equal((await fetch(target, { method: 'PUT', body: 'x', headers: first })).status, 412)
   assert.equal((await fetch(target, { method: 'PUT', body: 'x', headers: { 'if-match': etag } })).status, 200)
+  const present = (await fetch(target, { method: 'HEAD' })).headers.get('etag')!
+  const weak = { 'if-match': `W/${present}` }
+  assert.equal((await fetch(target, { method: 'PUT', body: 'y', headers: weak })).status, 412)
+  for (const method of ['PUT', 'DELETE']) {
+    const body = method === 'PUT' ? { body: 'y' } : {}
+    const nowhere = url('/file?path=nowhere')
+    assert.equal((await fetch(nowhere, { method, ...body, headers: { 'if-match': '*' } })).status, 412)
+    assert.equal((await fetch(nowhere, { method: 'HEAD' })).status, 404)
+  }
   const removed = async (headers: Record<string, string>) =>
     (await fetch(target, { method: 'DELETE', headers })).status
   assert.equal(await removed({ 'if-match': etag }), 412)
@@ -245,6 +254,30 @@ test('heads, ranges, conditions, and removal', async () => {
   assert.equal(await removed({ 'if-match': `"other", ${now}` }), 204)
   assert.equal((await fetch(target)).status, 404)
   assert.equal((await fetch(target, { method: 'DELETE' })).status, 404)
+})
+
+/** The status of a GET whose target is written as it is given. */
+function statusOf(address: string, target: string): Promise<number> {
+  const [host, port] = address.split(':') as [string, string]
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), host)
+    let answer = ''
+    socket.setTimeout(20_000, () => socket.destroy(new Error(`no end behind ${answer}`)))
+    socket.once('error', reject)
+    socket.on('data', (piece: Buffer) => {
+      answer += piece.toString('latin1')
+    })
+    socket.once('end', () => resolve(Number(answer.split(' ')[1])))
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+  })
+}
+
+test('the form of a target that proxies send is understood, here and at the other doors', async () => {
+  await fetch(url('/file?path=proxied'), { method: 'PUT', body: 'x' })
+  assert.equal(await statusOf(server.sfss, `http://${server.sfss}/file?path=proxied`), 200)
+  assert.equal(await statusOf(server.sfss, 'HTTP://x/file?path=nothing-there'), 404)
+  for (const address of [server.volume, server.filer, server.objects, server.master])
+    assert.equal(await statusOf(address, `http://${address}/healthz`), 200, address)
 })
 
 test('its client sends files and folders, and measures', async () => {

@@ -13,6 +13,7 @@ import type { FastReply, FastRequest } from '../../net/fast-lane.ts'
 import { HttpServer, type HttpServerSettings, type ListenOptions } from '../../net/http-server.ts'
 import { CommonHeaders, errorOutcome, type Outcome, rawHeader, sendOutcome } from '../../net/reply.ts'
 import { MARK, marksOf } from '../../net/request-marks.ts'
+import { originForm } from '../../net/request-target.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
 import type { FilerContext, FilerRequest } from './actions/context.ts'
 import { deletePath } from './actions/delete-path.ts'
@@ -143,7 +144,7 @@ export class FilerServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { rawHeaders } = request
     const method = request.method!
-    const url = request.url!
+    const url = originForm(request.url!)
     const question = url.indexOf('?')
     const path = question < 0 ? url : url.slice(0, question)
     const exchange = { request, response, marks: marksOf(rawHeaders), pretty: false, receivedBytes: 0 }

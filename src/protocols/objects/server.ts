@@ -17,6 +17,7 @@ import {
   sendOutcome,
   streamTo,
 } from '../../net/reply.ts'
+import { originForm } from '../../net/request-target.ts'
 import type { ObjectBody } from '../../objects/object-store.ts'
 import { type Answer, Answers, type AnswersOptions, type Asked, type TakenBody } from './answers.ts'
 import { failureOutcome } from './errors.ts'
@@ -90,7 +91,7 @@ export class ObjectsServer {
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { rawHeaders } = request
-    const [method, target] = [request.method!, request.url!]
+    const [method, target] = [request.method!, originForm(request.url!)]
     const exchange = { request, response, receivedBytes: 0 }
     const asked: Asked = { method, ...splitTarget(target), rawHeaders, body: () => this.#take(exchange) }
     const answer = await this.#settled(async () =>

@@ -1,5 +1,6 @@
 /** The file that a POST or PUT brings: the body, or the field of a form. And on what condition. */
 import { StoreError } from '../../base/errors.ts'
+import { parseEtagList } from '../../net/conditional.ts'
 import { fileOfForm, formBoundary } from '../../net/multipart.ts'
 import { rawHeader } from '../../net/reply.ts'
 import type { Conditions } from '../../objects/object-store.ts'
@@ -27,16 +28,15 @@ export function tooLarge(bytesMax: number): StoreError {
 
 /** If-Match and If-None-Match of a write or removal. Throws `bad_request`. */
 export function writeConditions(rawHeaders: readonly string[]): Conditions | undefined {
-  const ifMatch = etagsOf(rawHeader(rawHeaders, 'if-match'))
-  const ifNoneMatch = etagsOf(rawHeader(rawHeaders, 'if-none-match'))
+  const ifMatch = etagsOf(rawHeader(rawHeaders, 'if-match'), 'strong')
+  const ifNoneMatch = etagsOf(rawHeader(rawHeaders, 'if-none-match'), 'weak')
   if (ifMatch === undefined && ifNoneMatch === undefined) return undefined
   return { ...(ifMatch && { ifMatch }), ...(ifNoneMatch && { ifNoneMatch }) }
 }
 
-function etagsOf(list: string | undefined): string[] | '*' | undefined {
+function etagsOf(list: string | undefined, comparison: 'strong' | 'weak'): string[] | '*' | undefined {
   if (list === undefined) return undefined
-  if (list.trim() === '*') return '*'
-  const tags = [...list.matchAll(/"([^"]*)"/g)].map(([, tag]) => tag!)
-  if (tags.length === 0) throw new StoreError('bad_request', 'malformed list of entity tags in a condition')
+  const tags = parseEtagList(list, comparison)
+  if (tags === undefined) throw new StoreError('bad_request', 'malformed list of entity tags in a condition')
   return tags
 }

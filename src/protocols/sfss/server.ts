@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
-import { toStoreError } from '../../base/errors.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { BASIC_AUTH_CHALLENGE, type BasicAuth } from '../../net/basic-auth.ts'
@@ -19,6 +19,8 @@ import {
   rawHeader,
   sendOutcome,
 } from '../../net/reply.ts'
+import { originForm } from '../../net/request-target.ts'
+import type { Conditions } from '../../objects/object-store.ts'
 import { failureOutcome } from './errors.ts'
 import { pathOfQuery } from './file-path.ts'
 import type { FileStore, StoredFile } from './file-store.ts'
@@ -111,7 +113,7 @@ export class SfssServer {
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { rawHeaders } = request
-    const [method, target] = [request.method!, request.url!]
+    const [method, target] = [request.method!, originForm(request.url!)]
     const { counters, clock, log } = this.#options
     const body = () => this.#bodyOf(request, response)
     const outcome = await this.#settled(async () =>
@@ -219,7 +221,7 @@ export class SfssServer {
     try {
       counters.add('bytes_read', body.bytes.length)
       const file = uploadedFile(body.bytes, rawHeaders, { bytesMax })
-      await this.#files.put(path, file, conditions)
+      await unlessUnmatched(conditions, this.#files.put(path, file, conditions))
     } finally {
       body.release()
     }
@@ -229,7 +231,8 @@ export class SfssServer {
 
   async #remove({ rawHeaders }: Asked, path: string): Promise<Outcome> {
     this.#options.counters.add('cmd_delete')
-    await this.#files.remove(path, writeConditions(rawHeaders))
+    const conditions = writeConditions(rawHeaders)
+    await unlessUnmatched(conditions, this.#files.remove(path, conditions))
     return { status: 204, headers: [], body: undefined }
   }
 
@@ -241,6 +244,16 @@ export class SfssServer {
       ...counterTexts(counters.totals()),
     }
     return jsonOutcome(200, statusOf(states, webserver))
+  }
+}
+
+/** Where If-Match asks for a file, that there is none is a condition that fails. */
+async function unlessUnmatched(conditions: Conditions | undefined, work: Promise<void>): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    const isUnmatched = conditions?.ifMatch !== undefined && toStoreError(error).code === 'not_found'
+    throw isUnmatched ? new StoreError('precondition_failed', 'there is no file to match') : error
   }
 }
 

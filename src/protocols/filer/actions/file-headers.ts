@@ -1,6 +1,7 @@
 /** Between HTTP headers and what an object carries: of uploads, of tagging, of replies. Values are bytes as latin1 strings. */
 import { StoreError } from '../../../base/errors.ts'
 import { PAIRS_BYTES_MAX } from '../../../base/limits.ts'
+import { parseEtagList } from '../../../net/conditional.ts'
 import { isToken } from '../../../net/content-disposition.ts'
 import { OCTET_STREAM } from '../../../net/mime-types.ts'
 import type { Conditions, ObjectAttributes } from '../../../objects/object-store.ts'
@@ -63,21 +64,19 @@ function setHeader(headers: UploadHeaders, name: string, value: string): void {
       attributes.expires = value
       break
     case 'if-match':
-      headers.conditions = { ...headers.conditions, ifMatch: etagsOf(value) }
+      headers.conditions = { ...headers.conditions, ifMatch: etagsOf(value, 'strong') }
       break
     case 'if-none-match':
-      headers.conditions = { ...headers.conditions, ifNoneMatch: etagsOf(value) }
+      headers.conditions = { ...headers.conditions, ifNoneMatch: etagsOf(value, 'weak') }
       break
   }
 }
 
 /** The members of a list of entity tags. Throws `bad_request`. */
-function etagsOf(value: string): string[] | '*' {
-  if (value.trim() === '*') return '*'
-  if (!/^[ \t,]*(?:(?:W\/)?"[^"]*"[ \t]*(?:,[ \t,]*|$))+$/.test(value)) {
-    throw new StoreError('bad_request', 'malformed list of entity tags in a condition')
-  }
-  return [...value.matchAll(/"([^"]*)"/g)].map(([, etag]) => etag!)
+function etagsOf(value: string, comparison: 'strong' | 'weak'): string[] | '*' {
+  const tags = parseEtagList(value, comparison)
+  if (tags === undefined) throw new StoreError('bad_request', 'malformed list of entity tags in a condition')
+  return tags
 }
 
 /** The `Seaweed-*` headers, names as Go writes them, the first of each. Throws `too_large`. */
