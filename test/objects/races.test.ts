@@ -58,6 +58,36 @@ for (const engine of [sqliteObjects(), postgresObjects()]) {
       assert.equal((await wholeOf(await store.find(bucket, 'k'))).toString(), '8')
     })
 
+    test('what is given late is asked for until it is met, with the bytes that have come once', async () => {
+      const bucket = await newBucket()
+      const findNow = async () => {
+        try {
+          return (await store.find(bucket, 'k')).info
+        } catch (error) {
+          assert.equal((error as StoreError).code, 'not_found')
+          return undefined
+        }
+      }
+      const count = (info: Awaited<ReturnType<typeof findNow>>) =>
+        Number(new Map(info?.attributes.userMetadata).get('count') ?? 0)
+      const late = async () => {
+        const info = await findNow()
+        const userMetadata: [string, string][] = [['count', String(count(info) + 1)]]
+        const conditions = info === undefined ? { ifNoneMatch: '*' as const } : { ifMatch: [info.etag] }
+        return { attributes: { userMetadata }, conditions }
+      }
+      const one = (text: string, how = late) =>
+        store.put({ bucket, key: 'k', body: bodyOf(Buffer.from(text)), attributes: {}, late: how })
+      await Promise.all(Array.from({ length: 24 }, (_, at) => one(`${at}`)))
+      assert.equal(count(await findNow()), 24)
+      const refused = one('refused', async () => {
+        throw new StoreError('conflict', 'not any more')
+      })
+      await assert.rejects(refused, { code: 'conflict' })
+      assert.equal(count(await findNow()), 24)
+      assert.equal((await store.usage(bucket)).objects, 1)
+    })
+
     test('an upload is completed or aborted, never both, and completed once', async () => {
       const bucket = await newBucket()
       const at = { bucket, key: 'k' }
