@@ -46,6 +46,17 @@ test('reading', () => {
     type: 'form-data',
     filename: 'C:\\dir\\f.txt',
   })
+  for (const [extended, name] of [
+    ["ISO-8859-1'de'gr%fc%dfe", 'grüße'],
+    ["windows-1252''%80.txt", '€.txt'],
+    ["Shift_JIS''%93%fa%96%7b", '日本'],
+    ["klingon''x", 'plain'],
+    ["Shift_JIS''%93", 'plain'],
+  ] as const) {
+    const parsed = get(`form-data; filename=plain; filename*=${extended}`)
+    assert.deepEqual(parsed, { type: 'form-data', filename: latin1(name) }, extended)
+  }
+  assert.deepEqual(get("form-data; name=x; filename*=klingon''x"), { type: 'form-data', name: 'x' })
   for (const bad of [
     '',
     'a b; name=x',
@@ -55,7 +66,7 @@ test('reading', () => {
     'form-data; name=x"y',
     'form-data; name=a; name=b',
     "form-data; filename*=utf-8''%zz",
-    "form-data; filename*=klingon''x",
+    "form-data; filename*=klingon'x",
     'form-data; =x',
   ]) {
     assert.equal(get(bad), undefined, bad)

@@ -52,7 +52,7 @@ export interface Disposition {
 
 /**
  * Parses a Content-Disposition (any header of that form), bytes as a latin1 string. Undefined when malformed.
- * `filename*` wins over `filename`, as RFC 6266 asks.
+ * `filename*` wins over `filename`, as RFC 6266 asks, unless it is not in the character set that it names, or nobody knows that.
  */
 export function parseContentDisposition(header: string): Disposition | undefined {
   const semicolon = header.indexOf(';')
@@ -71,9 +71,10 @@ export function parseContentDisposition(header: string): Disposition | undefined
       parameters.set(parameter.name, parameter.value)
       continue
     }
-    const value = decodeExtended(parameter.value)
-    if (value === undefined) return undefined
-    extended.set(parameter.name.slice(0, -1), value)
+    const parts = EXTENDED.exec(parameter.value)
+    if (parts === null) return undefined
+    const value = decodeExtended(parts[1]!.toLowerCase(), parts[2]!)
+    if (value !== undefined) extended.set(parameter.name.slice(0, -1), value)
   }
   for (const [name, value] of extended) parameters.set(name, value)
   return { type, parameters }
@@ -135,15 +136,20 @@ function unescapeQuoted(text: string): string {
   return text.includes('\\') ? text.replace(/\\(["\\])/g, '$1') : text
 }
 
-/** `utf-8'en'%e2%82%ac` to bytes in a latin1 string. */
-function decodeExtended(value: string): string | undefined {
-  const match = /^([A-Za-z0-9-]+)'[A-Za-z0-9-]*'((?:[^%]|%[0-9A-Fa-f]{2})*)$/.exec(value)
-  if (match === null) return undefined
-  const charset = match[1]!.toLowerCase()
-  const bytes = match[2]!.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
+/** Character set and text of `utf-8'en'%e2%82%ac`. */
+const EXTENDED = /^([\w.:+-]+)'[A-Za-z0-9-]*'((?:[^%]|%[0-9A-Fa-f]{2})*)$/
+
+/** To UTF-8, as bytes in a latin1 string. Undefined where the character set is unknown, or the text is not in it. */
+function decodeExtended(charset: string, text: string): string | undefined {
+  const bytes = text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   )
   if (charset === 'utf-8' || charset === 'us-ascii') return bytes
   if (charset === 'iso-8859-1') return Buffer.from(bytes, 'utf8').toString('latin1')
-  return undefined
+  try {
+    const decoder = new TextDecoder(charset, { fatal: true })
+    return Buffer.from(decoder.decode(Buffer.from(bytes, 'latin1'))).toString('latin1')
+  } catch {
+    return undefined
+  }
 }
