@@ -5,7 +5,7 @@ import { seededRandom } from '../base/random.ts'
 import { HashedCache } from './hashed-cache.ts'
 
 const itemOf = (name: Buffer, version: number, valueBytes: number) => ({
-  ...{ name, version, flags: version % 7, expiresMs: version * 2 },
+  ...{ name, version, flags: version % 7, touches: version % 2_048, expiresMs: version * 2 },
   value: Buffer.alloc(valueBytes, `${version} `),
 })
 const placeOf = (version: number) => ({

@@ -12,6 +12,7 @@ import type { HashedItem } from './hashed-record.ts'
 export interface KeptItem extends Place {
   flags: number
   version: number
+  touches: number
   expiresMs: number
   /** In memory of the cache: there until the next `put`. */
   name: Buffer
@@ -25,6 +26,7 @@ export interface KeptPlace {
   volumeId: number
   flags: number
   version: number
+  touches: number
   expiresMs: number
   bytes: Buffer
   /** Of the name and then the value, in `bytes`. */
@@ -55,9 +57,8 @@ const NONE = -1
  * and value, and so on; whether it was used since it came to its segment, which has that number or NONE, and where the name begins
  * there. Then two numbers of 8 bytes.
  */
-const [HASH, NEXT, NAME_BYTES, VALUE_BYTES, FLAGS, KEY_HIGH, KEY_LOW, VOLUME, USED, SEGMENT, START] = [
-  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
-]
+const [HASH, NEXT, NAME_BYTES, VALUE_BYTES, FLAGS, KEY_HIGH, KEY_LOW, VOLUME, USED, SEGMENT, START, TOUCHES] =
+  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 const WORDS = 16
 const [VERSION, EXPIRES_MS] = [6, 7]
 const DOUBLES = WORDS / 2
@@ -86,7 +87,7 @@ export class HashedCache {
   #liveBytes = 0
   /** What was looked up last. */
   readonly #place: KeptPlace = {
-    ...{ keyHigh: 0, keyLow: 0, volumeId: 0, flags: 0, version: 0.5, expiresMs: 0.5 },
+    ...{ keyHigh: 0, keyLow: 0, volumeId: 0, flags: 0, version: 0.5, touches: 0, expiresMs: 0.5 },
     ...{ bytes: Buffer.alloc(0), nameStart: 0, start: 0, end: 0 },
   }
 
@@ -98,9 +99,10 @@ export class HashedCache {
   get(name: Buffer): KeptItem | undefined {
     const place = this.find(name)
     if (place === undefined) return undefined
-    const { keyHigh, keyLow, volumeId, flags, version, expiresMs, bytes, nameStart, start, end } = place
+    const { keyHigh, keyLow, volumeId, flags, version, touches, expiresMs, bytes, nameStart, start, end } =
+      place
     return {
-      ...{ key: { keyHigh, keyLow }, volumeId, flags, version, expiresMs },
+      ...{ key: { keyHigh, keyLow }, volumeId, flags, version, touches, expiresMs },
       name: bytes.subarray(nameStart, start),
       value: bytes.subarray(start, end),
     }
@@ -117,6 +119,7 @@ export class HashedCache {
     place.keyLow = words[at + KEY_LOW]! >>> 0
     place.volumeId = words[at + VOLUME]! >>> 0
     place.flags = words[at + FLAGS]! >>> 0
+    place.touches = words[at + TOUCHES]!
     place.version = this.#doubles[entry * DOUBLES + VERSION]!
     place.expiresMs = this.#doubles[entry * DOUBLES + EXPIRES_MS]!
     place.bytes = this.#segmentOf(entry).bytes
@@ -127,7 +130,7 @@ export class HashedCache {
   }
 
   /** Copies what it keeps of the item, which does not lie in the cache's own memory. */
-  put({ name, flags, version, expiresMs, value }: HashedItem, { key, volumeId }: Place): void {
+  put({ name, flags, version, touches, expiresMs, value }: HashedItem, { key, volumeId }: Place): void {
     const neededBytes = ENTRY_BYTES + name.length + value.length
     if (neededBytes > this.#bytesMax / SEGMENTS_MIN) return this.delete(name)
     const hash = this.#hash(name)
@@ -139,6 +142,7 @@ export class HashedCache {
     words[at + KEY_HIGH] = key.keyHigh
     words[at + KEY_LOW] = key.keyLow
     words[at + VOLUME] = volumeId
+    words[at + TOUCHES] = touches
     this.#doubles[entry * DOUBLES + VERSION] = version
     this.#doubles[entry * DOUBLES + EXPIRES_MS] = expiresMs
     if (!isInPlace) return

@@ -18,10 +18,16 @@ const NOTHING: Found = { items: [], blobs: [] }
 export function foundIn(blobs: KeyedBlob[]): Found {
   if (blobs.length === 0) return NOTHING
   const read = blobs.map((blob) => ({ blob, items: decodeHashedItems(blob.data) }))
-  const versionOf = (items: HashedItem[]) => Math.max(...items.map(({ version }) => version))
-  if (read.length > 1) read.sort((a, b) => versionOf(a.items) - versionOf(b.items))
+  if (read.length > 1)
+    read.sort((a, b) => versionOf(a.items) - versionOf(b.items) || touchesOf(a) - touchesOf(b))
   return { items: read.at(-1)!.items, blobs: read.map(({ blob }) => blob) }
 }
+
+const versionOf = (items: readonly HashedItem[]) => Math.max(...items.map(({ version }) => version))
+
+/** Where several names share a blob, all that changes it rises a version. */
+const touchesOf = ({ items }: { items: readonly HashedItem[] }) =>
+  items.length === 1 ? items[0]!.touches : 0
 
 /** The first 64 bits of its SHA-256. */
 export function hashOfName(name: Buffer): BlobKey {
@@ -31,8 +37,8 @@ export function hashOfName(name: Buffer): BlobKey {
 }
 
 /** For who keeps it, as the cache's memory changes. */
-export function ownedCopy({ name, flags, version, expiresMs, value }: HashedItem): HashedItem {
-  return { name: Buffer.from(name), flags, version, expiresMs, value: Buffer.from(value) }
+export function ownedCopy({ name, flags, version, touches, expiresMs, value }: HashedItem): HashedItem {
+  return { name: Buffer.from(name), flags, version, touches, expiresMs, value: Buffer.from(value) }
 }
 
 export function isDamage(error: unknown): boolean {

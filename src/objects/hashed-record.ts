@@ -5,16 +5,21 @@ import { StoreError } from '../base/errors.ts'
 export interface HashedItem {
   name: Buffer
   flags: number
-  /** Rises with each change of a name. */
+  /** Rises with each change of a name, but for those of its expiry alone. */
   version: number
+  /** Changes of the expiry since, up to HASHED_TOUCHES_MAX. */
+  touches: number
   expiresMs: number
   value: Buffer
 }
 
+export const HASHED_TOUCHES_MAX = 2 ** 11 - 1
 const FORMAT = 1
 const FORMAT_BYTES = 1
-/** Length of the name u16, flags u32, version u64, expiry u64, length of the value u32. */
+/** Length of the name u16, flags u32, touches 11 bits and version 53 bits, expiry u64, length of the value u32. */
 const HEAD_BYTES = 26
+/** Of the version, in the upper 32 bits of where it lies. */
+const VERSION_HIGH = 2 ** 21
 
 export function encodeHashedItems(items: readonly HashedItem[]): Buffer {
   const record = Buffer.allocUnsafe(items.reduce((sum, item) => sum + itemBytes(item), FORMAT_BYTES))
@@ -38,13 +43,14 @@ function itemBytes({ name, value }: Pick<HashedItem, 'name' | 'value'>): number 
 }
 
 function encodeItem(
-  { name, flags, version, expiresMs, value }: HashedItem,
+  { name, flags, version, touches, expiresMs, value }: HashedItem,
   into: Buffer,
   at: number,
 ): number {
   into.writeUInt16BE(name.length, at)
   into.writeUInt32BE(flags, at + 2)
-  writeWhole(version, into, at + 6)
+  into.writeUInt32BE(touches * VERSION_HIGH + Math.floor(version / 2 ** 32), at + 6)
+  into.writeUInt32BE(version % 2 ** 32, at + 10)
   writeWhole(expiresMs, into, at + 14)
   into.writeUInt32BE(value.length, at + 22)
   const nameAt = at + HEAD_BYTES
@@ -75,7 +81,8 @@ export function decodeHashedItems(record: Buffer): HashedItem[] {
     items.push({
       name: record.subarray(nameAt, valueAt),
       flags: record.readUInt32BE(at + 2),
-      version: Number(record.readBigUInt64BE(at + 6)),
+      version: (record.readUInt32BE(at + 6) % VERSION_HIGH) * 2 ** 32 + record.readUInt32BE(at + 10),
+      touches: Math.floor(record.readUInt32BE(at + 6) / VERSION_HIGH),
       expiresMs: Number(record.readBigUInt64BE(at + 14)),
       value: record.subarray(valueAt, end),
     })

@@ -18,11 +18,13 @@ import {
   NOTHING_CLEARED,
 } from './hashed-clearing.ts'
 import { type Found, foundIn, hashOfName, isDamage, mayStay, ownedCopy } from './hashed-found.ts'
-import { decodeHashedItems, encodeHashedItems, type HashedItem } from './hashed-record.ts'
+import { decodeHashedItems, encodeHashedItems, HASHED_TOUCHES_MAX, type HashedItem } from './hashed-record.ts'
 import { SyncGathering } from './sync-gathering.ts'
 
 /** What a name shall have. */
 export interface HashedValue {
+  /** Only the expiry is another than before: the version stays, where that can be. */
+  isTouch?: boolean
   /** The caller's, 32 bits. */
   flags: number
   /** Milliseconds since 1970 from which on it is gone; 0: never. */
@@ -231,7 +233,14 @@ export class HashedStore {
       isWaiting = true
       sizeBytes += each.value.length
       const { name, flags, expiresMs, value } = each
-      const item = { name, flags, version: this.#nextVersion(place.version, nowMs), expiresMs, value }
+      const item = {
+        name,
+        flags,
+        version: this.#nextVersion(place.version, nowMs),
+        touches: 0,
+        expiresMs,
+        value,
+      }
       this.#batch.add(item, place, run, at)
       // Nobody gets it from there before it is written.
       this.#cache.put(item, place)
@@ -441,7 +450,13 @@ export class HashedStore {
     const items = found.items.filter((each) => !each.name.equals(name) && this.#isLive(each))
     if (wanted === 'remove') return { item: undefined, items }
     const before = found.items.reduce((highest, { version }) => Math.max(highest, version), 0)
-    const item: HashedItem = { name, ...wanted, version: this.#nextVersion(before) }
+    const { flags, expiresMs, value, isTouch } = wanted
+    const isSame =
+      isTouch === true &&
+      found.items.length === 1 &&
+      (present?.touches ?? HASHED_TOUCHES_MAX) < HASHED_TOUCHES_MAX
+    const version = isSame ? present!.version : this.#nextVersion(before)
+    const item = { name, flags, version, touches: isSame ? present!.touches + 1 : 0, expiresMs, value }
     items.push(item)
     return { item, items }
   }

@@ -166,3 +166,18 @@ test('a value for which there is no room now is refused otherwise than one that 
     'SERVER_ERROR out of memory storing object\r\nSERVER_ERROR object too large for cache\r\nEND\r\n',
   )
 })
+
+test('touch and gat keep the number that cas asks for', async () => {
+  const kit = await open()
+  const port = await serve(kit)
+  const first = await text(port, 'set a 0 0 1\r\n1\r\ngets a\r\n')
+  const unique = / (\d+)\r\n1\r\nEND/.exec(first)![1]
+  const value = `VALUE a 0 1 ${unique}\r\n1\r\nEND\r\n`
+  assert.equal(
+    await text(
+      port,
+      `touch a 100\r\ngats 200 a\r\ngets a\r\ncas a 0 0 1 ${unique}\r\n2\r\ncas a 0 0 1 ${unique}\r\n3\r\n`,
+    ),
+    `TOUCHED\r\n${value}${value}STORED\r\nEXISTS\r\n`,
+  )
+})

@@ -252,3 +252,43 @@ test('what has expired is gone, and so is what was cleared, now or later; a swee
     [undefined, undefined, '!'],
   )
 })
+
+for (const cacheBytesMax of [0, 10_000])
+  test(`a change of the expiry keeps the version, ${cacheBytesMax === 0 ? 'not ' : ''}in memory, and is the one that counts`, async () => {
+    const kit = await open(undefined, cacheBytesMax)
+    kit.named.splice(0, 1, 1, 2)
+    const { version } = (await set(kit, 'a', 'x', 0, 7))!
+    const touch = (expiresMs: number) =>
+      kit.store.update(Buffer.from('a'), (present) => ({ ...present!, expiresMs, isTouch: true }))
+    const expected = (touches: number, expiresMs: number) => ({
+      ...{ name: Buffer.from('a'), flags: 7, version, touches, expiresMs },
+      value: Buffer.from('x'),
+    })
+    const laterMs = kit.clock.nowMs() + 1_000_000
+    assert.deepEqual(await touch(laterMs), expected(1, laterMs))
+    assert.deepEqual(await kit.store.get(Buffer.from('a')), expected(1, laterMs))
+    await kit.reopen()
+    assert.deepEqual(await touch(laterMs + 1), expected(2, laterMs + 1))
+    // What is on the volume that takes no more writes cannot be removed.
+    await kit.engine.keeper.setReadOnly(1, true)
+    assert.deepEqual(await touch(laterMs + 2), expected(3, laterMs + 2))
+    await kit.reopen()
+    assert.deepEqual(await kit.store.get(Buffer.from('a')), expected(3, laterMs + 2))
+    assert.ok((await set(kit, 'a', 'y'))!.version > version)
+    await kit.reopen()
+    assert.equal(await value(kit, 'a'), 'y')
+  })
+
+test('an expiry that was changed as often as can be counted gets a new version', async () => {
+  const { sim, store } = await openSim()
+  await setMany(store, [named('a', 'x')])
+  const { version } = (await store.get(Buffer.from('a')))!
+  const touches = Array.from({ length: 2_050 }, (_, at) =>
+    store.update(Buffer.from('a'), (present) => ({ ...present!, expiresMs: 0, flags: at, isTouch: true })),
+  )
+  const items = await Promise.all(touches)
+  assert.deepEqual([items[2_046]!.version, items[2_046]!.touches], [version, 2_047])
+  assert.ok(items[2_047]!.version > version)
+  assert.deepEqual([items[2_049]!.version, items[2_049]!.touches], [items[2_047]!.version, 2])
+  await sim.stop()
+})

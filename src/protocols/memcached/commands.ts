@@ -227,7 +227,10 @@ export class Commands {
     { expiresMs, ...as }: { withVersion: boolean; end: Buffer; expiresMs: number },
     holds: Holds,
   ): Promise<Buffer> {
-    const touched = this.#update(key, { holds, change: (present) => present && { ...present, expiresMs } })
+    const touched = this.#update(key, {
+      holds,
+      change: (present) => present && { ...present, expiresMs, isTouch: true },
+    })
     return touched.then((item) => this.#value(item, as))
   }
 
@@ -235,8 +238,8 @@ export class Commands {
   #cached(key: Buffer): HashedItem | undefined {
     const place = this.#store.cached(key)
     if (place === undefined) return undefined
-    const { flags, version, expiresMs, bytes, start, end } = place
-    return { name: key, flags, version, expiresMs, value: bytes.subarray(start, end) }
+    const { flags, version, touches, expiresMs, bytes, start, end } = place
+    return { name: key, flags, version, touches, expiresMs, value: bytes.subarray(start, end) }
   }
 
   #value(item: HashedItem | undefined, { withVersion, end }: { withVersion: boolean; end: Buffer }): Buffer {
@@ -364,7 +367,7 @@ export class Commands {
     let isThere = false
     const change: HashedChange = (present) => {
       isThere = present !== undefined
-      return present && { ...present, expiresMs }
+      return present && { ...present, expiresMs, isTouch: true }
     }
     await this.#update(key, { holds, change })
     this.count('cmd_touch')
