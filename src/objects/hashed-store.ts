@@ -113,7 +113,8 @@ export class HashedStore {
     const key = this.#hash(name)
     this.#writeBatchWith(key)
     const change = this.#changes.size === 0 ? undefined : this.#changes.get(key.keyLow)
-    if (change !== undefined) return change.then(() => this.#get(key, name))
+    // A turn of its own, so that no change that is asked for later is made before.
+    if (change !== undefined) return this.#inTurn(key, async () => await this.#get(key, name))
     return this.#get(key, name)
   }
 

@@ -30,24 +30,29 @@ test('a change of a damaged large value fails alone', async () => {
   assert.equal(await value(kit, 'other'), 'x')
 })
 
-test('what is set behind a value that is asked for is what is there then', async () => {
-  // How many turns the get takes is the store's business: the set comes after each number of them.
-  for (let turns = 0; turns < 30; turns++) {
-    const kit = await open({ cacheBytesMax: 1_000_000 })
-    await set(kit, 'first', 'x')
-    await kit.reopen()
-    const changed = set(kit, 'a', 'old')
-    const got = value(kit, 'a')
-    for (let turn = 0; turn < turns; turn++) await null
-    assert.equal(await setMany(kit.store, [named('a', 'new')]), undefined)
-    assert.equal(await got, 'old')
-    await changed
-    const kept = kit.store.cached(Buffer.from('a'))
-    assert.ok(kept === undefined || kept.bytes.toString('utf8', kept.start, kept.end) === 'new', `${turns}`)
-    assert.equal(await value(kit, 'a'), 'new')
-    await kit.engine.close()
-  }
-})
+const setters: [string, (kit: Kit) => Promise<unknown>][] = [
+  ['alone', (kit) => set(kit, 'a', 'new')],
+  ['with others', async (kit) => assert.equal(await setMany(kit.store, [named('a', 'new')]), undefined)],
+]
+for (const [how, setNew] of setters)
+  test(`what is set ${how} behind a get comes behind it, and is what is there then`, async () => {
+    // How many turns the get takes is the store's business: the set comes after each number of them.
+    for (let turns = 0; turns < 30; turns++) {
+      const kit = await open({ cacheBytesMax: 1_000_000 })
+      await set(kit, 'first', 'x')
+      await kit.reopen()
+      const changed = set(kit, 'a', 'old')
+      const got = value(kit, 'a')
+      for (let turn = 0; turn < turns; turn++) await null
+      await setNew(kit)
+      assert.equal(await got, 'old', `${turns}`)
+      await changed
+      const kept = kit.store.cached(Buffer.from('a'))
+      assert.ok(kept === undefined || kept.bytes.toString('utf8', kept.start, kept.end) === 'new', `${turns}`)
+      assert.equal(await value(kit, 'a'), 'new')
+      await kit.engine.close()
+    }
+  })
 
 const code = (error: unknown) => (error as StoreError).code
 
