@@ -266,10 +266,13 @@ export class GroupRepair {
     this.#lost = lost
     this.#comparedAtMs = startMs
     this.#retryAtMs = Number.POSITIVE_INFINITY
-    if (unsettled > 0) this.#retryLater()
+    const isCompared = answered.every((each) => each)
+    if (unsettled > 0 || !isCompared) this.#retryLater()
     else this.#retryMs = RETRY_MS
-    const isWhole = members.every((member) => member !== undefined) && answered.every((each) => each)
-    if (unsettled === 0 && (isWhole || lost === 0)) await this.#noteFilled(own)
+    const isWhole = members.every((member) => member !== undefined) && isCompared
+    // What was acknowledged is in k + 1 members at least: any k others have all of it between them, fewer say nothing.
+    const isKnown = answered.filter((each) => each).length >= this.#layout.k
+    if (unsettled === 0 && isKnown && (isWhole || lost === 0)) await this.#noteFilled(own)
     if (lost > 0) log.error({ group, objects: lost }, 'objects of an erasure group have too few shards left')
   }
 
