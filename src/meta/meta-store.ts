@@ -6,7 +6,7 @@
  * pooled connection, and again from the start when the transaction could not be serialized. So a script does nothing
  * but query: time, random ids and whatever else must be the same in a second run come in by its arguments.
  */
-import type { StoreError } from '../base/errors.ts'
+import { StoreError } from '../base/errors.ts'
 import type { Unsynced } from '../base/unsynced.ts'
 import type { KeyChanges } from './key-changes.ts'
 
@@ -91,6 +91,13 @@ export interface MetaStore {
 
 /** What an engine throws for a constraint that a script did not look at: a bug of the script. */
 export type ScriptFailure = StoreError & { code: 'internal' }
+
+/**
+ * Whether `MetaStore.write` may have done all that it was asked for, though it threw this: nobody knows after `timeout`, and a disk
+ * that fails at a commit may show it after a crash.
+ */
+export const mayHaveHappened = (error: unknown) =>
+  error instanceof StoreError && (error.code === 'timeout' || error.code === 'io_error')
 
 /** A query, in the place where it is asked: `const rows = yield query('select …', id)`. */
 export function query(sql: string, ...params: SqlValue[]): Query {

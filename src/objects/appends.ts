@@ -61,7 +61,7 @@ export class Appends {
       })
       return { ...appended, checksum: undefined, encryption: encryption?.kind }
     } catch (error) {
-      await writer.discard(written.content)
+      await writer.abandon(written.content, error)
       throw error
     }
   }

@@ -9,7 +9,7 @@ import {
 import type { Random } from '../base/random.ts'
 import type { Unsynced } from '../base/unsynced.ts'
 import type { BlobId, BlobStore, BlobTarget } from '../blobs/blob-store.ts'
-import type { MetaStore } from '../meta/meta-store.ts'
+import { type MetaStore, mayHaveHappened } from '../meta/meta-store.ts'
 import { BlobWrites } from './content/blob-writes.ts'
 import { ChunkBuffers } from './content/chunk-buffers.ts'
 import { ChunkStream, tooLarge, wrongLength } from './content/chunk-stream.ts'
@@ -83,6 +83,11 @@ export class BlobContentWriter implements ContentWriter {
     if (content.kind === 'inline') await this.#remove(unpackBlobs(bufferOf(content.blobs)))
     if (content.kind !== 'pages' || content.entries !== 'chunks') return
     for (const page of content.pages) await this.#remove(unpackBlobs(bufferOf(page)))
+  }
+
+  async abandon(content: NewContent, error: unknown): Promise<void> {
+    if (mayHaveHappened(error)) this.#options.load.noteOrphan()
+    else await this.discard(content)
   }
 
   /** A body that is here: it is checked before it is written. */

@@ -107,7 +107,7 @@ export class Copies {
       if (outcome === 'changed' && content !== undefined) await this.#parts.writer.discard(content)
       return outcome
     } catch (error) {
-      if (content !== undefined) await this.#parts.writer.discard(content)
+      if (content !== undefined) await this.#parts.writer.abandon(content, error)
       throw error
     }
   }

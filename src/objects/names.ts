@@ -135,7 +135,7 @@ export class Names {
     try {
       return await (request.late === undefined ? commit(request) : untilMet(request.late, commit))
     } catch (error) {
-      await writer.discard(written.content)
+      await writer.abandon(written.content, error)
       throw error
     }
   }

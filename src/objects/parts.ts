@@ -122,6 +122,11 @@ export interface ContentWriter {
   store(body: ObjectBody, options: StoreContent): Promise<WrittenContent>
   /** Removes what a refused transaction leaves. Never throws: what cannot be removed now is an orphan for the collector. */
   discard(content: NewContent): Promise<void>
+  /**
+   * After a transaction that was to name the content threw `error`: as `discard`, unless it may have happened all the same.
+   * Then the bytes stay, and the search for orphans finds out who names them. Never throws.
+   */
+  abandon(content: NewContent, error: unknown): Promise<void>
 }
 
 /** Gives bytes out. All of it throws what `ObjectKeys.open` throws. */

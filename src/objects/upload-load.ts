@@ -67,7 +67,10 @@ export class UploadLoad {
     return Atomics.load(this.#words, 1) * UNIT_BYTES
   }
 
-  /** A write of a blob failed, perhaps after its bytes were stored; or blobs could be neither removed nor left to the collector. */
+  /**
+   * A write of a blob failed, perhaps after its bytes were stored; or blobs could be neither removed nor left to the collector; or
+   * nobody knows whether they are named.
+   */
   noteOrphan(): void {
     Atomics.store(this.#words, 2, 1)
   }

@@ -171,7 +171,7 @@ export class MultipartUploads implements Uploads {
         checksums: checksumText(checksum),
       })
     } catch (error) {
-      await writer.discard(content)
+      await writer.abandon(content, error)
       throw error
     }
     return { number, sizeBytes, modifiedMs: at.nowMs, etag, checksum, encryption: written.encryption?.kind }

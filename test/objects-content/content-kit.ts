@@ -141,13 +141,16 @@ export async function startContent(
     partBytesMin?: number
     /** Everything is stored in shards. */
     inShards?: boolean
+    /** What the store sees of the metadata. */
+    seen?: (meta: MetaStore) => MetaStore
   } = {},
 ): Promise<ContentKit> {
   const kit = await (options.inShards ? startShards() : startPlain())
   const directory = mkdtempSync(join(tmpdir(), 'cairn-content-'))
   const clock = new TurnedClock()
   const random = systemRandom
-  const meta = await openMetaStore(options.url ?? directory, { clock, random })
+  const opened = await openMetaStore(options.url ?? directory, { clock, random })
+  const meta = options.seen?.(opened) ?? opened
   const blobs = new WatchedBlobs(kit.blobs)
   const load = new UploadLoad(new SharedArrayBuffer(UPLOAD_LOAD_BYTES))
   const hashPool = options.hashPool ?? inlineHashPool
