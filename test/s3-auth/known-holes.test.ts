@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { SignerV4 } from '../../src/iam/sign.ts'
+import { SignerV2, SignerV4 } from '../../src/iam/sign.ts'
 import {
   ALICE,
   BOB,
@@ -198,4 +198,43 @@ test('a link signs no chunks: one that says so is none', async () => {
     assert.ok(reply.status >= 400 && reply.status < 500, `${reply.status} ${reply.text}`)
   }
   assert.equal(errorOf(await bob.get('/own/streamed')), '404 NoSuchKey')
+})
+
+test('a link of version 2 for one object is no link for another version, a list or a policy', async () => {
+  await alice.put('/linked')
+  const versioning = '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>'
+  assert.equal((await alice.putXml('/linked', 'versioning', versioning)).status, 200)
+  const old = (await alice.put('/linked/key', 'old')).headers['x-amz-version-id'] as string
+  await alice.put('/linked/key', 'new')
+  const host = `127.0.0.1:${kit.port}`
+  const follow = (method: string, path: string, more: string, body = '') => {
+    const expiresS = Math.floor(Date.now() / 1_000) + 600
+    const link = new SignerV2(ALICE).presign({ method, host, path }, expiresS)
+    return exchange(kit.port, method, `${link.target}${more}`, link.headers, Buffer.from(body))
+  }
+  assert.equal((await follow('GET', '/linked/key', '')).text, 'new')
+  const policy = JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Principal: '*', Action: 's3:*', Resource: 'arn:aws:s3:::linked/*' }],
+  })
+  const ownership =
+    '<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>'
+  const wrong = [
+    follow('GET', '/linked/key', `&%76ersionId=${old}`),
+    follow('DELETE', '/linked/key', `&%76ersionId=${old}`),
+    follow('GET', '/linked/key', '&%61cl'),
+    follow('PUT', '/linked/key', '&%74agging', '<Tagging><TagSet></TagSet></Tagging>'),
+    follow('PUT', '/linked', '&%70olicy', policy),
+    follow('PUT', '/linked', '&ownershipControls', ownership),
+    follow('GET', '/linked/key', '&attributes'),
+    follow('GET', '/linked/key', '&retention'),
+    follow('DELETE', '/linked', '&publicAccessBlock'),
+    follow('DELETE', '/linked', '&encryption'),
+  ]
+  for (const reply of await Promise.all(wrong)) {
+    assert.equal(reply.status, 403, reply.text)
+    assert.match(reply.text, /<Code>(SignatureDoesNotMatch|AccessDenied)</)
+  }
+  assert.equal((await alice.get('/linked/key', { versionId: old })).text, 'old')
+  assert.equal(errorOf(await alice.get('/linked', { policy: '' })), '404 NoSuchBucketPolicy')
 })

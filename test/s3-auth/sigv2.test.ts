@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { SignerV2 } from '../../src/iam/sign.ts'
+import { ROUTES } from '../../src/protocols/s3/routes.ts'
 import { authenticatorAt, EXAMPLE_KEY, refusal, requestOf, type Wire } from './support.ts'
 
 const HOST = 'johnsmith.s3.amazonaws.com'
@@ -157,5 +158,76 @@ describe('what the signer makes', () => {
     assert.equal(codeAt(NOW, { method: 'GET', ...other }), 'InvalidAccessKeyId')
     const undated = signed.headers.filter(([name]) => name !== 'Date')
     assert.equal(codeAt(NOW, { ...signed, headers: undated }), 'AccessDenied')
+  })
+})
+
+describe('a link is good for what it was made for', () => {
+  const parameters = [...new Set(ROUTES.map(({ sub }) => sub))].filter((sub) => sub !== '')
+  parameters.push('versionId', 'partNumber', 'response-content-type', 'response-expires', 'response-other')
+  const codeOf = (wire: Wire) => refusal(() => authenticatorAt(NOW).authenticate(requestOf(wire))).code
+  const encoded = (name: string) => `%${name.charCodeAt(0).toString(16)}${name.slice(1)}`
+
+  for (const name of parameters) {
+    test(name, () => {
+      for (const path of ['/bucket', '/bucket/key']) {
+        const asked = { method: 'PUT', host: 'localhost', path }
+        const link = { method: 'PUT', ...signer.presign(asked, NOW / 1_000 + 10) }
+        for (const added of [name, encoded(name)]) {
+          const more = { ...link, target: `${link.target}&${added}=1` }
+          assert.match(codeOf(more), /^(AccessDenied|SignatureDoesNotMatch)$/, added)
+        }
+      }
+    })
+  }
+
+  test('in another spelling it is the same', () => {
+    const asked = {
+      method: 'GET',
+      host: 'localhost',
+      path: '/bucket/key',
+      query: [['versionId', 'abc']] as const,
+    }
+    const link = signer.presign(asked, NOW / 1_000 + 10)
+    const target = link.target.replace('versionId', '%76ersionId')
+    const request = requestOf({ method: 'GET', target, headers: link.headers })
+    assert.equal(authenticatorAt(NOW).authenticate(request).mechanism, 'v2-query')
+    const other = { method: 'GET', target: target.replace('abc', 'abd'), headers: link.headers }
+    assert.equal(codeOf(other), 'SignatureDoesNotMatch')
+  })
+
+  test('names in the header count as they are read, too', () => {
+    const asked = { method: 'DELETE', host: 'localhost', path: '/bucket/key' }
+    const signed = { method: 'DELETE', ...signer.sign(asked, NOW) }
+    for (const added of ['versionId=abc', '%76ersionId=abc', '%74agging'])
+      assert.equal(codeOf({ ...signed, target: `/bucket/key?${added}` }), 'SignatureDoesNotMatch', added)
+    // Clients do not sign names that are newer than they are.
+    const newer = requestOf({ ...signed, target: '/bucket/key?retention' })
+    assert.equal(authenticatorAt(NOW).authenticate(newer).mechanism, 'v2-header')
+  })
+
+  test('a parameter does not vanish in the value of another', () => {
+    const query = [
+      ['response-content-type', 'a'],
+      ['versionId', 'abc'],
+    ] as const
+    const asked = { method: 'GET', host: 'localhost', path: '/bucket/key', query }
+    for (const signed of [signer.presign(asked, NOW / 1_000 + 10), signer.sign(asked, NOW)]) {
+      const target = signed.target.replace('a&versionId=abc', 'a%26versionId%3Dabc')
+      assert.notEqual(target, signed.target)
+      assert.equal(codeOf({ method: 'GET', target, headers: signed.headers }), 'AccessDenied')
+    }
+    const plain = { ...asked, query: [['response-content-disposition', 'Q&A; a=b&policy.pdf']] as const }
+    const link = { method: 'GET', ...signer.presign(plain, NOW / 1_000 + 10) }
+    assert.equal(authenticatorAt(NOW).authenticate(requestOf(link)).mechanism, 'v2-query')
+  })
+
+  test('what only narrows a listing stays unsigned, as clients have it', () => {
+    const query = [
+      ['list-type', '2'],
+      ['prefix', 'a'],
+    ] as const
+    const asked = { method: 'GET', host: 'localhost', path: '/bucket', query }
+    const link = { method: 'GET', ...signer.presign(asked, NOW / 1_000 + 10) }
+    assert.equal(authenticatorAt(NOW).authenticate(requestOf(link)).mechanism, 'v2-query')
   })
 })

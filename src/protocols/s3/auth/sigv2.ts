@@ -5,6 +5,7 @@
 import { createHmac } from 'node:crypto'
 import type { Clock } from '../../../base/clock.ts'
 import type { AccessKey, Identities } from '../../../iam/identities.ts'
+import { ROUTES } from '../routes.ts'
 import { S3Error } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
 import type { Headers } from './canonical.ts'
@@ -21,6 +22,9 @@ const SIGNED_PARAMS = new Set(
     /\s+/,
   ),
 )
+
+/** Parameters that make another operation of a request, or one on another thing. */
+const ACTING_PARAMS = new Set([...ROUTES.map(({ sub }) => sub), 'versionId', 'partNumber'])
 
 export class SigV2 {
   readonly #identities: Identities
@@ -50,6 +54,7 @@ export class SigV2 {
     refuseToken(headers.get('x-amz-security-token'))
     const stringsToSign = stringsToSignOf(request, headers, amzDate === undefined ? text : '')
     const accessKey = this.#check({ name: match[1]!, signature: match[2]!, stringsToSign })
+    refuseMerged(request)
     return {
       accessKey,
       payload: payloadOf(headers.get('x-amz-content-sha256'), headers, undefined),
@@ -73,6 +78,8 @@ export class SigV2 {
     refuseToken(request.param('x-amz-security-token') ?? headers.get('x-amz-security-token'))
     const stringsToSign = stringsToSignOf(request, headers, expires)
     const accessKey = this.#check({ name, signature, stringsToSign })
+    refuseMerged(request)
+    refuseUnsigned(request)
     const payload = payloadOf(headers.get('x-amz-content-sha256'), headers, undefined)
     return { accessKey, payload, signedMs: nowMs }
   }
@@ -135,18 +142,38 @@ function stringsToSignOf(request: S3Request, headers: Headers, date: string): st
   return paths.flatMap((each) => queries.map((query) => `${head}\n${amz}${each}${query}`))
 }
 
-/** With a question mark before them, or nothing. */
+/** With a question mark before them, or nothing. Names count as the router reads them: decoded. */
 function signedParamsOf(request: S3Request): string {
   const signed: [name: string, text: string][] = []
   for (const pair of request.rawQuery.split('&')) {
     const equals = pair.indexOf('=')
-    const name = equals < 0 ? pair : pair.slice(0, equals)
+    const name = decoded(equals < 0 ? pair : pair.slice(0, equals))
     if (!SIGNED_PARAMS.has(name)) continue
     signed.push([name, equals < 0 ? name : `${name}=${decoded(pair.slice(equals + 1))}`])
   }
   if (signed.length === 0) return ''
   signed.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0))
   return `?${signed.map(([, text]) => text).join('&')}`
+}
+
+/** Whoever holds a link must not make another one of it. Clients that sign headers leave out newer names, and may. */
+function refuseUnsigned({ params }: S3Request): void {
+  for (let i = 0; i < params.length; i += 2) {
+    const name = params[i]!
+    if (SIGNED_PARAMS.has(name) || !(ACTING_PARAMS.has(name) || name.startsWith('response-'))) continue
+    const message = 'There were parameters present in the request which were not signed'
+    throw new S3Error('AccessDenied', message, { extra: { ParametersNotSigned: name } })
+  }
+}
+
+/** Values are signed decoded, so a parameter that is hidden in the value of another is signed the same as beside it. */
+function refuseMerged({ params }: S3Request): void {
+  for (let i = 0; i < params.length; i += 2) {
+    if (!SIGNED_PARAMS.has(params[i]!)) continue
+    const [, ...inside] = params[i + 1]!.split('&')
+    if (inside.some((each) => SIGNED_PARAMS.has(each.split('=', 1)[0]!)))
+      throw new S3Error('AccessDenied', 'A parameter of the request has another one in its value')
+  }
 }
 
 /** As bytes, for values are signed decoded. */
