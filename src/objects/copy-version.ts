@@ -9,7 +9,7 @@ import type { Conditions, EncryptionKind, ObjectAttributes } from './object-stor
 import type { NewContent, VersionRow } from './parts.ts'
 import { type PutOutcome, type PutVersion, putVersion, VERSIONING_ENABLED } from './put-version.ts'
 import { attributesOf, attributesText, isMarker, isNullVersion, placeOf } from './rows.ts'
-import { isExpiredRow } from './tree-life.ts'
+import { isExpiredRow, type LivingObject, secondsLeft } from './tree-life.ts'
 
 export interface CopySource {
   bucketId: number
@@ -56,7 +56,8 @@ export interface CopyOutcome {
 }
 
 /**
- * `changed`: the source is another version by now. `other bytes`: it cannot be shared, because the copy is encrypted in another way.
+ * `changed`: the source is another version by now. `other bytes`: it cannot be shared, because the copy is encrypted in another way,
+ * or lives longer than the source.
  * Throws as `findVersion` and `putVersion` do; `conflict` when nothing would change.
  */
 export const copyVersion: Script<CopyVersion, CopyOutcome | 'changed' | 'other bytes'> = {
@@ -66,10 +67,13 @@ export const copyVersion: Script<CopyVersion, CopyOutcome | 'changed' | 'other b
     const { row } = found
     if (args.sourceRank !== undefined && args.sourceRank !== row.rank) return 'changed'
     const { rewritten } = args
-    const attributes = copiedAttributes(args, attributesOf(row))
-    if (rewritten === undefined && !isShareable(args, attributes.encryption)) return 'other bytes'
-    const tags = args.tags === undefined ? row.tags : args.tags
     if (isOntoItself(args) && !isChange(args, row)) throw ontoItself()
+    const source = { attributes: attributesOf(row), modifiedMs: row.modified_ms }
+    const attributes = copiedAttributes(args, source.attributes)
+    const copy = { attributes, modifiedMs: args.nowMs }
+    const isShared = isShareable(args, attributes.encryption) && !outlives(copy, source, args.nowMs)
+    if (rewritten === undefined && !isShared) return 'other bytes'
+    const tags = args.tags === undefined ? row.tags : args.tags
     const keepsReplaced = rewritten === undefined && isOntoItself(args) && (yield* replaces(args, found))
     const etag = rewritten?.etag ?? row.etag
     const put = yield* putVersion({
@@ -96,6 +100,14 @@ function isShareable(args: CopyVersion, source: StoredEncryption | undefined): b
   if (args.encryption === undefined) return source?.kind !== 'SSE-C'
   if (args.encryption === 'SSE-S3') return source?.kind === 'SSE-S3'
   return source !== undefined && source.key === args.sharedKey
+}
+
+/** Whether a copy lives longer than its source: the bytes of that lie in volumes that end with it. */
+function outlives(copy: LivingObject, source: LivingObject, nowMs: number): boolean {
+  const left = secondsLeft(source, nowMs)
+  if (left === undefined) return false
+  const leftOfCopy = secondsLeft(copy, nowMs)
+  return leftOfCopy === undefined || leftOfCopy > left
 }
 
 const ontoItself = () =>

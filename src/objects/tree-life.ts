@@ -5,6 +5,8 @@ import { attributesOf } from './rows.ts'
 
 const COUNT_MAX = 255
 
+export type LivingObject = Pick<ObjectInfo, 'attributes' | 'modifiedMs'>
+
 /** What a file carries so that it ends `ttl` (as volumes store it) after `nowMs`. */
 export function posixOfTtl(ttl: number, nowMs: number): NonNullable<ObjectAttributes['posix']> {
   return { ttlSeconds: ttlSeconds(ttl), createdMs: nowMs }
@@ -35,5 +37,3 @@ export function isExpiredRow(row: { attributes: string; modified_ms: number }, n
   if (!row.attributes.includes('"ttlSeconds"')) return false
   return isExpired({ attributes: attributesOf(row), modifiedMs: row.modified_ms }, nowMs)
 }
-
-type LivingObject = Pick<ObjectInfo, 'attributes' | 'modifiedMs'>

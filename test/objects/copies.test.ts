@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { afterEach, test } from 'node:test'
+import { parseTtl } from '../../src/base/ttl.ts'
 import type { CopyRequest, NewBucket } from '../../src/objects/object-store.ts'
+import { blobTtl, posixOfTtl } from '../../src/objects/tree-life.ts'
 import { checkInvariants } from './invariants.ts'
 import { code, OneBucket } from './objects-kit.ts'
 
@@ -141,4 +143,44 @@ test('copies between buckets count where they are', async () => {
   await one.store.deleteBucket(one.bucket)
   const found = await one.store.find(other, 'a')
   assert.equal(String(await found.read(0, 5)), 'hello')
+})
+
+/** The volume of all that has a time to live, and that of all else. */
+const [SHORT, LONG] = [1, 2]
+
+/** Stores a file that lives for a minute. */
+async function putMinute(one: OneBucket, key: string): Promise<void> {
+  const ttl = parseTtl('1m')
+  const attributes = { posix: posixOfTtl(ttl, one.kit.clock.ms) }
+  const { writable } = one.kit.volumes
+  writable.splice(0, 2, SHORT)
+  await one.put(key, 'short', { attributes, placement: { ttl: blobTtl(ttl) } })
+  writable.splice(0, 1, LONG)
+}
+
+test('a copy that lives longer than its source has bytes of its own', async () => {
+  const one = await open()
+  await putMinute(one, 'a')
+  await putMinute(one, 'itself')
+  one.kit.clock.ms += 30_000
+  const { etag } = await copy(one, 'a', 'for ever', { change: { posix: undefined } })
+  const longer = { posix: { ttlSeconds: 31, createdMs: one.kit.clock.ms } }
+  await copy(one, 'a', 'longer', { attributes: longer })
+  await copy(one, 'a', 'from now on', { attributes: { posix: { ttlSeconds: 60 } } })
+  await copy(one, 'itself', 'itself', { attributes: {}, change: { posix: undefined } })
+  await one.kit.volumes.engine.keeper.deleteVolume(SHORT)
+  one.kit.clock.ms += 30_500
+  for (const key of ['for ever', 'longer', 'from now on', 'itself'])
+    assert.equal(await one.text(key), 'short')
+  assert.equal((await one.store.find(one.bucket, 'for ever')).info.etag, etag)
+})
+
+test('a copy that ends with its source, or before it, shares its bytes', async () => {
+  const one = await open()
+  await putMinute(one, 'a')
+  one.kit.clock.ms += 30_000
+  await copy(one, 'a', 'as long')
+  await copy(one, 'a', 'shorter', { attributes: { posix: { ttlSeconds: 30, createdMs: one.kit.clock.ms } } })
+  await one.kit.volumes.engine.keeper.deleteVolume(SHORT)
+  for (const key of ['as long', 'shorter']) await assert.rejects(one.text(key), code('unavailable'))
 })

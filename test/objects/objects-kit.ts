@@ -25,7 +25,7 @@ import type {
 import type { ContentReader } from '../../src/objects/parts.ts'
 import { ObjectTree } from '../../src/objects/tree.ts'
 import { MultipartUploads } from '../../src/objects/uploads.ts'
-import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { type BlobStoreKit, startBlobStore } from '../blob-store/blob-store-kit.ts'
 import { CheckedNames } from '../support/checked-names.ts'
 import { objectKeys } from '../support/object-keys.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
@@ -46,6 +46,8 @@ export class SetClock implements Clock {
 
 export interface ObjectsKit {
   store: ObjectStore
+  /** What `blobs` lie in. */
+  volumes: BlobStoreKit
   blobs: BlobStore
   meta: MetaStore
   reader: ContentReader
@@ -88,7 +90,7 @@ export async function startObjects(
     tree: new ObjectTree({ meta, clock, random }),
   })
   return {
-    ...{ store, blobs, meta, reader, clock },
+    ...{ store, volumes, blobs, meta, reader, clock },
     async close() {
       await meta.close()
       await volumes.close()
