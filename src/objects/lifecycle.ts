@@ -170,12 +170,14 @@ export class Lifecycle {
   }
 }
 
-/** The latest version expires as a client would delete it; others are removed by their id. */
+/**
+ * The latest version expires as a client would delete it; others are removed by their id. Both only where it is still what was
+ * seen: `null` is the id of whatever was put last.
+ */
 function deleteOf(bucket: Bucket, info: ObjectInfo, verdict: 'expire' | 'remove'): DeleteRequest {
   const { key, versionId, etag, sizeBytes, modifiedMs } = info
-  if (verdict === 'remove') return { bucket, key, versionId }
   const conditions = { ifMatch: [etag], ifSizeBytes: sizeBytes, ifModifiedMs: modifiedMs }
-  return { bucket, key, conditions }
+  return verdict === 'remove' ? { bucket, key, versionId, conditions } : { bucket, key, conditions }
 }
 
 /** Locked, replaced or gone since it was listed. */
