@@ -2,7 +2,8 @@
  * Compaction: the live records of a volume are copied into new files while reads and writes go on, what was written
  * meanwhile follows, and under the volume's lock the new files take the place of the old ones. The rename of the new
  * `.dat` decides; see `finish-compaction.ts` for what a crash leaves. Records of deleted, overwritten and expired needles,
- * delete markers and fillers are left out; records without trailer get one.
+ * delete markers and fillers are left out; records without trailer get one. `.idx` gives only the order: where a record is, how
+ * long, and whether it lives, the index in memory says, and what `.idx` does not list is found there.
  */
 import { StoreError } from '../base/errors.ts'
 import { ttlSeconds } from '../base/ttl.ts'
@@ -17,7 +18,7 @@ import {
 } from './idx-entry.ts'
 import type { IndexSums } from './index-sums.ts'
 import * as codec from './needle.ts'
-import { INDEX_STATE_WORDS, NeedleIndex } from './needle-index.ts'
+import { INDEX_STATE_WORDS, type IndexEntries, indexEntries, NeedleIndex } from './needle-index.ts'
 import { encodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { IndexLoader } from './volume-index-file.ts'
@@ -38,6 +39,8 @@ export interface CompactionResult {
   bytesBefore: number
   bytesAfter: number
   damagedCopied: number
+  /** Records that `.idx` did not list. */
+  unlistedCopied: number
 }
 
 /**
@@ -54,7 +57,7 @@ export async function compactVolume(
   const compaction = new Compaction(context, slot, volume.salt)
   try {
     await compaction.copyLive(pause)
-    return await compaction.swap()
+    return await compaction.swap(pause)
   } catch (error) {
     compaction.discard()
     throw error
@@ -88,6 +91,8 @@ class Compaction {
   #idx = -1
   #damaged = 0
   #expired = 0
+  #unlisted = 0
+  #hasLookedForUnlisted = false
   #sums: IndexSums | undefined
   #committed = false
   #swapped = false
@@ -194,16 +199,17 @@ class Compaction {
     this.#copied = upTo
   }
 
-  /** Copies the record of an entry if it is the key's present one; a deletion is kept only where the copy has the key. */
+  /** Copies what an entry speaks of if it is the key's present state; a deletion only where the copy has the key. */
   #copyEntry(entry: IdxEntry): void {
     const { keyHigh, keyLow } = entry
-    if (entry.sizeBytes === IDX_SIZE_DELETED) {
-      if (this.#newIndex.get(keyHigh, keyLow) && !this.#newIndex.deleted) this.#copyDeletion(entry)
-      return
-    }
-    if (!this.#index.get(keyHigh, keyLow)) return
-    if (this.#index.offsetUnits !== entry.offsetUnits || this.#index.deleted) return
-    this.#copyRecord(entry)
+    const index = this.#index
+    if (!index.get(keyHigh, keyLow) || index.offsetUnits !== entry.offsetUnits) return
+    if (!index.deleted) this.#copyRecord(entry, index.lengthUnits * 8)
+    else if (this.#hasCopied(keyHigh, keyLow)) this.#copyDeletion({ ...entry, sizeBytes: IDX_SIZE_DELETED })
+  }
+
+  #hasCopied(keyHigh: number, keyLow: number): boolean {
+    return this.#newIndex.get(keyHigh, keyLow) && !this.#newIndex.deleted
   }
 
   #copyDeletion(entry: IdxEntry): void {
@@ -222,8 +228,7 @@ class Compaction {
     this.#note({ ...entry, offsetUnits })
   }
 
-  #copyRecord(entry: IdxEntry): void {
-    const lengthBytes = codec.recordLength(entry.sizeBytes)
+  #copyRecord(entry: IdxEntry, lengthBytes: number): void {
     const record = Buffer.allocUnsafe(lengthBytes)
     const count = this.#context.disk.readSync(this.#oldDat, record, 0, lengthBytes, entry.offsetUnits * 8)
     if (count < lengthBytes) record.fill(0, count)
@@ -265,14 +270,15 @@ class Compaction {
 
   /** A damaged record moves as it is, key and size mended so that a walk passes it: reads of it go on saying "damaged". */
   #copyDamaged(record: Buffer, entry: IdxEntry): void {
+    const sizeBytes = sizeOfDamaged(record, entry)
     const offsetUnits = this.#place(record.length)
     record.writeUInt32BE(entry.keyHigh, 4)
     record.writeUInt32BE(entry.keyLow, 8)
-    record.writeUInt32BE(entry.sizeBytes, 12)
+    record.writeUInt32BE(sizeBytes, 12)
     if (record.length <= OUTPUT_BYTES) record.copy(this.#output, this.#outputUsed)
     this.#advance(record, record.length)
     this.#damaged++
-    this.#note({ ...entry, offsetUnits })
+    this.#note({ ...entry, offsetUnits, sizeBytes })
   }
 
   /** Makes room for a record in the output, and says where it will be. */
@@ -320,18 +326,33 @@ class Compaction {
   }
 
   /** Waits until no large write is under way, then, under the lock, copies the last entries and swaps the files. */
-  async swap(): Promise<CompactionResult> {
+  async swap(pause: (mayRest: boolean) => Promise<void>): Promise<CompactionResult> {
     const bytesBefore = this.#slot.get(WORD.tailUnits) * 8
+    for (;;) {
+      const sums = await this.#whenDrained(() => {
+        this.#copyRest()
+        return this.#isComplete() ? this.#swapLocked() : undefined
+      })
+      if (sums !== undefined) return this.#result(sums, bytesBefore)
+      this.#slot.clearFlag(FLAG.draining)
+      await this.#copyUnlisted(() => pause(false))
+    }
+  }
+
+  #result(sums: IndexSums, bytesBefore: number): CompactionResult {
+    const [damagedCopied, unlistedCopied] = [this.#damaged, this.#unlisted]
+    return { sums, bytesBefore, bytesAfter: this.#outputAt, damagedCopied, unlistedCopied }
+  }
+
+  /** Calls `run` under the lock when no large write is under way. */
+  async #whenDrained<T>(run: () => T): Promise<T> {
     this.#slot.setFlag(FLAG.draining)
     for (let tries = 0; ; tries++) {
       if (tries > DRAIN_TRIES_MAX) throw new StoreError('conflict', 'large writes did not end')
       this.#slot.lock()
       try {
         this.#assertAlive()
-        if (this.#slot.largeWritesUnderWay() === 0) {
-          const sums = this.#swapLocked()
-          return { sums, bytesBefore, bytesAfter: this.#outputAt, damagedCopied: this.#damaged }
-        }
+        if (this.#slot.largeWritesUnderWay() === 0) return run()
       } finally {
         this.#slot.unlock()
       }
@@ -339,14 +360,17 @@ class Compaction {
     }
   }
 
-  #swapLocked(): IndexSums {
-    const { disk } = this.#context
+  /** Copies what the last entries speak of. Under the lock. */
+  #copyRest(): void {
     const entries = this.#slot.get(WORD.idxEntries)
     const bytes = Buffer.allocUnsafe((entries - this.#copied) * IDX_ENTRY_BYTES)
-    disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
+    this.#context.disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
     for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) this.#copyEntry(decodeIdxEntry(bytes, at))
     this.#copied = entries
-    this.#assertComplete()
+  }
+
+  #swapLocked(): IndexSums {
+    const { disk } = this.#context
     this.#flush()
     disk.fdatasyncSync(this.#dat)
     disk.fdatasyncSync(this.#idx)
@@ -356,14 +380,37 @@ class Compaction {
     return sums
   }
 
-  /** A damaged `.idx` must not make records vanish: the next opening of the volume mends it. */
-  #assertComplete(): void {
+  /** A damaged `.idx` must not make records vanish. Throws `corrupt` when even the index in memory does not have them all. */
+  #isComplete(): boolean {
     const live = this.#slot.get(WORD.putCount) - this.#slot.get(WORD.deleteCount)
-    if (this.#loader.liveCount + this.#expired >= live) return
-    throw new StoreError(
-      'corrupt',
-      `.idx does not list every file: ${this.#loader.liveCount} of ${live} were found`,
-    )
+    const found = this.#loader.liveCount + this.#expired
+    if (found >= live) return true
+    if (!this.#hasLookedForUnlisted) return false
+    throw new StoreError('corrupt', `the index does not have every file: ${found} of ${live} were found`)
+  }
+
+  /** Goes through the index for records that a damaged `.idx` does not list. What is not copied then has expired. */
+  async #copyUnlisted(pause: () => Promise<void>): Promise<void> {
+    const page = indexEntries()
+    this.#hasLookedForUnlisted = true
+    this.#expired = 0
+    for (let at: IndexEntries['next'] = { keyHigh: 0, keyLow: 0 }; at !== undefined; at = page.next) {
+      this.#index.readFrom(at.keyHigh, at.keyLow, page)
+      for (let i = 0; i < page.count; i++) {
+        const [keyHigh, keyLow] = [page.keyHighs[i] as number, page.keyLows[i] as number]
+        if (this.#hasCopied(keyHigh, keyLow) || !this.#index.get(keyHigh, keyLow) || this.#index.deleted)
+          continue
+        const { offsetUnits, lengthUnits } = this.#index
+        const expired = this.#expired
+        this.#copyRecord({ keyHigh, keyLow, offsetUnits, sizeBytes: 0 }, lengthUnits * 8)
+        if (this.#expired === expired) this.#unlisted++
+      }
+      await pause()
+      this.#assertAlive()
+    }
+    this.#flush()
+    await this.#context.disk.fdatasync(this.#dat)
+    await this.#context.disk.fdatasync(this.#idx)
   }
 
   /** The first rename decides. A failure behind it leaves files of which nobody can tell what a crash would bring back. */
@@ -432,4 +479,11 @@ class Compaction {
     }
     close()
   }
+}
+
+/** The size that a damaged record is given: what `.idx` or its own header says, if the record is as long as that, or one that is. */
+function sizeOfDamaged(record: Buffer, { sizeBytes }: IdxEntry): number {
+  const told = [sizeBytes, codec.decodeHeader(record).sizeBytes]
+  const fits = told.find((size) => codec.recordLength(size) === record.length)
+  return fits ?? Math.max(0, record.length - codec.HEADER_BYTES - codec.TAIL_BYTES - 8)
 }
