@@ -12,6 +12,7 @@ import type { PutObject, PutResult } from './object-store.ts'
 import type { ContentWriter } from './parts.ts'
 import type { PatientWrites } from './patient-writes.ts'
 import { attributesOf, attributesText, isMarker, keyBytes, tagsText } from './rows.ts'
+import { lastingPlacement } from './tree-life.ts'
 import { writeContext } from './write-context.ts'
 
 export interface AppendsParts {
@@ -33,11 +34,13 @@ export class Appends {
 
   async append(request: PutObject): Promise<PutResult> {
     const { writer, random } = this.#parts
-    const { bucket, check, placement } = request
+    const { bucket, check } = request
     if (bucket.versioning !== 'off')
       throw new StoreError('conflict', 'nothing is appended where versions are kept')
     const dataKey = await this.#dataKey(request)
     const sizeBytesMax = PART_BYTES_MAX
+    // What is there already lives on, and may do so longer than this request says.
+    const placement = lastingPlacement(request.placement)
     const { storageClass } = request.attributes
     const how = { bucket, check, placement, storageClass, dataKey, sizeBytesMax }
     const written = await writer.store(request.body, how)

@@ -1,6 +1,6 @@
 /** Files with a time to live: how that is stored, what their bytes are stored with, and when they are gone. */
 import { ttlSeconds } from '../base/ttl.ts'
-import type { ObjectAttributes, ObjectInfo } from './object-store.ts'
+import type { ObjectAttributes, ObjectInfo, PutObject } from './object-store.ts'
 import { attributesOf } from './rows.ts'
 
 const COUNT_MAX = 255
@@ -16,6 +16,11 @@ export function posixOfTtl(ttl: number, nowMs: number): NonNullable<ObjectAttrib
 export function blobTtl(ttl: number): number {
   const count = ttl >> 8
   return count === 0 || count >= COUNT_MAX ? ttl : ttl + 0x100
+}
+
+/** Where bytes go that have no end of their own: a name with an end lets go of them all the same. */
+export function lastingPlacement(placement: PutObject['placement']): PutObject['placement'] {
+  return placement?.collection === undefined ? undefined : { collection: placement.collection }
 }
 
 /** Seconds that are left of a file; undefined: no end. 0 and less: it is gone. */

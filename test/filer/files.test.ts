@@ -6,6 +6,7 @@ import { silentLog } from '../../src/base/log.ts'
 import { parseTtl } from '../../src/base/ttl.ts'
 import { Lifecycle } from '../../src/objects/lifecycle.ts'
 import { DAY_MS } from '../../src/objects/lifecycle-rules.ts'
+import type { PutObject } from '../../src/objects/object-store.ts'
 import { type FilerKit, startFiler } from './filer-kit.ts'
 
 let filer: FilerKit
@@ -190,6 +191,45 @@ test('offset writes bytes into a file', async () => {
   assert.equal((await filer.put('/offset/f?offset=1', 'abc', right)).status, 201)
 })
 
+test('offset writes nothing over what was stored meanwhile, whatever conditions it comes with', async (t) => {
+  const { objects } = filer
+  for (const [offset, step] of [
+    [1, 'put'],
+    [4, 'append'],
+  ] as const) {
+    const path = `/meanwhile/${step}`
+    for (const headers of [{}, { 'If-Match': '*' }, { 'If-None-Match': '"other"' }]) {
+      await filer.put(path, 'old!')
+      const commit = objects[step].bind(objects)
+      const between = t.mock.method(objects, step, async (put: PutObject) => {
+        between.mock.restore()
+        assert.equal((await filer.put(path, 'newer bytes')).status, 201)
+        return await commit(put)
+      })
+      assert.equal((await filer.put(`${path}?offset=${offset}`, 'xy', headers)).status, 412)
+      assert.equal((await filer.get(path)).text, 'newer bytes')
+    }
+  }
+})
+
+test('offset with conditions on the file', async () => {
+  await filer.put('/met/f', '0123')
+  const { etag } = (await filer.get('/met/f')).headers
+  for (const offset of [1, 4]) {
+    const put = (headers: Record<string, string>) => filer.put(`/met/f?offset=${offset}`, 'x', headers)
+    assert.equal((await put({ 'If-Match': '"other"' })).status, 412)
+    assert.equal((await put({ 'If-None-Match': '*' })).status, 412)
+    assert.equal((await put({ 'If-None-Match': etag! })).status, 412)
+    assert.equal((await filer.get('/met/f')).text, '0123')
+  }
+  assert.equal((await filer.put('/met/f?offset=1', 'x', { 'If-Match': `"other", ${etag}` })).status, 201)
+  assert.equal((await filer.put('/met/f?offset=4', 'y', { 'If-Match': '*' })).status, 201)
+  assert.equal((await filer.get('/met/f')).text, '0x23y')
+  assert.equal((await filer.put('/met/none?offset=1', 'x', { 'If-Match': '*' })).status, 404)
+  assert.equal((await filer.put('/met/new?offset=1', 'x', { 'If-None-Match': '*' })).status, 201)
+  assert.equal((await filer.get('/met/new')).text, '\0x')
+})
+
 test('parameters that only say where or how bytes are kept are accepted', async () => {
   const query = 'maxMB=4&replication=000&disk=hdd&fsync=true&dataCenter=dc&rack=r&dataNode=n&saveInside=true'
   assert.equal((await filer.put(`/accepted/f?${query}&skipCheckParentDir=true`, 'x')).status, 201)
@@ -222,6 +262,26 @@ test('ttl and collection decide where bytes go, and a file ends with its time', 
   assert.equal((await filer.put('/lives/g?ttl=5s', 'x')).status, 400)
   assert.equal((await filer.put('/lives/g?collection=..', 'x')).status, 400)
   assert.equal((await filer.put('/lives/g?collection=_objects', 'x')).status, 400)
+})
+
+test('bytes that are added to a file live as long as it does, whatever ttl they come with', async () => {
+  const ttl = 'ttl=7m'
+  await filer.put('/added/for-ever?mode=0600', '0123')
+  await filer.put('/added/hour?ttl=1h', '0123')
+  const before = filer.asked.length
+  for (const name of ['for-ever', 'hour']) {
+    assert.equal((await filer.put(`/added/${name}?op=append&${ttl}`, '45')).status, 201)
+    assert.equal((await filer.put(`/added/${name}?offset=6&${ttl}`, '67')).status, 201)
+    assert.equal((await filer.put(`/added/${name}?offset=2&${ttl}&mode=0640`, 'ab')).status, 201)
+    assert.equal((await filer.get(`/added/${name}`)).text, '01ab4567')
+  }
+  assert.deepEqual(
+    filer.asked.slice(before).filter((asked) => asked.ttl !== 0),
+    [],
+  )
+  const entry = async (name: string) => (await filer.get(`/added/${name}?metadata=true`)).json()
+  assert.deepEqual([(await entry('for-ever')).TtlSec, (await entry('for-ever')).Mode], [0, 0o640])
+  assert.deepEqual([(await entry('hour')).TtlSec, (await entry('hour')).Mode], [3_600, 0o640])
 })
 
 test('a file whose time is over is not there for anybody, and is removed though nobody asks for it', async () => {

@@ -1,7 +1,15 @@
 /** `offset=`: bytes in the middle of a file, or behind it. The file is written anew, with what lies around them. */
 import { createHash } from 'node:crypto'
 import { StoreError } from '../../../base/errors.ts'
-import type { FoundObject, ObjectBody, PutObject } from '../../../objects/object-store.ts'
+import { checkWrite } from '../../../objects/conditions.ts'
+import type {
+  FoundObject,
+  ObjectAttributes,
+  ObjectBody,
+  ObjectInfo,
+  PutObject,
+} from '../../../objects/object-store.ts'
+import { lastingPlacement } from '../../../objects/tree-life.ts'
 import type { FilerContext } from './context.ts'
 import { readPieces } from './read-pieces.ts'
 
@@ -9,7 +17,7 @@ import { readPieces } from './read-pieces.ts'
 const GAP_BYTES_MAX = 1024 * 1024 * 1024
 const ZEROS = Buffer.alloc(256 * 1024)
 
-/** Throws `bad_request` far behind the end of the file, `precondition_failed` when it changes meanwhile. */
+/** Throws `bad_request` far behind the end of the file, `precondition_failed` also when it changes meanwhile. */
 export async function writeAtOffset(context: FilerContext, put: PutObject, offset: number): Promise<void> {
   const found = await foundOrNone(context, put)
   const sizeBytes = found?.info.sizeBytes ?? 0
@@ -21,18 +29,29 @@ export async function writeAtOffset(context: FilerContext, put: PutObject, offse
     await context.objects.put({ ...whole, conditions: { ...put.conditions, ifNoneMatch: '*' } })
     return
   }
-  const conditions = { ifMatch: [found.info.etag], ...put.conditions }
+  const { info } = found
+  checkWrite(put.conditions, { etag: info.etag, size: info.sizeBytes, modified_ms: info.modifiedMs })
+  // What is stored lies around what was read, so that must be there still, whatever else the client's conditions let pass.
+  const conditions = { ifMatch: [info.etag] }
   if (offset === sizeBytes) {
     await context.objects.append({ ...put, conditions })
     return
   }
-  const { checksum: _, partSizes: __, partChecksums: ___, encryption, ...kept } = found.info.attributes
-  const attributes = { ...kept, ...put.attributes }
-  const { check: ____, ...rest } = put
+  const { check: _, ...rest } = put
+  const [attributes, placement] = [attributesOf(put, info), lastingPlacement(put.placement)]
   const body = mixed(found, put, offset)
   // What was encrypted stays so, whatever the bucket says now.
-  const protection = encryption === undefined ? {} : { encryption: { managed: true } as const }
-  await context.objects.put({ ...rest, ...protection, conditions, attributes, body })
+  const protection =
+    info.attributes.encryption === undefined ? {} : { encryption: { managed: true } as const }
+  await context.objects.put({ ...rest, ...protection, conditions, attributes, placement, body })
+}
+
+/** Those of the file, and what the request sets of them; but it lives as long as before. */
+function attributesOf(put: PutObject, info: ObjectInfo): ObjectAttributes {
+  const { checksum: _, partSizes: __, partChecksums: ___, encryption: ____, ...kept } = info.attributes
+  const { posix, ...given } = put.attributes
+  const mode = posix?.mode
+  return { ...kept, ...given, ...(mode === undefined ? {} : { posix: { ...kept.posix, mode } }) }
 }
 
 async function foundOrNone({ objects }: FilerContext, put: PutObject): Promise<FoundObject | undefined> {
