@@ -96,7 +96,7 @@ export class Names {
 
   async #put(request: PutObject, { mayBeUnsynced }: { mayBeUnsynced: boolean }): Promise<PutResult> {
     const context = writeContext(this.#parts, request.bucket, request.key)
-    const { writer, keys } = this.#parts
+    const { writer, keys, clock } = this.#parts
     const { bucket, check, placement, hasOpaqueEtag } = request
     const dataKey = keys.forNew(bucket, request.encryption)
     const sizeBytesMax = OBJECT_BYTES_MAX
@@ -119,6 +119,8 @@ export class Names {
       const checksum = written.checksum ?? attributes.checksum
       const args = {
         ...context,
+        // Until now readers found what it replaces, and the bytes of that are kept from now on.
+        nowMs: clock.nowMs(),
         content: written.content,
         sizeBytes,
         etag,

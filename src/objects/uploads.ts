@@ -302,9 +302,9 @@ export class MultipartUploads implements Uploads {
   async completeUpload(request: CompleteUpload): Promise<PutResult> {
     const { random } = this.#options
     checkOrder(request.parts)
-    const at = this.#contextOf(request)
     const { sha256, replacesEqual = false } = request
-    if (sha256 !== undefined) await this.#checkSha256(at, request.parts, sha256)
+    if (sha256 !== undefined) await this.#checkSha256(uploadAtOf(request), request.parts, sha256)
+    const at = this.#contextOf(request)
     const { partBytesMin = PART_BYTES_MIN } = this.#options
     const completed = await this.#writes.run(completeUpload, {
       ...at,

@@ -1,5 +1,6 @@
 /** The collector: nothing referenced is ever removed, everything else is, in bounded steps, whatever fails meanwhile. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { afterEach, test } from 'node:test'
 import { StoreError } from '../../src/base/errors.ts'
 import { GARBAGE_AWAY_RETRY_MS, GARBAGE_LOST_MS, GARBAGE_RETRY_MS } from '../../src/base/limits.ts'
@@ -7,7 +8,7 @@ import { silentLog } from '../../src/base/log.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { GarbageCollector } from '../../src/objects/collector.ts'
 import { readSwept, writeSwept } from '../../src/objects/content/sweep-scripts.ts'
-import type { Bucket, CompleteUpload } from '../../src/objects/object-store.ts'
+import type { Bucket, CompleteUpload, ObjectBody } from '../../src/objects/object-store.ts'
 import { noPostgres, PostgresServer } from '../support/postgres.ts'
 import { audit } from './audit.ts'
 import { collectAll, raceWithCollector } from './collector-races.ts'
@@ -55,6 +56,49 @@ test('garbage waits for its time', async () => {
   await collector.collect()
   assert.equal(kit.blobs.live.size, 0)
   assert.deepEqual(collector.counts, { removedBlobs: 1, removedContents: 0, postponed: 0 })
+})
+
+test('what a slow put replaces is kept for its readers from the commit on', async () => {
+  const { kit, bucket, collector } = await start()
+  await kit.store.put({ bucket, key: 'a', body: bodyOf(Buffer.from('old')), attributes: {} })
+  const found = await kit.store.find(bucket, 'a')
+  const whole = bodyOf(Buffer.from('new'), { pieceBytes: 1 })
+  const slow: ObjectBody = {
+    sizeBytes: 3,
+    async *pieces() {
+      yield* whole.pieces()
+      kit.clock.aheadMs += 120_000
+    },
+  }
+  const { modifiedMs } = await kit.store.put({ bucket, key: 'a', body: slow, attributes: {} })
+  await collector.collect()
+  assert.equal(kit.blobs.live.size, 2)
+  assert.equal(String(await bytesOf(found.read(0, 3))), 'old')
+  assert.ok(modifiedMs >= found.info.modifiedMs + 120_000, 'it is there since the commit')
+  kit.clock.aheadMs += 61_000
+  await collector.collect()
+  assert.equal(kit.blobs.live.size, 1)
+})
+
+test('what a completed upload replaces is kept for its readers, however long its bytes are checked', async () => {
+  const { kit, bucket, collector } = await start()
+  const [key, bytes] = ['a', Buffer.from('new')]
+  await kit.store.put({ bucket, key, body: bodyOf(Buffer.from('old')), attributes: {} })
+  const found = await kit.store.find(bucket, key)
+  const { uploadId } = await kit.store.createUpload({ bucket, key, attributes: {} })
+  const upload = { bucket, key, uploadId }
+  const part = await kit.store.putPart({ ...upload, number: 1, body: bodyOf(bytes) })
+  const read = kit.blobs.read.bind(kit.blobs)
+  kit.blobs.read = (...args) => {
+    kit.clock.aheadMs += 120_000
+    return read(...args)
+  }
+  const sha256 = createHash('sha256').update(bytes).digest()
+  await kit.store.completeUpload({ ...upload, parts: [part], sha256 })
+  kit.blobs.read = read
+  await collector.collect()
+  assert.equal(kit.blobs.live.size, 2)
+  assert.equal(String(await bytesOf(found.read(0, 3))), 'old')
 })
 
 test('removed objects give their space back: compaction leaves what is still named', async () => {
