@@ -141,3 +141,130 @@ test('a presigned link carries headers in its query', async () => {
   const both = await put(given.slice(0, 1), [['x-amz-acl', 'private']])
   assert.equal(errorOf(both), DENIED, 'a header that is not signed')
 })
+
+/** Anyone may put objects, and Bob too, but not under these conditions. */
+async function denyPuts(condition: object, more: string[] = []): Promise<void> {
+  const Resource = 'arn:aws:s3:::judged/*'
+  const Action = ['s3:PutObject', ...more]
+  const statements = [
+    { Effect: 'Allow', Principal: '*', Action: ['s3:PutObject', 's3:*Tagging', 's3:PutObjectAcl'], Resource },
+    { Effect: 'Deny', Principal: '*', Action, Resource, Condition: condition },
+  ]
+  const body = JSON.stringify({ Version: '2012-10-17', Statement: statements })
+  await alice.put('/judged')
+  assert.equal((await alice.put('/judged', body, { query: { policy: '' } })).status, 204)
+}
+
+test('a header that is sent twice is judged as it is used', async () => {
+  const put = (...values: string[]) => {
+    const headers = values.map((value) => ['x-amz-storage-class', value] as const)
+    const host = ['Host', `127.0.0.1:${kit.port}`] as const
+    return exchange(kit.port, 'PUT', '/judged/twice', [host, ...headers], Buffer.from('bytes'))
+  }
+  await denyPuts({ StringEquals: { 's3:x-amz-storage-class': 'STANDARD_IA' } })
+  assert.equal(errorOf(await put('STANDARD_IA')), DENIED)
+  assert.equal(errorOf(await put('STANDARD_IA', 'STANDARD')), DENIED)
+  assert.equal(errorOf(await put('STANDARD_IA', 'STANDARD_IA')), DENIED)
+  assert.equal((await put('STANDARD', 'STANDARD_IA')).status, 200)
+  assert.equal((await alice.head('/judged/twice')).headers['x-amz-storage-class'], undefined)
+})
+
+function postForm(fields: [string, string][], headers: [string, string][] = [], query = '') {
+  const boundary = 'xxBOUNDARYxx'
+  const parts = fields.map(([name, value]) => `name="${name}"\r\n\r\n${value}`)
+  parts.push('name="file"; filename="f"\r\n\r\nbytes')
+  const text = parts.map((part) => `--${boundary}\r\nContent-Disposition: form-data; ${part}\r\n`).join('')
+  const sent: [string, string][] = [
+    ['Host', `127.0.0.1:${kit.port}`],
+    ['Content-Type', `multipart/form-data; boundary=${boundary}`],
+    ...headers,
+  ]
+  return exchange(kit.port, 'POST', `/judged${query}`, sent, Buffer.from(`${text}--${boundary}--\r\n`))
+}
+
+test('a form is judged by its fields, not by headers that nothing is done with', async () => {
+  const CLASS = 'x-amz-storage-class'
+  await denyPuts({ StringNotEquals: { [`s3:${CLASS}`]: 'STANDARD_IA' } })
+  const key: [string, string] = ['key', 'formed']
+  assert.equal(errorOf(await postForm([key], [[CLASS, 'STANDARD_IA']])), DENIED)
+  assert.equal((await postForm([key, [CLASS, 'STANDARD_IA']])).status, 204)
+  assert.equal((await postForm([key, [CLASS, 'STANDARD_IA']], [[CLASS, 'STANDARD']])).status, 204)
+
+  await denyPuts({ StringNotEquals: { 's3:RequestObjectTag/owner': 'me' } })
+  const tagged: [string, string] = ['x-amz-tagging', 'owner=me']
+  assert.equal(errorOf(await postForm([key], [tagged])), DENIED)
+  assert.equal((await postForm([key, tagged])).status, 204)
+
+  await denyPuts({ StringEquals: { 's3:RequestObjectTag/owner': 'me' } })
+  for (const [headers, query] of [
+    [[], ''],
+    [[['x-amz-copy-source', '/a/b']], ''],
+    [[], '?uploadId=x'],
+  ] as [[string, string][], string][])
+    assert.equal(errorOf(await postForm([key, tagged], headers, query)), DENIED)
+
+  await denyPuts({ Null: { 's3:if-none-match': 'true' } })
+  assert.equal(errorOf(await postForm([key], [['If-None-Match', '*']])), DENIED)
+  assert.equal(errorOf(await postForm([key, ['If-None-Match', '*']])), DENIED, 'it replaces what is there')
+
+  await denyPuts({ Null: { 's3:x-amz-content-sha256': 'true' } })
+  const sha256: [string, string] = ['x-amz-content-sha256', '0'.repeat(64)]
+  assert.equal(errorOf(await postForm([key], [sha256])), DENIED)
+  assert.equal(errorOf(await postForm([key, sha256])), DENIED, 'nothing is compared with it')
+})
+
+test('both names of a list in a form', async () => {
+  await denyPuts({ StringEquals: { 's3:x-amz-acl': 'public-read' } }, ['s3:PutObjectAcl'])
+  const key: [string, string] = ['key', 'listed']
+  const [own, other]: [string, string][] = [
+    ['acl', 'private'],
+    ['x-amz-acl', 'public-read'],
+  ]
+  assert.equal(errorOf(await postForm([key, other!])), DENIED)
+  assert.equal(errorOf(await postForm([key, other!, own!])), '400 InvalidArgument')
+  assert.equal(errorOf(await postForm([key, own!, other!])), '400 InvalidArgument')
+  assert.equal((await postForm([key, ['x-amz-acl', 'private']])).status, 204)
+  const body = JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [
+      { Effect: 'Allow', Principal: '*', Action: 's3:PutObject', Resource: 'arn:aws:s3:::judged/*' },
+      { Effect: 'Deny', Principal: '*', Action: 's3:PutObjectAcl', Resource: 'arn:aws:s3:::judged/*' },
+    ],
+  })
+  assert.equal((await alice.put('/judged', body, { query: { policy: '' } })).status, 204)
+  assert.equal((await postForm([key])).status, 204)
+  assert.equal(errorOf(await postForm([key, own!])), DENIED)
+  assert.equal(errorOf(await postForm([key, other!])), DENIED)
+})
+
+test('a parameter is no payload of a request whose header is signed', async () => {
+  await denyPuts({ StringEquals: { 's3:x-amz-content-sha256': 'UNSIGNED-PAYLOAD' } })
+  const put = (query: Record<string, string>, payload?: string) =>
+    bob.put('/judged/hashed', 'bytes', { query, ...(payload === undefined ? {} : { payload }) })
+  const other = { 'X-Amz-Content-Sha256': createHash('sha256').update('bytes').digest('hex') }
+  assert.equal(errorOf(await put({}, 'UNSIGNED-PAYLOAD')), DENIED)
+  assert.equal(errorOf(await put(other, 'UNSIGNED-PAYLOAD')), DENIED)
+  assert.equal((await put({})).status, 200)
+  assert.equal((await put({ 'X-Amz-Content-Sha256': 'UNSIGNED-PAYLOAD' })).status, 200)
+})
+
+test('tags of a copy count where it gets them, and those of an upload where it begins', async () => {
+  await bob.put('/sources')
+  const theirs = { 'x-amz-tagging': 'owner=them' }
+  assert.equal((await bob.put('/sources/key', 'bytes', { headers: theirs })).status, 200)
+  await denyPuts({ StringEquals: { 'aws:UserAgent': 'nobody' } })
+  const begun = await alice.send('POST', { path: '/judged/upload', query: { uploads: '' }, headers: theirs })
+  const uploadId = element(begun.text, 'UploadId')!
+  await denyPuts({ StringNotEquals: { 's3:RequestObjectTag/owner': 'me' } })
+  const mine = { 'x-amz-tagging': 'owner=me' }
+  const copy = (more: Record<string, string>) =>
+    bob.put('/judged/copied', '', { headers: { 'x-amz-copy-source': '/sources/key', ...mine, ...more } })
+  assert.equal(errorOf(await copy({})), DENIED)
+  assert.equal(errorOf(await copy({ 'x-amz-tagging-directive': 'COPY' })), DENIED)
+  const copied = await copy({ 'x-amz-tagging-directive': 'REPLACE' })
+  assert.equal(copied.status, 200, copied.text)
+  const { text } = await bob.get('/judged/copied', { tagging: '' })
+  assert.deepEqual(elements(text, 'Value'), ['me'])
+  const part = { query: { partNumber: '1', uploadId }, headers: mine }
+  assert.equal(errorOf(await bob.put('/judged/upload', 'part', part)), DENIED)
+})

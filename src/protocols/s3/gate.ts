@@ -58,6 +58,6 @@ export interface Gate {
   /** Default deny: throws S3Error for credentials that are wrong in any way; none at all are an anonymous caller. */
   authenticate(request: S3Request): Authenticated | Promise<Authenticated>
   /** Of a form that is posted to a bucket. Throws S3Error for one that is not what was signed. */
-  authenticateForm(request: S3Request, form: FormFields): AuthenticatedForm
+  authenticateForm(form: FormFields): AuthenticatedForm
   allows(authenticated: Authenticated, question: Question): boolean
 }

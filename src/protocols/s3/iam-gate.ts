@@ -8,7 +8,6 @@ import { authorize } from '../../iam/authorize.ts'
 import type { Identities } from '../../iam/identities.ts'
 import type { PolicyContext } from '../../iam/policy.ts'
 import { type Authentication, Authenticator } from './auth/authenticate.ts'
-import { headersOf } from './auth/canonical.ts'
 import { openPayload } from './auth/open-payload.ts'
 import { UNSIGNED } from './auth/payload.ts'
 import { policyContext } from './auth/policy-context.ts'
@@ -77,14 +76,17 @@ export class IamGate implements Gate {
     return new Proven(this.#authenticator.authenticate(request))
   }
 
-  authenticateForm(request: S3Request, form: FormFields): AuthenticatedForm {
+  authenticateForm(form: FormFields): AuthenticatedForm {
     const { principal, mechanism, key, fields, lengthRange } = this.#authenticator.authenticateForm(form)
-    // What conditions ask of headers, a form has in its fields.
-    const headers = new Map([...headersOf(request.rawHeaders), ...fields])
-    const acl = fields.get('acl')
-    if (acl !== undefined) headers.set('x-amz-acl', acl)
+    // A form has in its fields what others have in headers, but for `If-Match` and the like, which it has nowhere.
+    const view = {
+      header: (name: string) => {
+        if (name.startsWith('if-')) return undefined
+        return fields.get(name) ?? (name === 'x-amz-acl' ? fields.get('acl') : undefined)
+      },
+    }
     return new ProvenForm({
-      authentication: { principal, mechanism, payload: UNSIGNED, signedMs: undefined, headers },
+      authentication: { principal, mechanism, payload: UNSIGNED, signedMs: undefined, view },
       key,
       fields,
       lengthRange,

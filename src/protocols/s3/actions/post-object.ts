@@ -29,7 +29,7 @@ export async function postObject(context: S3Context): Promise<Outcome> {
   const form = await openForm(context)
   const { fields: list, part } = form
   const filename = part.filename === undefined ? undefined : utf8(part.filename)
-  const signed = services.gate.authenticateForm(request, { bucket: request.bucket, fields: list, filename })
+  const signed = services.gate.authenticateForm({ bucket: request.bucket, fields: list, filename })
   const { bucket } = context
   const { key, fields } = signed
   const tags = formTags(context, signed)
@@ -112,7 +112,7 @@ function assertMay(
 ): void {
   const { key, fields } = signed
   const facts: OperationFacts = {
-    acl: fields.has('acl') || [...fields.keys()].some((name) => name.startsWith('x-amz-grant-')),
+    acl: [...fields.keys()].some((name) => /^(acl|x-amz-acl|x-amz-grant-.*)$/.test(name)),
     tagging: fields.has('tagging') || fields.has('x-amz-tagging'),
     retention: fields.has('x-amz-object-lock-mode') || fields.has('x-amz-object-lock-retain-until-date'),
     legalHold: fields.has('x-amz-object-lock-legal-hold'),

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../../base/clock.ts'
 import { ANONYMOUS, type Identities, type Principal } from '../../../iam/identities.ts'
+import type { HeaderView } from '../header-values.ts'
 import { S3Error } from '../s3-error.ts'
 import type { S3Request } from '../s3-request.ts'
 import { type Headers, headersOf } from './canonical.ts'
@@ -28,8 +29,8 @@ export interface Authentication {
   payload: Payload
   /** When it was signed; for conditions of policies. */
   signedMs: number | undefined
-  /** By name in lower case. */
-  headers: Headers
+  /** Where conditions of policies read headers: the same that actions read. */
+  view: Pick<HeaderView, 'header'>
 }
 
 export interface AuthenticatorOptions {
@@ -67,13 +68,10 @@ export class Authenticator {
     if (claims > 1 || (authorization !== undefined && countOf(request.sentHeaders, 'authorization') > 1))
       throw severalClaims(authorization ?? '')
     if (authorization !== undefined) return this.#byHeader(request, headers, authorization)
-    if (hasV4Query) {
-      const signed = this.#v4.verifyQuery(request, headers)
-      return made('v4-query', headersOf(request.rawHeaders), signed)
-    }
-    if (hasV2Query) return made('v2-query', headers, this.#assertV2().verifyQuery(request, headers))
+    if (hasV4Query) return made('v4-query', request, this.#v4.verifyQuery(request, headers))
+    if (hasV2Query) return made('v2-query', request, this.#assertV2().verifyQuery(request, headers))
     const payload = payloadOf(headers.get('x-amz-content-sha256'), headers, undefined)
-    return { principal: ANONYMOUS, mechanism: 'anonymous', payload, signedMs: undefined, headers }
+    return { principal: ANONYMOUS, mechanism: 'anonymous', payload, signedMs: undefined, view: request }
   }
 
   /** Of a form that is posted to a bucket: who signed its policy, and whether the form keeps to it. */
@@ -83,9 +81,9 @@ export class Authenticator {
 
   #byHeader(request: S3Request, headers: Headers, authorization: string): Authentication {
     if (authorization.startsWith(`${ALGORITHM} `))
-      return made('v4-header', headers, this.#v4.verifyHeader(request, headers, authorization))
+      return made('v4-header', request, this.#v4.verifyHeader(request, headers, authorization))
     if (authorization.startsWith('AWS ')) {
-      return made('v2-header', headers, this.#assertV2().verifyHeader(request, headers, authorization))
+      return made('v2-header', request, this.#assertV2().verifyHeader(request, headers, authorization))
     }
     const extra = { ArgumentName: 'Authorization', ArgumentValue: authorization }
     if (!authorization.includes(' '))
@@ -104,10 +102,10 @@ export class Authenticator {
   }
 }
 
-function made(mechanism: Mechanism, headers: Headers, signed: SignedRequest): Authentication {
+function made(mechanism: Mechanism, view: S3Request, signed: SignedRequest): Authentication {
   const { accessKey, payload, signedMs } = signed
   const principal = { account: accessKey.account, accessKey: accessKey.accessKey }
-  return { principal, mechanism, payload, signedMs, headers }
+  return { principal, mechanism, payload, signedMs, view }
 }
 
 function hasAny({ params }: S3Request, names: readonly string[]): boolean {

@@ -5,6 +5,7 @@ import type { Told } from '../gate.ts'
 import type { S3Request } from '../s3-request.ts'
 import { isoTime } from '../xml-writer.ts'
 import type { Authentication } from './authenticate.ts'
+import { UNSIGNED_PAYLOAD } from './payload.ts'
 
 const MS_PER_DAY = 86_400_000
 
@@ -56,20 +57,18 @@ function add(context: Building, key: string, value: string | undefined): void {
 
 function addRequest(context: Building, source: ContextSource): void {
   const { request, authentication, told, bucketOwner, region, nowMs } = source
-  const { headers, mechanism } = authentication
+  const { view } = authentication
   const now = new Date(nowMs).toISOString()
   add(context, 'aws:currenttime', `${now.slice(0, 19)}Z`)
   add(context, 'aws:epochtime', String(Math.floor(nowMs / 1_000)))
   add(context, 'aws:securetransport', String(request.isTls))
   add(context, 'aws:sourceip', request.remoteAddress === '' ? undefined : request.remoteAddress)
-  add(context, 'aws:useragent', headers.get('user-agent'))
-  add(context, 'aws:referer', headers.get('referer'))
-  for (const name of HEADERS) add(context, `s3:${name}`, headers.get(name))
+  add(context, 'aws:useragent', request.header('user-agent'))
+  add(context, 'aws:referer', request.header('referer'))
+  for (const name of HEADERS) add(context, `s3:${name}`, view.header(name))
   for (const name of PARAMS) add(context, `s3:${name}`, request.param(name))
   add(context, 's3:versionid', 'versionId' in told ? told.versionId : request.filledParam('versionId'))
-  const unsent = mechanism === 'v4-query' ? 'UNSIGNED-PAYLOAD' : undefined
-  const payload = request.param('X-Amz-Content-Sha256') ?? headers.get('x-amz-content-sha256') ?? unsent
-  add(context, 's3:x-amz-content-sha256', payload)
+  add(context, 's3:x-amz-content-sha256', payloadValueOf(source))
   add(context, 's3:tlsversion', request.tlsVersion)
   add(context, 's3:objectcreationoperation', String(createsObject(request)))
   add(context, 's3:resourceaccount', bucketOwner)
@@ -77,8 +76,22 @@ function addRequest(context: Building, source: ContextSource): void {
   add(context, 'aws:requestedregion', region)
   add(context, 'aws:principalisawsservice', 'false')
   add(context, 'aws:viaawsservice', 'false')
-  const copySource = headers.get('x-amz-copy-source')
+  const copySource = view.header('x-amz-copy-source')
   if (copySource !== undefined) add(context, 's3:x-amz-copy-source', plainSource(copySource))
+}
+
+/** What the body is compared with: nothing for forms, and the parameter only for links. */
+function payloadValueOf(source: ContextSource): string | undefined {
+  if (isForm(source)) return undefined
+  const { request, authentication } = source
+  const header = request.header('x-amz-content-sha256')
+  if (authentication.mechanism !== 'v4-query') return header
+  return request.param('X-Amz-Content-Sha256') ?? header ?? UNSIGNED_PAYLOAD
+}
+
+/** Its fields stand for headers. */
+function isForm({ request, authentication }: ContextSource): boolean {
+  return authentication.view !== request
 }
 
 /** Of what needs s3:PutObject: false for the steps of an upload before the last. */
@@ -131,21 +144,22 @@ export function principalArn({ id, name, isRoot }: { id: string; name: string; i
 }
 
 function addLock(context: Building, { authentication, told, nowMs }: ContextSource): void {
-  const { headers } = authentication
+  const { view } = authentication
   const { mode, untilMs: toldMs, legalHold } = told.lock ?? {}
   const hold = legalHold === undefined ? undefined : legalHold ? 'ON' : 'OFF'
-  add(context, 's3:object-lock-mode', mode ?? headers.get('x-amz-object-lock-mode'))
-  add(context, 's3:object-lock-legal-hold', hold ?? headers.get('x-amz-object-lock-legal-hold'))
-  const until = toldMs === undefined ? headers.get('x-amz-object-lock-retain-until-date') : isoTime(toldMs)
+  add(context, 's3:object-lock-mode', mode ?? view.header('x-amz-object-lock-mode'))
+  add(context, 's3:object-lock-legal-hold', hold ?? view.header('x-amz-object-lock-legal-hold'))
+  const until = toldMs === undefined ? view.header('x-amz-object-lock-retain-until-date') : isoTime(toldMs)
   add(context, 's3:object-lock-retain-until-date', until)
   const untilMs = until === undefined ? Number.NaN : Date.parse(until)
   if (!Number.isNaN(untilMs))
     add(context, 's3:object-lock-remaining-retention-days', String(Math.ceil((untilMs - nowMs) / MS_PER_DAY)))
 }
 
-function addTags(context: Building, { authentication, object, told }: ContextSource): void {
+function addTags(context: Building, source: ContextSource): void {
+  const { authentication, object, told } = source
   for (const [name, value] of object?.tags ?? []) add(context, `s3:existingobjecttag/${name}`, value)
-  const requested = authentication.headers.get('x-amz-tagging')
+  const requested = takesTags(source) ? authentication.view.header('x-amz-tagging') : undefined
   if (told.tags === undefined && requested === undefined) return
   const tags = told.tags ?? [...new URLSearchParams(requested)]
   for (const [name, value] of tags) add(context, `s3:requestobjecttag/${name}`, value)
@@ -153,4 +167,13 @@ function addTags(context: Building, { authentication, object, told }: ContextSou
     's3:requestobjecttagkeys',
     tags.map(([name]) => name),
   )
+}
+
+/** A copy has the tags of its source unless it replaces them, and an upload those that it began with. */
+function takesTags(source: ContextSource): boolean {
+  if (isForm(source)) return true
+  const { request } = source
+  if (request.param('uploadId') !== undefined) return false
+  const isCopy = request.method === 'PUT' && request.header('x-amz-copy-source') !== undefined
+  return !isCopy || request.header('x-amz-tagging-directive') === 'REPLACE'
 }

@@ -77,6 +77,12 @@ const SIGNING_FIELDS = new Set([
   'x-amz-credential',
 ])
 
+/** Two names of one thing. */
+const TWINS: ReadonlyMap<string, string> = new Map([
+  ['acl', 'x-amz-acl'],
+  ['x-amz-acl', 'acl'],
+])
+
 /** Stands for the name of the file, in any field. */
 // biome-ignore lint/suspicious/noTemplateCurlyInString: the form's own variable.
 const FILENAME = '${filename}'
@@ -87,7 +93,7 @@ function fieldsOf(form: FormFields): Map<string, string> {
   for (const [given, value] of form.fields) {
     const name = given.toLowerCase()
     // Which of the two was meant, the policy could not say.
-    if (fields.has(name))
+    if (fields.has(name) || fields.has(TWINS.get(name) ?? name))
       throw invalidArgument(`The form has more than one field named '${name}'.`, name, value)
     fields.set(name, SIGNING_FIELDS.has(name) ? value : value.replaceAll(FILENAME, () => filename))
   }
