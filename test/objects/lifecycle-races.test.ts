@@ -37,7 +37,7 @@ async function pass(
   return lifecycle.counts
 }
 
-const EXPIRED_MARKERS = { expiration: { expiredDeleteMarker: true } }
+const EXPIRED_MARKERS: Partial<LifecycleRule> = { expiration: { expiredDeleteMarker: true } }
 
 test('an object takes the place of a null marker that is about to be removed, and stays', async () => {
   one = await OneBucket.open()
