@@ -1,4 +1,4 @@
-/** Copies of objects: by reference, whatever their size, unless that changes their encryption. */
+/** Copies of objects: by reference, whatever their size, unless that changes their encryption, their redundancy or how long they live. */
 import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { OBJECT_BYTES_MAX } from '../base/limits.ts'

@@ -1,6 +1,8 @@
 /** CopyObject: where it copies from, what goes along, and what it refuses. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { parseTtl } from '../../src/base/ttl.ts'
 import { ALICE, BOB, element, errorOf, type S3Kit, startS3 } from '../s3/s3-kit.ts'
 
 let kit: S3Kit
@@ -147,4 +149,33 @@ test('versions of the source', async () => {
   const marker = (await client.delete('/kept/k')).headers['x-amz-version-id'] as string
   assert.equal(errorOf(await copy('/kept/x', from('/kept/k'))), '404 NoSuchKey')
   assert.equal(errorOf(await copy('/kept/x', from(`/kept/k?versionId=${marker}`))), '400 InvalidRequest')
+})
+
+test('a copy of a file with a time to live has none, and keeps its bytes when those of the file go', async () => {
+  const own = await startS3()
+  try {
+    await own.client.put('/bucket')
+    const { writable, engine } = own.volumes
+    const [short, long] = [1, 2]
+    const bucket = (await own.objects.bucket('bucket'))!
+    const attributes = { posix: { ttlSeconds: 3_600, createdMs: systemClock.nowMs() } }
+    const whole = Buffer.from('bytes')
+    const body = { sizeBytes: whole.length, whole, pieces: async function* () {} }
+    writable.splice(0, 2, short)
+    for (const key of ['file', 'itself'])
+      await own.objects.put({ bucket, key, body, attributes, placement: { ttl: parseTtl('61m') } })
+    writable.splice(0, 1, long)
+    const headers = from('/bucket/file')
+    assert.equal((await own.client.put('/bucket/copy', '', { headers })).status, 200)
+    const replaced = from('/bucket/itself', { 'x-amz-metadata-directive': 'REPLACE' })
+    assert.equal((await own.client.put('/bucket/itself', '', { headers: replaced })).status, 200)
+    await engine.keeper.deleteVolume(short)
+    for (const key of ['copy', 'itself']) {
+      assert.equal((await own.client.get(`/bucket/${key}`)).text, 'bytes')
+      assert.equal((await own.objects.find(bucket, key)).info.attributes.posix, undefined)
+    }
+    assert.equal((await own.client.get('/bucket/file')).status, 503)
+  } finally {
+    await own.close()
+  }
 })

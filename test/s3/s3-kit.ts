@@ -26,7 +26,7 @@ import { MultipartUploads } from '../../src/objects/uploads.ts'
 import { IamGate } from '../../src/protocols/s3/iam-gate.ts'
 import { S3Counters } from '../../src/protocols/s3/s3-counters.ts'
 import { S3Server, type S3ServerOptions } from '../../src/protocols/s3/server.ts'
-import { startBlobStore } from '../blob-store/blob-store-kit.ts'
+import { type BlobStoreKit, startBlobStore } from '../blob-store/blob-store-kit.ts'
 import { CheckedNames } from '../support/checked-names.ts'
 import { objectKeys } from '../support/object-keys.ts'
 
@@ -56,6 +56,8 @@ export interface S3Kit {
   port: number
   server: S3Server
   objects: ObjectStore
+  /** What the bytes of objects lie in. */
+  volumes: BlobStoreKit
   meta: MetaStore
   counters: S3Counters
   budget: BodyBudget
@@ -103,7 +105,7 @@ export async function startS3(options: S3KitOptions = {}): Promise<S3Kit> {
   const port = await server.listen({ host: '127.0.0.1', port: 0 })
   const as = (key?: SigningKey) => new S3Client(port, { key, region, clock })
   return {
-    ...{ port, server, objects, meta, counters, budget, identities, as },
+    ...{ port, server, objects, volumes: blobKit, meta, counters, budget, identities, as },
     client: as(ROOT),
     async close() {
       await server.close()
