@@ -5,6 +5,15 @@ import type { ThreadContext } from './thread-context.ts'
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
 import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
 
+/** The `.dat` as this thread has opened it. */
+interface OpenFile {
+  readonly handle: number
+  readonly generation: number
+  /** Syncs under way. The last of them closes it if it was let go of meanwhile: its number could become another file's. */
+  users: number
+  released: boolean
+}
+
 /**
  * Syncs through a handle of this thread's own: the kernel tells each open file once that writing it back failed, so a
  * shared handle would let one thread swallow the failure that concerns another's records.
@@ -12,11 +21,11 @@ import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
 export class VolumeSync {
   readonly #context: ThreadContext
   readonly #slot: VolumeSlot
-  #handle = -1
-  #generation = -1
+  #file: OpenFile | undefined
   #written = 0
   #synced = 0
   #running = false
+  #closed = false
   #waiting: PromiseWithResolvers<void> | undefined
   #lastWrites: (() => void)[] = []
   /** What other threads write from now on is synced by this one when they ask it to. */
@@ -30,9 +39,8 @@ export class VolumeSync {
 
   /** Call it before a write, so that the handle sees every failure from then on. Throws `io_error`. */
   prepare(): void {
-    if (this.#generation === this.#slot.generation || this.#running) return
     try {
-      this.#open()
+      this.#present()
     } catch (error) {
       throw toStoreError(error)
     }
@@ -72,10 +80,9 @@ export class VolumeSync {
 
   /** Brings all that was written by now to disk, while the thread waits. Not beside `durable`. Throws `io_error`. */
   syncNow(): void {
-    assert(!this.#running, 'a sync that is under way uses the handle')
+    assert(!this.#running, 'a sync that is under way answers for what was noted')
     try {
-      if (this.#generation !== this.#slot.generation) this.#open()
-      this.#context.disk.fdatasyncSync(this.#handle)
+      this.#context.disk.fdatasyncSync(this.#present().handle)
       if (this.#slot.hasFlag(FLAG.failed)) throw notTrusted()
     } catch (error) {
       throw this.#failed(error)
@@ -86,8 +93,7 @@ export class VolumeSync {
   async durableAlone(): Promise<void> {
     const pin = this.#slot.pin()
     try {
-      this.prepare()
-      await this.#context.disk.fdatasync(this.#handle)
+      await this.#syncFile()
     } catch (error) {
       throw this.#failed(error)
     } finally {
@@ -104,13 +110,31 @@ export class VolumeSync {
 
   /** Gives back the handle of a file that a compaction has replaced. */
   releaseStale(): void {
-    if (this.#handle !== -1 && this.#generation !== this.#slot.generation) this.close()
+    if (this.#file !== undefined && this.#file.generation !== this.#slot.generation) this.#release()
   }
 
   close(): void {
-    if (this.#handle !== -1 && !this.#running) this.#context.disk.close(this.#handle)
-    if (!this.#running) this.#handle = -1
-    this.#generation = -1
+    this.#closed = true
+    this.#release()
+  }
+
+  #release(): void {
+    const file = this.#file
+    this.#file = undefined
+    if (file === undefined) return
+    file.released = true
+    if (file.users === 0) this.#context.disk.close(file.handle)
+  }
+
+  async #syncFile(): Promise<void> {
+    const file = this.#present()
+    file.users++
+    try {
+      await this.#context.disk.fdatasync(file.handle)
+    } finally {
+      file.users--
+      if (file.released && file.users === 0) this.#context.disk.close(file.handle)
+    }
   }
 
   async #run(): Promise<void> {
@@ -120,8 +144,7 @@ export class VolumeSync {
       const upTo = this.#written
       this.#waiting = undefined
       try {
-        if (this.#generation !== this.#slot.generation) this.#open()
-        await this.#context.disk.fdatasync(this.#handle)
+        await this.#syncFile()
         if (this.#slot.hasFlag(FLAG.failed)) throw notTrusted()
         this.#synced = upTo
         batch.resolve()
@@ -130,7 +153,8 @@ export class VolumeSync {
       }
     }
     this.#running = false
-    if (this.#generation === -1) this.close()
+    // What was noted when it was closed has opened the file again.
+    if (this.#closed) this.#release()
   }
 
   #writeLast(): void {
@@ -147,16 +171,22 @@ export class VolumeSync {
     return cause.code === 'io_error' ? cause : new StoreError('io_error', cause.message, { cause })
   }
 
-  #open(): void {
+  /** The file of the present generation. */
+  #present(): OpenFile {
+    const file = this.#file
+    return file !== undefined && file.generation === this.#slot.generation ? file : this.#open()
+  }
+
+  #open(): OpenFile {
     const { disk, directories } = this.#context
     const generation = this.#slot.generation
-    if (this.#handle !== -1) disk.close(this.#handle)
-    this.#handle = -1
+    this.#release()
     const directory = directories[this.#slot.get(WORD.directory)] as string
     const name = volumeBaseName(this.#slot.collection, this.#slot.get(WORD.volumeId))
-    this.#handle = disk.open(`${directory}/${name}${EXTENSION.dat}`, 'r+')
-    this.#generation = generation
+    const handle = disk.open(`${directory}/${name}${EXTENSION.dat}`, 'r+')
+    this.#file = { handle, generation, users: 0, released: false }
     if (this.#covers) this.#slot.set(WORD.coveredUpTo, generation + 1)
+    return this.#file
   }
 }
 
