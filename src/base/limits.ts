@@ -180,6 +180,9 @@ export const MULTIPART_PARTS_MAX = 10_000
 export const OBJECT_SEGMENTS_MAX = 100_000
 /** Entries of one page of a listing; buckets of one owner. */
 export const LIST_KEYS_MAX = 1000
+/** Attributes longer than this are read one by one for a page of a listing, which ends early where they come to more than that. */
+export const LISTED_ATTRIBUTES_LONG_BYTES = 8 * 1024
+export const LISTED_ATTRIBUTES_BYTES_MAX = 4 * 1024 * 1024
 export const BUCKETS_PER_OWNER_MAX = 1000
 /** A blob of a large object, and what all uploads of a process may hold in chunks together. */
 export const OBJECT_CHUNK_BYTES = 4 * MIB

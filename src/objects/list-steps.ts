@@ -6,9 +6,8 @@ import { StoreError } from '../base/errors.ts'
 import { query, type Script, type Steps } from '../meta/meta-store.ts'
 import type { MoveRow, ShownRow } from './parts.ts'
 import { beyondKey, beyondPrefix, startsWith } from './rows.ts'
+import { OBJECT_ROWS, PageRoom, VERSION_ROWS } from './shown-rows.ts'
 import { type KeyRange, readMoves, rowKey, rowsOf } from './tree-moves.ts'
-
-const SHOWN_COLUMNS = 'key, rank, flags, size, modified_ms, etag, attributes, tags, lock_until_ms'
 
 /** Rows that a listing with a delimiter asks for at first: it may be about to skip most of them. */
 const BATCH_ROWS_FIRST = 16
@@ -50,9 +49,9 @@ export const listObjects: Script<ListArgs, Page<ShownRow>> = {
     const moves = yield* movesOf(args.bucketId)
     const end = beyondPrefix(args.prefix)
     const start = { key: startOf(args), rank: 0 }
-    return yield* collect(args, start, ({ key, rank }, limit) =>
-      objectRows(args.bucketId, moves, { start: rank === 0 ? key : beyondKey(key), end, limit }),
-    )
+    const read: ReadRows<ShownRow> = ({ key, rank }, limit) =>
+      objectRows(args.bucketId, moves, { start: rank === 0 ? key : beyondKey(key), end, limit })
+    return yield* collect(args, start, { read, room: new PageRoom(args.bucketId, moves) })
   },
 }
 
@@ -66,7 +65,8 @@ export const listVersions: Script<ListVersionsArgs, Page<ListedVersion>> = {
   *steps(args) {
     const moves = yield* movesOf(args.bucketId)
     const start = yield* startVersion(args, moves)
-    return yield* collect(args, start, (from, limit) => versionRows(args, moves, from, limit))
+    const read: ReadRows<ListedVersion> = (from, limit) => versionRows(args, moves, from, limit)
+    return yield* collect(args, start, { read, room: new PageRoom(args.bucketId, moves) })
   },
 }
 
@@ -93,13 +93,13 @@ export function commonPrefix(key: Buffer, args: Pick<ListArgs, 'prefix' | 'delim
 }
 
 /** Reads rows from a position on, in order; fewer than `limit` only at the end. */
-export type ReadRows<R> = (from: Position, limit: number) => Steps<R[]>
+type ReadRows<R> = (from: Position, limit: number) => Steps<R[]>
 
-/** A page of rows and common prefixes. */
-function* collect<R extends { key: Buffer; rank: number }>(
+/** A page of rows and common prefixes: a shorter one where not all attributes have room on it. */
+function* collect<R extends ShownRow>(
   args: Pick<ListArgs, 'prefix' | 'delimiter' | 'limit'>,
   start: Position,
-  read: ReadRows<R>,
+  { read, room }: { read: ReadRows<R>; room: PageRoom },
 ): Steps<Page<R>> {
   const { limit, delimiter } = args
   const items: Listed<R>[] = []
@@ -114,6 +114,7 @@ function* collect<R extends { key: Buffer; rank: number }>(
       if (Buffer.compare(row.key, from.key) < 0) continue
       if (items.length === limit) return { items, isTruncated: true }
       const prefix = commonPrefix(row.key, args)
+      if (prefix === undefined && !(yield* room.complete(row))) return { items, isTruncated: true }
       items.push(prefix === undefined ? { row } : { prefix })
       from =
         prefix === undefined ? { key: row.key, rank: row.rank + 1 } : { key: beyondPrefix(prefix), rank: 0 }
@@ -130,15 +131,9 @@ function nextBatch(batch: number, { read, shown }: { read: number; shown: number
   return isWaste ? Math.max(1, Math.floor(batch / BATCH_GROWTH)) : batch
 }
 
-const OBJECT_ROWS = `select ${SHOWN_COLUMNS} from object
-  where bucket_id = ? and key >= ? and key < ? order by key limit ?`
-
 function objectRows(bucketId: number, moves: readonly MoveRow[], range: KeyRange): Steps<ShownRow[]> {
   return rowsOf(moves, range, ({ start, end, limit }) => query(OBJECT_ROWS, bucketId, start, end, limit))
 }
-
-const VERSION_ROWS = `select ${SHOWN_COLUMNS} from version
-  where bucket_id = ? and (key, rank) >= (?, ?) and key < ? order by key, rank limit ?`
 
 /** Rows of both tables in the order of key and rank: the latest version comes first, wherever it is. */
 function* versionRows(

@@ -286,7 +286,7 @@ function listArgs(request: ListRequest): ListArgs {
   }
 }
 
-/** A page may be shorter than was asked for: files whose time is over are left out. */
+/** A page may be shorter than was asked for: files whose time is over are left out, and long attributes have little room on it. */
 function objectsPage(page: Page<ShownRow>, nowMs: number): ListPage {
   const { rows, prefixes } = sorted(page)
   const toAttributes = attributesCache()

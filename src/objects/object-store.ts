@@ -304,7 +304,7 @@ export interface ListRequest {
   delimiter?: string
   /** Keys and common prefixes behind this one. */
   after?: string
-  /** 0 to LIST_KEYS_MAX. */
+  /** 0 to LIST_KEYS_MAX. A page may have fewer, and yet not be the last one: `next` tells. */
   limit: number
 }
 
