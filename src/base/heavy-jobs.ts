@@ -21,7 +21,8 @@ export class HeavyJobs {
 
   /** Runs `work` when there is room. Rejects with `too_many_requests` when too many wait already. */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.isFull) throw new StoreError('too_many_requests', 'too many images at a time; try again')
+    if (this.isFull)
+      throw new StoreError('too_many_requests', 'too many long computations at a time; try again')
     this.#waiting++
     try {
       await this.#enter()

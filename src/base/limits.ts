@@ -144,9 +144,9 @@ export const SCRUB_DAMAGE_NOTED_MAX = 100_000
 export const GZIP_BYTES_MIN = 128
 export const GZIP_AT_ONCE_BYTES_MAX = 4 * KIB
 export const GZIP_BYTES_MAX = 64 * MIB
-/** Long computations (images, gzip) of one process at a time: half of Node's pool of threads, the disk has the rest. */
+/** Long computations (images, gzip, gzipped manifests) of one process at a time: half of Node's pool of threads, the disk has the rest. */
 export const HEAVY_JOBS_MAX = 2
-/** Those of one thread that wait. Of the next, images are refused, and files stored without gzip. */
+/** Those of one thread that wait. Of the next, images and long gzipped manifests are refused, and files stored without gzip. */
 export const HEAVY_JOBS_WAITING_MAX = 64
 /** A job that waits looks again after this time, whatever it was told. */
 export const HEAVY_JOB_LOOK_MS = 1_000

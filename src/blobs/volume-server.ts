@@ -125,11 +125,12 @@ export class VolumeServer {
     const others = { http: options.http, find: options.find, scheme, auth: options.clusterAuth } as const
     const remote = new RemoteBlobs(others)
     const elsewhere = new Elsewhere({ ...others, mode: options.readMode ?? 'proxy' })
-    const chunks = { volumes, remote, elsewhere, inflatedBytesMax: fileSizeBytesMax }
     this.#door = options.clusterDoor ?? localClusterDoor({ ...options, auth: options.clusterAuth })
     this.#people = newStatusPage(options)
     const { gzip = true, fixJpegOrientation = false, heavyJobs = new SharedArrayBuffer(4) } = options
-    const storing = { sync, fileSizeBytesMax, gzip, fixJpegOrientation, jobs: new HeavyJobs(heavyJobs) }
+    const jobs = new HeavyJobs(heavyJobs)
+    const chunks = { volumes, remote, elsewhere, inflatedBytesMax: fileSizeBytesMax, jobs }
+    const storing = { sync, fileSizeBytesMax, gzip, fixJpegOrientation, jobs }
     this.#files = new FileService({ chunks, clock, random, log, jwt, ...storing })
     this.#guardsWrites = options.basicAuth !== undefined || jwt.writeKey !== undefined
     this.#guardsReads = options.basicAuth !== undefined || jwt.readKey !== undefined

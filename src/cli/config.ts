@@ -177,7 +177,7 @@ export const SETTINGS = {
     max: limits.VOLUMES_PER_SERVER_MAX,
   }),
   fileSizeLimitBytes: bytes({
-    doc: 'Largest file of one request.',
+    doc: 'Largest file of one request, and the most that the gzip of a file may inflate to.',
     fallback: limits.FILE_SIZE_BYTES_MAX_DEFAULT,
     min: KIB,
     max: GIB,

@@ -131,7 +131,7 @@ export class FileService {
   write(target: WriteTarget, body: Buffer): Outcome | Promise<Outcome> {
     const { pretty } = target.query
     try {
-      const { clock, fileSizeBytesMax } = this.#options
+      const { clock, fileSizeBytesMax, jobs } = this.#options
       const upload = parseUpload({
         fid: target.fid,
         query: target.query,
@@ -140,6 +140,7 @@ export class FileService {
         body,
         nowS: Math.floor(clock.nowMs() / 1_000),
         inflatedBytesMax: fileSizeBytesMax,
+        jobs,
       })
       const outcome =
         upload instanceof Promise

@@ -4,13 +4,15 @@
  */
 import { StoreError } from '../../base/errors.ts'
 import { type Fid, parseFid } from '../../base/fid.ts'
-import { MANIFEST_CHUNKS_MAX } from '../../base/limits.ts'
+import type { HeavyJobs } from '../../base/heavy-jobs.ts'
+import { MANIFEST_BYTES_MAX, MANIFEST_CHUNKS_MAX } from '../../base/limits.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
 import type { ByteSource } from '../../net/byte-source.ts'
 import type { RemoteBlobs } from '../remote-blobs.ts'
 import type { Elsewhere } from './elsewhere.ts'
-import { inflate } from './inflate.ts'
+import { inflateAtOnce, inflateUpTo } from './inflate.ts'
+import { plainSource } from './plain-source.ts'
 import type { VolumesView } from './read-request.ts'
 
 export interface Chunk {
@@ -76,6 +78,8 @@ export interface ChunkReader {
   /** Without one, files of volumes that are not here are missing. */
   elsewhere?: Elsewhere
   inflatedBytesMax: number
+  /** Long gzipped manifests are inflated as some of them. */
+  jobs: HeavyJobs
 }
 
 /** The chunks as one file. */
@@ -109,14 +113,9 @@ async function* readLocalChunk(
   const needle = volume && (await readOwned(volume, chunk.fid))
   if (needle === undefined) throw new StoreError('corrupt', `chunk ${chunk.fidText} is missing`)
   try {
-    if (needle.large !== undefined && !needle.gzipped) {
-      if (needle.dataSizeBytes !== chunk.sizeBytes) throw wrongSize(chunk)
-      yield* needle.large.read(range.start, range.end)
-      return
-    }
-    const data = await plainData(needle, reader.inflatedBytesMax)
-    if (data.length !== chunk.sizeBytes) throw wrongSize(chunk)
-    yield data.subarray(range.start, range.end)
+    const source = await plainSource(needle, reader.inflatedBytesMax)
+    if (source.sizeBytes !== chunk.sizeBytes) throw wrongSize(chunk)
+    yield* source.read(range.start, range.end)
   } finally {
     needle.large?.close()
   }
@@ -137,18 +136,36 @@ function wrongSize(chunk: Chunk): StoreError {
   return new StoreError('corrupt', `chunk ${chunk.fidText} is not as long as its manifest says`)
 }
 
-/** The stored bytes of a needle that is not borrowed, in one buffer. Does not close `needle.large`. */
-export async function storedData(needle: Needle, bytesMax: number): Promise<Buffer> {
-  if (needle.dataSizeBytes > bytesMax) throw new StoreError('too_large', `the file is over ${bytesMax} bytes`)
-  if (needle.large === undefined) return needle.data!
-  const whole = Buffer.allocUnsafeSlow(needle.dataSizeBytes)
-  let filled = 0
-  for await (const piece of needle.large.read(0, needle.dataSizeBytes)) filled += piece.copy(whole, filled)
-  return whole
+/** The manifest that a needle is, which is not borrowed. Throws as `ofGzippedManifest`. Does not close `needle.large`. */
+export async function storedManifest(needle: Needle, jobs: HeavyJobs): Promise<Manifest> {
+  const { large, dataSizeBytes } = needle
+  if (dataSizeBytes > MANIFEST_BYTES_MAX) throw manifestTooLarge()
+  let stored = needle.data!
+  if (large !== undefined) {
+    stored = Buffer.allocUnsafeSlow(dataSizeBytes)
+    await large.readInto(stored)
+  }
+  return needle.gzipped ? await ofGzippedManifest(stored, jobs, parseManifest) : parseManifest(stored)
 }
 
-/** As `storedData`, inflated when it is gzip. */
-export async function plainData(needle: Needle, bytesMax: number): Promise<Buffer> {
-  const stored = await storedData(needle, bytesMax)
-  return needle.gzipped ? inflate(stored, bytesMax) : stored
+/**
+ * What `take` makes of the JSON of a gzipped manifest. Long ones are inflated only a few at a time, since each may be a
+ * thousand times what came in or is stored. Throws `corrupt`, `too_large`, `too_many_requests`, and what `take` throws.
+ */
+export async function ofGzippedManifest<T>(
+  gzip: Buffer,
+  jobs: HeavyJobs,
+  take: (json: Buffer) => T,
+): Promise<T> {
+  const short = inflateAtOnce(gzip, MANIFEST_BYTES_MAX)
+  if (short !== undefined) return take(short)
+  return await jobs.run(async () => {
+    const json = await inflateUpTo(gzip, MANIFEST_BYTES_MAX)
+    if (json === undefined) throw manifestTooLarge()
+    return take(json)
+  })
+}
+
+function manifestTooLarge(): StoreError {
+  return new StoreError('too_large', `manifest over ${MANIFEST_BYTES_MAX} bytes`)
 }

@@ -4,7 +4,7 @@
  */
 import { StoreError } from '../../base/errors.ts'
 import { formatFid } from '../../base/fid.ts'
-import { DATE_CACHE_ENTRIES, MANIFEST_BYTES_MAX, SMALL_RECORD_BYTES_MAX } from '../../base/limits.ts'
+import { DATE_CACHE_ENTRIES, SMALL_RECORD_BYTES_MAX } from '../../base/limits.ts'
 import type { Random } from '../../base/random.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
@@ -24,9 +24,10 @@ import { MARK } from '../../net/request-marks.ts'
 import { etagHex } from './etag.ts'
 import type { ImageQuery } from './image-query.ts'
 import { type Images, isImage } from './images.ts'
-import { inflate, looksGzipped } from './inflate.ts'
-import { type ChunkReader, manifestSource, parseManifest, plainData, storedData } from './manifest.ts'
+import { looksGzipped } from './inflate.ts'
+import { type ChunkReader, manifestSource, storedManifest } from './manifest.ts'
 import { pairHeaders } from './pairs.ts'
+import { closeLarge, plainSource, storedSource } from './plain-source.ts'
 import { type FileQuery, isHeaderValue, NO_QUERY } from './query.ts'
 import type { ReadRequest } from './read-request.ts'
 
@@ -151,9 +152,8 @@ export class FileReader {
   async #contentOf(request: ReadRequest, needle: Needle, headers: string[]): Promise<Content> {
     const urlName = request.filename === undefined ? '' : Buffer.from(request.filename).toString('latin1')
     const storedName = needle.name?.toString('latin1') ?? ''
-    const { inflatedBytesMax } = this.#chunks
     if (needle.manifest && request.query.manifest !== false) {
-      const manifest = parseManifest(await plainData(needle, MANIFEST_BYTES_MAX))
+      const manifest = await storedManifest(needle, this.#chunks.jobs)
       headers.push('X-File-Store', 'chunked')
       closeLarge(needle)
       const name = urlName || Buffer.from(manifest.name).toString('latin1')
@@ -161,16 +161,14 @@ export class FileReader {
       return { source, name, mime: Buffer.from(manifest.mime).toString('latin1') }
     }
     const description = { name: urlName || storedName, mime: needle.mime?.toString('latin1') }
-    const source = sourceOf(needle)
+    const source = storedSource(needle)
     if (!needle.gzipped) return { source, ...description }
     const isGzip = source.whole === undefined || looksGzipped(source.whole)
     if (isGzip && acceptsGzip(request) && wantedImage(request, needle) === undefined) {
       headers.push('Content-Encoding', 'gzip', 'Vary', 'Accept-Encoding')
       return { source, ...description }
     }
-    const stored = await storedData(needle, inflatedBytesMax)
-    closeLarge(needle)
-    return { source: memorySource(await inflateForReader(stored, inflatedBytesMax)), ...description }
+    return { source: await plainSource(needle, this.#chunks.inflatedBytesMax), ...description }
   }
 
   /** The content as an image of the wanted size; as it is, where none can be made of it. */
@@ -215,23 +213,6 @@ export class FileReader {
     const boundary = this.#random.bytes(16).toString('hex')
     return rangesOutcome(source, headers, { ranges, boundary, contentType: type })
   }
-}
-
-function sourceOf(needle: Needle): ByteSource {
-  const { large } = needle
-  if (large === undefined) return memorySource(needle.data!)
-  return {
-    sizeBytes: needle.dataSizeBytes,
-    whole: undefined,
-    read: (start, end) => large.read(start, end),
-    close: () => closeLarge(needle),
-  }
-}
-
-/** Closes what a needle holds open; any number of times. */
-function closeLarge(needle: Needle): void {
-  needle.large?.close()
-  needle.large = undefined
 }
 
 interface Content {
@@ -297,12 +278,6 @@ function acceptsGzip(request: ReadRequest): boolean {
     return !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))
   }
   return false
-}
-
-async function inflateForReader(stored: Buffer, bytesMax: number): Promise<Buffer> {
-  // A file that only claims to be gzip is served as it is, as SeaweedFS does.
-  if (!looksGzipped(stored)) return stored
-  return await inflate(stored, bytesMax)
 }
 
 function conditionsOf(rawHeaders: readonly string[]) {

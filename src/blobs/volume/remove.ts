@@ -1,11 +1,10 @@
 /** DELETE of a file; of a chunked one its chunks first, so that none is ever left without its manifest. */
 import { StoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
-import { MANIFEST_BYTES_MAX } from '../../base/limits.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
 import { errorOutcome, jsonOutcome, type Outcome } from '../../net/reply.ts'
-import { type ChunkReader, type Manifest, parseManifest, plainData, readOwned } from './manifest.ts'
+import { type ChunkReader, type Manifest, readOwned, storedManifest } from './manifest.ts'
 import { type SyncMode, syncVolume } from './write.ts'
 
 export interface RemoveRequest {
@@ -28,7 +27,7 @@ export async function removeFile(request: RemoveRequest, chunks: ChunkReader): P
   const needle = await readForRemoval(volume, fid)
   let sizeBytes: number | undefined
   if (needle?.manifest && !request.keepChunks) {
-    const manifest = await manifestOf(needle)
+    const manifest = await manifestOf(needle, chunks)
     await removeChunks(manifest, request, chunks)
     sizeBytes = manifest.sizeBytes
   } else {
@@ -58,9 +57,9 @@ async function readForRemoval(volume: Volume, fid: Fid): Promise<Needle | undefi
   }
 }
 
-async function manifestOf(needle: Needle): Promise<Manifest> {
+async function manifestOf(needle: Needle, { jobs }: ChunkReader): Promise<Manifest> {
   try {
-    return parseManifest(await plainData(needle, MANIFEST_BYTES_MAX))
+    return await storedManifest(needle, jobs)
   } finally {
     needle.large?.close()
   }

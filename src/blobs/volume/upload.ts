@@ -2,13 +2,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { StoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
+import type { HeavyJobs } from '../../base/heavy-jobs.ts'
 import { MANIFEST_BYTES_MAX, MIME_BYTES_MAX, NAME_BYTES_MAX } from '../../base/limits.ts'
 import { bytesNeedle, type NeedleWrite, type NewNeedle } from '../../disk/needle.ts'
 import { parseContentDisposition } from '../../net/content-disposition.ts'
 import { OCTET_STREAM } from '../../net/mime-types.ts'
 import { fileOfForm, formBoundary } from '../../net/multipart.ts'
-import { inflate } from './inflate.ts'
-import { parseManifest } from './manifest.ts'
+import { inflateAtOnce, inflatedPieces } from './inflate.ts'
+import { ofGzippedManifest, parseManifest } from './manifest.ts'
 import { encodePairs, PAIR_PREFIX } from './pairs.ts'
 import { type FileQuery, isHeaderValue } from './query.ts'
 
@@ -81,11 +82,13 @@ export interface UploadRequest {
   /** Seconds since 1970. */
   nowS: number
   inflatedBytesMax: number
+  /** Long gzipped manifests are inflated as some of them. */
+  jobs: HeavyJobs
 }
 
 /**
  * Makes the needle. A promise only where gzip must be inflated to learn the file's length.
- * Throws (or rejects with) `bad_request` and `too_large` with the reason.
+ * Throws (or rejects with) `bad_request`, `too_large` and `too_many_requests` with the reason.
  */
 export function parseUpload(request: UploadRequest): Upload | Promise<Upload> {
   const { query, headers } = request
@@ -112,17 +115,29 @@ export function parseUpload(request: UploadRequest): Upload | Promise<Upload> {
     pairs: headers.pairs === undefined ? undefined : encodePairs(headers.pairs),
   }
   if (!file.isGzipped) return checked(needle, file, file.data)
-  const inflated = inflateUpload(file.data, request.inflatedBytesMax)
-  return inflated.then((plain) => checked(needle, file, plain))
+  return inflated(needle, file, request)
 }
 
 function isUsefulMime(mime: string, query: Readonly<FileQuery>): boolean {
   return query.manifest !== true && mime !== '' && !mime.startsWith(OCTET_STREAM)
 }
 
-async function inflateUpload(data: Buffer, bytesMax: number): Promise<Buffer> {
+/** Checks what is gzipped. Of a long file only its length and digest are wanted, so it is not held. */
+async function inflated(needle: NewNeedle, file: UploadedFile, request: UploadRequest): Promise<Upload> {
+  const { data } = file
+  const { inflatedBytesMax, jobs } = request
   try {
-    return await inflate(data, bytesMax)
+    if (needle.manifest) return await ofGzippedManifest(data, jobs, (json) => checked(needle, file, json))
+    const plain = inflateAtOnce(data, inflatedBytesMax)
+    if (plain !== undefined) return checked(needle, file, plain)
+    const md5 = file.contentMd5 === '' ? undefined : createHash('md5')
+    let sizeBytes = 0
+    for await (const piece of inflatedPieces([data], inflatedBytesMax)) {
+      sizeBytes += piece.length
+      md5?.update(piece)
+    }
+    if (md5 !== undefined) checkMd5(file.contentMd5, md5.digest())
+    return { needle, sizeBytes, contentMd5: file.contentMd5 }
   } catch (error) {
     const isDamaged = error instanceof StoreError && error.code === 'corrupt'
     throw isDamaged
@@ -182,7 +197,7 @@ function limited(latin1: string, bytesMax: number, what: string): Buffer | undef
 
 function checked(needle: NewNeedle, file: UploadedFile, plain: Buffer): Upload {
   if (needle.manifest) checkManifest(plain)
-  if (file.contentMd5 !== '') checkMd5(file.contentMd5, plain)
+  if (file.contentMd5 !== '') checkMd5(file.contentMd5, createHash('md5').update(plain).digest())
   return { needle, sizeBytes: plain.length, contentMd5: file.contentMd5 }
 }
 
@@ -198,12 +213,11 @@ function checkManifest(json: Buffer): void {
 
 const MD5_BYTES = 16
 
-function checkMd5(base64: string, data: Buffer): void {
+function checkMd5(base64: string, actual: Buffer): void {
   const wanted = Buffer.from(base64, 'base64')
   if (wanted.length !== MD5_BYTES || wanted.toString('base64') !== base64) {
     throw new StoreError('bad_request', 'Content-MD5 is not the base64 of 16 bytes')
   }
-  const actual = createHash('md5').update(data).digest()
   if (!timingSafeEqual(wanted, actual)) {
     throw new StoreError(
       'bad_request',
