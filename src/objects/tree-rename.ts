@@ -2,7 +2,6 @@
  * Renames. A file's row, or the rows of a small directory, get their keys in one transaction. A large directory is begun with a
  * row in `move`, by which everyone sees the new names at once (see `tree-moves.ts`); then steps change the keys of its rows.
  */
-import { assert } from '../base/assert.ts'
 import { StoreError } from '../base/errors.ts'
 import { TREE_MOVED_AT_ONCE_MAX, TREE_MOVED_ROWS_PER_STEP } from '../base/limits.ts'
 import { type Query, query, type Row, type Script, type SqlValue, type Steps } from '../meta/meta-store.ts'
@@ -13,6 +12,7 @@ import { checkRemovable } from './lock-rules.ts'
 import { type MoveRow, VERSION_COLUMNS, type VersionRow } from './parts.ts'
 import { checkMoves, putVersion, VERSIONING_OFF, type WriteFacts, writeFacts } from './put-version.ts'
 import { beyondKey, beyondPrefix, lockOf, placeOf, rankAt, startsWith } from './rows.ts'
+import { isExpiredRow } from './tree-life.ts'
 import { movedKey } from './tree-moves.ts'
 import type { TreeChange } from './tree-write.ts'
 import { addUsage } from './usage-steps.ts'
@@ -39,7 +39,10 @@ export const rename: Script<RenameArgs, RenameResult> = {
       for (const key of [directoryOf(from), to, directoryOf(to)])
         yield* checkMoves({ bucketId: args.bucketId, key })
     }
-    if (facts.rank !== null) return yield* renameFile(args, facts, { from, to })
+    const row = facts.rank === null ? undefined : yield* presentRow(args.bucketId, from)
+    // A file whose time is over is not there, though nobody has removed it yet.
+    if (row !== undefined && !isExpiredRow(row, args.nowMs))
+      return yield* renameFile(args, facts, { row, to })
     return yield* renameDirectory(args, facts, { from: directoryOf(from), to: directoryOf(to) })
   },
 }
@@ -51,22 +54,21 @@ interface Ends {
   to: Buffer
 }
 
-function* renameFile(args: RenameArgs, facts: WriteFacts, { from, to }: Ends): Steps<RenameResult> {
+interface RenamedFile {
+  row: VersionRow
+  to: Buffer
+}
+
+function* renameFile(args: RenameArgs, facts: WriteFacts, { row, to }: RenamedFile): Steps<RenameResult> {
   if (yield* hasRows('object', args.bucketId, directoryOf(to)))
     throw new StoreError('conflict', `/${args.to} is a directory`)
-  const row = yield* presentRow(args.bucketId, from)
-  assert(row !== undefined, 'a row that was just seen is there')
   if (facts.versioning === VERSIONING_OFF) yield* replaceFile(args, facts, { row, to })
   else yield* copyAndDelete(args, { row, to })
   return 'done'
 }
 
 /** Where no versions are kept, the row gets another key, and what had it goes. */
-function* replaceFile(
-  args: RenameArgs,
-  facts: WriteFacts,
-  { row, to }: { row: VersionRow; to: Buffer },
-): Steps<void> {
+function* replaceFile(args: RenameArgs, facts: WriteFacts, { row, to }: RenamedFile): Steps<void> {
   const { bucketId, nowMs } = args
   const target = yield* presentRow(bucketId, to)
   if (target !== undefined) {
@@ -90,7 +92,7 @@ function* replaceFile(
 }
 
 /** Where versions are kept, they stay under the old name; the new one gets a version of the same bytes. */
-function* copyAndDelete(args: RenameArgs, { row, to }: { row: VersionRow; to: Buffer }): Steps<void> {
+function* copyAndDelete(args: RenameArgs, { row, to }: RenamedFile): Steps<void> {
   const { bucketId, nowMs, usagePart } = args
   const named = { ...placeOf(row), bucketId, key: row.key, rank: row.rank, sizeBytes: row.size }
   const place = yield* shareContent({ row: named, contentId: args.contentId })

@@ -397,4 +397,18 @@ function treeTests(startKit: () => Promise<Kit>): void {
     assert.deepEqual(await keysOf(kit), ['d/still', 'last'])
     await kit.close()
   })
+
+  test('a file whose time is over is not renamed; a directory of its name is', async () => {
+    const kit = await startKit()
+    const { tree, bucket } = kit
+    await kit.put('over', { posix: { ttlSeconds: 60, createdMs: systemClock.nowMs() - 61_000 } })
+    await kit.put('living', { contentType: 'text/living' })
+    await assert.rejects(tree.rename(bucket, 'over', 'living'), { code: 'not_found' })
+    assert.equal((await tree.stat(bucket, 'living'))!.info!.attributes.contentType, 'text/living')
+    await kit.put('over/below')
+    await tree.rename(bucket, 'over', 'moved')
+    assert.deepEqual(await namesIn(kit, 'moved'), ['below'])
+    assert.equal(await tree.stat(bucket, 'over'), undefined)
+    await kit.close()
+  })
 }
