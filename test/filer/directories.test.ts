@@ -115,6 +115,20 @@ test('a directory of more entries than one page of the store has', async () => {
   assert.equal((await filer.get('/many')).status, 404)
 })
 
+test('a whole page of files whose time is over, where buckets are shown', async () => {
+  const shown = await startFiler({ filerBuckets: true })
+  try {
+    const paths = Array.from({ length: 1_001 }, (_, i) => `/a${String(i).padStart(5, '0')}?ttl=1m`)
+    for (let at = 0; at < paths.length; at += 100)
+      await Promise.all(paths.slice(at, at + 100).map((path) => shown.put(path, 'x')))
+    await shown.put('/z', 'x')
+    shown.clock.aheadMs += 120_000
+    assert.deepEqual(await shown.names('/'), ['buckets/', 'z'])
+  } finally {
+    await shown.close()
+  }
+})
+
 test('the page for people: escaped, linked, without a script', async () => {
   const evil = '<img src=x onerror=alert(1)>"\'&.txt'
   await filer.put(`/page/${encodeURIComponent(evil)}`, 'x'.repeat(2_000))

@@ -50,7 +50,7 @@ export function readNothing(context: FilerContext, request: FilerRequest): Promi
 /** The page with `buckets` in its place, if that is on this page. */
 function withBuckets(page: EntriesPage, after: string, prefix: string): EntriesPage {
   const { entries, next } = page
-  const isLater = next !== undefined && BUCKETS > entries.at(-1)!.name
+  const isLater = next !== undefined && BUCKETS > next
   if (BUCKETS <= after || isLater || !BUCKETS.startsWith(prefix)) return page
   const at = entries.findIndex(({ name }) => name > BUCKETS)
   const shown = entries.filter(({ name }) => name !== BUCKETS)
