@@ -15,12 +15,14 @@ import type { ThreadContext } from './thread-context.ts'
 import type { CopyHost } from './volume-copies.ts'
 import { placePath, refuseWideOffsets, type VolumePlace } from './volume-facts.ts'
 import { EXTENSION, parseDatName, volumeBaseName } from './volume-paths.ts'
+import { FLAG } from './volume-table.ts'
 
 /** Below a data directory: volumes that want in. */
 export const ADOPT_FOLDER = 'adopt'
 const MARKER = '.adopting'
 const REFUSED = '.refused'
 const PERIOD_MS = 1000
+const MARKER_DAMAGED = 'the marker of its adoption is damaged: it is not known whether it was verified'
 
 /** What the marker beside a volume says. */
 export interface AdoptionState {
@@ -39,6 +41,10 @@ export class VolumeAdoption {
   #stopTimer: (() => void) | undefined
   #working: Promise<void> | undefined
   #stopping = false
+  /** Damaged records and files of volumes that were verified, until their markers say so. */
+  readonly #verdicts = new Map<number, number>()
+  /** The last failure of each place: the same one is said once, not every second. */
+  readonly #said = new Map<string, string>()
 
   constructor(context: ThreadContext, host: AdoptionHost, log: Log) {
     this.#context = context
@@ -48,11 +54,21 @@ export class VolumeAdoption {
 
   /** Goes on with what was begun, and looks for volumes from now on. The keeper has opened its volumes. */
   start(): void {
-    for (const place of this.#marked()) this.#closeForWrites(place)
+    for (const place of this.#marked()) {
+      try {
+        const adoption = readAdoption(this.#context.disk, place)
+        if (adoption?.state === 'verifying') this.#closeForWrites(place)
+        if (adoption?.reason === MARKER_DAMAGED) throw new StoreError('corrupt', MARKER_DAMAGED)
+      } catch (error) {
+        this.#complain(place, error)
+      }
+    }
     this.#stopTimer = this.#context.clock.every(PERIOD_MS, () => {
-      this.#working ??= this.look().finally(() => {
-        this.#working = undefined
-      })
+      this.#working ??= this.look()
+        .catch((error) => this.#log.error({ error }, 'volumes cannot be adopted'))
+        .finally(() => {
+          this.#working = undefined
+        })
     })
   }
 
@@ -62,19 +78,32 @@ export class VolumeAdoption {
     await this.#working
   }
 
-  /** One look into the folders: takes what is there and verifies it. */
+  /** One look into the folders: takes what is there and verifies it. What fails is logged, and tried again at the next look. */
   async look(): Promise<void> {
     for (const [number, directory] of this.#context.directories.entries()) {
       try {
         for (const place of this.#arrived(directory)) this.#take(number, place)
       } catch (error) {
-        this.#log.error({ directory, error: toStoreError(error) }, 'volumes cannot be adopted')
+        this.#complain({ directory }, error)
       }
     }
     for (const place of this.#marked()) {
       if (this.#stopping) return
-      if (readAdoption(this.#context.disk, place)?.state === 'verifying') await this.#verify(place)
+      try {
+        if (readAdoption(this.#context.disk, place)?.state === 'verifying') await this.#verify(place)
+      } catch (error) {
+        this.#complain(place, error)
+      }
     }
+  }
+
+  #complain(place: { directory: string; volumeId?: number }, error: unknown): void {
+    const { code, message } = toStoreError(error)
+    const { directory, volumeId: volume } = place
+    const key = `${directory}/${volume ?? ''}`
+    if (this.#said.get(key) === message) return
+    this.#said.set(key, message)
+    this.#log.error({ directory, volume, code }, `adoption failed: ${message}`)
   }
 
   /** Volumes in the folder of a directory. */
@@ -114,7 +143,9 @@ export class VolumeAdoption {
     const directory = directories[number] as string
     const place = { directory, collection, volumeId }
     try {
-      if (readAdoption(disk, place) === undefined) {
+      // A volume that is there already is never replaced, whatever its marker says.
+      const isHere = disk.stat(placePath(place, EXTENSION.dat)) !== undefined
+      if (isHere || readAdoption(disk, place) === undefined) {
         this.#host.assertUnknown(volumeId)
         refuseWideOffsets(disk, arrived)
         refuseOthersIds(disk, arrived)
@@ -125,14 +156,25 @@ export class VolumeAdoption {
       return this.#refuse(arrived, error)
     }
     try {
+      this.#verdicts.delete(volumeId)
       placeStaged(disk, arrived, directory)
       this.#host.openVolume(number, { collection, volumeId })
       this.#closeForWrites(place)
       this.#log.info({ volume: volumeId, collection, directory }, 'volume adopted, read only until verified')
     } catch (error) {
-      const { code, message } = toStoreError(error)
-      this.#log.error({ volume: volumeId, code }, `adopted volume not opened: ${message}`)
-      writeAdoption(disk, place, { state: 'failed', damaged: 0, reason: message })
+      this.#fail(place, error)
+    }
+  }
+
+  /** Notes it in the marker, too, unless it is the disk that is full: then, and where that fails, it is tried again. */
+  #fail(place: VolumePlace, error: unknown): void {
+    const { code, message } = toStoreError(error)
+    this.#complain(place, error)
+    if (code === 'disk_full') return
+    try {
+      writeAdoption(this.#context.disk, place, { state: 'failed', damaged: 0, reason: message })
+    } catch (second) {
+      this.#complain(place, second)
     }
   }
 
@@ -143,57 +185,84 @@ export class VolumeAdoption {
     replaceFileDurably(this.#context.disk, arrived.directory, name, Buffer.from(message))
   }
 
+  /** At once; `.cairn` says so as soon as the disk lets it, and until then the marker does at the next start. */
   #closeForWrites(place: VolumePlace): void {
-    if (readAdoption(this.#context.disk, place)?.state !== 'verifying') return
     try {
-      this.#host.change(place.volumeId, { readOnly: true })
+      const { slot, info } = this.#host.kept(place.volumeId)
+      slot.setFlag(FLAG.readOnly)
+      if (info.readOnly !== true) this.#host.change(place.volumeId, { readOnly: true })
     } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'volume_not_found') throw error
+      if (!(error instanceof StoreError) || error.code !== 'volume_not_found') this.#complain(place, error)
     }
   }
 
   async #verify(place: VolumePlace): Promise<void> {
-    const { disk, clock } = this.#context
     const { volumeId } = place
     try {
-      const { slot } = this.#host.kept(volumeId)
-      let damaged = 0
-      const scrub = new VolumeScrub(this.#context, slot, {
-        onDamage: ({ file, offsetBytes, reason }) => {
-          damaged++
-          this.#log.error(
-            { volume: volumeId, file, offset: offsetBytes, reason },
-            'damage in an adopted volume',
-          )
-        },
-        onProgress: () => undefined,
-        pace: async () => {
-          await new Promise<void>((resolve) => clock.soon(resolve))
-          return !this.#stopping
-        },
-      })
-      if ((await scrub.run(undefined)) !== 'done') return
-      if (damaged > 0) {
-        const reason = `${damaged} damaged records or files: it stays read only`
-        writeAdoption(disk, place, { state: 'damaged', damaged, reason })
-        this.#log.error({ volume: volumeId, damaged }, 'adopted volume stays read only')
-        return
-      }
-      this.#host.change(volumeId, { readOnly: false })
-      removeAdoption(disk, place)
-      this.#log.info({ volume: volumeId }, 'adopted volume verified: it takes writes')
+      const damaged = this.#verdicts.get(volumeId) ?? (await this.#countDamage(volumeId))
+      if (damaged === undefined) return
+      this.#verdicts.set(volumeId, damaged)
+      this.#noteVerified(place, damaged)
+      this.#verdicts.delete(volumeId)
     } catch (error) {
-      const { code, message } = toStoreError(error)
-      this.#log.error({ volume: volumeId, code }, `adopted volume not verified: ${message}`)
-      writeAdoption(disk, place, { state: 'failed', damaged: 0, reason: message })
+      this.#fail(place, error)
     }
+  }
+
+  /** Undefined: it was stopped. */
+  async #countDamage(volumeId: number): Promise<number | undefined> {
+    const { slot } = this.#host.kept(volumeId)
+    let damaged = 0
+    const scrub = new VolumeScrub(this.#context, slot, {
+      onDamage: ({ file, offsetBytes, reason }) => {
+        damaged++
+        this.#log.error(
+          { volume: volumeId, file, offset: offsetBytes, reason },
+          'damage in an adopted volume',
+        )
+      },
+      onProgress: () => undefined,
+      pace: async () => {
+        await new Promise<void>((resolve) => this.#context.clock.soon(resolve))
+        return !this.#stopping
+      },
+    })
+    return (await scrub.run(undefined)) === 'done' ? damaged : undefined
+  }
+
+  #noteVerified(place: VolumePlace, damaged: number): void {
+    const { disk } = this.#context
+    const { volumeId } = place
+    if (damaged > 0) {
+      const reason = `${damaged} damaged records or files: it stays read only`
+      writeAdoption(disk, place, { state: 'damaged', damaged, reason })
+      this.#log.error({ volume: volumeId, damaged }, 'adopted volume stays read only')
+      return
+    }
+    this.#host.change(volumeId, { readOnly: false })
+    removeAdoption(disk, place)
+    this.#log.info({ volume: volumeId }, 'adopted volume verified: it takes writes')
   }
 }
 
-/** What the marker of a volume says; undefined when it has none. */
+/** What the marker of a volume says; undefined when it has none. Throws the disk's error. */
 export function readAdoption(disk: Disk, place: VolumePlace): AdoptionState | undefined {
   const bytes = readFileWhole(disk, placePath(place, MARKER))
-  return bytes === undefined ? undefined : (JSON.parse(bytes.toString('utf8')) as AdoptionState)
+  return bytes && (parseAdoption(bytes) ?? { state: 'failed', damaged: 0, reason: MARKER_DAMAGED })
+}
+
+/** Undefined when the bytes are damaged. */
+function parseAdoption(bytes: Buffer): AdoptionState | undefined {
+  try {
+    const adoption = JSON.parse(bytes.toString('utf8')) as Partial<AdoptionState> | null
+    const { state, damaged, reason } = adoption ?? {}
+    const isKnown = state === 'verifying' || state === 'damaged' || state === 'failed'
+    return isKnown && typeof damaged === 'number' && typeof reason === 'string'
+      ? { state, damaged, reason }
+      : undefined
+  } catch {
+    return undefined
+  }
 }
 
 export function writeAdoption(disk: Disk, place: VolumePlace, state: AdoptionState): void {

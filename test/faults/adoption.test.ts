@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFi
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { StoreError } from '../../src/base/errors.ts'
+import type { Disk } from '../../src/disk/disk.ts'
 import { realDisk } from '../../src/disk/real-disk.ts'
 import {
   type AdoptionState,
@@ -12,6 +13,7 @@ import {
   writeAdoption,
 } from '../../src/disk/volume-adoption.ts'
 import { FLAG } from '../../src/disk/volume-table.ts'
+import { SimClock } from '../sim/sim-clock.ts'
 import { fidOf, needleOf } from '../support/needles.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
 
@@ -78,7 +80,6 @@ test('it takes no writes before it is verified', async (t) => {
   const { data } = await prepare(t)
   const store = new RealStore(data)
   const looking = store.keeper.adoption.look()
-  const isReadOnly = (error: unknown) => error instanceof StoreError && error.code === 'read_only'
   assert.ok(store.volume(5).slot.hasFlag(FLAG.readOnly))
   assert.throws(() => store.volume(5).write(needleOf(400, 1, 10)), isReadOnly)
   assert.ok(await store.volume(5).read(fidOf(1, 5)))
@@ -115,3 +116,114 @@ test('a volume from elsewhere with the number of an erasure volume is refused', 
   assert.equal(store.volumes.get(volumeId), undefined)
   await store.close()
 })
+
+/** The machine's disk, which fails as it is told. */
+function failingDisk() {
+  const fails = { full: false, marker: false, bytesRead: 0 }
+  const failure = (code: string) => Object.assign(new Error(`${code}: as the test wants it`), { code })
+  const disk: Disk = {
+    ...realDisk,
+    open: (path, mode) => {
+      if (fails.full && mode === 'w+') throw failure('ENOSPC')
+      if (fails.marker && path.endsWith('.adopting')) throw failure('EIO')
+      return realDisk.open(path, mode)
+    },
+    read: (...given) => {
+      fails.bytesRead += given[3]
+      return realDisk.read(...given)
+    },
+    readSync: (...given) => {
+      fails.bytesRead += given[3]
+      return realDisk.readSync(...given)
+    },
+  }
+  return { disk, fails }
+}
+
+const isReadOnly = (error: unknown) => error instanceof StoreError && error.code === 'read_only'
+const writeOne = (store: RealStore) => store.volume(5).write(needleOf(400, 1, 10))
+
+test('the disk is full when a volume was verified: it stays read only until there is room, and is not read again', async (t) => {
+  const { data } = await prepare(t)
+  const { disk, fails } = failingDisk()
+  const store = new RealStore(data, { disk })
+  const looking = store.keeper.adoption.look()
+  fails.full = true
+  await looking
+  assert.equal(readAdoption(realDisk, placeIn(data))?.state, 'verifying')
+  assert.throws(() => writeOne(store), isReadOnly)
+  assert.ok(fails.bytesRead > 300 * 200)
+  fails.bytesRead = 0
+  await store.keeper.adoption.look()
+  assert.ok(fails.bytesRead < 1000, `${fails.bytesRead} bytes were read`)
+  fails.full = false
+  await store.keeper.adoption.look()
+  assert.equal(readAdoption(realDisk, placeIn(data)), undefined)
+  await writeOne(store)
+  await store.close()
+})
+
+test('a start on a full disk with a volume that is not verified yet', async (t) => {
+  const { data, folder } = await prepare(t)
+  for (const name of readdirSync(folder)) renameSync(join(folder, name), join(data, name))
+  writeAdoption(realDisk, placeIn(data), VERIFYING)
+  const { disk, fails } = failingDisk()
+  const store = new RealStore(data, { disk })
+  fails.full = true
+  store.keeper.adoption.start()
+  assert.throws(() => writeOne(store), isReadOnly)
+  await store.keeper.adoption.look()
+  assert.throws(() => writeOne(store), isReadOnly)
+  fails.full = false
+  await store.keeper.adoption.look()
+  await writeOne(store)
+  await store.keeper.adoption.stop()
+  await store.close()
+})
+
+test('a marker that cannot be read does not keep others waiting', async (t) => {
+  const { data } = await prepare(t)
+  const { disk, fails } = failingDisk()
+  const clock = new SimClock()
+  const store = new RealStore(data, { disk, clock })
+  await store.create(6)
+  writeAdoption(realDisk, { ...placeIn(data), volumeId: 6 }, { state: 'damaged', damaged: 1, reason: 'x' })
+  fails.marker = true
+  store.keeper.adoption.start()
+  // What a look of the timer throws ends the process.
+  clock.advance(1000)
+  await store.keeper.adoption.stop()
+  fails.marker = false
+  await store.close()
+  await assertAdopted(data)
+})
+
+for (const bytes of ['{"state":"damaged","damaged":1,"reason":"x}\n', '', 'null', '{"state":"verifyinh"}']) {
+  test(`a damaged marker: ${JSON.stringify(bytes)}`, async (t) => {
+    const { data } = await prepare(t)
+    const first = new RealStore(data)
+    await first.create(4)
+    await first.close()
+    const place = { ...placeIn(data), volumeId: 4 }
+    writeFileSync(join(data, '4.adopting'), bytes)
+    assert.equal(readAdoption(realDisk, place)?.state, 'failed')
+    assert.match(readAdoption(realDisk, place)?.reason ?? '', /marker .* is damaged/)
+    await assertAdopted(data)
+  })
+}
+
+for (const state of ['damaged', 'failed'] as const) {
+  test(`a volume whose marker says ${state} is not replaced by one that arrives`, async (t) => {
+    const { data, folder } = await prepare(t)
+    const store = new RealStore(data)
+    await store.create(5)
+    await store.write(5, 9999, 1, 10)
+    writeAdoption(realDisk, placeIn(data), { state, damaged: 1, reason: 'x' })
+    await store.keeper.adoption.look()
+    assert.match(readRefusal(realDisk, placeIn(folder)) ?? '', /volume 5 is here already/)
+    await store.close()
+    const again = new RealStore(data)
+    assert.ok(await again.volume(5).read(fidOf(9999, 5)))
+    await again.close()
+  })
+}
