@@ -201,9 +201,9 @@ export class VolumeCopies {
     const { disk } = this.#host
     const bytes = Buffer.allocUnsafeSlow(lengthBytes)
     const pin = slot.pin()
-    const own =
-      file === 'dat' || file === 'idx' ? undefined : disk.open(this.#pathOf(slot, directory, file), 'r')
+    let own: number | undefined
     try {
+      if (file !== 'dat' && file !== 'idx') own = disk.open(this.#pathOf(slot, directory, file), 'r')
       const handle = own ?? slot.get(file === 'dat' ? WORD.datHandle : WORD.idxHandle)
       const count = await disk.read(handle, bytes, 0, lengthBytes, offset)
       if (count < lengthBytes) throw new StoreError('corrupt', `${file} of volume ${id} is too short`)

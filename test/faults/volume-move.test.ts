@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import type { Random } from '../../src/base/random.ts'
 import { type HeldVolume, isSameCopy, type VolumeCopies } from '../../src/disk/volume-copies.ts'
 import type { VolumeSet } from '../../src/disk/volume-set.ts'
+import { WORD } from '../../src/disk/volume-table.ts'
 import { CHANGING_CALLS, SimDisk } from '../sim/sim-disk.ts'
 import { dataOf, fidOf, KIB, MIB, needleOf } from '../support/needles.ts'
 import { seedsToRun, withSeed } from '../support/seeds.ts'
@@ -202,6 +203,19 @@ test('bytes that change on their way are refused, and so are files that are not 
     source.admin.copies.release(VOLUME)
     assert.equal(await takesWrites(source.views[0]!), true)
     await assert.rejects(source.admin.copies.read(wanted), { code: 'conflict' })
+  })
+})
+
+test('a file that is not there any more keeps no other one open', async () => {
+  await withSeed(1, async (random) => {
+    const disk = newDisk(random)
+    const { admin, views } = await fill(disk)
+    const { compactionRevision } = await admin.copies.hold(VOLUME)
+    const { slot } = views[0]!.get(VOLUME)!
+    disk.dropFile(`${DIRECTORY}/${VOLUME}.sums`)
+    const piece = { id: VOLUME, file: 'sums', compactionRevision, offset: 0, lengthBytes: 0 } as const
+    await assert.rejects(admin.copies.read(piece), { code: 'io_error' })
+    assert.equal(slot.get(WORD.pins0) + slot.get(WORD.pins1), 0)
   })
 })
 
