@@ -73,7 +73,11 @@ export class ShardFilesVolume extends Volume {
   /** What is in the volume in place of a shard; undefined: nothing, or the shard itself. Throws as `Volume.read`. */
   reference(fid: Fid): ShardReference | undefined | Promise<ShardReference | undefined> {
     const found = super.read(fid)
-    const parse = (needle: Needle | undefined) => needle && parseReference(needle)
+    const parse = (needle: Needle | undefined) => {
+      // A shard of a server that did not keep them as files may be large.
+      needle?.large?.close()
+      return needle && parseReference(needle)
+    }
     return found instanceof Promise ? found.then(parse) : parse(found)
   }
 

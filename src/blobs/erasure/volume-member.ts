@@ -59,6 +59,7 @@ export class VolumeMember implements OwnMember {
     if (state.kind !== 'live' || !(volume instanceof ShardFilesVolume)) return state
     try {
       const needle = await volume.read({ ...key, volumeId: volume.id, cookie: state.cookie })
+      needle?.large?.close()
       return needle === undefined ? state : { ...state, sizeBytes: needle.dataSizeBytes }
     } catch (error) {
       if (toStoreError(error).code !== 'corrupt') throw error
