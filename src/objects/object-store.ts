@@ -421,7 +421,7 @@ export interface TreeEntry {
   /** Last segment. */
   name: string
   isDirectory: boolean
-  /** Undefined for a directory that is there only because of what lies in it. */
+  /** Undefined for a directory that is there only because of what lies in it. A listing leaves out sizes and checksums of parts. */
   info: ObjectInfo | undefined
 }
 

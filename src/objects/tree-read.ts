@@ -5,9 +5,10 @@
  */
 import { StoreError } from '../base/errors.ts'
 import { query, type Script, type Steps } from '../meta/meta-store.ts'
-import { type MoveRow, VERSION_COLUMNS, type VersionRow } from './parts.ts'
+import { type MoveRow, type ShownRow, VERSION_COLUMNS, type VersionRow } from './parts.ts'
 import { beyondKey, beyondPrefix, startsWith } from './rows.ts'
-import { readMoves, rowKey, rowsBetween } from './tree-moves.ts'
+import { OBJECT_ROWS, PageRoom } from './shown-rows.ts'
+import { type KeyRange, readMoves, rowKey, rowsBetween, rowsOf } from './tree-moves.ts'
 
 export interface StatArgs {
   bucketId: number
@@ -18,7 +19,7 @@ export interface StatArgs {
 export interface StatResult {
   isDirectory: boolean
   /** Undefined for a directory that is there only because of what lies in it. */
-  row: VersionRow | undefined
+  row: ShownRow | undefined
 }
 
 const OBJECT_COLUMNS = VERSION_COLUMNS.split(', ')
@@ -127,26 +128,31 @@ class Scan {
     this.#after = Buffer.from(args.after ?? '')
   }
 
-  /** Takes entries in the order of keys, until there is one more than is asked for. */
+  /** Takes entries in the order of keys, until there would be one more than is asked for, or than have room for their attributes. */
   *run(): Steps<void> {
     const { bucketId, limit, prefix, after } = this.#args
+    const room = new PageRoom(bucketId, this.#moves)
     const first = Buffer.concat([this.#directory, Buffer.from(prefix)])
     const end = beyondPrefix(first)
     let from = after === undefined ? first : beyondKey(Buffer.concat([this.#directory, this.#after]))
     if (Buffer.compare(from, first) < 0) from = first
     let batch = limit + 1
     while (Buffer.compare(from, end) < 0) {
-      const rows = yield* rowsBetween(bucketId, this.#moves, { start: from, end, limit: batch })
+      const rows = yield* this.#rows({ start: from, end, limit: batch })
       let used = 0
       for (const row of rows) {
         // Lies in a directory that was met in this batch.
         if (Buffer.compare(row.key, from) < 0) continue
         used++
-        from = this.#take(row)
-        if (this.#entries.length <= limit) continue
-        this.#entries.pop()
-        this.isTruncated = true
-        return
+        from = this.#behind(row)
+        const entry = this.#shownBy(row)
+        if (entry === undefined) continue
+        const isFull = this.#entries.length === limit
+        if (isFull || (entry.row !== undefined && !(yield* room.complete(entry.row)))) {
+          this.isTruncated = true
+          return
+        }
+        this.#entries.push(entry)
       }
       if (rows.length < batch) return
       const isSparse = used * 2 < rows.length
@@ -154,20 +160,28 @@ class Scan {
     }
   }
 
-  /** Adds what a row shows; gives the least key that may show something else. */
-  #take(row: VersionRow): Buffer {
+  #rows(range: KeyRange): Steps<ShownRow[]> {
+    const { bucketId } = this.#args
+    return rowsOf(this.#moves, range, ({ start, end, limit }) =>
+      query(OBJECT_ROWS, bucketId, start, end, limit),
+    )
+  }
+
+  /** Undefined: it is the directory's own row, which has no name in it, or was on an earlier page. */
+  #shownBy(row: ShownRow): Entry | undefined {
     const rest = row.key.subarray(this.#directory.length)
     const slash = rest.indexOf(SLASH)
     const bytes = slash < 0 ? rest : rest.subarray(0, slash)
+    if (rest.length === 0 || Buffer.compare(bytes, this.#after) <= 0) return undefined
     const isDirectory = slash >= 0
-    // The directory's own row has no name in it.
-    if (rest.length > 0 && Buffer.compare(bytes, this.#after) > 0) {
-      const isOwn = !isDirectory || slash === rest.length - 1
-      this.#entries.push({ name: bytes.toString(), bytes, isDirectory, row: isOwn ? row : undefined })
-    }
-    return isDirectory && rest.length > 0
-      ? beyondPrefix(row.key.subarray(0, this.#directory.length + slash + 1))
-      : beyondKey(row.key)
+    const isOwn = !isDirectory || slash === rest.length - 1
+    return { name: bytes.toString(), bytes, isDirectory, row: isOwn ? row : undefined }
+  }
+
+  /** The least key that may show something else. */
+  #behind(row: ShownRow): Buffer {
+    const slash = row.key.indexOf(SLASH, this.#directory.length)
+    return slash < 0 ? beyondKey(row.key) : beyondPrefix(row.key.subarray(0, slash + 1))
   }
 
   /**

@@ -8,7 +8,7 @@ import { LIST_KEYS_MAX, TREE_HELP_MOVE_MS, TREE_WAIT_FOR_MOVE_MS } from '../base
 import type { Random } from '../base/random.ts'
 import type { MetaStore, Script } from '../meta/meta-store.ts'
 import type { Bucket, ObjectAttributes, TreeEntry } from './object-store.ts'
-import type { Tree, VersionRow } from './parts.ts'
+import type { Tree } from './parts.ts'
 import { attributesText, infoOf, keyBytes, textBytes } from './rows.ts'
 import { isExpired } from './tree-life.ts'
 import { listDirectory, type NamedRow, type StatResult, statPath } from './tree-read.ts'
@@ -78,7 +78,7 @@ export class ObjectTree implements Tree {
     const directory = directoryOf(path)
     const args = { bucketId: bucket.id, directory, after, prefix, limit }
     const { entries, isTruncated } = await this.#parts.meta.read(listDirectory, args)
-    const shown = entries.map(entryOf)
+    const shown = entries.map((row) => withoutParts(entryOf(row)))
     const next = isTruncated ? shown.at(-1)!.name : undefined
     const over = shown.filter((entry) => this.#isOver(entry))
     if (over.length === 0) return { entries: shown, next }
@@ -210,5 +210,13 @@ function bytesOf(random: Random): Buffer {
 const directoryOf = (path: string) => (path === '' ? '' : `${path}/`)
 
 function entryOf({ name, isDirectory, row }: NamedRow): TreeEntry {
-  return { name, isDirectory, info: row === undefined ? undefined : infoOf(row as VersionRow, true) }
+  return { name, isDirectory, info: row === undefined ? undefined : infoOf(row, true) }
+}
+
+/** Nobody looks for lists of parts in a directory, and a reader gathers many pages of it. */
+function withoutParts(entry: TreeEntry): TreeEntry {
+  const { info } = entry
+  if (info?.attributes.partSizes === undefined) return entry
+  const { partSizes: _, partChecksums: __, ...attributes } = info.attributes
+  return { ...entry, info: { ...info, attributes } }
 }

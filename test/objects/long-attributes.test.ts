@@ -87,6 +87,29 @@ for (const engine of [sqliteObjects(), postgresObjects()])
       assert.equal(next, undefined)
     })
 
+    test('entries of a directory, without their parts', async () => {
+      const names: string[] = []
+      let pages = 0
+      let after: string | undefined
+      do {
+        const page = await kit.store.listDirectory(bucket, 'from', {
+          limit: 1000,
+          ...(after !== undefined && { after }),
+        })
+        for (const { name, info } of page.entries) {
+          names.push(`from/${name}`)
+          assert.deepEqual(Object.keys(info!.attributes), ['contentType'])
+        }
+        after = page.next
+        pages++
+      } while (after !== undefined)
+      assert.ok(pages > PAGES_MIN, `${pages} pages`)
+      assert.deepEqual(names, KEYS)
+      const { entries } = await kit.store.listDirectory(bucket, '', { limit: 1000 })
+      assert.deepEqual(entries, [{ name: 'from', isDirectory: true, info: undefined }])
+      assert.equal((await kit.store.stat(bucket, KEYS[0]!))!.info!.attributes.partSizes!.length, PARTS)
+    })
+
     test('versions, the later ones of which are short', async () => {
       bucket = await kit.store.changeBucket(bucket, { versioning: 'enabled' })
       const [key] = KEYS
