@@ -85,6 +85,32 @@ test('all entries at once', async () => {
   })
 })
 
+test('beside writes and deletes, of what is not listed, too', async () => {
+  const disk = base.copy()
+  const store = await SimStore.open(disk, { history: history.snapshot() })
+  const { length } = base.contents(`${PATH}.idx`)
+  for (let at = 0; at < length; at++) disk.flip(`${PATH}.idx`, at, 0xa5)
+  const compaction = store.compact()
+  let isOver = false
+  void compaction.then(() => {
+    isOver = true
+  })
+  let round = 0
+  for (; !isOver || round < 3; round++) {
+    await store.write(1, 10 + round, 700 + round)
+    await store.remove(3)
+    await store.write(3, 10 + round, 60 + round)
+    await store.remove(8)
+    await store.write(100 + round, 1, 40)
+  }
+  assert.equal(await compaction, 'ok')
+  await store.checkReads('after the compaction')
+  await store.stop()
+  const again = await SimStore.open(disk, { history: store.history })
+  await again.checkReads('after a start')
+  await again.stop()
+})
+
 test('a damaged record whose entry has another size stays as long as it is, and damaged', async () => {
   const entry = 3 * IDX_ENTRY_BYTES
   const offset = base.contents(`${PATH}.idx`).readUInt32BE(entry + 8) * 8
