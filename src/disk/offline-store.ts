@@ -77,7 +77,8 @@ export class OfflineStore {
       const bytesBefore = slot.get(WORD.tailUnits) * 8
       const liveBytes = slot.get(WORD.liveUnits) * 8
       const wanted = bytesBefore > liveBytes + 8 || info.suspect || info.foreignUnits > 1
-      if (!wanted) return { compacted: false, bytesBefore, bytesAfter: bytesBefore, damagedCopied: 0 }
+      const untouched = { bytesBefore, bytesAfter: bytesBefore, damagedCopied: 0, unlistedCopied: 0 }
+      if (!wanted) return { compacted: false, ...untouched }
       const { freeBytes } = this.#options.disk.space(place.directory)
       if (freeBytes < liveBytes)
         throw new StoreError('disk_full', `${liveBytes} bytes are needed for the copy, ${freeBytes} are free`)

@@ -53,6 +53,7 @@ async function hasBlob(volume: Volume, { data, ...id }: CarriedBlob): Promise<bo
   if (index.deleted) return true
   try {
     const found = await volume.read(id)
+    found?.large?.close()
     return found?.data?.equals(data) === true
   } catch (error) {
     if (toStoreError(error).code !== 'corrupt') throw error
