@@ -11,9 +11,10 @@ import type { Random } from '../../base/random.ts'
 import { mimeTypeOfName } from '../../net/mime-types.ts'
 import { checkDelete, checkWrite } from '../../objects/conditions.ts'
 import type { Conditions } from '../../objects/object-store.ts'
-import { Copies, type FileNode, orAgain, type Quorums } from './copies.ts'
+import { Copies, orAgain, type Quorums } from './copies.ts'
 import type { FileRecord } from './file-record.ts'
 import type { FileStore, StorageState, StoredFile } from './file-store.ts'
+import type { FileNode } from './node-counters.ts'
 import { VersionClock } from './version-clock.ts'
 
 export interface CopiedFilesOptions {

@@ -11,15 +11,9 @@ import { SFSS_REMOVED_S, SFSS_REPAIRS_MAX, SFSS_WRITE_ATTEMPTS_MAX } from '../..
 import type { Log } from '../../base/log.ts'
 import type { MemcachedClient } from '../../net/memcached-client.ts'
 import { compareVersions, decodeFileRecord, encodeFileRecord, type FileRecord } from './file-record.ts'
-import type { NodeCounters } from './node-counters.ts'
+import type { FileNode } from './node-counters.ts'
 import { OwedRemovals } from './owed-removals.ts'
 import type { VersionClock } from './version-clock.ts'
-
-/** A server, and where this thread counts what it did with it. */
-export interface FileNode {
-  client: MemcachedClient
-  counters: NodeCounters
-}
 
 export interface Quorums {
   write: number

@@ -1,5 +1,6 @@
-/** What the threads of this door did with each server that keeps copies. */
+/** The servers that keep copies, and what the threads of this door did with each. */
 import { SharedCounters } from '../../base/shared-counters.ts'
+import type { MemcachedClient } from '../../net/memcached-client.ts'
 
 const NAMES = [
   'reads',
@@ -34,4 +35,10 @@ export class NodeCounters extends SharedCounters<NodeCount> {
     }
     return totals
   }
+}
+
+/** A server, and where this thread counts what it did with it. */
+export interface FileNode {
+  client: MemcachedClient
+  counters: NodeCounters
 }

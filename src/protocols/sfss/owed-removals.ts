@@ -5,7 +5,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { SFSS_OWED_PERIOD_MS, SFSS_OWED_REMOVALS_MAX } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
-import type { FileNode } from './copies.ts'
+import type { FileNode } from './node-counters.ts'
 
 export interface OwedRemovalsOptions<Removal> {
   /** Resolves when the server has it, or something newer; is called anew where it fails. */
