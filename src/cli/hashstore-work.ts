@@ -24,13 +24,22 @@ export async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): P
 /** The same items, until `signal` aborts: then it throws `Interrupted`, also while the next one has not come. */
 export async function* untilStopped<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   const iterator = items[Symbol.asyncIterator]()
+  // One listener for all: pieces of a file are many.
+  let stop = () => {}
+  const onAbort = () => stop()
+  signal.addEventListener('abort', onAbort)
   try {
     for (;;) {
-      const { value, done } = await unlessStopped(iterator.next(), signal)
+      const { value, done } = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        stop = () => reject(new Interrupted())
+        if (signal.aborted) stop()
+        iterator.next().then(resolve, reject)
+      })
       if (done === true) return
       yield value
     }
   } finally {
+    signal.removeEventListener('abort', onAbort)
     // Where the next one has not come, this waits for it.
     iterator.return?.().catch(() => undefined)
   }
