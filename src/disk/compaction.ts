@@ -3,7 +3,8 @@
  * meanwhile follows, and under the volume's lock the new files take the place of the old ones. The rename of the new
  * `.dat` decides; see `finish-compaction.ts` for what a crash leaves. Records of deleted, overwritten and expired needles,
  * delete markers and fillers are left out; records without trailer get one. `.idx` gives only the order: where a record is, how
- * long, and whether it lives, the index in memory says, and what `.idx` does not list is found there.
+ * long, and whether it lives, the index in memory says, and what `.idx` does not list is found there. Where most of a long `.idx`
+ * speaks of what was replaced, the index gives the order as well, and only what writers add meanwhile is read of `.idx`.
  */
 import { StoreError } from '../base/errors.ts'
 import { ttlSeconds } from '../base/ttl.ts'
@@ -17,8 +18,10 @@ import {
   type IdxEntry,
 } from './idx-entry.ts'
 import type { IndexSums } from './index-sums.ts'
+import { LiveRecords } from './live-records.ts'
 import * as codec from './needle.ts'
 import { INDEX_STATE_WORDS, type IndexEntries, indexEntries, NeedleIndex } from './needle-index.ts'
+import { type RecordPlace, RecordsInput } from './records-input.ts'
 import { encodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { IndexLoader } from './volume-index-file.ts'
@@ -27,6 +30,8 @@ import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 const OUTPUT_BYTES = 4 * 1024 * 1024
 const ENTRIES_PER_STEP = 1024
+/** From so many entries of `.idx` for each live record on, the index is gone through instead. */
+const ENTRIES_PER_RECORD = 4
 /** What may be left to copy when the volume is locked for the swap; more where writers outrun so many passes. */
 const LAST_STEP_ENTRIES_MAX = 256
 const PASSES_MAX = 4
@@ -41,6 +46,11 @@ export interface CompactionResult {
   damagedCopied: number
   /** Records that `.idx` did not list. */
   unlistedCopied: number
+}
+
+/** What is to be copied: the live record of a key, or its deletion. `sizeBytes` is what `.idx` says, which may be damaged; or 0. */
+interface Due extends IdxEntry, RecordPlace {
+  isDeletion: boolean
 }
 
 /**
@@ -79,6 +89,7 @@ class Compaction {
   readonly #loader: IndexLoader
   readonly #oldDat: number
   readonly #oldIdx: number
+  readonly #input: RecordsInput
   readonly #output = Buffer.allocUnsafeSlow(OUTPUT_BYTES)
   readonly #idxOutput = Buffer.allocUnsafeSlow(ENTRIES_PER_STEP * IDX_ENTRY_BYTES)
   #outputUsed = SUPER_BLOCK_BYTES
@@ -87,6 +98,8 @@ class Compaction {
   #idxAt = 0
   /** Entries of the old `.idx` that are dealt with. */
   #copied = 0
+  /** What was copied by the index, if it was gone through: entries of `.idx` that were new then speak of it again. */
+  #byIndex: LiveRecords | undefined
   #dat = -1
   #idx = -1
   #damaged = 0
@@ -112,6 +125,7 @@ class Compaction {
     this.#loader = new IndexLoader(this.#newIndex)
     this.#oldDat = slot.get(WORD.datHandle)
     this.#oldIdx = slot.get(WORD.idxHandle)
+    this.#input = new RecordsInput(context.disk, this.#oldDat)
   }
 
   #path(extension: string): string {
@@ -130,8 +144,9 @@ class Compaction {
     }).copy(this.#output)
     // What writers add meanwhile is gone over again, as they wait while the rest is copied under the lock.
     let passes = 0
+    await this.#copyByIndex(() => pause(true))
     do {
-      const isFirst = passes === 0
+      const isFirst = passes === 0 && this.#byIndex === undefined
       await this.#copyPass(() => pause(isFirst))
       this.#flush()
       await disk.fdatasync(this.#dat)
@@ -140,10 +155,26 @@ class Compaction {
     this.#sums = this.#checkpoint()
   }
 
-  /** Copies what is there when it begins. */
+  /** Copies what is there when it begins, where that is little for so long an `.idx`. */
+  async #copyByIndex(pause: () => Promise<void>): Promise<void> {
+    const entries = this.#slot.get(WORD.idxEntries)
+    const live = this.#slot.get(WORD.putCount) - this.#slot.get(WORD.deleteCount)
+    if (live * ENTRIES_PER_RECORD > entries) return
+    const records = await LiveRecords.of(this.#index, entries / ENTRIES_PER_RECORD, pause)
+    if (records === undefined) return
+    this.#copied = entries
+    this.#byIndex = records
+    for (let at = 0; at < records.length; at += ENTRIES_PER_STEP) {
+      this.#copyEntries(records.entries(at, at + ENTRIES_PER_STEP))
+      await pause()
+      this.#assertAlive()
+    }
+  }
+
+  /** The same, as `.idx` has it. */
   async #copyPass(pause: () => Promise<void>): Promise<void> {
     for (const entries = this.#slot.get(WORD.idxEntries); this.#copied < entries; ) {
-      await this.#copyStep(Math.min(entries, this.#copied + ENTRIES_PER_STEP))
+      this.#copyUpTo(Math.min(entries, this.#copied + ENTRIES_PER_STEP))
       await pause()
       this.#assertAlive()
     }
@@ -192,32 +223,56 @@ class Compaction {
     return bytes
   }
 
-  async #copyStep(upTo: number): Promise<void> {
-    const bytes = Buffer.allocUnsafe((upTo - this.#copied) * IDX_ENTRY_BYTES)
-    this.#context.disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
-    for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) this.#copyEntry(decodeIdxEntry(bytes, at))
+  /** Copies what the next entries of the old `.idx` speak of. */
+  #copyUpTo(upTo: number): void {
+    this.#copyEntries(this.#entriesUpTo(upTo))
     this.#copied = upTo
   }
 
-  /** Copies what an entry speaks of if it is the key's present state; a deletion only where the copy has the key. */
-  #copyEntry(entry: IdxEntry): void {
-    const { keyHigh, keyLow } = entry
-    const index = this.#index
-    if (!index.get(keyHigh, keyLow) || index.offsetUnits !== entry.offsetUnits) return
-    if (!index.deleted) this.#copyRecord(entry, index.lengthUnits * 8)
-    else if (this.#hasCopied(keyHigh, keyLow)) this.#copyDeletion({ ...entry, sizeBytes: IDX_SIZE_DELETED })
+  /** But for those of what was copied by the index. */
+  #entriesUpTo(upTo: number): IdxEntry[] {
+    const bytes = Buffer.allocUnsafe((upTo - this.#copied) * IDX_ENTRY_BYTES)
+    this.#context.disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
+    const entries: IdxEntry[] = []
+    for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) {
+      const entry = decodeIdxEntry(bytes, at)
+      if (this.#byIndex?.has(entry.offsetUnits) !== true) entries.push(entry)
+    }
+    return entries
+  }
+
+  /** Copies what entries speak of that is their keys' present state; a deletion only where the copy has the key. */
+  #copyEntries(entries: readonly IdxEntry[]): void {
+    const due: Due[] = []
+    for (const entry of entries) {
+      const { keyHigh, keyLow, offsetUnits } = entry
+      const index = this.#index
+      if (!index.get(keyHigh, keyLow) || index.offsetUnits !== offsetUnits) continue
+      const isDeletion = index.deleted
+      if (isDeletion && !this.#hasCopied(keyHigh, keyLow)) continue
+      const lengthBytes = isDeletion ? codec.EMPTY_RECORD_BYTES : index.lengthUnits * 8
+      due.push({ ...entry, lengthBytes, isDeletion })
+    }
+    this.#copyDue(due)
+  }
+
+  #copyDue(due: readonly Due[]): void {
+    this.#input.begin(due)
+    for (let at = 0; at < due.length; at++) {
+      const record = this.#input.record(at)
+      if (due[at]!.isDeletion) this.#copyDeletion(due[at]!, record)
+      else this.#copyRecord(due[at]!, record)
+    }
   }
 
   #hasCopied(keyHigh: number, keyLow: number): boolean {
     return this.#newIndex.get(keyHigh, keyLow) && !this.#newIndex.deleted
   }
 
-  #copyDeletion(entry: IdxEntry): void {
-    const old = Buffer.alloc(codec.EMPTY_RECORD_BYTES)
-    this.#context.disk.readSync(this.#oldDat, old, 0, old.length, entry.offsetUnits * 8)
-    const header = codec.decodeHeader(old)
+  #copyDeletion({ keyHigh, keyLow }: IdxEntry, old: Buffer): void {
+    const { cookie } = codec.decodeHeader(old)
     const offsetUnits = this.#place(codec.EMPTY_RECORD_BYTES)
-    const key = { keyHigh: entry.keyHigh, keyLow: entry.keyLow, cookie: header.cookie }
+    const key = { keyHigh, keyLow, cookie }
     const time = { appendNsHigh: old.readUInt32BE(20), appendNsLow: old.readUInt32BE(24) }
     codec.encodeDeleteMarker(
       key,
@@ -225,37 +280,34 @@ class Compaction {
       this.#output.subarray(this.#outputUsed),
     )
     this.#outputUsed += codec.EMPTY_RECORD_BYTES
-    this.#note({ ...entry, offsetUnits })
+    this.#note({ keyHigh, keyLow, offsetUnits, sizeBytes: IDX_SIZE_DELETED })
   }
 
-  #copyRecord(entry: IdxEntry, lengthBytes: number): void {
-    const record = Buffer.allocUnsafe(lengthBytes)
-    const count = this.#context.disk.readSync(this.#oldDat, record, 0, lengthBytes, entry.offsetUnits * 8)
-    if (count < lengthBytes) record.fill(0, count)
-    const needle = this.#verified(record, entry)
-    if (needle === undefined) return this.#copyDamaged(record, entry)
+  #copyRecord(entry: IdxEntry, record: Buffer): void {
+    const fields = this.#verified(record, entry)
+    if (fields === undefined) return this.#copyDamaged(record, entry)
+    const { needle } = fields
     if (this.#isExpired(needle)) {
       this.#expired++
       return
     }
-    const newNeedle = { ...needle, data: needle.data as Buffer }
-    const newBytes = codec.recordLength(codec.needleSize(newNeedle))
+    const newBytes = codec.movedLength(record, fields)
     const offsetUnits = this.#place(newBytes)
     const into =
       newBytes > OUTPUT_BYTES ? Buffer.allocUnsafe(newBytes) : this.#output.subarray(this.#outputUsed)
-    const encoded = codec.encodeNeedle(newNeedle, into)
-    const { appendNsHigh, appendNsLow } = needle
-    codec.sealRecord(into, encoded, { seed: this.#seed(offsetUnits), appendNsHigh, appendNsLow })
+    const sizeBytes = codec.moveRecord(record, fields, this.#seed(offsetUnits), into)
     this.#advance(into, newBytes)
-    this.#note({ ...entry, offsetUnits, sizeBytes: encoded.sizeBytes })
+    const { keyHigh, keyLow } = entry
+    this.#note({ keyHigh, keyLow, offsetUnits, sizeBytes })
   }
 
-  #verified(record: Buffer, entry: IdxEntry): codec.Needle | undefined {
+  #verified(record: Buffer, entry: IdxEntry): codec.RecordFields | undefined {
     try {
       const seed = codec.recordSeed(this.#slot.get(WORD.fileSalt), entry.offsetUnits)
-      const { needle, hasTrailer } = codec.decodeWhole(record, seed)
-      if (!hasTrailer && entry.offsetUnits >= this.#slot.get(WORD.foreignUnits)) return undefined
-      return needle.keyHigh === entry.keyHigh && needle.keyLow === entry.keyLow ? needle : undefined
+      const fields = codec.decodeWhole(record, seed)
+      if (!fields.hasTrailer && entry.offsetUnits >= this.#slot.get(WORD.foreignUnits)) return undefined
+      const { keyHigh, keyLow } = fields.needle
+      return keyHigh === entry.keyHigh && keyLow === entry.keyLow ? fields : undefined
     } catch (error) {
       if (error instanceof StoreError && error.code === 'corrupt') return undefined
       throw error
@@ -330,7 +382,7 @@ class Compaction {
     const bytesBefore = this.#slot.get(WORD.tailUnits) * 8
     for (;;) {
       const sums = await this.#whenDrained(() => {
-        this.#copyRest()
+        this.#copyUpTo(this.#slot.get(WORD.idxEntries))
         return this.#isComplete() ? this.#swapLocked() : undefined
       })
       if (sums !== undefined) return this.#result(sums, bytesBefore)
@@ -358,15 +410,6 @@ class Compaction {
       }
       await this.#context.clock.sleep(DRAIN_RETRY_MS)
     }
-  }
-
-  /** Copies what the last entries speak of. Under the lock. */
-  #copyRest(): void {
-    const entries = this.#slot.get(WORD.idxEntries)
-    const bytes = Buffer.allocUnsafe((entries - this.#copied) * IDX_ENTRY_BYTES)
-    this.#context.disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
-    for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) this.#copyEntry(decodeIdxEntry(bytes, at))
-    this.#copied = entries
   }
 
   #swapLocked(): IndexSums {
@@ -402,7 +445,8 @@ class Compaction {
           continue
         const { offsetUnits, lengthUnits } = this.#index
         const expired = this.#expired
-        this.#copyRecord({ keyHigh, keyLow, offsetUnits, sizeBytes: 0 }, lengthUnits * 8)
+        const place = { offsetUnits, lengthBytes: lengthUnits * 8 }
+        this.#copyDue([{ keyHigh, keyLow, ...place, sizeBytes: 0, isDeletion: false }])
         if (this.#expired === expired) this.#unlisted++
       }
       await pause()
@@ -473,8 +517,8 @@ class Compaction {
     const generation = this.#slot.generation - 2
     const close = () => {
       if (this.#slot.pins(generation) > 0) return clock.after(50, close)
-      disk.close(this.#oldDat)
-      disk.close(this.#oldIdx)
+      disk.closeSoon(this.#oldDat)
+      disk.closeSoon(this.#oldIdx)
       return undefined
     }
     close()

@@ -481,6 +481,35 @@ export function decodeWhole(record: Buffer, seed: number): RecordFields {
   return fields
 }
 
+/** How long a decoded record is behind `moveRecord`. */
+export function movedLength(record: Buffer, { needle, hasTrailer }: RecordFields): number {
+  return hasTrailer ? record.length : recordLength(needleSize(withData(needle)))
+}
+
+/**
+ * Writes a record of `decodeWhole` for another place, with a trailer if it had none. The data is not summed again: its sum was right, and
+ * is part of what the trailer covers. Gives the new `size`.
+ */
+export function moveRecord(record: Buffer, fields: RecordFields, seed: number, into: Buffer): number {
+  const { needle, hasTrailer } = fields
+  const { appendNsHigh, appendNsLow } = needle
+  const seal = { seed, appendNsHigh, appendNsLow }
+  if (!hasTrailer) {
+    const encoded = encodeNeedle(withData(needle), into)
+    sealRecord(into, encoded, seal)
+    return encoded.sizeBytes
+  }
+  const { sizeBytes, checksum } = needle
+  into.set(record)
+  if (sizeBytes > 0) into.fill(0, HEADER_BYTES + sizeBytes + TAIL_BYTES, record.length)
+  sealRecord(into, { sizeBytes, lengthBytes: record.length, checksum }, seal)
+  return sizeBytes
+}
+
+function withData(needle: Needle): NewNeedle {
+  return { ...needle, data: needle.data as Buffer }
+}
+
 /** CRC32C of block `index` of the data, from a decoded record's block table. */
 export function blockChecksum(record: Buffer, fields: RecordFields, index: number): number {
   assert(fields.blockChecksumsOffset > 0, 'a block table is there')

@@ -72,6 +72,10 @@ export class OverlayDisk implements Disk {
     return file
   }
 
+  closeSoon(handle: number): void {
+    this.close(handle)
+  }
+
   close(handle: number): void {
     this.#handles.delete(handle)
   }

@@ -10,6 +10,7 @@ function shortTransfer(what: string): NodeJS.ErrnoException {
 export const realDisk: Disk = {
   open: (path, mode) => fs.openSync(path, mode === 'wx+' ? 'wx+' : mode, 0o640),
   close: (handle) => fs.closeSync(handle),
+  closeSoon: (handle) => fs.close(handle, () => {}),
   readSync(handle, into, intoOffset, length, position) {
     let done = fs.readSync(handle, into, intoOffset, length, position)
     while (done < length) {

@@ -123,7 +123,7 @@ export class VolumeSync {
     this.#file = undefined
     if (file === undefined) return
     file.released = true
-    if (file.users === 0) this.#context.disk.close(file.handle)
+    if (file.users === 0) this.#context.disk.closeSoon(file.handle)
   }
 
   async #syncFile(): Promise<void> {
@@ -133,7 +133,7 @@ export class VolumeSync {
       await this.#context.disk.fdatasync(file.handle)
     } finally {
       file.users--
-      if (file.released && file.users === 0) this.#context.disk.close(file.handle)
+      if (file.released && file.users === 0) this.#context.disk.closeSoon(file.handle)
     }
   }
 

@@ -20,8 +20,12 @@ class WatchedDisk {
       return handle
     },
     close: (handle) => {
-      assert.ok(this.open.delete(handle), 'no handle is closed twice')
+      this.#closed(handle)
       realDisk.close(handle)
+    },
+    closeSoon: (handle) => {
+      this.#closed(handle)
+      realDisk.closeSoon(handle)
     },
     fdatasync: async (handle) => {
       const before = fstatSync(handle).ino
@@ -32,6 +36,10 @@ class WatchedDisk {
       this.synced.push(before)
       await realDisk.fdatasync(handle)
     },
+  }
+
+  #closed(handle: number): void {
+    assert.ok(this.open.delete(handle), 'no handle is closed twice')
   }
 
   /** Keeps the next sync waiting until the function is called that it gives. */

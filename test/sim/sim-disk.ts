@@ -269,6 +269,10 @@ export class SimDisk implements Disk {
     return handle
   }
 
+  closeSoon(handle: number): void {
+    this.close(handle)
+  }
+
   close(handle: number): void {
     this.#call('close', this.#entry(handle, 'close').path)
     this.#open.delete(handle)
