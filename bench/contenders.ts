@@ -17,6 +17,8 @@ export interface Contender {
   /** Seconds that a round takes; absent: those that were asked for. */
   secondsMax?: number
   run(seconds: number): Promise<Turn>
+  /** Before each of its turns; not counted. */
+  prepare?(): Promise<void>
 }
 
 /** What came of one round. */
@@ -103,6 +105,7 @@ async function takeTurn(
 ): Promise<void> {
   const { name, pid } = contender
   const seconds = Math.min(asked, contender.secondsMax ?? asked)
+  await contender.prepare?.()
   const cpuBefore = processorSeconds(pid)
   const turn = await contender.run(seconds)
   const requests = turn.requestsPerSecond * (turn.seconds ?? seconds)

@@ -18,6 +18,7 @@ import { HashstoreClient } from '../src/protocols/hashstore/client.ts'
 import { BareFiles } from './bare-files.ts'
 import { startCairn } from './cairn-process.ts'
 import { median } from './contenders.ts'
+import { freeMemory } from './free-memory.ts'
 import { cleanUpAtExit, freePort, startProcess, stopProcess, temporaryDirectory } from './processes.ts'
 
 const MIB = 1024 * 1024
@@ -36,8 +37,6 @@ const GET = 'get, to a file'
 const BARE = 'bare, to a file'
 /** As much as a way may take beside the file itself. */
 const MEMORY_SHARE = 1.25
-/** Linux tells the host of memory two seconds after it was freed. */
-const TOLD_TO_HOST_MS = 2_600
 
 cleanUpAtExit()
 const { values } = parseArgs({
@@ -62,20 +61,6 @@ function makeFile(path: string, bytes: number): void {
   for (let done = 0; done < bytes; done += MIB) writeSync(file, systemRandom.bytes(MIB))
   closeSync(file)
   run('sync', path)
-}
-
-/**
- * Takes memory for so many bytes of files, and gives it back. What a virtual machine has not used for two seconds its host may have
- * taken, and to get it back costs several times as much as the copy: so each way begins with memory that is there. That the host
- * takes what was freed before is waited for first, or it would take this with it, from under the way.
- */
-async function freeMemory(bytes: number): Promise<void> {
-  await systemClock.sleep(TOLD_TO_HOST_MS)
-  const piece = Buffer.alloc(MIB / 4, 1)
-  const file = openSync(at('memory'), 'w')
-  for (let done = 0; done < bytes; done += piece.length) writeSync(file, piece)
-  closeSync(file)
-  rmSync(at('memory'))
 }
 
 /** A data server, and a client of it. */
@@ -123,7 +108,7 @@ async function largeFile(
   for (let round = 0; round <= ROUNDS; round++) {
     for (const [name, way] of ways) {
       run('sync', '-f', directory)
-      await freeMemory(bytes * MEMORY_SHARE)
+      await freeMemory(directory, bytes * MEMORY_SHARE)
       const ms = await timed(way)
       if (round > 0) times.get(name)!.push(ms)
     }

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Contender, Turn } from './contenders.ts'
+import { freeMemory } from './free-memory.ts'
 import { keyOf, type LoadFigures, type LoadRequest, setCommand } from './memcached-load.ts'
 import { freePort, startProcess, stopProcess } from './processes.ts'
 import type { Stage } from './stage.ts'
@@ -25,6 +26,8 @@ const CONNECTIONS = 16
 const DEPTH = 32
 /** Single requests cost the load about what they cost the server: one process of load would be the limit. */
 const LOAD_PROCESSES = { single: 2, pipelined: 1 }
+/** What the files of one turn may take. */
+const TURN_BYTES = { single: 256 * 1024 ** 2, pipelined: 1024 ** 3 }
 const START_MS_MAX = 30_000
 const GRACE_MS = 30_000
 
@@ -52,9 +55,18 @@ export async function memcachedContenders(stage: Stage): Promise<{ first: Conten
   }
   await Promise.all([fill(servers.memcached.port), fill(servers.node.port)])
   return {
-    first: [...turnsOf(servers, 'get', 1), ...turnsOf(servers, 'get', DEPTH), ...turnsOf(servers, 'set', 1)],
-    last: turnsOf(servers, 'set', DEPTH),
+    first: [
+      ...turnsOf(servers, 'get', 1),
+      ...turnsOf(servers, 'get', DEPTH),
+      ...withMemory(stage, turnsOf(servers, 'set', 1), TURN_BYTES.single),
+    ],
+    last: withMemory(stage, turnsOf(servers, 'set', DEPTH), TURN_BYTES.pipelined),
   }
+}
+
+/** Each turn begins with memory that the machine has: memcached writes over its own, files want more. */
+function withMemory({ directory }: Stage, turns: Contender[], bytes: number): Contender[] {
+  return turns.map((turn) => ({ ...turn, prepare: () => freeMemory(directory, bytes) }))
 }
 
 /** memcached, what the machine can do without any store, and the node. */
