@@ -7,7 +7,7 @@ import { StoreError } from '../base/errors.ts'
 import { CHECKSUM_BLOCK_BYTES, SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
 import type { PieceBuffers } from '../base/piece-buffers.ts'
 import type { Disk } from './disk.ts'
-import type { LargeData, Needle } from './needle.ts'
+import type { LargeData } from './needle.ts'
 import * as codec from './needle.ts'
 import type { ReadPace } from './read-pace.ts'
 
@@ -179,24 +179,3 @@ async function readExactly(disk: Disk, handle: number, into: Buffer, position: n
 }
 
 const cutOff = () => new StoreError('corrupt', 'damaged record: it is cut off')
-
-/** True when a small needle that was read holds exactly these bytes. */
-export function sameData(stored: Needle, data: Buffer): boolean {
-  return stored.data?.equals(data) === true
-}
-
-/** True when a large needle holds exactly these bytes. Reads all of it, and closes it. */
-export async function sameLargeData(stored: Needle, data: Buffer): Promise<boolean> {
-  const { large } = stored
-  if (large === undefined) return false
-  try {
-    let at = 0
-    for await (const piece of large.read(0, stored.dataSizeBytes)) {
-      if (!piece.equals(data.subarray(at, at + piece.length))) return false
-      at += piece.length
-    }
-    return at === data.length
-  } finally {
-    large.close()
-  }
-}

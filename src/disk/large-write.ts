@@ -6,11 +6,11 @@ import { toStoreError } from '../base/errors.ts'
 import type { AppendTime } from './append-time.ts'
 import type { Disk } from './disk.ts'
 import { fillHole } from './hole.ts'
-import { sameLargeData } from './large-record.ts'
 import type { NeedleWrite, NewNeedle } from './needle.ts'
 import * as codec from './needle.ts'
 import type { NeedleIndex } from './needle-index.ts'
 import { publishEntry, writeIdxEntries } from './publish.ts'
+import { sameFields, sameLargeData } from './same-needle.ts'
 import type { ThreadContext } from './thread-context.ts'
 import type { Volume, WriteResult } from './volume.ts'
 import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
@@ -192,19 +192,4 @@ async function lookAtExisting(
   } catch (error) {
     return toStoreError(error).code === 'corrupt' ? 'damaged' : 'different'
   }
-}
-
-/** The fields that a user gives, the time aside. */
-export function sameFields(stored: codec.Needle, given: NewNeedle): boolean {
-  return (
-    stored.gzipped === given.gzipped &&
-    stored.manifest === given.manifest &&
-    sameBytes(stored.name, given.name) &&
-    sameBytes(stored.mime, given.mime) &&
-    sameBytes(stored.pairs, given.pairs)
-  )
-}
-
-function sameBytes(a: Buffer | undefined, b: Buffer | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : a.equals(b)
 }
