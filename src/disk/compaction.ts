@@ -8,8 +8,9 @@
  */
 import { StoreError } from '../base/errors.ts'
 import { ttlSeconds } from '../base/ttl.ts'
-import { appendTimeToMs } from './append-time.ts'
+import { type AppendTime, appendTimeToMs } from './append-time.ts'
 import { writeCheckpoint } from './checkpoint.ts'
+import { ExpiredRecords } from './expired-records.ts'
 import {
   decodeIdxEntry,
   encodeIdxEntry,
@@ -30,6 +31,8 @@ import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 const OUTPUT_BYTES = 4 * 1024 * 1024
 const ENTRIES_PER_STEP = 1024
+/** Its thread does other things between steps, such as to tell the masters that the server lives. */
+const STEP_BYTES_MAX = 16 * 1024 * 1024
 /** From so many entries of `.idx` for each live record on, the index is gone through instead. */
 const ENTRIES_PER_RECORD = 4
 /** What may be left to copy when the volume is locked for the swap; more where writers outrun so many passes. */
@@ -73,7 +76,7 @@ export async function compactVolume(
     throw error
   } finally {
     slot.clearFlag(FLAG.draining)
-    compaction.closeOld()
+    compaction.end()
   }
 }
 
@@ -102,8 +105,8 @@ class Compaction {
   #byIndex: LiveRecords | undefined
   #dat = -1
   #idx = -1
+  readonly #expired: ExpiredRecords
   #damaged = 0
-  #expired = 0
   #unlisted = 0
   #hasLookedForUnlisted = false
   #sums: IndexSums | undefined
@@ -123,6 +126,7 @@ class Compaction {
       new Int32Array(new SharedArrayBuffer(INDEX_STATE_WORDS * 4)),
     )
     this.#loader = new IndexLoader(this.#newIndex)
+    this.#expired = new ExpiredRecords(context.arena)
     this.#oldDat = slot.get(WORD.datHandle)
     this.#oldIdx = slot.get(WORD.idxHandle)
     this.#input = new RecordsInput(context.disk, this.#oldDat)
@@ -164,19 +168,16 @@ class Compaction {
     if (records === undefined) return
     this.#copied = entries
     this.#byIndex = records
-    for (let at = 0; at < records.length; at += ENTRIES_PER_STEP) {
-      this.#copyEntries(records.entries(at, at + ENTRIES_PER_STEP))
-      await pause()
-      this.#assertAlive()
-    }
+    for (let at = 0; at < records.length; at += ENTRIES_PER_STEP)
+      await this.#copyInSteps(records.entries(at, at + ENTRIES_PER_STEP), pause)
   }
 
   /** The same, as `.idx` has it. */
   async #copyPass(pause: () => Promise<void>): Promise<void> {
     for (const entries = this.#slot.get(WORD.idxEntries); this.#copied < entries; ) {
-      this.#copyUpTo(Math.min(entries, this.#copied + ENTRIES_PER_STEP))
-      await pause()
-      this.#assertAlive()
+      const upTo = Math.min(entries, this.#copied + ENTRIES_PER_STEP)
+      await this.#copyInSteps(this.#entriesUpTo(upTo), pause)
+      this.#copied = upTo
     }
   }
 
@@ -223,13 +224,7 @@ class Compaction {
     return bytes
   }
 
-  /** Copies what the next entries of the old `.idx` speak of. */
-  #copyUpTo(upTo: number): void {
-    this.#copyEntries(this.#entriesUpTo(upTo))
-    this.#copied = upTo
-  }
-
-  /** But for those of what was copied by the index. */
+  /** The next entries of the old `.idx`, but for those of what was copied by the index. */
   #entriesUpTo(upTo: number): IdxEntry[] {
     const bytes = Buffer.allocUnsafe((upTo - this.#copied) * IDX_ENTRY_BYTES)
     this.#context.disk.readSync(this.#oldIdx, bytes, 0, bytes.length, this.#copied * IDX_ENTRY_BYTES)
@@ -241,19 +236,40 @@ class Compaction {
     return entries
   }
 
-  /** Copies what entries speak of that is their keys' present state; a deletion only where the copy has the key. */
-  #copyEntries(entries: readonly IdxEntry[]): void {
+  async #copyInSteps(entries: readonly IdxEntry[], pause: () => Promise<void>): Promise<void> {
+    let at = 0
+    do {
+      at = this.#copyStep(entries, at)
+      await pause()
+      this.#assertAlive()
+    } while (at < entries.length)
+  }
+
+  /** Copies what entries from that one on speak of. Gives the number of the first one that is left for the next step. */
+  #copyStep(entries: readonly IdxEntry[], from: number): number {
     const due: Due[] = []
-    for (const entry of entries) {
-      const { keyHigh, keyLow, offsetUnits } = entry
-      const index = this.#index
-      if (!index.get(keyHigh, keyLow) || index.offsetUnits !== offsetUnits) continue
-      const isDeletion = index.deleted
-      if (isDeletion && !this.#hasCopied(keyHigh, keyLow)) continue
-      const lengthBytes = isDeletion ? codec.EMPTY_RECORD_BYTES : index.lengthUnits * 8
-      due.push({ ...entry, lengthBytes, isDeletion })
+    let lengthBytes = 0
+    let at = from
+    while (at < entries.length && lengthBytes < STEP_BYTES_MAX) {
+      const next = this.#due(entries[at++]!)
+      if (next === undefined) continue
+      due.push(next)
+      lengthBytes += next.lengthBytes
     }
     this.#copyDue(due)
+    return at
+  }
+
+  /** What an entry speaks of, if that is its key's present state; a deletion only where the copy has the key. */
+  #due(entry: IdxEntry): Due | undefined {
+    const { keyHigh, keyLow, offsetUnits } = entry
+    const index = this.#index
+    if (!index.get(keyHigh, keyLow) || index.offsetUnits !== offsetUnits) return undefined
+    const isDeletion = index.deleted
+    if (!isDeletion) return { ...entry, lengthBytes: index.lengthUnits * 8, isDeletion }
+    this.#expired.remove(entry)
+    if (!this.#hasCopied(keyHigh, keyLow)) return undefined
+    return { ...entry, lengthBytes: codec.EMPTY_RECORD_BYTES, isDeletion }
   }
 
   #copyDue(due: readonly Due[]): void {
@@ -269,36 +285,37 @@ class Compaction {
     return this.#newIndex.get(keyHigh, keyLow) && !this.#newIndex.deleted
   }
 
-  #copyDeletion({ keyHigh, keyLow }: IdxEntry, old: Buffer): void {
+  #copyDeletion(entry: IdxEntry, old: Buffer): void {
     const { cookie } = codec.decodeHeader(old)
+    this.#putMarker({ ...entry, cookie }, { high: old.readUInt32BE(20), low: old.readUInt32BE(24) })
+  }
+
+  #putMarker(key: { keyHigh: number; keyLow: number; cookie: number }, { high, low }: AppendTime): void {
     const offsetUnits = this.#place(codec.EMPTY_RECORD_BYTES)
-    const key = { keyHigh, keyLow, cookie }
-    const time = { appendNsHigh: old.readUInt32BE(20), appendNsLow: old.readUInt32BE(24) }
-    codec.encodeDeleteMarker(
-      key,
-      { seed: this.#seed(offsetUnits), ...time },
-      this.#output.subarray(this.#outputUsed),
-    )
+    const seal = { seed: this.#seed(offsetUnits), appendNsHigh: high, appendNsLow: low }
+    codec.encodeDeleteMarker(key, seal, this.#output.subarray(this.#outputUsed))
     this.#outputUsed += codec.EMPTY_RECORD_BYTES
-    this.#note({ keyHigh, keyLow, offsetUnits, sizeBytes: IDX_SIZE_DELETED })
+    this.#note({ keyHigh: key.keyHigh, keyLow: key.keyLow, offsetUnits, sizeBytes: IDX_SIZE_DELETED })
   }
 
   #copyRecord(entry: IdxEntry, record: Buffer): void {
     const fields = this.#verified(record, entry)
     if (fields === undefined) return this.#copyDamaged(record, entry)
-    const { needle } = fields
-    if (this.#isExpired(needle)) {
-      this.#expired++
-      return
-    }
+    if (this.#isExpired(fields.needle)) return this.#leaveOut(entry, fields.needle)
     const newBytes = codec.movedLength(record, fields)
     const offsetUnits = this.#place(newBytes)
-    const into =
-      newBytes > OUTPUT_BYTES ? Buffer.allocUnsafe(newBytes) : this.#output.subarray(this.#outputUsed)
+    const into = this.#outputFor(newBytes)
     const sizeBytes = codec.moveRecord(record, fields, this.#seed(offsetUnits), into)
     this.#advance(into, newBytes)
     const { keyHigh, keyLow } = entry
     this.#note({ keyHigh, keyLow, offsetUnits, sizeBytes })
+  }
+
+  /** A record that has expired. An older one of its key that was copied before must not come back. */
+  #leaveOut(entry: IdxEntry, needle: codec.Needle): void {
+    if (this.#hasCopied(entry.keyHigh, entry.keyLow))
+      this.#putMarker(needle, { high: needle.appendNsHigh, low: needle.appendNsLow })
+    this.#expired.add(entry)
   }
 
   #verified(record: Buffer, entry: IdxEntry): codec.RecordFields | undefined {
@@ -324,11 +341,13 @@ class Compaction {
   #copyDamaged(record: Buffer, entry: IdxEntry): void {
     const sizeBytes = sizeOfDamaged(record, entry)
     const offsetUnits = this.#place(record.length)
-    record.writeUInt32BE(entry.keyHigh, 4)
-    record.writeUInt32BE(entry.keyLow, 8)
-    record.writeUInt32BE(sizeBytes, 12)
-    if (record.length <= OUTPUT_BYTES) record.copy(this.#output, this.#outputUsed)
-    this.#advance(record, record.length)
+    // The record itself may be part of another one's that is yet to be copied.
+    const into = this.#outputFor(record.length)
+    into.set(record)
+    into.writeUInt32BE(entry.keyHigh, 4)
+    into.writeUInt32BE(entry.keyLow, 8)
+    into.writeUInt32BE(sizeBytes, 12)
+    this.#advance(into, record.length)
     this.#damaged++
     this.#note({ ...entry, offsetUnits, sizeBytes })
   }
@@ -339,7 +358,14 @@ class Compaction {
     return (this.#outputAt + this.#outputUsed) / 8
   }
 
-  /** Takes the record that was put at the end of the output, or writes it when it is larger than that. */
+  /** Where a record is to be put, behind `#place`. */
+  #outputFor(lengthBytes: number): Buffer {
+    return lengthBytes > OUTPUT_BYTES
+      ? Buffer.allocUnsafe(lengthBytes)
+      : this.#output.subarray(this.#outputUsed)
+  }
+
+  /** Takes what was put there. */
   #advance(record: Buffer, lengthBytes: number): void {
     if (lengthBytes <= OUTPUT_BYTES) {
       this.#outputUsed += lengthBytes
@@ -350,6 +376,7 @@ class Compaction {
   }
 
   #note(entry: IdxEntry): void {
+    this.#expired.remove(entry)
     if (this.#idxUsed === this.#idxOutput.length) this.#flushIdx()
     encodeIdxEntry(entry, this.#idxOutput, this.#idxUsed)
     this.#idxUsed += IDX_ENTRY_BYTES
@@ -382,13 +409,21 @@ class Compaction {
     const bytesBefore = this.#slot.get(WORD.tailUnits) * 8
     for (;;) {
       const sums = await this.#whenDrained(() => {
-        this.#copyUpTo(this.#slot.get(WORD.idxEntries))
+        this.#copyRest()
         return this.#isComplete() ? this.#swapLocked() : undefined
       })
       if (sums !== undefined) return this.#result(sums, bytesBefore)
       this.#slot.clearFlag(FLAG.draining)
       await this.#copyUnlisted(() => pause(false))
     }
+  }
+
+  /** Under the lock: what was written since the last pass. */
+  #copyRest(): void {
+    const upTo = this.#slot.get(WORD.idxEntries)
+    const entries = this.#entriesUpTo(upTo)
+    for (let at = 0; at < entries.length; ) at = this.#copyStep(entries, at)
+    this.#copied = upTo
   }
 
   #result(sums: IndexSums, bytesBefore: number): CompactionResult {
@@ -426,35 +461,35 @@ class Compaction {
   /** A damaged `.idx` must not make records vanish. Throws `corrupt` when even the index in memory does not have them all. */
   #isComplete(): boolean {
     const live = this.#slot.get(WORD.putCount) - this.#slot.get(WORD.deleteCount)
-    const found = this.#loader.liveCount + this.#expired
+    const found = this.#loader.liveCount + this.#expired.count
     if (found >= live) return true
     if (!this.#hasLookedForUnlisted) return false
     throw new StoreError('corrupt', `the index does not have every file: ${found} of ${live} were found`)
   }
 
-  /** Goes through the index for records that a damaged `.idx` does not list. What is not copied then has expired. */
+  /** Goes through the index for records that a damaged `.idx` does not list. */
   async #copyUnlisted(pause: () => Promise<void>): Promise<void> {
     const page = indexEntries()
     this.#hasLookedForUnlisted = true
-    this.#expired = 0
     for (let at: IndexEntries['next'] = { keyHigh: 0, keyLow: 0 }; at !== undefined; at = page.next) {
       this.#index.readFrom(at.keyHigh, at.keyLow, page)
-      for (let i = 0; i < page.count; i++) {
-        const [keyHigh, keyLow] = [page.keyHighs[i] as number, page.keyLows[i] as number]
-        if (this.#hasCopied(keyHigh, keyLow) || !this.#index.get(keyHigh, keyLow) || this.#index.deleted)
-          continue
-        const { offsetUnits, lengthUnits } = this.#index
-        const expired = this.#expired
-        const place = { offsetUnits, lengthBytes: lengthUnits * 8 }
-        this.#copyDue([{ keyHigh, keyLow, ...place, sizeBytes: 0, isDeletion: false }])
-        if (this.#expired === expired) this.#unlisted++
-      }
-      await pause()
-      this.#assertAlive()
+      const before = this.#loader.liveCount
+      await this.#copyInSteps(this.#unlistedOf(page), pause)
+      this.#unlisted += this.#loader.liveCount - before
     }
     this.#flush()
     await this.#context.disk.fdatasync(this.#dat)
     await this.#context.disk.fdatasync(this.#idx)
+  }
+
+  #unlistedOf({ count, keyHighs, keyLows, offsetUnits, deleted }: IndexEntries): IdxEntry[] {
+    const unlisted: IdxEntry[] = []
+    for (let i = 0; i < count; i++) {
+      const entry = { keyHigh: keyHighs[i]!, keyLow: keyLows[i]!, offsetUnits: offsetUnits[i]!, sizeBytes: 0 }
+      const isKnown = this.#hasCopied(entry.keyHigh, entry.keyLow) || this.#expired.has(entry)
+      if (deleted[i] === 0 && !isKnown) unlisted.push(entry)
+    }
+    return unlisted
   }
 
   /** The first rename decides. A failure behind it leaves files of which nobody can tell what a crash would bring back. */
@@ -510,9 +545,13 @@ class Compaction {
     }
   }
 
-  /** Closes the old files once nobody reads them. Pins are counted for the last two generations apart. */
-  closeOld(): void {
-    if (!this.#swapped) return
+  end(): void {
+    this.#expired.clear()
+    if (this.#swapped) this.#closeOld()
+  }
+
+  /** Once nobody reads them. Pins are counted for the last two generations apart. */
+  #closeOld(): void {
     const { clock, disk } = this.#context
     const generation = this.#slot.generation - 2
     const close = () => {

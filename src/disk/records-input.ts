@@ -17,6 +17,8 @@ export class RecordsInput {
   /** What of the file is in it. */
   #start = 0
   #end = 0
+  /** Before it records are read one by one. */
+  #aloneUntil = 0
   #places: readonly RecordPlace[] = []
 
   constructor(disk: Disk, handle: number) {
@@ -39,11 +41,26 @@ export class RecordsInput {
       this.#start = start
       // A read that fails leaves nothing.
       this.#end = start
-      const end = this.#endOfNear(at)
-      this.#read(this.#input.subarray(0, end - start), start)
-      this.#end = end
+      this.#end = this.#readNear(at)
     }
     return this.#input.subarray(start - this.#start, start - this.#start + lengthBytes)
+  }
+
+  /** The record and those near behind it; alone where the disk cannot read all of it, which may be for what lies between. */
+  #readNear(at: number): number {
+    const { offsetUnits, lengthBytes } = this.#places[at]!
+    const start = offsetUnits * 8
+    const endAlone = start + lengthBytes
+    const end = start < this.#aloneUntil ? endAlone : this.#endOfNear(at)
+    try {
+      this.#read(this.#input.subarray(0, end - start), start)
+      return end
+    } catch (error) {
+      if (end === endAlone) throw error
+      this.#aloneUntil = end
+      this.#read(this.#input.subarray(0, lengthBytes), start)
+      return endAlone
+    }
   }
 
   #endOfNear(first: number): number {

@@ -63,6 +63,8 @@ export interface FaultRule {
   kinds?: readonly CallKind[]
   /** Only paths that this matches. */
   path?: RegExp
+  /** Only reads and writes that this byte is of. */
+  byte?: number
   /** Fails all later matching calls too. */
   forever?: boolean
 }
@@ -468,6 +470,7 @@ export class SimDisk implements Disk {
       const { rule } = entry
       if (rule.kinds !== undefined && !rule.kinds.includes(kind)) continue
       if (rule.path !== undefined && !rule.path.test(path)) continue
+      if (rule.byte !== undefined && !(position <= rule.byte && rule.byte < position + length)) continue
       entry.seen++
       if (entry.seen === rule.nth || (rule.forever === true && entry.seen > rule.nth)) met ??= rule.fault
     }
