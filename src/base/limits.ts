@@ -445,6 +445,8 @@ export const MEMCACHED_CLIENT_BYTES_MAX = 128 * MIB
 export const MEMCACHED_RETRY_MS = 50
 export const MEMCACHED_RETRY_MS_MAX = 2_000
 export const MEMCACHED_TIMEOUT_MS = 1_000
+/** sfss: how often the servers that it keeps copies on are asked whether they answer. */
+export const SFSS_WATCH_MS = 2_000
 /** sfss: for its status, servers of the store are given this time to answer. */
 export const SFSS_STATUS_MS_MAX = 2_000
 /** sfss on such servers: repairs under way in one thread; removals are remembered so long, for servers that were away. */

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { type LentPiece, PieceBuffers } from '../base/piece-buffers.ts'
 import type { Random } from '../base/random.ts'
 import type { LocalFile } from '../protocols/hashstore/cluster.ts'
-import { Interrupted } from './hashstore-work.ts'
+import { Interrupted } from './file-work.ts'
 import { statOf, wrongEnd } from './local-files.ts'
 
 const READ_BYTES = 256 * 1024

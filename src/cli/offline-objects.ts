@@ -41,7 +41,7 @@ export function openOfflineBlobs(
   for (const directory of directories) {
     if (!existsSync(directory)) throw new StoreError('not_found', `there is no directory ${directory}`)
   }
-  const owned = ownDirectories(directories)
+  const owned = ownDirectories(directories, log)
   const paths = [...owned.paths, ...shardDirectories(owned.paths, { make: false })]
   const shared = createSharedVolumes({
     directories: paths,

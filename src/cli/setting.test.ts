@@ -62,6 +62,8 @@ test('bytes', () => {
     ['30000MiB', 30_000 * 2 ** 20],
   ])
   refuses(setting, ['', 'MiB', '1M', '-1', '2TiB', '1 2MiB', 1.5, false])
+  assert.throws(() => setting.parse('10k'), { message: 'must be a size, such as 1048576, 64KiB or 1.5GB' })
+  assert.throws(() => setting.parse('2TiB'), { message: 'must be from 0 to 1TiB' })
 })
 
 test('duration', () => {

@@ -136,9 +136,15 @@ export function bytes(describe: Describe<number> & { min: number; max: number })
   return make(describe, {
     placeholder: 'SIZE',
     unit: 'Bytes',
-    parse: (value) => ranged(withUnit(value, SIZE_UNITS), describe, formatBytes),
+    parse: (value) => ranged(sizeOf(value), describe, formatBytes),
     format: formatBytes,
   })
+}
+
+function sizeOf(value: unknown): number {
+  const size = withUnit(value, SIZE_UNITS)
+  if (Number.isNaN(size)) throw new UsageError('must be a size, such as 1048576, 64KiB or 1.5GB')
+  return size
 }
 
 const TIME_UNITS: Readonly<Record<string, number>> = {

@@ -101,6 +101,12 @@ export async function listFiles(
   return found
 }
 
+/** The files of a folder, each with its path below `path`. Throws `bad_request`. */
+export async function filesBelow(folder: string, path: string): Promise<{ local: string; path: string }[]> {
+  const above = path.endsWith('/') ? path : `${path}/`
+  return (await listFiles([], [folder])).map((file) => ({ local: file.path, path: above + file.shownName }))
+}
+
 export interface UploadPlan {
   options: Pick<UploadOptions, 'collection' | 'ttl' | 'replication'>
   large: LargeFileOptions

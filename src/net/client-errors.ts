@@ -10,6 +10,8 @@ export function clientErrorStatus(error: NodeJS.ErrnoException, isCutOff: boolea
       return [431, 'the request head is too large']
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return [408, 'the request took too long']
+    case 'HPE_INVALID_URL':
+      return [400, 'malformed HTTP request: its target has characters that URLs must quote with %']
     default:
       return [400, 'malformed HTTP request']
   }

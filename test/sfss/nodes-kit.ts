@@ -96,6 +96,11 @@ export class NodesService {
     return this.#role.address
   }
 
+  /** Of sfss itself. */
+  log(): string {
+    return this.#role.log()
+  }
+
   /** The nodes stay. */
   async end(): Promise<void> {
     await this.#role.stop()

@@ -115,6 +115,24 @@ describe('on two nodes of Cairn and one of memcached', { skip: noMemcached }, ()
     await service.untilUp(3)
   })
 
+  test('a node that hangs is logged, and when it answers again, though nobody asks for anything', async () => {
+    const told = (message: string) =>
+      service
+        .log()
+        .split('\n')
+        .filter((line) => line.includes(message) && line.includes(second!.address)).length
+    const [quiet, answering] = [told('does not answer'), told('a storage answers')]
+    second!.signal('SIGSTOP')
+    try {
+      await until(async () => told('does not answer') > quiet)
+      assert.match(service.log(), /no answer in 1000 ms/)
+    } finally {
+      second!.signal('SIGCONT')
+    }
+    await until(async () => told('a storage answers') > answering)
+    await service.untilUp(3)
+  })
+
   test('a damaged copy is never served, and mended; when all are damaged, nothing is served', async () => {
     const body = randomBytes(3_000)
     await service.put('damaged', body)

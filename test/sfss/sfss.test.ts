@@ -230,7 +230,9 @@ test('heads, ranges, conditions, and removal', async () => {
   assert.deepEqual([range.status, await range.text()], [206, 'cde'])
   const two = await fetch(target, { headers: { range: 'bytes=0-0,9-9' } })
   assert.match(two.headers.get('content-type')!, /^multipart\/byteranges/)
-  assert.equal((await fetch(target, { headers: { range: 'bytes=10-' } })).status, 416)
+  const behind = await fetch(target, { headers: { range: 'bytes=10-' } })
+  assert.deepEqual([behind.status, behind.headers.get('content-range')], [416, 'bytes */10'])
+  assert.deepEqual(await behind.json(), { error: 'invalid range' })
   const etag = head.headers.get('etag')!
   assert.equal((await fetch(target, { headers: { 'if-none-match': etag } })).status, 304)
   const first = { 'if-none-match': '*' }
@@ -294,6 +296,17 @@ test('its client sends files and folders, and measures', async () => {
   assert.equal((await client('--path', 'tree', '--filepath', local('tree'))).code, 0)
   assert.equal((await curl('/file?path=tree/below/%C3%BC%20b')).body.toString(), 'b')
   assert.equal((await curl('/file?path=tree/linked')).body.toString(), 'sent')
+  writeFileSync(local('tree/below/large'), randomBytes(2 * MIB + 1))
+  writeFileSync(local('tree/a'), 'another')
+  const most = await client('--path', 'most/', '--filepath', local('tree'))
+  assert.equal(most.code, 1)
+  assert.equal(
+    most.stderr,
+    'cairn: most/below/large: file over the limit of 2097152 bytes (status 413)\n',
+    'one line for what failed',
+  )
+  assert.deepEqual(most.stdout.trim().split('\n').sort(), ['most/a', 'most/below/ü b', 'most/linked'])
+  assert.equal((await curl('/file?path=most/a')).body.toString(), 'another')
   const measured = await client('--path', 'bench', '--benchmark', '--requests', '40', '--json')
   assert.equal(measured.code, 0, measured.stderr)
   const { phases } = JSON.parse(measured.stdout)
@@ -314,10 +327,11 @@ test('its client sends files and folders, and measures', async () => {
   for (const flags of [
     ['--filepath', local('nothing')],
     ['--filepath', local('tree'), '--benchmark'],
+    ['--filepath', local('tree'), '--json'],
   ]) {
     const refused = await client('--path', 'x', ...flags)
     assert.equal(refused.code, 2)
-    assert.match(refused.stderr, /^cairn: cannot read .*\n$/)
+    assert.match(refused.stderr, /^cairn: (cannot read|--json goes with --benchmark).*\n/)
   }
 })
 

@@ -10,7 +10,7 @@ export const master = defineCommand({
   summary: 'Run a master, which gives out file ids and knows where volumes are',
   settings: ['data', 'ip', 'port', 'publicUrl', ...MASTER_SETTINGS, ...DOOR_SETTINGS],
   async run(config, context) {
-    const directories = ownDirectories(config.data)
+    const directories = ownDirectories(config.data, context.log)
     try {
       const running = await startMaster(
         {

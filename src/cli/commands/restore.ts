@@ -22,7 +22,7 @@ export const restore = defineCommand({
     if (file !== '-' && !existsSync(file)) throw new UsageError(`there is no file ${file}`)
     const { clock, random } = context
     const url = metadataUrl(config)
-    const owned = isPostgresUrl(url) ? undefined : ownDirectories(config.data)
+    const owned = isPostgresUrl(url) ? undefined : ownDirectories(config.data, context.log)
     let bytes = 0
     const counted = async function* () {
       for await (const piece of file === '-' ? context.stdin : createReadStream(file)) {

@@ -4,8 +4,9 @@ import { SfssBenchmark } from '../../bench/sfss-benchmark.ts'
 import { SfssClient } from '../../client/sfss-client.ts'
 import { HttpClient } from '../../net/http-client.ts'
 import { type Context, defineCommand } from '../command.ts'
+import { eachFile } from '../file-work.ts'
 import { contentOf, statOf } from '../local-files.ts'
-import { listFiles } from '../transfer.ts'
+import { filesBelow } from '../transfer.ts'
 import { UsageError } from '../usage-error.ts'
 
 const NOISE_BYTES_MAX = 1024 * 1024
@@ -21,11 +22,12 @@ export const sfssClient = defineCommand({
     const { host, port, path, filepath, benchmark, concurrency, timeoutMs } = config
     if (path === '') throw new UsageError('--path is missing: where sfss shall keep the file')
     if (filepath === '' && !benchmark) throw new UsageError('--filepath is missing: the file to send')
+    if (config.json && !benchmark) throw new UsageError('--json goes with --benchmark')
     const http = new HttpClient({ timeoutMs, connectionsPerHostMax: concurrency })
     const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
     const client = new SfssClient({ http, url: `http://${authority}` })
     try {
-      if (!benchmark) return await sendAll(client, { path, filepath }, context)
+      if (!benchmark) return await sendAll(client, { path, filepath, concurrency }, context)
       const { clock, random, signal } = context
       const size = Math.min(config.sizeBytes, NOISE_BYTES_MAX)
       const content =
@@ -43,25 +45,17 @@ export const sfssClient = defineCommand({
   },
 })
 
-/** One line for each file that was stored. The first failure ends it; behind the first signal no further file is begun. */
+/** One line for each file that was stored. */
 async function sendAll(
   client: SfssClient,
-  { path, filepath }: { path: string; filepath: string },
-  { stdout, stderr, signal }: Context,
+  { path, filepath, concurrency }: { path: string; filepath: string; concurrency: number },
+  context: Context,
 ): Promise<number> {
   const files = statOf(filepath).isDirectory()
-    ? (await listFiles([], [filepath])).map(({ path: local, shownName }) => ({
-        local,
-        target: path.endsWith('/') ? `${path}${shownName}` : `${path}/${shownName}`,
-      }))
-    : [{ local: filepath, target: path }]
-  for (const [at, { local, target }] of files.entries()) {
-    if (signal.aborted) {
-      stderr.write(`cairn: interrupted: ${at} of ${files.length} files are stored\n`)
-      return 1
-    }
-    await client.post(target, contentOf(local))
-    stdout.write(`${target}\n`)
-  }
-  return 0
+    ? await filesBelow(filepath, path)
+    : [{ local: filepath, path }]
+  return await eachFile(files, { parallel: concurrency, done: 'stored', context }, async (file) => {
+    await client.post(file.path, contentOf(file.local))
+    context.stdout.write(`${file.path}\n`)
+  })
 }

@@ -42,7 +42,7 @@ export const volume = defineCommand({
   settings: ['dir', 'ip', 'port', 'publicUrl', 'master', ...VOLUME_SETTINGS, ...DOOR_SETTINGS],
   actions,
   async run(config, context) {
-    const directories = ownDirectories(layOut(config.dir, config.layout))
+    const directories = ownDirectories(layOut(config.dir, config.layout), context.log)
     try {
       const running = await startVolumeServer(
         {

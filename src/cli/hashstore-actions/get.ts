@@ -6,9 +6,9 @@ import { toStoreError } from '../../base/errors.ts'
 import { givingBack } from '../../base/piece-buffers.ts'
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
+import { eachFile, unlessStopped, untilStopped } from '../file-work.ts'
 import { saveTo } from '../hashstore-files.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
-import { eachFile, unlessStopped, untilStopped } from '../hashstore-work.ts'
 import { UsageError } from '../usage-error.ts'
 
 /** Of a file that is replaced again and again. */

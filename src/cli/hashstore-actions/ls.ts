@@ -5,8 +5,8 @@ import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { pathOfText, textOfPath } from '../../protocols/hashstore/paths.ts'
 import type { TreeEntry } from '../../protocols/hashstore/wire.ts'
 import { defineCommand } from '../command.ts'
+import { unlessStopped, untilStopped } from '../file-work.ts'
 import { HASHSTORE_CLIENT_SETTINGS, withHashstore } from '../hashstore-settings.ts'
-import { unlessStopped, untilStopped } from '../hashstore-work.ts'
 import { formatTable } from '../text-table.ts'
 
 export const ls = defineCommand({

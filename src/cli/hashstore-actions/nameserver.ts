@@ -18,7 +18,7 @@ export const nameserver = defineCommand({
   async run(config, { clock, random, log, signal }) {
     const { metadata, host, headerTimeoutMs, idleTimeoutMs } = config
     const local = metadata === '' ? config.dir.slice(0, 1) : [metadata]
-    const directories = isPostgresUrl(metadata) ? undefined : ownDirectories(local)
+    const directories = isPostgresUrl(metadata) ? undefined : ownDirectories(local, log)
     try {
       const meta = await openMetaStore(directories?.paths[0] ?? metadata, { clock, random })
       try {

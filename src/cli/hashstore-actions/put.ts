@@ -1,11 +1,11 @@
 /** `cairn hashstore put`: stores files under the paths by which they are named, as the first client does. */
 import type { HashstoreCluster } from '../../protocols/hashstore/cluster.ts'
 import { type Context, defineCommand } from '../command.ts'
+import { eachFile } from '../file-work.ts'
 import { localFile, readBuffers } from '../hashstore-files.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
-import { eachFile } from '../hashstore-work.ts'
 import { statOf } from '../local-files.ts'
-import { listFiles } from '../transfer.ts'
+import { filesBelow, listFiles } from '../transfer.ts'
 import { UsageError } from '../usage-error.ts'
 
 export const put = defineCommand({
@@ -15,12 +15,12 @@ export const put = defineCommand({
   settings: [...HASHSTORE_CLIENT_SETTINGS, 'chunkSizeBytes', 'path', 'recurse', 'concurrency'],
   async run(config, context) {
     const { args } = context
-    if (config.path !== '' && (args.length > 1 || config.recurse))
-      throw new UsageError('--path is for a single file')
+    if (config.path !== '' && args.length > 1) throw new UsageError('--path is for a single file or folder')
     const files: { local: string; path: string }[] = []
     for (const local of args) {
       if (!statOf(local).isDirectory()) files.push({ local, path: config.path || local })
       else if (!config.recurse) throw new UsageError(`${local} is a folder: add -r`)
+      else if (config.path !== '') files.push(...(await filesBelow(local, config.path)))
       else {
         for (const { path } of await listFiles([], [local])) files.push({ local: path, path })
       }

@@ -1,7 +1,7 @@
 /** `cairn hashstore rm`: removes files, and their names from the name server. */
 import { defineCommand } from '../command.ts'
+import { eachFile } from '../file-work.ts'
 import { HASHSTORE_CLIENT_SETTINGS, pathOf, withHashstore } from '../hashstore-settings.ts'
-import { eachFile } from '../hashstore-work.ts'
 
 export const rm = defineCommand({
   name: 'rm',

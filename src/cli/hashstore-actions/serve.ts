@@ -30,7 +30,7 @@ export const serve = defineCommand({
     // Accounts are for S3, which is not open here.
     const root = { rootAccessKey: 'hashstore', rootSecretKey: random.bytes(SECRET_BYTES).toString('hex') }
     const config = { ...usual, ...own, ...root }
-    const directories = ownDirectories(own.dir)
+    const directories = ownDirectories(own.dir, log)
     const [directory] = directories.paths as [string, ...string[]]
     try {
       const secrets = readDoorSecrets(config, random, directory)

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { StoreError } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
 import { DirectoryLock } from '../../disk/directory-lock.ts'
 import { realDisk } from '../../disk/real-disk.ts'
 
@@ -10,8 +11,11 @@ export interface OwnedDirectories {
   release(): void
 }
 
-/** Throws `in_use` when another process has one of them, `io_error` when one cannot be made. */
-export function ownDirectories(given: readonly string[]): OwnedDirectories {
+/** For so long nobody is told that a directory is waited for: a process that ends is usually gone by then. */
+const QUIET_WAIT_MS = 300
+
+/** Throws `in_use` when another process has one of them and keeps it, `io_error` when one cannot be made. */
+export function ownDirectories(given: readonly string[], log: Log): OwnedDirectories {
   const paths = given.map((path) => resolve(path))
   const locks: DirectoryLock[] = []
   const release = () => {
@@ -20,13 +24,23 @@ export function ownDirectories(given: readonly string[]): OwnedDirectories {
   try {
     for (const path of paths) {
       makeDirectory(path)
-      locks.push(DirectoryLock.take(path))
+      locks.push(takeLock(path, log))
     }
   } catch (error) {
     release()
     throw error
   }
   return { paths, release }
+}
+
+function takeLock(directory: string, log: Log): DirectoryLock {
+  try {
+    return DirectoryLock.take(directory, QUIET_WAIT_MS)
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'in_use') throw error
+    log.info({ directory }, 'another process uses the data directory: waiting for its end')
+    return DirectoryLock.take(directory)
+  }
 }
 
 /** Below the data directories, so many for the volumes of erasure groups: as many as the largest layout has shards. */

@@ -24,7 +24,7 @@ const SECRET_BYTES = 32
 export async function runMemcached(config: MemcachedConfig, context: Context): Promise<void> {
   const { log, signal } = context
   const listen = { host: config.ip, port: config.port }
-  const directories = ownDirectories(config.data)
+  const directories = ownDirectories(config.data, log)
   const threads = new Threads(context)
   try {
     await assertPortFree(listen.host, listen.port)

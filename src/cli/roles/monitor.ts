@@ -1,4 +1,5 @@
 /** A door for those who look after a process that has no other for HTTP: its metrics, whether it lives, and what it says of itself. */
+import { StoreError } from '../../base/errors.ts'
 import { HttpServer } from '../../net/http-server.ts'
 import { CommonHeaders, errorOutcome, type Outcome, sendOutcome } from '../../net/reply.ts'
 import type { Context } from '../command.ts'
@@ -41,7 +42,12 @@ export async function openMonitor(
     },
     onHandlerError: (error) => log.error({ error }, 'a request to the monitor failed by a bug'),
   })
-  const port = await server.listen({ host, port: wanted })
+  const port = await server.listen({ host, port: wanted }).catch((error: unknown) => {
+    if (!(error instanceof StoreError) || error.code !== 'in_use') throw error
+    throw new StoreError('in_use', `${error.message}: --monitor gives this one's monitor another`, {
+      cause: error,
+    })
+  })
   log.info({ role: 'monitor', address: `${host}:${port}` }, 'monitor is listening')
   return { address: { host, port }, close: () => server.close() }
 }

@@ -1,21 +1,20 @@
 /** The monitor of the servers that sfss keeps copies on: a page for people, the same as JSON, and metrics. */
 import { Counter, Gauge, Registry } from 'prom-client'
-import { MEMCACHED_CLIENT_BYTES_MAX, MEMCACHED_TIMEOUT_MS } from '../../base/limits.ts'
 import { statusPageReply, UNCACHED, wantsJson } from '../../blobs/status-shell.ts'
-import { MemcachedClient } from '../../net/memcached-client.ts'
 import { jsonOutcome } from '../../net/reply.ts'
-import { quorumsOf, stateOf } from '../../protocols/sfss/copied-files.ts'
-import type { StorageState } from '../../protocols/sfss/file-store.ts'
+import { quorumsOf } from '../../protocols/sfss/copied-files.ts'
 import { NodeCounters } from '../../protocols/sfss/node-counters.ts'
 import { SfssCounters } from '../../protocols/sfss/sfss-counters.ts'
 import type { Context } from '../command.ts'
 import type { HostPort } from './doors.ts'
 import { type Monitor, openMonitor } from './monitor.ts'
 import { collectProcessMetrics } from './process-metrics.ts'
+import type { StorageWatch } from './storage-watch.ts'
 import type { MetricsPage } from './thread-data.ts'
 import { VERSION } from './version.ts'
 
 export interface SfssMonitorOptions {
+  watch: StorageWatch
   nodes: readonly HostPort[]
   copies: number
   /** Memory of the SfssCounters. */
@@ -60,7 +59,6 @@ function show(data, rates) {
 export class SfssMonitor {
   readonly #options: SfssMonitorOptions
   readonly #context: Context
-  readonly #clients: MemcachedClient[]
   readonly #counters: SfssCounters
   readonly #page = statusPageReply(PAGE)
   readonly #registry = new Registry()
@@ -71,19 +69,6 @@ export class SfssMonitor {
   private constructor(options: SfssMonitorOptions, context: Context) {
     this.#options = options
     this.#context = context
-    const { clock, random, log } = context
-    this.#clients = options.nodes.map(({ host, port }) => {
-      const client: MemcachedClient = new MemcachedClient({
-        ...{ host, port, clock, random },
-        timeoutMs: MEMCACHED_TIMEOUT_MS,
-        valueBytesMax: MEMCACHED_CLIENT_BYTES_MAX,
-        onState(state, reason) {
-          if (state === 'up') log.info({ storage: client.address }, 'a storage answers')
-          else log.warn({ storage: client.address, reason }, 'a storage does not answer')
-        },
-      })
-      return client
-    })
     this.#counters = new SfssCounters(options.counters, 0)
     const registers = [this.#registry]
     collectProcessMetrics(this.#registry)
@@ -110,7 +95,7 @@ export class SfssMonitor {
   /** Throws `in_use`, `bad_request`. */
   static async open(options: SfssMonitorOptions, context: Context): Promise<Monitor> {
     const monitor = new SfssMonitor(options, context)
-    const { address, close } = await openMonitor(
+    return await openMonitor(
       {
         metrics: () => monitor.#metrics(),
         about: async (rawHeaders) => (wantsJson(rawHeaders) ? await monitor.#json() : monitor.#page()),
@@ -118,22 +103,12 @@ export class SfssMonitor {
       options.at,
       context,
     )
-    return {
-      address,
-      async close() {
-        await close()
-        for (const client of monitor.#clients) client.close()
-      },
-    }
-  }
-
-  #states(): Promise<StorageState[]> {
-    return Promise.all(this.#clients.map(stateOf))
   }
 
   async #json() {
-    const { copies, nodeCounters, nodes } = this.#options
-    const [states, counts] = [await this.#states(), NodeCounters.totalsOf(nodeCounters, nodes.length)]
+    const { copies, nodeCounters, nodes, watch } = this.#options
+    const states = await watch.states()
+    const counts = NodeCounters.totalsOf(nodeCounters, nodes.length)
     const quorums = quorumsOf(copies)
     const outcome = jsonOutcome(200, {
       version: VERSION,
@@ -155,9 +130,8 @@ export class SfssMonitor {
   }
 
   async #metrics(): Promise<MetricsPage> {
-    const { nodeCounters, nodes } = this.#options
-    // Asked now: nothing else shows that a storage hangs.
-    const states = await this.#states()
+    const { nodeCounters, nodes, watch } = this.#options
+    const states = await watch.states()
     const counts = NodeCounters.totalsOf(nodeCounters, nodes.length)
     for (const metric of [this.#requests, this.#nodeCounts, this.#up]) metric.reset()
     for (const [action, count] of Object.entries(this.#counters.totals())) {

@@ -23,6 +23,7 @@ import {
 } from './doors.ts'
 import { openMonitor } from './monitor.ts'
 import { SfssMonitor } from './sfss-monitor.ts'
+import { StorageWatch } from './storage-watch.ts'
 import { runStore, type StoreRole } from './store-role.ts'
 import type { SfssThreadData } from './thread-data.ts'
 import { listenOnAll, Threads } from './threads.ts'
@@ -65,6 +66,7 @@ export async function runSfssOnNodes(config: SfssConfig, context: Context): Prom
   const copies = copiesOf(config.copies, nodes.length)
   await assertPortFree(listen.host, listen.port)
   const threads = new Threads(context)
+  let watch: StorageWatch | undefined
   try {
     const shared = {
       counters: SfssCounters.share(config.workers),
@@ -73,16 +75,21 @@ export async function runSfssOnNodes(config: SfssConfig, context: Context): Prom
     }
     const servers = startThreads(threads, { config, secrets: readDoorFiles(config), nodes, copies, shared })
     const port = await listenOnAll(servers, 'sfss', listen)
+    watch = new StorageWatch(nodes, context)
     const monitor =
       config.monitor === ''
         ? undefined
-        : await SfssMonitor.open({ nodes, copies, ...shared, at: parseHostPort(config.monitor) }, context)
+        : await SfssMonitor.open(
+            { watch, nodes, copies, ...shared, at: parseHostPort(config.monitor) },
+            context,
+          )
     const at = monitor && { monitor: reachableAt(monitor.address) }
     log.info({ sfss: reachableAt({ ...listen, port }), ...at, storage: config.storage, copies }, 'ready')
     await untilAborted(signal)
     await Promise.all(servers.map((server) => server.call('stop')))
     await monitor?.close()
   } finally {
+    watch?.close()
     await threads.end()
   }
 }

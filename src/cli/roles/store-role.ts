@@ -35,7 +35,7 @@ const NOTHING: Beside = async () => ({ told: {}, async close() {} })
 /** Serves until the process is told to end. Throws `UsageError`, `in_use`, `io_error`, `corrupt`. */
 export async function runStore(role: StoreRole, context: Context, beside = NOTHING): Promise<void> {
   const { config, doors, memcached, publicUrl } = role
-  const directories = ownDirectories(layOut(config.data, config.layout))
+  const directories = ownDirectories(layOut(config.data, config.layout), context.log)
   const [first] = directories.paths as [string, ...string[]]
   try {
     const shards = directoriesForShards(config, directories.paths, context)

@@ -3,7 +3,7 @@ import type { Random } from '../../base/random.ts'
 import { type ByteSource, rangeOutcome, rangesOutcome, wholeOutcome } from '../../net/byte-source.ts'
 import { evaluateConditions, formatHttpDate, ifRangeHolds } from '../../net/conditional.ts'
 import { parseRanges } from '../../net/ranges.ts'
-import { isStream, type Outcome, primeStream, rawHeader } from '../../net/reply.ts'
+import { errorOutcome, isStream, type Outcome, primeStream, rawHeader } from '../../net/reply.ts'
 import { MARK, marksOf } from '../../net/request-marks.ts'
 import type { StoredFile } from './file-store.ts'
 
@@ -59,8 +59,9 @@ async function readLarge(
   const wantsRange = (marks & MARK.range) !== 0 && ifRangeHolds(rawHeader(rawHeaders, 'if-range'), validators)
   const ranges = wantsRange ? parseRanges(rawHeader(rawHeaders, 'range'), source.sizeBytes) : undefined
   if (ranges === 'invalid') {
-    headers.push('Content-Range', `bytes */${source.sizeBytes}`, 'Content-Type', 'text/plain')
-    return { status: 416, headers, body: 'invalid range\n' }
+    const outcome = errorOutcome(416, 'invalid range')
+    outcome.headers.push(...headers, 'Content-Range', `bytes */${source.sizeBytes}`)
+    return outcome
   }
   if (ranges !== undefined && ranges.length > 1) {
     const boundary = random.bytes(16).toString('hex')

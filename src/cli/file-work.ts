@@ -1,4 +1,4 @@
-/** Work on many files of a hash store, which the first signal ends: no file is begun any more, and no server waited for. */
+/** Work on many files, which the first signal ends: no file is begun any more, and no server waited for where that may last. */
 import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Context } from './command.ts'
 
