@@ -141,11 +141,12 @@ export class KeptVolume {
     return !this.failed
   }
 
-  /** Throws the disk's error. */
+  /** Throws the disk's error; then `info` is what it was. */
   writeInfo(change: Partial<VolumeInfoFile>): void {
-    this.info = { ...this.info, ...change }
+    const info = { ...this.info, ...change }
     const name = `${this.base}${EXTENSION.cairn}`
-    replaceFileDurably(this.#context.disk, this.directory, name, encodeVolumeInfo(this.info))
+    replaceFileDurably(this.#context.disk, this.directory, name, encodeVolumeInfo(info))
+    this.info = info
   }
 
   /** Closes the files at once: no other thread uses them any more. */

@@ -73,7 +73,7 @@ async function reserve(
       if (!slot.hasFlag(FLAG.draining)) {
         volume.assertWritable(lengthBytes)
         volume.assertMayWrite(needle)
-        if (checksCookie) volume.existingHeader(needle)
+        if (checksCookie) volume.existing.header(needle)
         const offsetUnits = slot.get(WORD.tailUnits)
         const entry = slot.addLargeWrite(offsetUnits, lengthBytes / 8)
         if (entry !== undefined) {

@@ -1,9 +1,10 @@
 /** Whether a needle that was read is what is to be written: then it need not be. */
 import type { Needle, NewNeedle } from './needle.ts'
 
-/** The fields that a user gives, the time aside. */
+/** The fields that a user gives, the time aside. A file that would end earlier or later is another one. */
 export function sameFields(stored: Needle, given: NewNeedle): boolean {
   return (
+    stored.ttl === given.ttl &&
     stored.gzipped === given.gzipped &&
     stored.manifest === given.manifest &&
     sameBytes(stored.name, given.name) &&

@@ -16,7 +16,7 @@ import { revisionSalt } from './needle.ts'
 import { RecordScanner } from './record-scanner.ts'
 import { decodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import type { DirectoryInfo } from './volume-admin.ts'
-import { decodeVolumeInfo, type VolumeInfoFile } from './volume-info.ts'
+import { decodeVolumeInfo, isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
 import { volumeBaseName } from './volume-paths.ts'
 import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -103,7 +103,7 @@ export class VolumeCopies {
     if (slot.hasFlag(FLAG.failed) || info.suspect)
       throw new StoreError('conflict', `volume ${id} failed: compact it first`)
     const wasMoving = info.moving === true
-    if (!wasMoving) this.#host.change(id, { moving: true })
+    if (!wasMoving) this.#close(id)
     try {
       await this.#untilQuiet(id, slot, deadlineMs)
       await this.#host.settle(id)
@@ -112,6 +112,17 @@ export class VolumeCopies {
       return this.describe(id)
     } catch (error) {
       if (!wasMoving) this.#host.change(id, { moving: false })
+      throw error
+    }
+  }
+
+  /** Throws the disk's error, and then the volume takes writes as before. */
+  #close(id: number): void {
+    try {
+      this.#host.change(id, { moving: true })
+    } catch (error) {
+      const { slot, info } = this.#host.kept(id)
+      if (!isClosedForWrites(info)) slot.clearFlag(FLAG.readOnly)
       throw error
     }
   }

@@ -71,7 +71,8 @@ export class VolumeKeeper implements VolumeAdmin {
   readonly #directories: DataDirectory[]
   readonly #onChange: (() => void)[] = []
   #stopTimer: (() => void) | undefined
-  #tending: Promise<void> | undefined
+  #caring: Promise<void> | undefined
+  #collecting: Promise<void> | undefined
   readonly #compactions = new Set<Promise<unknown>>()
   #stopping = false
 
@@ -114,6 +115,8 @@ export class VolumeKeeper implements VolumeAdmin {
     for (const directory of this.#directories) {
       try {
         directory.open()
+        // On a full disk the ballast gives the room that opening takes.
+        directory.watch()
         this.#openDirectory(directory)
       } catch (error) {
         directory.fail(error)
@@ -128,8 +131,12 @@ export class VolumeKeeper implements VolumeAdmin {
   start(): void {
     void this.#answerCalls()
     this.#stopTimer = this.#context.clock.every(KEEPER_PERIOD_MS, () => {
-      this.#tending ??= this.tend().finally(() => {
-        this.#tending = undefined
+      this.#caring ??= this.#care().finally(() => {
+        this.#caring = undefined
+      })
+      // Beside it: a compaction may take long, and disks fill meanwhile.
+      this.#collecting ??= this.#collectGarbage().finally(() => {
+        this.#collecting = undefined
       })
     })
   }
@@ -152,7 +159,8 @@ export class VolumeKeeper implements VolumeAdmin {
   async stop(): Promise<void> {
     this.#stopping = true
     this.#stopTimer?.()
-    await this.#tending
+    await this.#caring
+    await this.#collecting
     await Promise.allSettled(this.#compactions)
     for (const kept of this.#volumes.values()) {
       try {
@@ -342,7 +350,10 @@ export class VolumeKeeper implements VolumeAdmin {
     kept.slot.clearFlag(FLAG.filling)
   }
 
-  /** What `.cairn` then says decides whether the volume takes writes. Closing comes before the disk, opening after. */
+  /**
+   * What `.cairn` then says decides whether the volume takes writes. Closing comes before the disk, and holds where the disk cannot note
+   * it; opening comes after. Throws the disk's error.
+   */
   #changeInfo(kept: KeptVolume, change: Partial<VolumeInfoFile>): void {
     if (isClosedForWrites({ ...kept.info, ...change })) kept.slot.setFlag(FLAG.readOnly)
     kept.writeInfo(change)
@@ -437,14 +448,33 @@ export class VolumeKeeper implements VolumeAdmin {
 
   // Looking after
 
-  /** One round of care: space, checkpoints, expired volumes, garbage. */
+  /** One round of all: space, checkpoints, expired volumes, then garbage. */
   async tend(): Promise<void> {
+    await this.#care()
+    await this.#collectGarbage()
+  }
+
+  async #care(): Promise<void> {
     this.#watchSpace()
-    // Those with the least to copy first: each that is done makes room for the next.
+    await this.#eachVolume((id, kept) => this.#careFor(id, kept))
+  }
+
+  /** Those with the least to copy first: each that is done makes room for the next. */
+  async #collectGarbage(): Promise<void> {
+    await this.#eachVolume(async (id, kept) => {
+      if (kept.failed || kept.busy || !this.#isWorthCompacting(kept)) return
+      await this.compactVolume(id, this.#options.garbageThreshold, this.#needsRoom(kept))
+    })
+  }
+
+  /** By their live bytes. One that fails is logged, and the others go on. */
+  async #eachVolume(work: (id: number, kept: KeptVolume) => Promise<void>): Promise<void> {
     const byLiveBytes = [...this.#volumes].sort((a, b) => a[1].liveBytes - b[1].liveBytes)
     for (const [id, kept] of byLiveBytes) {
+      if (this.#stopping) return
+      if (this.#volumes.get(id) !== kept) continue
       try {
-        await this.#tendVolume(id, kept)
+        await work(id, kept)
       } catch (error) {
         if (this.#stopping) return
         const { code, message } = toStoreError(error)
@@ -453,7 +483,7 @@ export class VolumeKeeper implements VolumeAdmin {
     }
   }
 
-  async #tendVolume(id: number, kept: KeptVolume): Promise<void> {
+  async #careFor(id: number, kept: KeptVolume): Promise<void> {
     if (kept.failed) return this.#noteSuspect(kept)
     if (kept.busy) return
     if (kept.isExpired()) return this.deleteVolume(id)
@@ -465,8 +495,6 @@ export class VolumeKeeper implements VolumeAdmin {
     if (newBytes >= limits.CHECKPOINT_DAT_BYTES || (newBytes > 0 && idleMs > IDLE_CHECKPOINT_MS)) {
       await kept.checkpoint()
     }
-    if (this.#isWorthCompacting(kept))
-      await this.compactVolume(id, this.#options.garbageThreshold, this.#needsRoom(kept))
   }
 
   #isWorthCompacting(kept: KeptVolume): boolean {

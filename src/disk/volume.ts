@@ -8,6 +8,7 @@ import type { Fid } from '../base/fid.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
 import { ttlSeconds } from '../base/ttl.ts'
 import { AppendClock, type AppendTime, appendTimeToMs, laterTime } from './append-time.ts'
+import { ExistingRecord } from './existing-record.ts'
 import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import { LargeRecord } from './large-record.ts'
 import { writeLarge } from './large-write.ts'
@@ -16,13 +17,14 @@ import * as codec from './needle.ts'
 import { NeedleIndex } from './needle-index.ts'
 import { isFillerKey, type Published, publishEntries, writeIdxEntries } from './publish.ts'
 import { ReadPace } from './read-pace.ts'
-import { sameData, sameFields } from './same-needle.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { VolumeSync } from './volume-sync.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 /** Records up to this size are read into a buffer that the next read uses again. */
 const BORROWED_BYTES_MAX = 16 * 1024
+/** Of `.idx`, looked through before others have their turn. */
+const IDX_TURN_BYTES = 256 * 1024
 
 export interface ReadOptions {
   /** Also serves a needle that was deleted, while its bytes are still there. */
@@ -56,6 +58,7 @@ export class Volume {
   readonly sync: VolumeSync
   readonly index: NeedleIndex
   readonly appendClock: AppendClock
+  readonly existing: ExistingRecord
   readonly #marker = Buffer.alloc(codec.EMPTY_RECORD_BYTES)
   readonly #incarnation: number
   /** Of the one thread that syncs for others. */
@@ -73,6 +76,7 @@ export class Volume {
     this.sync = new VolumeSync(context, slot)
     this.index = new NeedleIndex(context.arena, slot.indexWords)
     this.appendClock = new AppendClock(context.clock)
+    this.existing = new ExistingRecord(context, slot, this.index)
   }
 
   /** Resolves when all that this thread wrote or removed before the call is on disk. Rejects with `io_error`. */
@@ -129,8 +133,8 @@ export class Volume {
    * Throws (or rejects with) `corrupt` and `io_error`. A promise only for large records and while the disk is slow.
    */
   read(fid: Fid, options: ReadOptions = NO_OPTIONS): Needle | undefined | Promise<Needle | undefined> {
-    const place = this.#locate(fid, options)
-    if (place === undefined) return undefined
+    const place = this.#locate(fid)
+    if (place === undefined) return options.readDeleted === true ? this.#readDeleted(fid) : undefined
     if (place.lengthBytes > SMALL_RECORD_BYTES_MAX) return this.#readLarge(fid, place)
     if (this.#pace.isSlow()) return this.#readSlow(fid, place)
     try {
@@ -156,23 +160,15 @@ export class Volume {
   }
 
   /** Finds the record, and pins the file that it is in; the caller unpins. */
-  #locate(fid: Fid, options: ReadOptions): Place | undefined {
+  #locate(fid: Fid): Place | undefined {
     for (;;) {
       const generation = this.slot.generation
       const pin = this.slot.pin()
-      let found = this.#isHere() && this.index.get(fid.keyHigh, fid.keyLow)
-      let { offsetUnits, lengthUnits } = this.index
+      const found = this.#isHere() && this.index.get(fid.keyHigh, fid.keyLow) && !this.index.deleted
+      const { offsetUnits, lengthUnits } = this.index
       const handle = this.slot.get(WORD.datHandle)
       const fileSalt = this.slot.get(WORD.fileSalt)
       const foreignUnits = this.slot.get(WORD.foreignUnits)
-      if (found && this.index.deleted) {
-        const earlier = options.readDeleted === true ? this.#earlierEntry(fid) : undefined
-        found = earlier !== undefined
-        if (earlier !== undefined) {
-          offsetUnits = earlier.offsetUnits
-          lengthUnits = codec.recordLength(earlier.sizeBytes) / 8
-        }
-      }
       if (this.slot.generation !== generation) {
         this.slot.unpin(pin)
         continue
@@ -187,13 +183,52 @@ export class Volume {
     }
   }
 
-  /** The last entry of the key in `.idx` that is no deletion. Reads all of `.idx` if need be: rarely used. */
-  #earlierEntry(fid: Fid): IdxEntry | undefined {
-    const handle = this.slot.get(WORD.idxHandle)
-    const block = Buffer.alloc(64 * 1024)
-    for (let end = this.slot.get(WORD.idxEntries) * IDX_ENTRY_BYTES; end > 0; end -= block.length) {
+  /** What was deleted, while its bytes are still there. */
+  async #readDeleted(fid: Fid): Promise<Needle | undefined> {
+    for (;;) {
+      const generation = this.slot.generation
+      const pin = this.slot.pin()
+      const isDeleted = this.#isHere() && this.index.get(fid.keyHigh, fid.keyLow) && this.index.deleted
+      const [handle, idxHandle] = [this.slot.get(WORD.datHandle), this.slot.get(WORD.idxHandle)]
+      const entries = this.slot.get(WORD.idxEntries)
+      const fileSalt = this.slot.get(WORD.fileSalt)
+      const foreignUnits = this.slot.get(WORD.foreignUnits)
+      const isOne = this.slot.generation === generation
+      let entry: IdxEntry | undefined
+      try {
+        if (isOne && isDeleted) entry = await this.#earlierEntry(fid, idxHandle, entries)
+      } catch (error) {
+        this.slot.unpin(pin)
+        throw toFailure(error)
+      }
+      if (entry === undefined) {
+        this.slot.unpin(pin)
+        if (isOne) return undefined
+        continue
+      }
+      const { offsetUnits, sizeBytes } = entry
+      const lengthBytes = codec.recordLength(sizeBytes)
+      const seed = codec.recordSeed(fileSalt, offsetUnits)
+      const place = {
+        pin,
+        handle,
+        offsetUnits,
+        lengthBytes,
+        seed,
+        mayLackTrailer: offsetUnits < foreignUnits,
+      }
+      return await (lengthBytes > SMALL_RECORD_BYTES_MAX
+        ? this.#readLarge(fid, place)
+        : this.#readSlow(fid, place))
+    }
+  }
+
+  /** The last entry of the key in `.idx` that is no deletion. Reads all of `.idx` if need be, and others have their turn. */
+  async #earlierEntry(fid: Fid, handle: number, entries: number): Promise<IdxEntry | undefined> {
+    const block = Buffer.alloc(IDX_TURN_BYTES)
+    for (let end = entries * IDX_ENTRY_BYTES; end > 0; end -= block.length) {
       const start = Math.max(0, end - block.length)
-      const count = this.context.disk.readSync(handle, block, 0, end - start, start)
+      const count = await this.context.disk.read(handle, block, 0, end - start, start)
       for (let at = count - IDX_ENTRY_BYTES; at >= 0; at -= IDX_ENTRY_BYTES) {
         const entry = decodeIdxEntry(block, at)
         if (entry.keyHigh !== fid.keyHigh || entry.keyLow !== fid.keyLow) continue
@@ -310,8 +345,8 @@ export class Volume {
     try {
       this.assertWritable(lengthBytes)
       this.assertMayWrite(needle)
-      const existing = needle.isKnownToDiffer === true ? undefined : this.existingHeader(needle)
-      if (existing !== undefined && this.#isUnchanged(needle, encoded)) {
+      const existing = needle.isKnownToDiffer === true ? undefined : this.existing.header(needle)
+      if (existing !== undefined && this.existing.isUnchanged(needle, encoded)) {
         this.sync.noteWrite()
         return { unchanged: true, checksum: encoded.checksum, sizeBytes: encoded.sizeBytes }
       }
@@ -399,7 +434,7 @@ export class Volume {
       this.#assertNotBlocked(FLAG.readOnly | FLAG.failed)
       if (!this.#hasRoomFor(codec.EMPTY_RECORD_BYTES))
         throw new StoreError('volume_full', 'the volume is full')
-      const existing = this.existingHeader(fid)
+      const existing = this.existing.header(fid)
       if (existing === undefined) return undefined
       const offsetUnits = this.slot.get(WORD.tailUnits)
       const time = this.appendClock.next(this.slot)
@@ -493,58 +528,6 @@ export class Volume {
   assertMayWrite({ keyHigh, keyLow, isRepair }: NeedleWrite): void {
     if (isRepair && this.index.get(keyHigh, keyLow) && this.index.deleted)
       throw new StoreError('not_found', 'it was deleted, and is not to be repaired')
-  }
-
-  /** The header of the key's present record, its cookie checked; undefined when there is none. Under the lock. */
-  existingHeader(key: { keyHigh: number; keyLow: number; cookie: number }): codec.RecordHeader | undefined {
-    if (!this.index.get(key.keyHigh, key.keyLow) || this.index.offsetUnits === 0) return undefined
-    const header = this.context.scratchExisting.subarray(0, codec.HEADER_BYTES)
-    const { disk } = this.context
-    const handle = this.slot.get(WORD.datHandle)
-    const count = disk.readSync(handle, header, 0, codec.HEADER_BYTES, this.index.offsetUnits * 8)
-    if (count < codec.HEADER_BYTES) throw new StoreError('corrupt', 'damaged record: it is cut off')
-    const existing = codec.decodeHeader(header)
-    if (existing.cookie !== key.cookie && !this.#isDamaged()) {
-      const cookie = key.cookie.toString(16).padStart(8, '0')
-      throw new StoreError('cookie_mismatch', `mismatching cookie ${cookie}`)
-    }
-    return existing
-  }
-
-  /** Whether the record that the index now points to is beyond trust, its cookie included. Under the lock. */
-  #isDamaged(): boolean {
-    const lengthBytes = this.index.lengthUnits * 8
-    if (this.index.deleted || lengthBytes > SMALL_RECORD_BYTES_MAX) return false
-    const record = this.context.scratchExisting.subarray(0, lengthBytes)
-    const { offsetUnits } = this.index
-    const handle = this.slot.get(WORD.datHandle)
-    const count = this.context.disk.readSync(handle, record, 0, lengthBytes, offsetUnits * 8)
-    try {
-      const { hasTrailer } = codec.decodeWhole(record.subarray(0, count), this.#seed(offsetUnits))
-      return !hasTrailer && offsetUnits >= this.slot.get(WORD.foreignUnits)
-    } catch {
-      return true
-    }
-  }
-
-  /** True when the record that the index now points to holds the same file. Under the lock, after `existingHeader`. */
-  #isUnchanged(needle: NewNeedle, encoded: codec.EncodedNeedle): boolean {
-    const { index } = this
-    const lengthBytes = index.lengthUnits * 8
-    if (index.deleted || needle.ttl !== 0 || lengthBytes > SMALL_RECORD_BYTES_MAX) return false
-    const record = this.context.scratchExisting.subarray(0, lengthBytes)
-    const handle = this.slot.get(WORD.datHandle)
-    const count = this.context.disk.readSync(handle, record, 0, lengthBytes, index.offsetUnits * 8)
-    if (count !== lengthBytes) return false
-    try {
-      const fields = codec.decodeWhole(record, this.#seed(index.offsetUnits))
-      const stored = fields.needle
-      return (
-        stored.checksum === encoded.checksum && sameFields(stored, needle) && sameData(stored, needle.data)
-      )
-    } catch {
-      return false // A damaged record is worth replacing.
-    }
   }
 
   /** After a failed write: a full disk is waited out, a disk that fails ends the volume's writes. */
