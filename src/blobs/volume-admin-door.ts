@@ -174,7 +174,7 @@ const OPERATIONS: Record<Exclude<VolumeAdminOperation, 'read' | ShardOperation>,
     return await door.fetch.run(request)
   },
   async adopt(door, body) {
-    return { volume: copiesOf(door).adopt(parse('adopt', door, body).id) }
+    return { volume: await copiesOf(door).adopt(parse('adopt', door, body).id) }
   },
   async drop(door, body) {
     copiesOf(door).drop(parse('drop', door, body).id)

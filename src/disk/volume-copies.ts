@@ -365,10 +365,10 @@ export class VolumeCopies {
   }
 
   /**
-   * Opens what was verified as a volume, held. Adopting twice is no error.
-   * Throws `not_found`, `conflict` (not verified), `volume_exists`, `io_error`.
+   * Opens what was verified as a volume, held. Adopting twice is no error. Throws `not_found`, `conflict` (not verified, or
+   * what was opened is not what was copied: then it is removed again), `volume_exists`, `io_error`.
    */
-  adopt(id: number): HeldVolume {
+  async adopt(id: number): Promise<HeldVolume> {
     if (!this.#staged.has(id)) {
       try {
         return this.describe(id)
@@ -381,10 +381,30 @@ export class VolumeCopies {
     if (!staged.verified || staged.users > 0)
       throw new StoreError('conflict', `the copy of volume ${id} is not verified yet`)
     this.#host.assertUnknown(id)
-    const { disk, directories } = this.#host
+    this.#openStaged(staged)
+    const opened = this.describe(id)
     const { collection } = staged.volume
+    if (!isSameCopy(opened, staged.volume)) {
+      // It takes no writes, and the source has it all.
+      await this.#host.deleteVolume(id)
+      throw new StoreError(
+        'conflict',
+        `opening the copy of volume ${id} changed it: it is not what was copied`,
+      )
+    }
+    this.#host.log.info({ volume: id, collection, directory: staged.directory }, 'volume arrived')
+    return opened
+  }
+
+  /** Gives staged files their names, and opens the volume. After a failure nothing of it is left. */
+  #openStaged(staged: Staged): void {
+    const { disk, directories } = this.#host
+    const { collection, id } = staged.volume
+    const base = volumeBaseName(collection, id)
     try {
       this.#closeStaged(staged)
+      // What an earlier volume of that number has left would be taken for a part of this one.
+      removeVolumeFiles(disk, staged.directory, base)
       // With `.dat` the volume is there: what it needs must have its name before, on disk.
       for (const file of COPIED_FILES) {
         if (!staged.handles.has(file)) continue
@@ -395,13 +415,11 @@ export class VolumeCopies {
       this.#host.openVolume(directories.indexOf(staged.directory), { collection, volumeId: id })
     } catch (error) {
       // What is half here must not turn up at the next start: the source has it all.
-      removeVolumeFiles(disk, staged.directory, volumeBaseName(collection, id))
+      removeVolumeFiles(disk, staged.directory, base)
       throw toStoreError(error)
     } finally {
       this.#staged.delete(id)
     }
-    this.#host.log.info({ volume: id, collection, directory: staged.directory }, 'volume arrived')
-    return this.describe(id)
   }
 
   #closeStaged({ handles, users }: Staged): void {

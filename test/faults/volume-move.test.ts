@@ -67,7 +67,7 @@ async function move(from: Engine, to: Engine): Promise<void> {
     else {
       await copy(source, target, held)
       assert.ok(isSameCopy(source.describe(VOLUME), held))
-      target.adopt(VOLUME)
+      assert.ok(isSameCopy(await target.adopt(VOLUME), held))
     }
     await source.handOver(held)
   }
@@ -194,9 +194,9 @@ test('bytes that change on their way are refused, and so are files that are not 
     await assert.rejects(copies.write(VOLUME, { ...place, bytes: changed }), { code: 'corrupt' })
     await copies.write(VOLUME, { ...place, bytes: piece.bytes })
     await assert.rejects(copies.verify(VOLUME), { code: 'corrupt' })
-    assert.throws(() => copies.adopt(VOLUME), { code: 'conflict' })
+    await assert.rejects(copies.adopt(VOLUME), { code: 'conflict' })
     copies.drop(VOLUME)
-    assert.throws(() => copies.adopt(VOLUME), { code: 'not_found' })
+    await assert.rejects(copies.adopt(VOLUME), { code: 'not_found' })
     const other = { ...held, appendNsLow: held.appendNsLow ^ 1 }
     await assert.rejects(source.admin.copies.handOver(other), { code: 'conflict' })
     await assert.rejects(source.admin.compactVolume(VOLUME, 0), { code: 'conflict' })

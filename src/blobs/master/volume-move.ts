@@ -112,7 +112,9 @@ export class VolumeMover {
       const copied = await calls.fetch(target, id, source)
       if (!isSameCopy(await calls.describe(source, id), held))
         throw new StoreError('conflict', `volume ${id} changed while it was copied`)
-      await calls.adopt(target, id)
+      // What its opening cut off, the source has: then it must not be removed there.
+      if (!isSameCopy(await calls.adopt(target, id), held))
+        throw new StoreError('conflict', `${target.url} has opened another volume ${id} than was copied`)
       if (copied.recordsDamaged > 0)
         log.warn({ volume: id, ...copied }, 'the moved volume has damaged records, as it had before')
       return copied
