@@ -4,7 +4,7 @@ import { type Disk, replaceFileDurably } from './disk.ts'
 import { encodeSums } from './index-sums.ts'
 import { encodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import { encodeVolumeInfo } from './volume-info.ts'
-import { EXTENSION, volumeBaseName } from './volume-paths.ts'
+import { ADOPTION_MARKER, EXTENSION, volumeBaseName } from './volume-paths.ts'
 
 export interface NewVolumeFiles {
   directory: string
@@ -45,7 +45,7 @@ export function createVolumeFiles(disk: Disk, volume: NewVolumeFiles, random: Ra
 
 /** Removes all files of a volume that are there, `.dat` first: what is left of a crash then is no volume. */
 export function removeVolumeFiles(disk: Disk, directory: string, base: string): void {
-  const extensions = [...Object.values(EXTENSION), '.vif']
+  const extensions = [...Object.values(EXTENSION), '.vif', ADOPTION_MARKER]
   for (const extension of extensions) {
     const path = `${directory}/${base}${extension}`
     if (disk.stat(path) === undefined) continue

@@ -14,14 +14,17 @@ import { VolumeScrub } from './scrub-volume.ts'
 import type { ThreadContext } from './thread-context.ts'
 import type { CopyHost } from './volume-copies.ts'
 import { placePath, refuseWideOffsets, type VolumePlace } from './volume-facts.ts'
-import { EXTENSION, parseDatName, volumeBaseName } from './volume-paths.ts'
+import { decodeVolumeInfo } from './volume-info.ts'
+import { ADOPTION_MARKER, EXTENSION, parseDatName, volumeBaseName } from './volume-paths.ts'
 import { FLAG } from './volume-table.ts'
 
 /** Below a data directory: volumes that want in. */
 export const ADOPT_FOLDER = 'adopt'
-const MARKER = '.adopting'
+
 const REFUSED = '.refused'
 const PERIOD_MS = 1000
+/** A volume that cannot be opened is tried again after twice the time each time, up to this. */
+const REOPEN_MS_MAX = 3_600_000
 const MARKER_DAMAGED = 'the marker of its adoption is damaged: it is not known whether it was verified'
 
 /** What the marker beside a volume says. */
@@ -30,7 +33,19 @@ export interface AdoptionState {
   /** Damaged records and files. */
   damaged: number
   reason: string
+  /** It was read only when it came, and stays so; undefined: `.cairn` still says it. */
+  readOnly?: boolean | undefined
 }
+
+/** A volume that has its name, and could not be opened. */
+interface UnopenedArrival {
+  directory: number
+  tries: number
+  /** Monotonic. */
+  notBeforeMs: number
+}
+
+const VERIFYING: AdoptionState = { state: 'verifying', damaged: 0, reason: '' }
 
 export type AdoptionHost = Pick<CopyHost, 'kept' | 'assertUnknown' | 'change' | 'openVolume'>
 
@@ -43,6 +58,9 @@ export class VolumeAdoption {
   #stopping = false
   /** Damaged records and files of volumes that were verified, until their markers say so. */
   readonly #verdicts = new Map<number, number>()
+  readonly #unopened = new Map<number, UnopenedArrival>()
+  /** Those that failed in this process: the next one verifies them again. */
+  readonly #failed = new Set<number>()
   /** The last failure of each place: the same one is said once, not every second. */
   readonly #said = new Map<string, string>()
 
@@ -57,7 +75,7 @@ export class VolumeAdoption {
     for (const place of this.#marked()) {
       try {
         const adoption = readAdoption(this.#context.disk, place)
-        if (adoption?.state === 'verifying') this.#closeForWrites(place)
+        if (adoption !== undefined && this.#isToVerify(place, adoption)) this.#closeForWrites(place, adoption)
         if (adoption?.reason === MARKER_DAMAGED) throw new StoreError('corrupt', MARKER_DAMAGED)
       } catch (error) {
         this.#complain(place, error)
@@ -90,11 +108,18 @@ export class VolumeAdoption {
     for (const place of this.#marked()) {
       if (this.#stopping) return
       try {
-        if (readAdoption(this.#context.disk, place)?.state === 'verifying') await this.#verify(place)
+        const adoption = readAdoption(this.#context.disk, place)
+        if (adoption !== undefined && this.#isToVerify(place, adoption)) await this.#verify(place)
       } catch (error) {
         this.#complain(place, error)
       }
     }
+  }
+
+  #isToVerify({ volumeId }: VolumePlace, { state, reason }: AdoptionState): boolean {
+    if (state === 'failed' && reason !== MARKER_DAMAGED)
+      return !this.#failed.has(volumeId) || this.#unopened.has(volumeId)
+    return state === 'verifying'
   }
 
   #complain(place: { directory: string; volumeId?: number }, error: unknown): void {
@@ -126,8 +151,8 @@ export class VolumeAdoption {
       try {
         return disk
           .list(directory)
-          .filter((name) => name.endsWith(MARKER))
-          .map((name) => parseDatName(`${name.slice(0, -MARKER.length)}${EXTENSION.dat}`))
+          .filter((name) => name.endsWith(ADOPTION_MARKER))
+          .map((name) => parseDatName(`${name.slice(0, -ADOPTION_MARKER.length)}${EXTENSION.dat}`))
           .filter((name) => name !== undefined)
           .map((name) => ({ directory, ...name }))
           .filter((place) => disk.stat(placePath(place, EXTENSION.dat)) !== undefined)
@@ -150,20 +175,36 @@ export class VolumeAdoption {
         refuseWideOffsets(disk, arrived)
         refuseOthersIds(disk, arrived)
         removeVolumeFiles(disk, directory, volumeBaseName(collection, volumeId))
-        writeAdoption(disk, place, { state: 'verifying', damaged: 0, reason: '' })
+        writeAdoption(disk, place, { ...VERIFYING, readOnly: isReadOnly(disk, arrived) })
       }
     } catch (error) {
       return this.#refuse(arrived, error)
     }
     try {
       this.#verdicts.delete(volumeId)
+      this.#failed.delete(volumeId)
+      this.#unopened.set(volumeId, { directory: number, tries: 0, notBeforeMs: 0 })
       placeStaged(disk, arrived, directory)
-      this.#host.openVolume(number, { collection, volumeId })
-      this.#closeForWrites(place)
-      this.#log.info({ volume: volumeId, collection, directory }, 'volume adopted, read only until verified')
+      this.#isOpened(place)
     } catch (error) {
-      this.#fail(place, error)
+      // The marker says as before what is to be done: the next look goes on.
+      this.#complain(place, error)
     }
+  }
+
+  /** Opens a volume that came and is not open yet. False while it waits for its next try. Throws what opening throws. */
+  #isOpened(place: VolumePlace): boolean {
+    const { collection, volumeId, directory } = place
+    const unopened = this.#unopened.get(volumeId)
+    if (unopened === undefined) return true
+    const nowMs = this.#context.clock.monotonicMs()
+    if (nowMs < unopened.notBeforeMs) return false
+    unopened.notBeforeMs = nowMs + Math.min(PERIOD_MS * 2 ** unopened.tries++, REOPEN_MS_MAX)
+    this.#host.openVolume(unopened.directory, { collection, volumeId })
+    this.#unopened.delete(volumeId)
+    this.#closeForWrites(place, readAdoption(this.#context.disk, place) ?? VERIFYING)
+    this.#log.info({ volume: volumeId, collection, directory }, 'volume adopted, read only until verified')
+    return true
   }
 
   /** Notes it in the marker, too, unless it is the disk that is full: then, and where that fails, it is tried again. */
@@ -172,7 +213,9 @@ export class VolumeAdoption {
     this.#complain(place, error)
     if (code === 'disk_full') return
     try {
-      writeAdoption(this.#context.disk, place, { state: 'failed', damaged: 0, reason: message })
+      const readOnly = readAdoption(this.#context.disk, place)?.readOnly
+      writeAdoption(this.#context.disk, place, { state: 'failed', damaged: 0, reason: message, readOnly })
+      this.#failed.add(place.volumeId)
     } catch (second) {
       this.#complain(place, second)
     }
@@ -186,10 +229,15 @@ export class VolumeAdoption {
   }
 
   /** At once; `.cairn` says so as soon as the disk lets it, and until then the marker does at the next start. */
-  #closeForWrites(place: VolumePlace): void {
+  #closeForWrites(place: VolumePlace, { state, readOnly }: AdoptionState): void {
     try {
       const { slot, info } = this.#host.kept(place.volumeId)
       slot.setFlag(FLAG.readOnly)
+      // Before `.cairn` says that it is read only, the marker must say whether it was.
+      if (state !== 'verifying' || readOnly === undefined) {
+        const wasReadOnly = readOnly ?? info.readOnly === true
+        writeAdoption(this.#context.disk, place, { ...VERIFYING, readOnly: wasReadOnly })
+      }
       if (info.readOnly !== true) this.#host.change(place.volumeId, { readOnly: true })
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'volume_not_found') this.#complain(place, error)
@@ -199,10 +247,14 @@ export class VolumeAdoption {
   async #verify(place: VolumePlace): Promise<void> {
     const { volumeId } = place
     try {
+      if (!this.#isOpened(place)) return
+      const adoption = readAdoption(this.#context.disk, place) ?? VERIFYING
+      const wasReadOnly = adoption.readOnly ?? this.#host.kept(volumeId).info.readOnly === true
+      this.#closeForWrites(place, adoption)
       const damaged = this.#verdicts.get(volumeId) ?? (await this.#countDamage(volumeId))
       if (damaged === undefined) return
       this.#verdicts.set(volumeId, damaged)
-      this.#noteVerified(place, damaged)
+      this.#noteVerified(place, damaged, wasReadOnly)
       this.#verdicts.delete(volumeId)
     } catch (error) {
       this.#fail(place, error)
@@ -230,7 +282,7 @@ export class VolumeAdoption {
     return (await scrub.run(undefined)) === 'done' ? damaged : undefined
   }
 
-  #noteVerified(place: VolumePlace, damaged: number): void {
+  #noteVerified(place: VolumePlace, damaged: number, wasReadOnly: boolean): void {
     const { disk } = this.#context
     const { volumeId } = place
     if (damaged > 0) {
@@ -239,15 +291,16 @@ export class VolumeAdoption {
       this.#log.error({ volume: volumeId, damaged }, 'adopted volume stays read only')
       return
     }
-    this.#host.change(volumeId, { readOnly: false })
+    if (!wasReadOnly) this.#host.change(volumeId, { readOnly: false })
     removeAdoption(disk, place)
-    this.#log.info({ volume: volumeId }, 'adopted volume verified: it takes writes')
+    const what = wasReadOnly ? 'it stays read only, as it was' : 'it takes writes'
+    this.#log.info({ volume: volumeId }, `adopted volume verified: ${what}`)
   }
 }
 
 /** What the marker of a volume says; undefined when it has none. Throws the disk's error. */
 export function readAdoption(disk: Disk, place: VolumePlace): AdoptionState | undefined {
-  const bytes = readFileWhole(disk, placePath(place, MARKER))
+  const bytes = readFileWhole(disk, placePath(place, ADOPTION_MARKER))
   return bytes && (parseAdoption(bytes) ?? { state: 'failed', damaged: 0, reason: MARKER_DAMAGED })
 }
 
@@ -255,10 +308,10 @@ export function readAdoption(disk: Disk, place: VolumePlace): AdoptionState | un
 function parseAdoption(bytes: Buffer): AdoptionState | undefined {
   try {
     const adoption = JSON.parse(bytes.toString('utf8')) as Partial<AdoptionState> | null
-    const { state, damaged, reason } = adoption ?? {}
+    const { state, damaged, reason, readOnly } = adoption ?? {}
     const isKnown = state === 'verifying' || state === 'damaged' || state === 'failed'
     return isKnown && typeof damaged === 'number' && typeof reason === 'string'
-      ? { state, damaged, reason }
+      ? { state, damaged, reason, readOnly: typeof readOnly === 'boolean' ? readOnly : undefined }
       : undefined
   } catch {
     return undefined
@@ -266,12 +319,12 @@ function parseAdoption(bytes: Buffer): AdoptionState | undefined {
 }
 
 export function writeAdoption(disk: Disk, place: VolumePlace, state: AdoptionState): void {
-  const name = `${volumeBaseName(place.collection, place.volumeId)}${MARKER}`
+  const name = `${volumeBaseName(place.collection, place.volumeId)}${ADOPTION_MARKER}`
   replaceFileDurably(disk, place.directory, name, Buffer.from(`${JSON.stringify(state)}\n`))
 }
 
 function removeAdoption(disk: Disk, place: VolumePlace): void {
-  disk.removeSync(placePath(place, MARKER))
+  disk.removeSync(placePath(place, ADOPTION_MARKER))
   disk.syncDirectorySync(place.directory)
 }
 
@@ -284,6 +337,11 @@ export function readRefusal(disk: Disk, arrived: VolumePlace): string | undefine
 export function removeArrived(disk: Disk, arrived: VolumePlace): void {
   removeVolumeFiles(disk, arrived.directory, volumeBaseName(arrived.collection, arrived.volumeId))
   disk.removeSync(placePath(arrived, REFUSED))
+}
+
+function isReadOnly(disk: Disk, place: VolumePlace): boolean {
+  const bytes = readFileWhole(disk, placePath(place, EXTENSION.cairn))
+  return bytes !== undefined && decodeVolumeInfo(bytes)?.readOnly === true
 }
 
 /** Ids above those of plain volumes say what is in a volume of Cairn's, and nothing of others'. Throws `unsupported`. */

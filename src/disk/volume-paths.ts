@@ -24,3 +24,6 @@ export const EXTENSION = {
   compactedIdx: '.cpx',
   compactedSums: '.cps',
 } as const
+
+/** Beside a volume that came from elsewhere and is not verified yet. */
+export const ADOPTION_MARKER = '.adopting'
