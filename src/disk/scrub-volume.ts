@@ -6,6 +6,7 @@
 import { crc32c } from '../base/checksum.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import { INDEX_BLOCK_BYTES, SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import { DeadPlaces, readingAround } from './dead-places.ts'
 import { readFileWhole } from './disk.ts'
 import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import { decodeSums, ENTRIES_PER_BLOCK } from './index-sums.ts'
@@ -13,7 +14,7 @@ import { LargeRecord } from './large-record.ts'
 import * as codec from './needle.ts'
 import { NeedleIndex } from './needle-index.ts'
 import { isFillerKey } from './publish.ts'
-import { RecordScanner } from './record-scanner.ts'
+import { RecordScanner, type Scanned } from './record-scanner.ts'
 import { decodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import type { ThreadContext } from './thread-context.ts'
 import { decodeVolumeInfo } from './volume-info.ts'
@@ -21,6 +22,8 @@ import { EXTENSION, volumeBaseName } from './volume-paths.ts'
 import { STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 const WINDOW_BYTES = 256 * 1024
+/** In what a scanner reads ahead. */
+const DEAD_PLACES_MAX = 64
 const FIRST_RECORD_UNITS = SUPER_BLOCK_BYTES / 8
 
 /** What the scrub found damaged. */
@@ -387,28 +390,18 @@ export class VolumeScrub {
    * ended. Damage in a record there ends the chain: what is behind it waits until the index is made anew.
    */
   async #chain(from: number, end: number): Promise<boolean> {
-    const scanner = await this.#pinned(
-      async () =>
-        new RecordScanner(this.#context.disk, {
-          handle: this.#files.dat,
-          fileSalt: this.#files.fileSalt,
-          endBytes: this.#slot.lowWaterUnits() * 8,
-        }),
-    )
+    const { scanner, dead } = await this.#pinned(async () => this.#scannerAroundDead())
     const endUnits = this.#slot.lowWaterUnits()
     let at = this.#goodEndUnits
-    const header = Buffer.alloc(codec.HEADER_BYTES)
     for (let entry = from; entry < end && at < endUnits; entry++) {
-      const scanned = await this.#pinned(async () => {
-        await this.#context.disk.read(this.#files.dat, header, 0, header.length, at * 8)
-        // A large one would keep the thread busy.
-        const isLarge = codec.recordLength(header.readUInt32BE(12)) > SMALL_RECORD_BYTES_MAX
-        return isLarge ? undefined : scanner.check(at)
+      const scanned = await this.#pinned(() => this.#checkInChain(scanner, dead, at)).catch((error) => {
+        if (toStoreError(error).code !== 'io_error') throw error
+        return { ok: false, reason: toStoreError(error).message, isDead: true } as const
       })
       if (scanned === undefined) return true
       if (!scanned.ok) {
         // In SeaweedFS's part only the index can explain some delete markers.
-        if (at >= this.#files.foreignUnits) {
+        if (scanned.isDead || at >= this.#files.foreignUnits) {
           const reason = `damaged record, ${scanned.reason}`
           this.#report({ file: EXTENSION.dat, offsetBytes: at * 8, reason })
         }
@@ -419,6 +412,37 @@ export class VolumeScrub {
       if (!(await this.#callbacks.pace(scanned.record.lengthBytes))) return false
     }
     return true
+  }
+
+  /** It reads far ahead: what it cannot read there must not keep it from what stands before. */
+  #scannerAroundDead(): { scanner: RecordScanner; dead: DeadPlaces } {
+    const { disk } = this.#context
+    const dead = new DeadPlaces(disk, DEAD_PLACES_MAX, () => undefined)
+    const around = readingAround(disk, () => dead, new Map([[this.#files.dat, dead]]))
+    const file = {
+      handle: this.#files.dat,
+      fileSalt: this.#files.fileSalt,
+      endBytes: this.#slot.lowWaterUnits() * 8,
+    }
+    return { scanner: new RecordScanner(around, file), dead }
+  }
+
+  /** Undefined for a large record, which would keep the thread busy. */
+  async #checkInChain(
+    scanner: RecordScanner,
+    dead: DeadPlaces,
+    at: number,
+  ): Promise<(Scanned & { isDead: boolean }) | undefined> {
+    const into = Buffer.alloc(codec.HEADER_BYTES)
+    const read = { handle: this.#files.dat, into, intoOffset: 0, lengthBytes: into.length }
+    await dead.read({ ...read, position: at * 8 })
+    const lengthBytes = codec.recordLength(into.readUInt32BE(12))
+    if (lengthBytes > SMALL_RECORD_BYTES_MAX) return undefined
+    const scanned = scanner.check(at)
+    const isDead = dead.within({ start: at * 8, end: at * 8 + lengthBytes }).length > 0
+    return !scanned.ok && isDead
+      ? { ...scanned, isDead, reason: 'the disk cannot read it' }
+      : { ...scanned, isDead }
   }
 }
 

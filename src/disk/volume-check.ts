@@ -7,6 +7,7 @@ import { toStoreError } from '../base/errors.ts'
 import { formatFid } from '../base/fid.ts'
 import { INDEX_BLOCK_BYTES } from '../base/limits.ts'
 import { isLater } from './append-time.ts'
+import { DeadPlaces, readingAround, type Span } from './dead-places.ts'
 import type { Disk } from './disk.ts'
 import { IdxByPlace } from './idx-by-place.ts'
 import { IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
@@ -31,6 +32,8 @@ import { EXTENSION } from './volume-paths.ts'
 const INDEX_BYTES_A_KEY = 32
 const INDEX_BYTES_MIN = 4 * 1024 * 1024
 const RECORDS_BETWEEN_PAUSES = 256
+/** In one file; where there are more, the disk reads nothing any more. */
+const DEAD_PLACES_MAX = 4096
 
 export interface Finding {
   volumeId: number
@@ -79,10 +82,14 @@ export async function checkVolume(
     trailerless: 0,
     findings: 0,
   }
+  const around = readingAroundDead(disk, (finding) => {
+    report.findings++
+    options.onFinding({ volumeId: place.volumeId, fid: undefined, ...finding })
+  })
   let facts: VolumeFacts | undefined
   try {
-    facts = openFacts(disk, place)
-    await new VolumeCheck(disk, facts, report, options).run()
+    facts = openFacts(around, place)
+    await new VolumeCheck(around, facts, report, options).run()
   } catch (error) {
     if (isInterruption(error)) throw error
     report.findings++
@@ -95,9 +102,26 @@ export async function checkVolume(
       what: message,
     })
   } finally {
-    if (facts !== undefined) closeFacts(disk, facts)
+    if (facts !== undefined) closeFacts(around, facts)
   }
   return report
+}
+
+/** What the disk cannot read is found as such, and is zeros for all other checks. */
+function readingAroundDead(
+  disk: Disk,
+  onFinding: (finding: Pick<Finding, 'file' | 'offsetBytes' | 'what'>) => void,
+): Disk {
+  const placesByPath = new Map<string, DeadPlaces>()
+  return readingAround(disk, (path) => {
+    const onFound = ({ start, end }: Span, reason: string) => {
+      const what = `the disk cannot read ${end - start} bytes: ${reason}`
+      onFinding({ file: path.slice(path.lastIndexOf('.')), offsetBytes: start, what })
+    }
+    const places = placesByPath.get(path) ?? new DeadPlaces(disk, DEAD_PLACES_MAX, onFound)
+    placesByPath.set(path, places)
+    return places
+  })
 }
 
 /** What `pause` throws when the user wants to stop. */
