@@ -10,6 +10,7 @@ import { StoreError, toStoreError } from '../base/errors.ts'
 import { DISK_FREE_BYTES_MIN, VOLUME_PIECE_BYTES_MAX } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { removeVolumeFiles } from './create-volume.ts'
+import { DeadPlaces } from './dead-places.ts'
 import { type Disk, readFileWhole } from './disk.ts'
 import { IDX_ENTRY_BYTES } from './idx-entry.ts'
 import { revisionSalt } from './needle.ts'
@@ -80,12 +81,16 @@ const STAGED_SUFFIX = '.arriving'
 /** How long a hold waits for a compaction and the large writes under way: less than a master's call may take. */
 const HOLD_WAIT_MS_MAX = 8_000
 const HOLD_WAIT_STEP_MS = 20
+/** Places of a volume; where there are more, the disk reads nothing any more, and nothing is copied. */
+const DEAD_PLACES_MAX = 256
 /** Records are verified in turns of about this many bytes, with others of the thread in between. */
 const VERIFY_TURN_BYTES = 4 * 1024 * 1024
 
 export class VolumeCopies {
   readonly #host: CopyHost
   readonly #staged = new Map<number, Staged>()
+  /** Of volumes that were copied from here. */
+  readonly #dead = new Map<number, DeadPlaces>()
 
   constructor(host: CopyHost) {
     this.#host = host
@@ -191,8 +196,8 @@ export class VolumeCopies {
   }
 
   /**
-   * A piece of a file of a held volume, with its CRC32C. Throws `volume_not_found`, `conflict` (not held, or compacted
-   * since), `bad_request` (not within the file), `io_error`.
+   * A piece of a file of a held volume, with its CRC32C; of `.dat`, zeros for what the disk cannot read. Throws
+   * `volume_not_found`, `conflict` (not held, or compacted since), `bad_request` (not within the file), `io_error`.
    */
   async read(piece: {
     id: number
@@ -216,7 +221,11 @@ export class VolumeCopies {
     try {
       if (file !== 'dat' && file !== 'idx') own = disk.open(this.#pathOf(slot, directory, file), 'r')
       const handle = own ?? slot.get(file === 'dat' ? WORD.datHandle : WORD.idxHandle)
-      const count = await disk.read(handle, bytes, 0, lengthBytes, offset)
+      const read = { handle, into: bytes, intoOffset: 0, lengthBytes, position: offset }
+      const count =
+        file === 'dat'
+          ? await this.#deadOf(id, offset).read(read)
+          : await disk.read(handle, bytes, 0, lengthBytes, offset)
       if (count < lengthBytes) throw new StoreError('corrupt', `${file} of volume ${id} is too short`)
     } catch (error) {
       throw toStoreError(error)
@@ -227,16 +236,63 @@ export class VolumeCopies {
     return { bytes, checksum: crc32c(bytes) }
   }
 
+  /**
+   * What the disk cannot read of `.dat`, since the last copy began. It is copied as zeros, which damage the records there at
+   * the target as they are here; so the rest of the volume gets away from such a disk.
+   */
+  #deadOf(id: number, offset: number): DeadPlaces {
+    const { disk, log } = this.#host
+    const known = offset === 0 ? undefined : this.#dead.get(id)
+    const dead =
+      known ??
+      new DeadPlaces(disk, DEAD_PLACES_MAX, ({ start, end }, reason) => {
+        // Without super block it is no volume.
+        if (start < SUPER_BLOCK_BYTES) throw new StoreError('io_error', reason)
+        const place = { volume: id, offset: start, bytes: end - start, reason }
+        log.error(place, 'the disk cannot read a place of a volume that is copied: the copy has zeros there')
+      })
+    this.#dead.set(id, dead)
+    return dead
+  }
+
+  /** Throws `conflict` where a place that was copied as zeros can be read now. */
+  async #assertStillDead(id: number): Promise<void> {
+    const { disk } = this.#host
+    const { slot } = this.#held(id)
+    const handle = slot.get(WORD.datHandle)
+    const pin = slot.pin()
+    try {
+      for (const { start, end } of this.#dead.get(id)?.places ?? []) {
+        const canBeRead = await disk.read(handle, Buffer.alloc(end - start), 0, end - start, start).then(
+          () => true,
+          () => false,
+        )
+        if (!canBeRead) continue
+        throw new StoreError(
+          'conflict',
+          `volume ${id} could not be read at ${start} when it was copied, and can be now: delete the copy and move it again`,
+        )
+      }
+    } finally {
+      slot.unpin(pin)
+    }
+  }
+
   /** Lets a held volume take writes again, if it did before. Throws `volume_not_found`, `io_error`. */
   release(id: number): void {
     if (this.#host.kept(id).info.moving) this.#host.change(id, { moving: false })
   }
 
-  /** Removes a held volume that has arrived elsewhere. Throws `conflict` when it is not the one that was copied. */
+  /**
+   * Removes a held volume that has arrived elsewhere. Throws `conflict` when it is not the one that was copied, or more of it
+   * can be read now than when it was copied.
+   */
   async handOver(expected: HeldVolume): Promise<void> {
+    await this.#assertStillDead(expected.id)
     if (!isSameCopy(this.describe(expected.id), expected))
       throw new StoreError('conflict', `volume ${expected.id} is not the one that was copied`)
     await this.#host.deleteVolume(expected.id)
+    this.#dead.delete(expected.id)
   }
 
   // At the target

@@ -1,9 +1,21 @@
 /** Moves of volumes that are damaged, or that come to a server where something is left of others. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type Log, silentLog } from '../../src/base/log.ts'
 import { SimDisk } from '../sim/sim-disk.ts'
-import { copyTo, openSource, openTarget, seaweedFiles, stagedPath, TARGET } from '../support/moved-volume.ts'
-import { DIRECTORY, SimStore, VOLUME } from '../support/sim-store.ts'
+import {
+  copyTo,
+  openSource,
+  openTarget,
+  seaweedData,
+  seaweedDataAt,
+  seaweedFiles,
+  stagedPath,
+  TARGET,
+} from '../support/moved-volume.ts'
+import { DIRECTORY, readKey, SimStore, VOLUME } from '../support/sim-store.ts'
+
+const FILES = 400
 
 /** The `.idx` and `.sums` of a volume that was compacted once, as a removal that was cut off may leave them. */
 async function compactedLeftovers(): Promise<{ idx: Buffer; sums: Buffer }> {
@@ -43,4 +55,58 @@ test('a copy that its opening changes is removed again, and the source keeps the
   assert.deepEqual(disk.list(TARGET), [])
   store.engine.admin.copies.release(VOLUME)
   assert.equal(await store.write(999, 1, 10), 'ok')
+})
+
+const DEAD_KEY = 41
+
+/** A disk of the source on which one byte cannot be read any more. */
+async function sourceWithDeadByte(byte = seaweedDataAt(DEAD_KEY) + 100) {
+  const logged: string[] = []
+  const log: Log = { ...silentLog, error: (...given: unknown[]) => void logged.push(JSON.stringify(given)) }
+  const source = await openSource(seaweedFiles(FILES), log)
+  source.disk.failCall(1, 'EIO', { kinds: ['read'], path: /\.dat$/, byte, forever: true })
+  return { ...source, copies: source.store.engine.admin.copies, logged }
+}
+
+test('a dead sector takes its record along, and no other', async () => {
+  const { copies, logged } = await sourceWithDeadByte()
+  const { keeper, views } = openTarget()
+  const held = await copyTo(copies, keeper.copies)
+  assert.equal((await keeper.copies.verify(VOLUME)).recordsDamaged, 1)
+  assert.match(logged.join(), /"offset":21568,"bytes":8,.*the copy has zeros there/)
+  await keeper.copies.adopt(VOLUME)
+  await copies.handOver(held)
+  keeper.copies.release(VOLUME)
+  const volume = views.get(VOLUME)!
+  for (let key = 1; key <= FILES; key++) {
+    const found = await readKey(volume, key)
+    if (key === DEAD_KEY) assert.equal(found, 'damaged')
+    else assert.ok(found !== undefined && found !== 'damaged' && found.data.equals(seaweedData(key)))
+  }
+})
+
+test('the source keeps what it can read again', async () => {
+  const { copies, disk, store } = await sourceWithDeadByte()
+  const { keeper } = openTarget()
+  const held = await copyTo(copies, keeper.copies)
+  await keeper.copies.verify(VOLUME)
+  await keeper.copies.adopt(VOLUME)
+  disk.heal()
+  for (let again = 0; again < 2; again++)
+    await assert.rejects(copies.handOver(held), { code: 'conflict', message: /can be now/ })
+  assert.equal((await store.engine.admin.status()).volumes.length, 1)
+  await keeper.deleteVolume(VOLUME)
+  await copyTo(copies, keeper.copies)
+  assert.deepEqual(await keeper.copies.verify(VOLUME), { records: FILES, recordsDamaged: 0 })
+  await keeper.copies.adopt(VOLUME)
+  await copies.handOver(held)
+})
+
+test('a disk that reads nothing, or no super block, gives no copy', async () => {
+  const { copies } = await sourceWithDeadByte(4)
+  await assert.rejects(copyTo(copies, openTarget().keeper.copies), { code: 'io_error' })
+  const other = await sourceWithDeadByte()
+  other.disk.failCall(1, 'EIO', { kinds: ['read'], path: /\.dat$/, forever: true })
+  other.disk.failCall(1, 'EIO', { kinds: ['read'], path: /\.idx$/, forever: true })
+  await assert.rejects(copyTo(other.copies, openTarget().keeper.copies), { code: 'io_error' })
 })

@@ -5,6 +5,7 @@ import { encodeSuperBlock } from '../../src/disk/super-block.ts'
 import { createSharedVolumes, createThreadContext } from '../../src/disk/thread-context.ts'
 import type { CopiedFile, HeldVolume, VolumeCopies } from '../../src/disk/volume-copies.ts'
 import { VolumeKeeper } from '../../src/disk/volume-keeper.ts'
+import { VolumeSet } from '../../src/disk/volume-set.ts'
 import { appendAsSeaweed, type VolumeFiles } from '../compat/seaweed-writer.ts'
 import { SimClock } from '../sim/sim-clock.ts'
 import { SimDisk } from '../sim/sim-disk.ts'
@@ -18,14 +19,18 @@ export const SHARDS = '/shards'
 export const SEAWEED_RECORD_BYTES = 536
 const SEAWEED_DATA_BYTES = 500
 
-/** A volume that SeaweedFS wrote: keys from 1 on, of the data that `needleOf(key, 1, 500)` would have but for its version. */
+export function seaweedData(key: number): Buffer {
+  return dataOf(key * 7919 + 1, SEAWEED_DATA_BYTES)
+}
+
+/** A volume that SeaweedFS wrote, of keys from 1 on. */
 export function seaweedFiles(count: number, compactionRevision = 0): VolumeFiles {
   const dat = encodeSuperBlock({ replicaPlacement: 0, ttl: 0, compactionRevision })
   let files: VolumeFiles = { dat, idx: Buffer.alloc(0) }
   for (let key = 1; key <= count; key++) {
     const appendNs = BigInt(1_700_000_000 + key) * 10n ** 9n
-    const data = dataOf(key * 7919 + 1, SEAWEED_DATA_BYTES)
-    files = appendAsSeaweed(files, { key: BigInt(key), cookie: cookieOf(key), data, appendNs })
+    const file = { key: BigInt(key), cookie: cookieOf(key), data: seaweedData(key), appendNs }
+    files = appendAsSeaweed(files, file)
   }
   return files
 }
@@ -35,24 +40,29 @@ export function seaweedDataAt(key: number): number {
   return 8 + (key - 1) * SEAWEED_RECORD_BYTES + 20
 }
 
-export async function openSource(files: VolumeFiles): Promise<{ store: SimStore; disk: SimDisk }> {
+export async function openSource(
+  files: VolumeFiles,
+  log = silentLog,
+): Promise<{ store: SimStore; disk: SimDisk }> {
   const disk = new SimDisk(1)
   disk.putDirectory(DIRECTORY)
   disk.putFile(`${DIRECTORY}/${VOLUME}.dat`, files.dat)
   disk.putFile(`${DIRECTORY}/${VOLUME}.idx`, files.idx)
-  return { store: await SimStore.open(disk), disk }
+  return { store: await SimStore.open(disk, { log }), disk }
 }
 
 /** An empty server; with a directory of its own for shards where that is wanted. */
 export function openTarget(options: { shards?: boolean; log?: Log } = {}): {
   keeper: VolumeKeeper
   disk: SimDisk
+  views: VolumeSet
 } {
   const disk = new SimDisk(2)
   const directories = options.shards ? [TARGET, SHARDS] : [TARGET]
   for (const directory of directories) disk.putDirectory(directory)
   const shared = createSharedVolumes({ directories, indexBytesMax: MIB, volumesMax: 8 })
-  const keeper = new VolumeKeeper(createThreadContext(shared, disk, new SimClock()), {
+  const clock = new SimClock()
+  const keeper = new VolumeKeeper(createThreadContext(shared, disk, clock), {
     random: randomOf(3),
     log: options.log ?? silentLog,
     volumeSizeLimitBytes: 2 ** 34,
@@ -62,7 +72,7 @@ export function openTarget(options: { shards?: boolean; log?: Log } = {}): {
     shardDirectories: options.shards ? [SHARDS] : [],
   })
   keeper.open()
-  return { keeper, disk }
+  return { keeper, disk, views: new VolumeSet(createThreadContext(shared, disk, clock)) }
 }
 
 /** Holds the volume, stages and copies it. */
