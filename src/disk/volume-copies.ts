@@ -6,6 +6,7 @@
 import { assert } from '../base/assert.ts'
 import { crc32c } from '../base/checksum.ts'
 import type { Clock } from '../base/clock.ts'
+import { isErasure } from '../base/erasure-id.ts'
 import { StoreError, toStoreError } from '../base/errors.ts'
 import { DISK_FREE_BYTES_MIN, VOLUME_PIECE_BYTES_MAX } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
@@ -305,7 +306,7 @@ export class VolumeCopies {
     this.#host.assertUnknown(volume.id)
     this.drop(volume.id)
     const { disk } = this.#host
-    const directory = this.#pickDirectory(volume.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
+    const directory = this.#pickDirectory(volume)
     const staged: Staged = {
       volume,
       directory,
@@ -323,8 +324,11 @@ export class VolumeCopies {
     }
   }
 
-  #pickDirectory(sizeBytes: number): string {
-    const working = this.#host.directoryInfos().filter(({ failed }) => !failed)
+  #pickDirectory({ id, files }: HeldVolume): string {
+    const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+    const working = this.#host
+      .directoryInfos()
+      .filter(({ failed, forShards }) => !failed && (isErasure(id) || !forShards))
     const open = working.filter(({ volumeCount, volumeCountMax }) => volumeCount < volumeCountMax)
     if (open.length === 0) throw new StoreError('no_writable_volume', 'no data directory has a free place')
     const reserve = (totalBytes: number) => Math.min(DISK_FREE_BYTES_MIN, totalBytes / 20)

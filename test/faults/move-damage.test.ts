@@ -7,6 +7,7 @@ import {
   copyTo,
   openSource,
   openTarget,
+  SHARDS,
   seaweedData,
   seaweedDataAt,
   seaweedFiles,
@@ -109,4 +110,19 @@ test('a disk that reads nothing, or no super block, gives no copy', async () => 
   other.disk.failCall(1, 'EIO', { kinds: ['read'], path: /\.dat$/, forever: true })
   other.disk.failCall(1, 'EIO', { kinds: ['read'], path: /\.idx$/, forever: true })
   await assert.rejects(copyTo(other.copies, openTarget().keeper.copies), { code: 'io_error' })
+})
+
+test('a plain volume does not come to a directory of shards', async () => {
+  const { store } = await openSource(seaweedFiles(60))
+  const { keeper, disk } = openTarget({ shards: true })
+  // So that the directory of shards has the fewest volumes.
+  await keeper.createVolume({ id: 7, collection: '', replicaPlacement: 0, ttl: 0 })
+  await copyTo(store.engine.admin.copies, keeper.copies)
+  await keeper.copies.verify(VOLUME)
+  await keeper.copies.adopt(VOLUME)
+  assert.deepEqual(disk.list(SHARDS), [])
+  assert.ok(disk.list(TARGET).includes('1.dat'))
+  const erasure = { ...store.engine.admin.copies.describe(VOLUME), id: 2 ** 30 }
+  keeper.copies.stage(erasure)
+  assert.ok(disk.list(SHARDS).includes(`${2 ** 30}.dat.arriving`))
 })
