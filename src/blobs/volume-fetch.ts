@@ -3,7 +3,8 @@ import type { Clock } from '../base/clock.ts'
 import { StoreError } from '../base/errors.ts'
 import { CLUSTER_CALL_MS_MAX, VOLUME_PIECE_BYTES_MAX, VOLUME_SIZE_BYTES_MAX } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
-import type { CopiedFile, HeldVolume, Verified, VolumeCopies } from '../disk/volume-copies.ts'
+import type { Verified } from '../disk/verify-copy.ts'
+import type { CopiedFile, HeldVolume, VolumeCopies } from '../disk/volume-copies.ts'
 import type { ClusterClient } from './cluster-client.ts'
 import {
   EPOCH,

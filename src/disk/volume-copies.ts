@@ -14,11 +14,10 @@ import { removeVolumeFiles } from './create-volume.ts'
 import { DeadPlaces } from './dead-places.ts'
 import { type Disk, readFileWhole } from './disk.ts'
 import { IDX_ENTRY_BYTES } from './idx-entry.ts'
-import { revisionSalt } from './needle.ts'
-import { RecordScanner } from './record-scanner.ts'
-import { decodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
+import { SUPER_BLOCK_BYTES } from './super-block.ts'
+import { type Verified, verifyCopy } from './verify-copy.ts'
 import type { DirectoryInfo } from './volume-admin.ts'
-import { decodeVolumeInfo, isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
+import { isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
 import { volumeBaseName } from './volume-paths.ts'
 import { FLAG, type VolumeSlot, WORD } from './volume-table.ts'
 
@@ -35,12 +34,6 @@ export interface HeldVolume {
   appendNsHigh: number
   appendNsLow: number
   files: { file: CopiedFile; sizeBytes: number }[]
-}
-
-export interface Verified {
-  records: number
-  /** Damaged at the source already: what arrived is what the source read. */
-  recordsDamaged: number
 }
 
 /** One volume of the keeper. */
@@ -84,9 +77,6 @@ const HOLD_WAIT_MS_MAX = 8_000
 const HOLD_WAIT_STEP_MS = 20
 /** Places of a volume; where there are more, the disk reads nothing any more, and nothing is copied. */
 const DEAD_PLACES_MAX = 256
-/** Records are verified in turns of about this many bytes, with others of the thread in between. */
-const VERIFY_TURN_BYTES = 4 * 1024 * 1024
-
 export class VolumeCopies {
   readonly #host: CopyHost
   readonly #staged = new Map<number, Staged>()
@@ -380,7 +370,7 @@ export class VolumeCopies {
    */
   async verify(id: number): Promise<Verified> {
     const staged = this.#stagedOf(id)
-    const { disk } = this.#host
+    const { disk, clock } = this.#host
     return await this.#using(staged, async () => {
       for (const { file, sizeBytes } of staged.volume.files) {
         const handle = staged.handles.get(file)
@@ -388,40 +378,18 @@ export class VolumeCopies {
         if (disk.sizeSync(handle) !== sizeBytes) throw new StoreError('corrupt', `${file} is not whole`)
         await disk.fdatasync(handle)
       }
-      const verified = await this.#verifyRecords(staged)
+      const files = {
+        info: readFileWhole(disk, stagedPath(staged, 'cairn')),
+        datHandle: staged.handles.get('dat') ?? -1,
+        idxHandle: staged.handles.get('idx') ?? -1,
+      }
+      const verified = await verifyCopy(disk, files, async () => {
+        await clock.sleep(0)
+        if (staged.dropped) throw new StoreError('conflict', 'the copy was given up')
+      })
       staged.verified = true
       return verified
     })
-  }
-
-  async #verifyRecords(staged: Staged): Promise<Verified> {
-    const { disk, clock } = this.#host
-    const info = decodeVolumeInfo(readFileWhole(disk, stagedPath(staged, 'cairn')) ?? Buffer.alloc(0))
-    if (info === undefined || !info.moving) throw new StoreError('corrupt', '.cairn is damaged or not held')
-    const handle = staged.handles.get('dat') as number
-    const head = Buffer.alloc(SUPER_BLOCK_BYTES)
-    disk.readSync(handle, head, 0, SUPER_BLOCK_BYTES, 0)
-    const { compactionRevision } = decodeSuperBlock(head, 'the copied .dat')
-    const endBytes = disk.sizeSync(handle)
-    const scanner = new RecordScanner(disk, {
-      handle,
-      fileSalt: revisionSalt(info.salt, compactionRevision),
-      endBytes,
-    })
-    const verified: Verified = { records: 0, recordsDamaged: 0 }
-    let turnEnd = VERIFY_TURN_BYTES
-    for (let at = SUPER_BLOCK_BYTES / 8; at * 8 < endBytes; ) {
-      const scanned = scanner.check(at)
-      verified.records++
-      if (!scanned.ok) verified.recordsDamaged++
-      const lengthBytes = scanned.ok ? scanned.record.lengthBytes : scanned.lengthBytes
-      at = lengthBytes === undefined ? (scanner.search(at + 1) ?? endBytes / 8) : at + lengthBytes / 8
-      if (at * 8 < turnEnd) continue
-      turnEnd = at * 8 + VERIFY_TURN_BYTES
-      await clock.sleep(0)
-      if (staged.dropped) throw new StoreError('conflict', 'the copy was given up')
-    }
-    return verified
   }
 
   /**

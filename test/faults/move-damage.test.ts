@@ -73,7 +73,7 @@ test('a dead sector takes its record along, and no other', async () => {
   const { copies, logged } = await sourceWithDeadByte()
   const { keeper, views } = openTarget()
   const held = await copyTo(copies, keeper.copies)
-  assert.equal((await keeper.copies.verify(VOLUME)).recordsDamaged, 1)
+  assert.deepEqual(await keeper.copies.verify(VOLUME), { records: FILES, recordsDamaged: 1 })
   assert.match(logged.join(), /"offset":21568,"bytes":8,.*the copy has zeros there/)
   await keeper.copies.adopt(VOLUME)
   await copies.handOver(held)
@@ -125,4 +125,14 @@ test('a plain volume does not come to a directory of shards', async () => {
   const erasure = { ...store.engine.admin.copies.describe(VOLUME), id: 2 ** 30 }
   keeper.copies.stage(erasure)
   assert.ok(disk.list(SHARDS).includes(`${2 ** 30}.dat.arriving`))
+})
+
+test('every record of a moved SeaweedFS volume is verified, behind damaged ones too', async () => {
+  const { store, disk } = await openSource(seaweedFiles(FILES))
+  // In data, in a header, and in two that stand together.
+  for (const key of [41, 100, 101, 399]) disk.flip(`${DIRECTORY}/${VOLUME}.dat`, seaweedDataAt(key) + 100, 1)
+  disk.flip(`${DIRECTORY}/${VOLUME}.dat`, seaweedDataAt(200) - 8, 0x40)
+  const { keeper } = openTarget()
+  await copyTo(store.engine.admin.copies, keeper.copies)
+  assert.deepEqual(await keeper.copies.verify(VOLUME), { records: FILES, recordsDamaged: 5 })
 })
