@@ -80,6 +80,8 @@ const DEAD_PLACES_MAX = 256
 export class VolumeCopies {
   readonly #host: CopyHost
   readonly #staged = new Map<number, Staged>()
+  /** Files of copies that could not be opened, until they are removed. */
+  readonly #half = new Map<number, { directory: string; base: string }>()
   /** Of volumes that were copied from here. */
   readonly #dead = new Map<number, DeadPlaces>()
 
@@ -443,11 +445,15 @@ export class VolumeCopies {
       this.#host.openVolume(directories.indexOf(staged.directory), { collection, volumeId: id })
     } catch (error) {
       // What is half here must not turn up at the next start: the source has it all.
-      removeVolumeFiles(disk, staged.directory, base)
+      this.#half.set(id, { directory: staged.directory, base })
+      try {
+        this.drop(id)
+      } catch (second) {
+        this.#host.log.error({ volume: id, error: String(second) }, 'a part of a copy is still there')
+      }
       throw toStoreError(error)
-    } finally {
-      this.#staged.delete(id)
     }
+    this.#staged.delete(id)
   }
 
   #closeStaged({ handles, users }: Staged): void {
@@ -458,7 +464,30 @@ export class VolumeCopies {
     }
   }
 
-  /** Forgets what is staged of a volume and removes its files, those of earlier processes too. */
+  #isOpen(id: number): boolean {
+    try {
+      return this.#host.kept(id) !== undefined
+    } catch {
+      return false
+    }
+  }
+
+  #removeHalf(id: number): void {
+    const half = this.#half.get(id)
+    if (half === undefined) return
+    try {
+      // Another one of that number may have come by another way.
+      if (!this.#isOpen(id)) removeVolumeFiles(this.#host.disk, half.directory, half.base)
+    } catch (error) {
+      throw toStoreError(error)
+    }
+    this.#half.delete(id)
+  }
+
+  /**
+   * Forgets what is staged of a volume and removes its files, those of earlier processes too. Throws `io_error` while files are
+   * still there that would be a volume at the next start.
+   */
   drop(id: number): void {
     const staged = this.#staged.get(id)
     this.#staged.delete(id)
@@ -467,6 +496,7 @@ export class VolumeCopies {
       this.#closeStaged(staged)
     }
     this.#removeStagedFiles((name) => idOfStaged(name) === id)
+    this.#removeHalf(id)
   }
 
   /** At the start: removes what moves that were cut off have left. */

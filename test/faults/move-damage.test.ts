@@ -136,3 +136,43 @@ test('every record of a moved SeaweedFS volume is verified, behind damaged ones 
   await copyTo(store.engine.admin.copies, keeper.copies)
   assert.deepEqual(await keeper.copies.verify(VOLUME), { records: FILES, recordsDamaged: 5 })
 })
+
+test('nothing is left of a copy that could not be opened', async () => {
+  for (const [kinds, path] of [
+    [['rename'], /1\.cairn/],
+    [['rename'], /1\.dat/],
+    [['syncDirectory'], /target/],
+    [['read'], /target\/1\.idx$/],
+  ] as const) {
+    const { store } = await openSource(seaweedFiles(60))
+    const { keeper, disk } = openTarget()
+    const { copies } = store.engine.admin
+    await copyTo(copies, keeper.copies)
+    await keeper.copies.verify(VOLUME)
+    disk.failCall(1, 'EIO', { kinds, path })
+    await assert.rejects(keeper.copies.adopt(VOLUME), { code: 'io_error' })
+    assert.deepEqual([disk.list(TARGET), disk.openHandles], [[], []])
+    await copyTo(copies, keeper.copies)
+    await keeper.copies.verify(VOLUME)
+    await keeper.copies.adopt(VOLUME)
+  }
+})
+
+test('what cannot be removed of a copy keeps the source closed until it is', async () => {
+  const { store } = await openSource(seaweedFiles(60))
+  const { keeper, disk } = openTarget()
+  await copyTo(store.engine.admin.copies, keeper.copies)
+  await keeper.copies.verify(VOLUME)
+  disk.failCall(1, 'EIO', { kinds: ['read'], path: /target\/1\.idx$/ })
+  disk.failCall(1, 'EROFS', { kinds: ['remove'], path: /target\/1\.dat$/, forever: true })
+  await assert.rejects(keeper.copies.adopt(VOLUME), { code: 'io_error', message: /EIO/ })
+  // What a master does that gives up: it releases the source only when this works.
+  assert.throws(() => keeper.copies.drop(VOLUME), { code: 'io_error', message: /EROFS/ })
+  assert.deepEqual(disk.list(TARGET).includes('1.dat'), true)
+  disk.heal()
+  keeper.copies.drop(VOLUME)
+  assert.deepEqual(disk.list(TARGET), [])
+  await keeper.createVolume({ id: VOLUME, collection: '', replicaPlacement: 0, ttl: 0 })
+  keeper.copies.drop(VOLUME)
+  assert.ok(disk.list(TARGET).includes('1.dat'))
+})
