@@ -448,7 +448,8 @@ class VolumeOpening {
   /** A record of size 0 that SeaweedFS wrote: `.idx` decides; without its entry, a key that lives is being deleted. */
   #isForeignDelete(record: ScannedRecord, known: boolean): boolean {
     const sizeBytes = this.#idxSizeAt(record.offsetUnits)
-    return sizeBytes === undefined ? known : sizeBytes === IDX_SIZE_DELETED
+    // With any other size the entry is damaged.
+    return sizeBytes === 0 ? false : sizeBytes === IDX_SIZE_DELETED || known
   }
 
   /** What `.idx` says of a place. Places are asked for in their order. */

@@ -3,8 +3,8 @@
  * part of `.dat` that it covers.
  */
 import { crc32c } from '../base/checksum.ts'
-import { StoreError } from '../base/errors.ts'
 import { INDEX_BLOCK_BYTES } from '../base/limits.ts'
+import { isUnreadable, readAround } from './dead-sectors.ts'
 import type { Disk } from './disk.ts'
 import { encodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import { type Checkpoint, ENTRIES_PER_BLOCK, type IndexSums } from './index-sums.ts'
@@ -74,6 +74,8 @@ export interface IdxFiles {
 }
 
 const READ_BYTES = 256 * INDEX_BLOCK_BYTES
+/** With more bad blocks than this, 16 MiB of `.idx`, all of it is made anew. */
+const REBUILT_BLOCKS_MAX = 4096
 
 /**
  * Loads the prefix of `.idx` that the sidecar covers. Returns the places at or behind the low water mark that are in it, and
@@ -88,6 +90,7 @@ export function loadCoveredEntries(
   const endBytes = last.idxEntries * IDX_ENTRY_BYTES
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   const badBlocks = findBadBlocks(files, sums, buffer)
+  if (badBlocks.length > REBUILT_BLOCKS_MAX) return undefined
   if (badBlocks.length > 0 && !rebuildBlocks(files, sums, badBlocks)) return undefined
   const recentOffsets = new Set<number>()
   for (let start = 0; start < endBytes; start += READ_BYTES) {
@@ -112,7 +115,9 @@ function findBadBlocks(files: IdxFiles, sums: IndexSums, buffer: Buffer): number
   const endBytes = (sums.checkpoints.at(-1) as Checkpoint).idxEntries * IDX_ENTRY_BYTES
   for (let start = 0; start < endBytes; start += READ_BYTES) {
     const wanted = Math.min(READ_BYTES, endBytes - start)
-    const got = files.disk.readSync(files.idxHandle, buffer, 0, wanted, start)
+    // What cannot be read is zeros, which do not match.
+    const place = { handle: files.idxHandle, position: start }
+    const got = readAround(files.disk, place, buffer.subarray(0, wanted), () => {})
     for (let at = 0; at < wanted; at += INDEX_BLOCK_BYTES) {
       const block = (start + at) / INDEX_BLOCK_BYTES
       const end = Math.min(at + INDEX_BLOCK_BYTES, wanted)
@@ -134,42 +139,61 @@ function rebuildBlocks(files: IdxFiles, sums: IndexSums, badBlocks: number[]): b
   const behind = (missing.at(-1) as number) + 1
   const before = sums.checkpoints.findLast((checkpoint) => checkpoint.idxEntries <= first)
   const after = sums.checkpoints.find((checkpoint) => checkpoint.idxEntries >= behind) as Checkpoint
-  const fromUnits = before?.lowWaterUnits ?? 1
-  const known = goodOffsets(files, { badBlocks: new Set(badBlocks), covered, fromUnits })
-  const found = collectEntries(files, fromUnits, after.tailUnits).filter(
-    (entry) => !known.has(entry.offsetUnits),
-  )
-  if (found.length !== missing.length) return false
+  const range = { fromUnits: before?.lowWaterUnits ?? 1, toUnits: after.tailUnits }
+  const known = goodPlaces(files, { ...range, badBlocks: new Set(badBlocks), covered })
+  const found = collectEntries(files, range, { known, countMax: missing.length })
+  if (found?.length !== missing.length) return false
   const bytes = Buffer.alloc(IDX_ENTRY_BYTES)
-  for (const [i, entry] of found.entries()) {
-    encodeIdxEntry(entry, bytes)
-    files.disk.writeSync(files.idxHandle, bytes, 0, IDX_ENTRY_BYTES, (missing[i] as number) * IDX_ENTRY_BYTES)
+  try {
+    for (const [i, entry] of found.entries()) {
+      const position = (missing[i] as number) * IDX_ENTRY_BYTES
+      encodeIdxEntry(entry, bytes)
+      files.disk.writeSync(files.idxHandle, bytes, 0, IDX_ENTRY_BYTES, position)
+    }
+    files.disk.fdatasyncSync(files.idxHandle)
+  } catch (error) {
+    // A sector that takes no writes: a new file has others.
+    if (isUnreadable(error)) return false
+    throw error
   }
-  files.disk.fdatasyncSync(files.idxHandle)
   return findBadBlocks(files, sums, Buffer.allocUnsafeSlow(READ_BYTES)).length === 0
 }
 
-/** The places, from `fromUnits` on, that entries outside the bad blocks speak of. */
-function goodOffsets(
+interface PlaceRange {
+  fromUnits: number
+  toUnits: number
+}
+
+/** The places in a range of `.dat` that entries outside the bad blocks speak of, lowest first. */
+function goodPlaces(
   files: IdxFiles,
-  range: { badBlocks: Set<number>; covered: number; fromUnits: number },
-): Set<number> {
-  const known = new Set<number>()
+  range: PlaceRange & { badBlocks: Set<number>; covered: number },
+): Uint32Array {
+  // Memory that is not written to is not taken.
+  const places = new Uint32Array(range.covered)
+  let count = 0
   const block = Buffer.allocUnsafeSlow(INDEX_BLOCK_BYTES)
   for (let number = 0; number * ENTRIES_PER_BLOCK < range.covered; number++) {
     if (range.badBlocks.has(number)) continue
-    const count = Math.min(ENTRIES_PER_BLOCK, range.covered - number * ENTRIES_PER_BLOCK)
-    files.disk.readSync(files.idxHandle, block, 0, count * IDX_ENTRY_BYTES, number * INDEX_BLOCK_BYTES)
-    for (let at = 0; at < count * IDX_ENTRY_BYTES; at += IDX_ENTRY_BYTES) {
+    const entries = Math.min(ENTRIES_PER_BLOCK, range.covered - number * ENTRIES_PER_BLOCK)
+    files.disk.readSync(files.idxHandle, block, 0, entries * IDX_ENTRY_BYTES, number * INDEX_BLOCK_BYTES)
+    for (let at = 0; at < entries * IDX_ENTRY_BYTES; at += IDX_ENTRY_BYTES) {
       const offsetUnits = block.readUInt32BE(at + 8)
-      if (offsetUnits >= range.fromUnits) known.add(offsetUnits)
+      if (offsetUnits >= range.fromUnits && offsetUnits < range.toUnits) places[count++] = offsetUnits
     }
   }
-  return known
+  return places.subarray(0, count).sort()
 }
 
-/** The index entries that the records between two places of `.dat` call for, in their order. */
-function collectEntries(files: IdxFiles, fromUnits: number, toUnits: number): IdxEntry[] {
+/**
+ * The index entries that the records of a range of `.dat` call for, in their order, those of known places left out. Undefined
+ * when there are too many, or one that only `.idx` could explain: of a record of size 0 that SeaweedFS wrote.
+ */
+function collectEntries(
+  files: IdxFiles,
+  { fromUnits, toUnits }: PlaceRange,
+  { known, countMax }: { known: Uint32Array; countMax: number },
+): IdxEntry[] | undefined {
   const endBytes = Math.min(files.datEndBytes, toUnits * 8)
   const scanner = new RecordScanner(files.disk, {
     handle: files.datHandle,
@@ -177,6 +201,7 @@ function collectEntries(files: IdxFiles, fromUnits: number, toUnits: number): Id
     endBytes,
   })
   const entries: IdxEntry[] = []
+  let passed = 0
   for (let at = fromUnits; at * 8 < endBytes; ) {
     const scanned = scanner.check(at)
     if (!scanned.ok) {
@@ -186,17 +211,15 @@ function collectEntries(files: IdxFiles, fromUnits: number, toUnits: number): Id
       continue
     }
     const { header, lengthBytes, kind } = scanned.record
+    while (passed < known.length && (known[passed] as number) < at) passed++
+    const isKnown = known[passed] === at
+    const offsetUnits = at
     at += lengthBytes / 8
-    if (kind === 'unknown')
-      throw new StoreError('corrupt', 'a record of size 0 that only the index could explain')
+    if (isKnown) continue
+    if (kind === 'unknown' || entries.length === countMax) return undefined
     const deletes = kind === 'delete' || (kind === 'filler' && header.sizeBytes === 0)
     const sizeBytes = deletes ? IDX_SIZE_DELETED : header.sizeBytes
-    entries.push({
-      keyHigh: header.keyHigh,
-      keyLow: header.keyLow,
-      offsetUnits: scanned.record.offsetUnits,
-      sizeBytes,
-    })
+    entries.push({ keyHigh: header.keyHigh, keyLow: header.keyLow, offsetUnits, sizeBytes })
   }
   return entries
 }
