@@ -56,9 +56,11 @@ export class RecordScanner {
     this.#endBytes = file.endBytes
   }
 
-  /** Whether the disk could not read something from there on, of what was asked for so far. */
-  hasUnreadable(fromBytes: number): boolean {
-    for (const piece of this.#unreadable) if ((piece + 1) * PIECE_BYTES > fromBytes) return true
+  /** Whether the disk could not read something there, of what was asked for so far. */
+  hasUnreadable(fromBytes: number, toBytes = Number.POSITIVE_INFINITY): boolean {
+    for (const piece of this.#unreadable) {
+      if ((piece + 1) * PIECE_BYTES > fromBytes && piece * PIECE_BYTES < toBytes) return true
+    }
     return false
   }
 
