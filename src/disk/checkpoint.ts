@@ -18,6 +18,8 @@ export interface CheckpointPlace {
   idxHandle: number
   /** Where to write the sidecar, when it is not the volume's own place. */
   extension?: string
+  /** All of `.idx`, where it is at hand: then it is not read, which not every disk can that took it. */
+  content?: Buffer | undefined
 }
 
 export interface CheckpointState {
@@ -44,7 +46,10 @@ export function writeCheckpoint(disk: Disk, place: CheckpointPlace, state: Check
   const endBytes = state.checkpoint.idxEntries * IDX_ENTRY_BYTES
   const buffer = Buffer.allocUnsafe(64 * INDEX_BLOCK_BYTES)
   for (let start = sums.blockChecksums.length * INDEX_BLOCK_BYTES; start < endBytes; start += buffer.length) {
-    const count = disk.readSync(place.idxHandle, buffer, 0, Math.min(buffer.length, endBytes - start), start)
+    const wanted = Math.min(buffer.length, endBytes - start)
+    const count =
+      place.content?.copy(buffer, 0, start, start + wanted) ??
+      disk.readSync(place.idxHandle, buffer, 0, wanted, start)
     for (let at = 0; at < count; at += INDEX_BLOCK_BYTES) {
       sums.blockChecksums.push(crc32c(buffer.subarray(at, Math.min(at + INDEX_BLOCK_BYTES, count))))
     }

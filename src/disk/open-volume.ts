@@ -3,35 +3,36 @@
  * where it is behind, a torn tail is cut off, a hole is covered by a filler. Opens SeaweedFS's volumes as well.
  */
 import { AssertionFailure } from '../base/assert.ts'
-import { StoreError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { appendTimeToMs, isLater } from './append-time.ts'
 import { writeCheckpoint } from './checkpoint.ts'
-import { readFileWhole, replaceFileDurably } from './disk.ts'
-import { finishCompaction } from './finish-compaction.ts'
+import { checksumOfEmpty, DatWalk, entryOf, type PassedOver, recordTime } from './dat-walk.ts'
+import { readAround, readSideFile } from './dead-sectors.ts'
+import { replaceFileDurably } from './disk.ts'
+import { EntryBuffer } from './entry-buffer.ts'
+import { finishCompaction, settleCompaction } from './finish-compaction.ts'
 import { fillHole } from './hole.ts'
-import {
-  decodeIdxEntry,
-  encodeIdxEntry,
-  IDX_ENTRY_BYTES,
-  IDX_SIZE_DELETED,
-  type IdxEntry,
-} from './idx-entry.ts'
+import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
+import { IdxPlaces } from './idx-places.ts'
 import { decodeSums, type IndexSums } from './index-sums.ts'
 import { mendSuperBlock } from './mend-super-block.ts'
 import * as codec from './needle.ts'
 import { NeedleIndex } from './needle-index.ts'
-import { RecordScanner, type ScannedRecord } from './record-scanner.ts'
+import { newReport, type OpenReport } from './open-report.ts'
+import type { Damage, ScannedRecord } from './record-scanner.ts'
 import { decodeSuperBlock, SUPER_BLOCK_BYTES, type SuperBlock } from './super-block.ts'
 import type { ThreadContext } from './thread-context.ts'
+import { refuseWideOffsets } from './volume-facts.ts'
 import { IndexLoader, loadCoveredEntries } from './volume-index-file.ts'
 import { decodeVolumeInfo, encodeVolumeInfo, isClosedForWrites, type VolumeInfoFile } from './volume-info.ts'
 import { EXTENSION, volumeBaseName } from './volume-paths.ts'
-import { saltFromRecords } from './volume-salt.ts'
+import { isSealedWith, saltFromRecords } from './volume-salt.ts'
 import { FLAG, STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 /** SeaweedFS's clock may have been ahead of ours by so much. */
 const FOREIGN_CLOCK_AHEAD_MS_MAX = 24 * 3600 * 1000
+
+export type { OpenReport } from './open-report.ts'
 
 const FIRST_RECORD_UNITS = SUPER_BLOCK_BYTES / 8
 
@@ -44,22 +45,8 @@ export interface OpenOptions {
   random: Random
 }
 
-/** What opening found and did. */
-export interface OpenReport {
-  /** Written by SeaweedFS, opened by Cairn for the first time. */
-  foreign: boolean
-  /** No sidecar to rely on: all of `.dat` was read. */
-  fullScan: boolean
-  recordsScanned: number
-  recordsRecovered: number
-  /** Records that are in the index though damaged: reads of them say so. */
-  recordsDamaged: number
-  indexBlocksRebuilt: number
-  bytesTruncated: number
-  holesFilled: number
-  /** A sync failed before: the volume is read only until a compaction has written it anew. */
-  suspect: boolean
-}
+/** What `.cairn` says; `keepsRest`, while the volume is suspect: what stands behind the last record is not to be cut off. */
+type OpenedInfo = VolumeInfoFile & { keepsRest?: boolean }
 
 export interface OpenedVolume {
   slot: VolumeSlot
@@ -92,23 +79,24 @@ class VolumeOpening {
   readonly #base: string
   readonly #index: NeedleIndex
   #loader: IndexLoader
-  readonly #report: OpenReport = {
-    foreign: false,
-    fullScan: false,
-    recordsScanned: 0,
-    recordsRecovered: 0,
-    recordsDamaged: 0,
-    indexBlocksRebuilt: 0,
-    bytesTruncated: 0,
-    holesFilled: 0,
-    suspect: false,
-  }
+  readonly #report = newReport()
   #dat = -1
   #idx = -1
   /** Entries that `.idx` held when it was opened, whole ones. */
   #idxEntriesFound = 0
-  /** Entries of `.idx` from the first place that was asked for on: place → size field. */
-  #idxSizes: Map<number, number> | undefined
+  #idxPlaces: IdxPlaces | undefined
+  /** Its checksums do not match, and the blocks that are damaged could not be made anew. */
+  #isIdxDamaged = false
+  /** `.cairn` was missing, damaged or not readable: nothing says which records are SeaweedFS's. */
+  #isInfoLost = false
+  /** `.cairn` spoke of another `.dat`, or was lost. */
+  #isInfoNew = false
+  /** A compaction of ours was cut off behind its deciding step. */
+  #isAfterCompaction = false
+  /** Where SeaweedFS's records ended before. */
+  #foreignUnitsFound = 0
+  #keepsRest = false
+  #scannedFromUnits = 0
   readonly #added = new EntryBuffer()
 
   constructor(context: ThreadContext, slot: VolumeSlot, options: OpenOptions) {
@@ -123,22 +111,29 @@ class VolumeOpening {
 
   run(): OpenedVolume {
     const { disk } = this.#context
-    this.#refuseWideOffsets()
+    const { collection, volumeId } = this.#options
+    refuseWideOffsets(disk, { directory: this.#directory, collection, volumeId })
     this.#dat = disk.open(this.#path(EXTENSION.dat), 'r+')
-    const found = this.#readSuperBlock()
-    const superBlock = mendSuperBlock(disk, this.#dat, this.#path(EXTENSION.cairn), found)
-    finishCompaction(disk, this.#directory, this.#base, superBlock.compactionRevision)
-    this.#idx = disk.open(this.#path(EXTENSION.idx), disk.stat(this.#path(EXTENSION.idx)) ? 'r+' : 'w+')
-    this.#idxEntriesFound = Math.floor(disk.sizeSync(this.#idx) / IDX_ENTRY_BYTES)
+    const superBlock = this.#readSuperBlock()
+    const files = { directory: this.#directory, base: this.#base }
+    const isDecided = finishCompaction(disk, files, superBlock.compactionRevision)
     const info = this.#readInfo(superBlock)
+    if (!isDecided) settleCompaction(disk, files, this.#isAfterCompaction)
+    const isIdxOld = this.#isAfterCompaction && isDecided && this.#readSums(superBlock) === undefined
+    this.#idx = disk.open(this.#path(EXTENSION.idx), disk.stat(this.#path(EXTENSION.idx)) ? 'r+' : 'w+')
+    this.#idxEntriesFound = isIdxOld ? 0 : Math.floor(disk.sizeSync(this.#idx) / IDX_ENTRY_BYTES)
     this.#fillSlot(superBlock, info)
     this.#load(superBlock)
     this.#loader.store(this.#slot)
-    this.#report.suspect = info.suspect
-    if (isClosedForWrites(info)) this.#slot.setFlag(FLAG.readOnly)
-    if (info.filling) this.#slot.setFlag(FLAG.filling)
-    const kept = this.#keepInfo(info)
+    const kept = this.#learned(info)
+    this.#report.suspect = kept.suspect
+    if (isClosedForWrites(kept)) this.#slot.setFlag(FLAG.readOnly)
+    if (kept.filling) this.#slot.setFlag(FLAG.filling)
+    // A crash in the first opening must leave another first opening, but one that is in doubt must not be forgotten.
+    const isLast = this.#isInfoNew && this.#report.doubt === undefined
+    if (!isLast) this.#keepInfo(kept)
     const sums = this.#checkpoint(superBlock)
+    if (isLast) this.#keepInfo(kept)
     this.#slot.set(WORD.state, STATE.active)
     this.#context.table.bumpVersion()
     return { slot: this.#slot, sums, info: kept, report: this.#report }
@@ -156,34 +151,32 @@ class VolumeOpening {
     return `${this.#directory}/${this.#base}${extension}`
   }
 
-  #refuseWideOffsets(): void {
-    const vif = readFileWhole(this.#context.disk, this.#path('.vif'))
-    const width = /"bytesOffset":\s*(\d+)/.exec(vif?.toString('latin1') ?? '')?.[1]
-    if (width === undefined || width === '4' || width === '0') return
-    throw new StoreError(
-      'unsupported',
-      `${this.#path('.vif')}: a volume with ${width}-byte offsets, only 4 are read`,
-    )
-  }
-
   #readSuperBlock(): SuperBlock {
     const bytes = Buffer.alloc(SUPER_BLOCK_BYTES)
     const count = this.#context.disk.readSync(this.#dat, bytes, 0, SUPER_BLOCK_BYTES, 0)
-    return decodeSuperBlock(bytes.subarray(0, count), this.#path(EXTENSION.dat))
+    const found = decodeSuperBlock(bytes.subarray(0, count), this.#path(EXTENSION.dat))
+    if (this.#decodeInfo() === undefined) return found
+    return mendSuperBlock(this.#context.disk, this.#dat, this.#path(EXTENSION.cairn), found)
+  }
+
+  #decodeInfo(): OpenedInfo | undefined {
+    const bytes = readSideFile(this.#context.disk, this.#path(EXTENSION.cairn))
+    return bytes === undefined ? undefined : decodeVolumeInfo(bytes)
   }
 
   /**
    * The `.cairn` file; with the salt that the records tell, where it is missing or damaged. When it speaks of another
    * `.dat`, either a compaction of ours was cut off, and then the sidecar is the new one, or SeaweedFS compacted the volume.
    */
-  #readInfo(superBlock: SuperBlock): VolumeInfoFile {
-    const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.cairn))
-    const read = bytes === undefined ? undefined : decodeVolumeInfo(bytes)
+  #readInfo(superBlock: SuperBlock): OpenedInfo {
+    const read = this.#decodeInfo()
     const { compactionRevision, ttl } = superBlock
     if (read?.compactionRevision === compactionRevision) return read
-    const isOurs = this.#readSums(superBlock) !== undefined
+    this.#isInfoNew = true
+    this.#isInfoLost = read === undefined
     const salt = read?.salt ?? saltFromRecords(this.#context.disk, this.#dat, compactionRevision)
-    this.#report.foreign = !isOurs && (read !== undefined || salt === undefined)
+    this.#isAfterCompaction = read !== undefined && this.#isSealed(read.salt, superBlock)
+    this.#report.foreign = read === undefined ? salt === undefined : !this.#isAfterCompaction
     return {
       salt: salt ?? this.#options.random.u32(),
       redundancy: read?.redundancy ?? 'copies-1',
@@ -197,25 +190,39 @@ class VolumeOpening {
     }
   }
 
+  /** Whether the present `.dat` is of a compaction of ours: its records are sealed so, or it has none and the sidecar is its own. */
+  #isSealed(salt: number, superBlock: SuperBlock): boolean {
+    if (this.#datEndBytes() <= SUPER_BLOCK_BYTES) return this.#readSums(superBlock) !== undefined
+    const fileSalt = codec.revisionSalt(salt, superBlock.compactionRevision)
+    return isSealedWith(this.#context.disk, this.#dat, fileSalt)
+  }
+
   /** The sidecar, when it is whole and belongs to the present `.dat`. */
   #readSums(superBlock: SuperBlock): IndexSums | undefined {
-    const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.sums))
+    const bytes = readSideFile(this.#context.disk, this.#path(EXTENSION.sums))
     const sums = bytes === undefined ? undefined : decodeSums(bytes)
     return sums?.compactionRevision === superBlock.compactionRevision ? sums : undefined
   }
 
-  /** Writes `.cairn` when opening learned something that it does not say yet. */
-  #keepInfo(info: VolumeInfoFile): VolumeInfoFile {
-    const kept = { ...info, foreignUnits: this.#slot.get(WORD.foreignUnits) }
-    const known = encodeVolumeInfo(kept)
-    const bytes = readFileWhole(this.#context.disk, this.#path(EXTENSION.cairn))
-    if (bytes?.equals(known)) return kept
-    replaceFileDurably(this.#context.disk, this.#directory, `${this.#base}${EXTENSION.cairn}`, known)
-    return kept
+  #learned(info: OpenedInfo): OpenedInfo {
+    const foreignUnits = this.#slot.get(WORD.foreignUnits)
+    const known = { ...info, foreignUnits }
+    if (this.#report.doubt === undefined) return known
+    return { ...known, suspect: true, keepsRest: this.#keepsRest || info.keepsRest === true }
   }
 
-  #fillSlot(superBlock: SuperBlock, info: VolumeInfoFile): void {
+  /** Writes `.cairn` when opening learned something that it does not say yet. */
+  #keepInfo(info: OpenedInfo): void {
+    const known = encodeVolumeInfo(info)
+    const bytes = readSideFile(this.#context.disk, this.#path(EXTENSION.cairn))
+    if (bytes?.equals(known)) return
+    replaceFileDurably(this.#context.disk, this.#directory, `${this.#base}${EXTENSION.cairn}`, known)
+  }
+
+  #fillSlot(superBlock: SuperBlock, info: OpenedInfo): void {
     const slot = this.#slot
+    this.#foreignUnitsFound = info.foreignUnits
+    this.#keepsRest = info.suspect && info.keepsRest === true
     slot.set(WORD.volumeId, this.#options.volumeId)
     slot.set(WORD.directory, this.#options.directory)
     slot.set(WORD.datHandle, this.#dat)
@@ -234,9 +241,10 @@ class VolumeOpening {
   }
 
   #load(superBlock: SuperBlock): void {
-    const sums = this.#readSums(superBlock)
+    const sums = this.#report.foreign ? undefined : this.#readSums(superBlock)
     if (sums !== undefined && this.#loadCovered(sums)) return
-    if (this.#report.foreign && this.#idxEntriesFound > 0) return this.#loadForeign()
+    this.#isIdxDamaged = sums !== undefined
+    if (this.#report.foreign && this.#idxEntriesFound > 0 && this.#loadForeign()) return
     this.#report.fullScan = true
     this.#index.clear()
     this.#loader = new IndexLoader(this.#index)
@@ -245,7 +253,10 @@ class VolumeOpening {
 
   #loadCovered(sums: IndexSums): boolean {
     const last = sums.checkpoints.at(-1)
-    if (last === undefined || last.lowWaterUnits * 8 > this.#datEndBytes()) return false
+    if (last === undefined) return false
+    // The index knows what was lost: without it, deleted files and old versions would come back.
+    if (last.lowWaterUnits * 8 > this.#datEndBytes())
+      this.#noteDoubt(`.dat is shorter than the ${last.lowWaterUnits * 8} bytes that were synced`)
     const loaded = loadCoveredEntries(
       {
         disk: this.#context.disk,
@@ -261,15 +272,20 @@ class VolumeOpening {
     this.#slot.set(WORD.appendNsHigh, sums.appendNsHigh)
     this.#slot.set(WORD.appendNsLow, sums.appendNsLow)
     this.#report.indexBlocksRebuilt = loaded.blocksRebuilt
+    if (this.#isInfoLost) this.#slot.set(WORD.foreignUnits, last.tailUnits)
     this.#scan(last.lowWaterUnits, loaded.recentOffsets)
     return true
   }
 
-  /** SeaweedFS's `.idx` is taken as it is: only it knows which records of size 0 are deletions. */
-  #loadForeign(): void {
+  /** SeaweedFS's `.idx` is taken as it is: only it knows which records of size 0 are deletions. False when it cannot be read. */
+  #loadForeign(): boolean {
     const datEndUnits = this.#datEndBytes() / 8
     const bytes = Buffer.alloc(this.#idxEntriesFound * IDX_ENTRY_BYTES)
-    this.#context.disk.readSync(this.#idx, bytes, 0, bytes.length, 0)
+    let isWhole = true
+    readAround(this.#context.disk, { handle: this.#idx, position: 0 }, bytes, () => {
+      isWhole = false
+    })
+    if (!isWhole) return false
     let endUnits = FIRST_RECORD_UNITS
     let lastUnits = 0
     for (let at = 0; at < bytes.length; at += IDX_ENTRY_BYTES) {
@@ -290,22 +306,15 @@ class VolumeOpening {
     if (lastUnits > 0) this.#noteTimeOf(lastUnits)
     this.#slot.set(WORD.foreignUnits, endUnits)
     this.#scan(endUnits, new Set())
+    return true
   }
 
   #noteTimeOf(offsetUnits: number): void {
-    const time = this.#timeAt(offsetUnits)
+    const time = recordTime(this.#context.disk, this.#dat, offsetUnits)
+    if (time === undefined) return
     if (appendTimeToMs(time) > this.#context.clock.nowMs() + FOREIGN_CLOCK_AHEAD_MS_MAX) return
     this.#slot.set(WORD.appendNsHigh, time.high)
     this.#slot.set(WORD.appendNsLow, time.low)
-  }
-
-  #timeAt(offsetUnits: number): { high: number; low: number } {
-    const { disk } = this.#context
-    const bytes = Buffer.alloc(codec.HEADER_BYTES)
-    disk.readSync(this.#dat, bytes, 0, codec.HEADER_BYTES, offsetUnits * 8)
-    const tailAt = offsetUnits * 8 + codec.HEADER_BYTES + bytes.readUInt32BE(12)
-    disk.readSync(this.#dat, bytes, 0, codec.TAIL_BYTES, tailAt)
-    return { high: bytes.readUInt32BE(4), low: bytes.readUInt32BE(8) }
   }
 
   #datEndBytes(): number {
@@ -315,64 +324,116 @@ class VolumeOpening {
 
   /** Reads the records from a place to the end, indexes what the index lacks, heals what is damaged, and sets the tail. */
   #scan(fromUnits: number, known: Set<number>): void {
-    const endBytes = this.#datEndBytes()
-    const file = { handle: this.#dat, fileSalt: this.#slot.get(WORD.fileSalt), endBytes }
-    const scanner = new RecordScanner(this.#context.disk, file)
-    const holes: { offsetUnits: number; lengthBytes: number }[] = []
+    const file = {
+      handle: this.#dat,
+      fileSalt: this.#slot.get(WORD.fileSalt),
+      endBytes: this.#datEndBytes(),
+    }
+    const walk = new DatWalk(this.#context.disk, {
+      file,
+      known,
+      mayBeForeign: (offsetUnits) => this.#mayBeForeign(offsetUnits),
+      isFullScan: this.#report.fullScan,
+    })
+    this.#scannedFromUnits = fromUnits
     let goodEnd = fromUnits
-    for (let at = fromUnits; at * 8 < endBytes; ) {
-      const scanned = scanner.check(at)
+    for (let at = fromUnits; at < walk.endUnits; ) {
+      const scanned = walk.scanner.check(at)
       this.#report.recordsScanned++
-      if (scanned.ok && (known.has(at) || this.#recover(scanned.record))) {
-        at += scanned.record.lengthBytes / 8
+      const passed = scanned.ok ? this.#accept(scanned.record, walk) : this.#keepDamaged(at, scanned, walk)
+      if (passed !== undefined) {
+        at += passed
         goodEnd = at
         continue
       }
-      const kept = !scanned.ok && this.#report.fullScan ? this.#keepDamaged(at) : undefined
-      if (kept !== undefined) {
-        at += kept
-        goodEnd = at
-        continue
-      }
-      const lengthBytes = scanned.ok ? scanned.record.lengthBytes : scanned.lengthBytes
-      const next = lengthBytes === undefined ? scanner.search(at + 1) : at + lengthBytes / 8
+      const next = scanned.ok ? at + scanned.record.lengthBytes / 8 : walk.behindDamage(at, scanned)
       if (next === undefined) break
-      const previous = holes.at(-1)
-      if (previous !== undefined && previous.offsetUnits * 8 + previous.lengthBytes === at * 8) {
-        previous.lengthBytes += (next - at) * 8
-      } else holes.push({ offsetUnits: at, lengthBytes: (next - at) * 8 })
+      walk.passOver(at, next)
       at = next
     }
     this.#heal(
-      holes.filter((hole) => hole.offsetUnits < goodEnd),
+      walk.holes.filter((hole) => hole.offsetUnits < goodEnd),
       goodEnd,
+      this.#mayCut(goodEnd, walk),
     )
     this.#slot.set(WORD.tailUnits, goodEnd)
   }
 
+  /** Whether records there may be SeaweedFS's, as far as that was known before. */
+  #mayBeForeign(offsetUnits: number): boolean {
+    if (this.#report.foreign || offsetUnits < this.#foreignUnitsFound) return true
+    return this.#isInfoLost && this.#report.fullScan
+  }
+
+  /** The length of a record in units when it was taken, or is to be left alone; undefined where it is none. */
+  #accept(record: ScannedRecord, { known }: DatWalk): number | undefined {
+    const lengthUnits = record.lengthBytes / 8
+    if (known.has(record.offsetUnits) || this.#recover(record)) return lengthUnits
+    return !record.hasTrailer && this.#mayBeForeign(record.offsetUnits) ? lengthUnits : undefined
+  }
+
   /**
-   * With no sidecar to tell what was synced, a damaged record that `.idx` knows was once whole: it stays in the index, so
-   * that reads of it say "damaged" and not "missing". Returns its length in units.
+   * A damaged record that was once whole stays in the index, so that reads of it say "damaged" and not "missing": one that the
+   * disk cannot read; with no sidecar to tell what was synced, one that `.idx` knows; and one of SeaweedFS's. Returns its length
+   * in units.
    */
-  #keepDamaged(offsetUnits: number): number | undefined {
-    const entry = this.#findIdxEntry(offsetUnits)
+  #keepDamaged(at: number, damage: Damage, walk: DatWalk): number | undefined {
+    const isKnown = walk.known.has(at)
+    if (!isKnown && !damage.isUnreadable && !this.#report.fullScan && !this.#mayBeForeign(at))
+      return undefined
+    const header = walk.scanner.headerAt(at)
+    const entry =
+      this.#places().at(at, header) ??
+      (damage.isUnreadable ? entryOf(at, damage.header) : undefined) ??
+      this.#foreignEntry(at, header, walk)
     if (entry === undefined) return undefined
     const lengthUnits = codec.recordLength(entry.sizeBytes === IDX_SIZE_DELETED ? 0 : entry.sizeBytes) / 8
-    if (offsetUnits + lengthUnits > this.#datEndBytes() / 8) return undefined
+    if (at + lengthUnits > walk.endUnits) return undefined
     this.#report.recordsDamaged++
-    this.#addEntry(entry)
+    if (!isKnown && !this.#isOmitted(at, entry)) this.#addEntry(entry)
     return lengthUnits
   }
 
-  #findIdxEntry(offsetUnits: number): IdxEntry | undefined {
-    const block = Buffer.allocUnsafe(64 * 1024)
-    for (let entry = 0; entry < this.#idxEntriesFound; entry += block.length / IDX_ENTRY_BYTES) {
-      const count = this.#context.disk.readSync(this.#idx, block, 0, block.length, entry * IDX_ENTRY_BYTES)
-      for (let at = 0; at + IDX_ENTRY_BYTES <= count; at += IDX_ENTRY_BYTES) {
-        if (block.readUInt32BE(at + 8) === offsetUnits) return decodeIdxEntry(block, at)
-      }
+  /** What the header of a damaged record of SeaweedFS says, where it leads to others. */
+  #foreignEntry(
+    at: number,
+    header: codec.RecordHeader | undefined,
+    { chain }: DatWalk,
+  ): IdxEntry | undefined {
+    if (!this.#mayBeForeign(at) || header === undefined || header.sizeBytes === 0) return undefined
+    // `.idx` has all but what a crash cut off.
+    const endCounts = this.#idxEntriesFound === 0
+    return chain.behind(at, endCounts) === undefined ? undefined : entryOf(at, header)
+  }
+
+  /** Whether SeaweedFS's `.idx` passes over a record though it has later ones, and the key: it was never acknowledged. */
+  #isOmitted(offsetUnits: number, { keyHigh, keyLow }: { keyHigh: number; keyLow: number }): boolean {
+    const places = this.#places()
+    if (this.#isIdxDamaged || !places.isWhole || !this.#mayBeForeign(offsetUnits)) return false
+    if (places.has(offsetUnits) || !places.reachesBeyond(offsetUnits)) return false
+    return this.#index.get(keyHigh, keyLow)
+  }
+
+  #places(): IdxPlaces {
+    const idx = { handle: this.#idx, entries: this.#idxEntriesFound }
+    this.#idxPlaces ??= new IdxPlaces(this.#context.disk, idx, this.#scannedFromUnits)
+    return this.#idxPlaces
+  }
+
+  /** Whether what stands behind the last record is what a crash cut off. */
+  #mayCut(goodEnd: number, walk: DatWalk): boolean {
+    const doubt = this.#keepsRest ? undefined : walk.doubtOfRest(goodEnd)
+    if (doubt !== undefined) {
+      this.#keepsRest = true
+      this.#noteDoubt(doubt)
     }
-    return undefined
+    return !this.#keepsRest
+  }
+
+  /** The volume is opened, but takes no writes until somebody has looked at it. */
+  #noteDoubt(doubt: string): void {
+    this.#report.recordsDamaged++
+    this.#report.doubt ??= doubt
   }
 
   /** Puts a scanned record into the index. False when it does not count: a later one of its key is there. */
@@ -384,6 +445,7 @@ class VolumeOpening {
       return true
     }
     if (!record.hasTrailer && !this.#isForeign(record)) return false
+    if (!record.hasTrailer && this.#isOmitted(record.offsetUnits, record.header)) return false
     const known = this.#index.get(keyHigh, keyLow)
     if (known && !this.#isLatest(record)) return false
     const deletes =
@@ -404,7 +466,9 @@ class VolumeOpening {
     )
       return true
     if (this.#index.offsetUnits === 0) return true
-    const present = this.#timeAt(this.#index.offsetUnits)
+    const present = recordTime(this.#context.disk, this.#dat, this.#index.offsetUnits)
+    // Places and times have the same order.
+    if (present === undefined) return record.offsetUnits > this.#index.offsetUnits
     return isLater(appendNsHigh, appendNsLow, present.high, present.low)
   }
 
@@ -432,43 +496,25 @@ class VolumeOpening {
    * which SeaweedFS wrote after the record. Else it is what a crash left of a record of ours.
    */
   #isForeign(record: ScannedRecord): boolean {
-    if (record.offsetUnits < this.#slot.get(WORD.foreignUnits) || this.#idxEntriesFound === 0) return true
-    const sizeBytes = this.#idxSizeAt(record.offsetUnits)
+    if (this.#report.foreign || record.offsetUnits < this.#slot.get(WORD.foreignUnits)) return true
+    if (this.#isInfoLost && this.#idxEntriesFound === 0) return true
+    const sizeBytes = this.#idxSizeAt(record)
     // Its empty files have the checksum 0; with another one the file could not be read.
-    if (sizeBytes === 0 && this.#checksumOfEmpty(record.offsetUnits) !== 0) return false
+    if (sizeBytes === 0 && checksumOfEmpty(this.#context.disk, this.#dat, record.offsetUnits) !== 0)
+      return false
     return sizeBytes !== undefined
-  }
-
-  #checksumOfEmpty(offsetUnits: number): number {
-    const bytes = Buffer.alloc(4)
-    this.#context.disk.readSync(this.#dat, bytes, 0, bytes.length, offsetUnits * 8 + codec.HEADER_BYTES)
-    return bytes.readUInt32BE(0)
   }
 
   /** A record of size 0 that SeaweedFS wrote: `.idx` decides; without its entry, a key that lives is being deleted. */
   #isForeignDelete(record: ScannedRecord, known: boolean): boolean {
-    const sizeBytes = this.#idxSizeAt(record.offsetUnits)
+    const sizeBytes = this.#idxSizeAt(record)
     // With any other size the entry is damaged.
     return sizeBytes === 0 ? false : sizeBytes === IDX_SIZE_DELETED || known
   }
 
-  /** What `.idx` says of a place. Places are asked for in their order. */
-  #idxSizeAt(offsetUnits: number): number | undefined {
-    this.#idxSizes ??= this.#readIdxSizes(offsetUnits)
-    return this.#idxSizes.get(offsetUnits)
-  }
-
-  #readIdxSizes(fromUnits: number): Map<number, number> {
-    const sizes = new Map<number, number>()
-    const block = Buffer.allocUnsafe(64 * 1024)
-    for (let entry = 0; entry < this.#idxEntriesFound; entry += block.length / IDX_ENTRY_BYTES) {
-      const count = this.#context.disk.readSync(this.#idx, block, 0, block.length, entry * IDX_ENTRY_BYTES)
-      for (let at = 0; at + IDX_ENTRY_BYTES <= count; at += IDX_ENTRY_BYTES) {
-        const units = block.readUInt32BE(at + 8)
-        if (units >= fromUnits) sizes.set(units, block.readUInt32BE(at + 12))
-      }
-    }
-    return sizes
+  /** What `.idx` says of a place. */
+  #idxSizeAt({ offsetUnits, header }: ScannedRecord): number | undefined {
+    return this.#places().at(offsetUnits, header)?.sizeBytes
   }
 
   /** Into the index, and into the `.idx` that will be written. */
@@ -477,13 +523,21 @@ class VolumeOpening {
     this.#added.add(entry)
   }
 
-  #heal(holes: { offsetUnits: number; lengthBytes: number }[], goodEnd: number): void {
+  #heal(holes: PassedOver[], goodEnd: number, mayCut: boolean): void {
     const { disk } = this.#context
     const surplus = disk.sizeSync(this.#dat) - goodEnd * 8
-    if (surplus > 0) disk.truncateSync(this.#dat, goodEnd * 8)
-    this.#report.bytesTruncated = Math.max(0, surplus)
+    if (surplus > 0 && mayCut) {
+      disk.truncateSync(this.#dat, goodEnd * 8)
+      this.#report.bytesTruncated = surplus
+    }
     const time = { high: this.#slot.get(WORD.appendNsHigh), low: this.#slot.get(WORD.appendNsLow) }
     for (const hole of holes) {
+      if (!hole.mayBeFilled) {
+        this.#noteDoubt(
+          `${hole.lengthBytes} bytes from ${hole.offsetUnits * 8} of .dat are no record of ours`,
+        )
+        continue
+      }
       if (hole.lengthBytes < codec.EMPTY_RECORD_BYTES) {
         this.#slot.setFlag(FLAG.readOnly)
         continue
@@ -498,7 +552,8 @@ class VolumeOpening {
   #checkpoint(superBlock: SuperBlock): IndexSums {
     const { disk } = this.#context
     const coveredBytes = (this.#loader.entries - this.#added.count) * IDX_ENTRY_BYTES
-    if (coveredBytes === 0) this.#replaceIdx()
+    let content: Buffer | undefined
+    if (coveredBytes === 0) content = this.#replaceIdx()
     else {
       if (disk.sizeSync(this.#idx) > coveredBytes) disk.truncateSync(this.#idx, coveredBytes)
       const bytes = this.#added.bytes()
@@ -508,7 +563,7 @@ class VolumeOpening {
     disk.fdatasyncSync(this.#idx)
     return writeCheckpoint(
       disk,
-      { directory: this.#directory, base: this.#base, idxHandle: this.#idx },
+      { directory: this.#directory, base: this.#base, idxHandle: this.#idx, content },
       {
         compactionRevision: superBlock.compactionRevision,
         appendNsHigh: this.#slot.get(WORD.appendNsHigh),
@@ -524,36 +579,15 @@ class VolumeOpening {
   }
 
   /** Made anew, `.idx` is replaced in one step: until then the old one may be all that explains SeaweedFS's records. */
-  #replaceIdx(): void {
+  #replaceIdx(): Buffer {
     const { disk } = this.#context
-    if (this.#added.count === 0 && disk.sizeSync(this.#idx) === 0) return
-    replaceFileDurably(disk, this.#directory, `${this.#base}${EXTENSION.idx}`, this.#added.bytes())
+    const content = this.#added.bytes()
+    if (content.length === 0 && disk.sizeSync(this.#idx) === 0) return content
+    replaceFileDurably(disk, this.#directory, `${this.#base}${EXTENSION.idx}`, content)
     disk.close(this.#idx)
     this.#idx = -1
     this.#idx = disk.open(this.#path(EXTENSION.idx), 'r+')
     this.#slot.set(WORD.idxHandle, this.#idx)
-  }
-}
-
-/** Index entries in their file form, millions if need be. */
-class EntryBuffer {
-  readonly #full: Buffer[] = []
-  #current = Buffer.allocUnsafe(64 * 1024)
-  #used = 0
-  count = 0
-
-  add(entry: IdxEntry): void {
-    if (this.#used === this.#current.length) {
-      this.#full.push(this.#current)
-      this.#current = Buffer.allocUnsafe(1024 * 1024)
-      this.#used = 0
-    }
-    encodeIdxEntry(entry, this.#current, this.#used)
-    this.#used += IDX_ENTRY_BYTES
-    this.count++
-  }
-
-  bytes(): Buffer {
-    return Buffer.concat([...this.#full, this.#current.subarray(0, this.#used)])
+    return content
   }
 }

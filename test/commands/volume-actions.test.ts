@@ -129,7 +129,9 @@ test('check finds what is damaged, each thing once, and changes nothing', async 
     if (name === 'records') assert.equal((await cairn('fix', directory)).code, 1)
     else {
       fixHere(directory)
-      assert.deepEqual(await checkHere(directory), [], `${name} after fix`)
+      // What was synced is gone: somebody has to look at it before it takes writes.
+      const left = name === 'torn tail' ? ['1.cairn: a write or sync failed: the volume needs a compaction'] : []
+      assert.deepEqual(await checkHere(directory), left, `${name} after fix`)
     }
   }
 })

@@ -1,6 +1,6 @@
 /**
  * The last record is cut off, overwritten with zeros or with garbage at every byte of it: the volume opens, all other
- * records are there, the torn one is wholly there or absent, and the volume is writable. Every byte of the large one in
+ * records are there, the torn one is wholly there or absent, and the volume is writable, unless what was synced is cut off. Every byte of the large one in
  * `npm run long -- torn-tail`.
  */
 import assert from 'node:assert/strict'
