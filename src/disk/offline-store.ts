@@ -5,6 +5,7 @@ import type { Random } from '../base/random.ts'
 import { type CompactionResult, compactVolume } from './compaction.ts'
 import { type Disk, replaceFileDurably } from './disk.ts'
 import { NeedleIndex } from './needle-index.ts'
+import { newReport } from './open-report.ts'
 import { type OpenedVolume, type OpenReport, openVolume } from './open-volume.ts'
 import { encodeSuperBlock, SUPER_BLOCK_BYTES } from './super-block.ts'
 import { createSharedVolumes, createThreadContext, type ThreadContext } from './thread-context.ts'
@@ -39,7 +40,7 @@ export class OfflineStore {
 
   /**
    * Opens the volume as a server does, then once more with nothing but `.dat` to go by, so that `.idx`, `.sums` and `.cairn`
-   * are made anew from the records, each of which is verified. Throws what opening throws.
+   * are made anew from the records, each of which is verified; but where that one was in doubt. Throws what opening throws.
    */
   fix(place: VolumePlace): { opened: OpenReport; rebuilt: OpenReport } {
     const opened = this.#with(place, ({ report, slot }) => {
@@ -47,6 +48,8 @@ export class OfflineStore {
       return report
     })
     const { disk, directory } = this.#options
+    // Then the index knows what the records do not tell.
+    if (opened.doubt !== undefined) return { opened, rebuilt: newReport() }
     disk.removeSync(placePath(place, EXTENSION.sums))
     disk.syncDirectorySync(directory)
     const rebuilt = this.#with(place, ({ report }) => report)
@@ -109,7 +112,10 @@ export class OfflineStore {
   #noteNewFiles(place: VolumePlace, { slot, info }: OpenedVolume): void {
     const compactionRevision = slot.get(WORD.compactionRevision)
     const name = `${volumeBaseName(place.collection, place.volumeId)}${EXTENSION.cairn}`
-    const changed = { ...info, suspect: false, compactionRevision, foreignUnits: 0 }
+    const changed = {
+      ...info,
+      ...{ suspect: false, keepsRest: undefined, compactionRevision, foreignUnits: 0 },
+    }
     replaceFileDurably(this.#options.disk, place.directory, name, encodeVolumeInfo(changed))
   }
 

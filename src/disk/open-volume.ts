@@ -45,9 +45,6 @@ export interface OpenOptions {
   random: Random
 }
 
-/** What `.cairn` says; `keepsRest`, while the volume is suspect: what stands behind the last record is not to be cut off. */
-type OpenedInfo = VolumeInfoFile & { keepsRest?: boolean }
-
 export interface OpenedVolume {
   slot: VolumeSlot
   sums: IndexSums
@@ -159,7 +156,7 @@ class VolumeOpening {
     return mendSuperBlock(this.#context.disk, this.#dat, this.#path(EXTENSION.cairn), found)
   }
 
-  #decodeInfo(): OpenedInfo | undefined {
+  #decodeInfo(): VolumeInfoFile | undefined {
     const bytes = readSideFile(this.#context.disk, this.#path(EXTENSION.cairn))
     return bytes === undefined ? undefined : decodeVolumeInfo(bytes)
   }
@@ -168,7 +165,7 @@ class VolumeOpening {
    * The `.cairn` file; with the salt that the records tell, where it is missing or damaged. When it speaks of another
    * `.dat`, either a compaction of ours was cut off, and then the sidecar is the new one, or SeaweedFS compacted the volume.
    */
-  #readInfo(superBlock: SuperBlock): OpenedInfo {
+  #readInfo(superBlock: SuperBlock): VolumeInfoFile {
     const read = this.#decodeInfo()
     const { compactionRevision, ttl } = superBlock
     if (read?.compactionRevision === compactionRevision) return read
@@ -204,7 +201,7 @@ class VolumeOpening {
     return sums?.compactionRevision === superBlock.compactionRevision ? sums : undefined
   }
 
-  #learned(info: OpenedInfo): OpenedInfo {
+  #learned(info: VolumeInfoFile): VolumeInfoFile {
     const foreignUnits = this.#slot.get(WORD.foreignUnits)
     const known = { ...info, foreignUnits }
     if (this.#report.doubt === undefined) return known
@@ -212,14 +209,14 @@ class VolumeOpening {
   }
 
   /** Writes `.cairn` when opening learned something that it does not say yet. */
-  #keepInfo(info: OpenedInfo): void {
+  #keepInfo(info: VolumeInfoFile): void {
     const known = encodeVolumeInfo(info)
     const bytes = readSideFile(this.#context.disk, this.#path(EXTENSION.cairn))
     if (bytes?.equals(known)) return
     replaceFileDurably(this.#context.disk, this.#directory, `${this.#base}${EXTENSION.cairn}`, known)
   }
 
-  #fillSlot(superBlock: SuperBlock, info: OpenedInfo): void {
+  #fillSlot(superBlock: SuperBlock, info: VolumeInfoFile): void {
     const slot = this.#slot
     this.#foreignUnitsFound = info.foreignUnits
     this.#keepsRest = info.suspect && info.keepsRest === true

@@ -200,7 +200,11 @@ class VolumeCheck {
     if (info === undefined) return
     if (info.ttl !== facts.superBlock.ttl)
       this.#find(EXTENSION.dat, 'the TTL in its super block is not that of .cairn')
-    if (info.suspect) this.#find(EXTENSION.cairn, 'a write or sync failed: the volume needs a compaction')
+    if (info.suspect)
+      this.#find(
+        EXTENSION.cairn,
+        'a write or sync failed, or its opening was in doubt: the volume needs a compaction',
+      )
   }
 
   #checkSide(extension: string, side: SideFile<unknown>): void {

@@ -414,12 +414,13 @@ export class VolumeCopies {
     this.#openStaged(staged)
     const opened = this.describe(id)
     const { collection } = staged.volume
-    if (!isSameCopy(opened, staged.volume)) {
+    // The source was not suspect when it was held.
+    if (!isSameCopy(opened, staged.volume) || this.#host.kept(id).info.suspect) {
       // It takes no writes, and the source has it all.
       await this.#host.deleteVolume(id)
       throw new StoreError(
         'conflict',
-        `opening the copy of volume ${id} changed it: it is not what was copied`,
+        `what was opened as the copy of volume ${id} is not what was copied`,
       )
     }
     this.#host.log.info({ volume: id, collection, directory: staged.directory }, 'volume arrived')

@@ -17,8 +17,10 @@ export interface VolumeInfoFile {
   compactionRevision: number
   /** Records before this place, in units of 8 bytes, may be SeaweedFS's and have no trailer. */
   foreignUnits: number
-  /** A sync failed: the files are not trusted for writes until a compaction has written them anew. */
+  /** A sync failed, or opening was in doubt: the files are not trusted for writes until a compaction has written them anew. */
   suspect: boolean
+  /** While it is suspect: what stands behind the last record may be of use, and is not cut off. */
+  keepsRest?: boolean | undefined
   /** An administrator closed the volume for writes. */
   readOnly?: boolean
   /** The volume is being moved to or from another server: no writes until that is done or given up. */

@@ -534,6 +534,7 @@ export class VolumeKeeper implements VolumeAdmin {
     const wasSuspect = info.suspect
     kept.writeInfo({
       suspect: false,
+      keepsRest: undefined,
       compactionRevision: slot.get(WORD.compactionRevision),
       foreignUnits: 0,
     })

@@ -142,7 +142,7 @@ test('nothing is left of a copy that could not be opened', async () => {
     [['rename'], /1\.cairn/],
     [['rename'], /1\.dat/],
     [['syncDirectory'], /target/],
-    [['read'], /target\/1\.idx$/],
+    [['open'], /target\/1\.idx$/],
   ] as const) {
     const { store } = await openSource(seaweedFiles(60))
     const { keeper, disk } = openTarget()
@@ -163,7 +163,7 @@ test('what cannot be removed of a copy keeps the source closed until it is', asy
   const { keeper, disk } = openTarget()
   await copyTo(store.engine.admin.copies, keeper.copies)
   await keeper.copies.verify(VOLUME)
-  disk.failCall(1, 'EIO', { kinds: ['read'], path: /target\/1\.idx$/ })
+  disk.failCall(1, 'EIO', { kinds: ['open'], path: /target\/1\.idx$/ })
   disk.failCall(1, 'EROFS', { kinds: ['remove'], path: /target\/1\.dat$/, forever: true })
   await assert.rejects(keeper.copies.adopt(VOLUME), { code: 'io_error', message: /EIO/ })
   // What a master does that gives up: it releases the source only when this works.

@@ -75,6 +75,8 @@ function whatWasDone(opened: OpenReport, rebuilt: OpenReport): string[] {
   if (opened.fullScan && !opened.foreign) done.push('made the index anew')
   if (opened.recordsRecovered > 0) done.push(`found ${opened.recordsRecovered} records that the index lacked`)
   if (rebuilt.recordsDamaged > 0) done.push(`kept ${rebuilt.recordsDamaged} damaged records`)
-  if (opened.suspect) done.push('a write or sync failed here before: compact it')
+  if (opened.doubt !== undefined) done.push(`left as it is, for ${opened.doubt}`)
+  if (opened.suspect)
+    done.push('it takes no writes until it is compacted, which keeps what can be understood')
   return done
 }
