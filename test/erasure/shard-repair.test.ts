@@ -108,3 +108,30 @@ test('a disk that is full gets its shards when it has room', () =>
       await group.close()
     }
   }))
+
+test('a member that cannot be written keeps the shards of others from nobody', () =>
+  withSeed(seed, async (random) => {
+    let isFull = false
+    const group = await ShardGroup.make(
+      random,
+      partlyFull(MEMBERS[1]!, () => isFull),
+    )
+    try {
+      for (let i = 0; i < 5; i++) await group.put(3_000, [1, 4])
+      isFull = true
+      group.repairer.start()
+      await until(() => {
+        const { failed, rebuilt } = group.repairer.status
+        return failed >= 5 && rebuilt >= 5
+      }, 'the other one has its shards')
+      assert.deepEqual(
+        await group.wrongShards(),
+        group.blobs.map(({ keyLow }) => `${keyLow}/1`),
+      )
+      isFull = false
+      await group.store.keeper.tend()
+      await group.untilWhole()
+    } finally {
+      await group.close()
+    }
+  }))

@@ -1,5 +1,5 @@
 /** Makes missing and damaged shards of some blobs anew, from k others of each, many blobs at a time. */
-import { toStoreError } from '../../base/errors.ts'
+import { type StoreError, toStoreError } from '../../base/errors.ts'
 import { SHARD_DATA_BYTES_MAX, SHARD_DATA_MAX } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { BlobKey, GroupMember, OwnMember } from './group-member.ts'
@@ -53,7 +53,7 @@ export class ShardRebuild {
     for (const batch of batches(rebuilds)) {
       const jobs = batch.map((rebuild) => newJob(rebuild))
       await this.#gather(members, jobs)
-      const written = new Set<OwnMember>()
+      const written = new Map<OwnMember, Rebuild[]>()
       for (const job of jobs) {
         try {
           await this.#finish(job, written)
@@ -63,7 +63,16 @@ export class ShardRebuild {
           failed.set(job.rebuild.key, isLost ? 'lost' : 'failed')
         }
       }
-      for (const member of written) await member.durable()
+      for (const [member, done] of written) {
+        try {
+          await member.durable()
+        } catch (error) {
+          for (const rebuild of done) {
+            this.#fail(rebuild, error)
+            failed.set(rebuild.key, 'failed')
+          }
+        }
+      }
     }
     if (failed.size === 0) this.#told = ''
     return failed
@@ -101,18 +110,26 @@ export class ShardRebuild {
     }
   }
 
-  async #finish({ rebuild, shards }: Job, written: Set<OwnMember>): Promise<void> {
+  /** Throws when a member did not get its shard; the others have theirs all the same. */
+  async #finish({ rebuild, shards }: Job, written: Map<OwnMember, Rebuild[]>): Promise<void> {
     const { codec, counts } = this.#options
     const { blob } = codec.join(shards)
     const indexes = rebuild.missing.map(({ shard }) => shard)
     const packed = codec.pack(blob, indexes)
+    const failures: StoreError[] = []
     for (const [i, shard] of packed.entries()) {
       const member = rebuild.missing[i]!
-      await member.write(rebuild.key, shard, packed.blobName)
-      written.add(member)
+      try {
+        await member.write(rebuild.key, shard, packed.blobName)
+      } catch (error) {
+        failures.push(toStoreError(error))
+        continue
+      }
+      if (written.get(member)?.push(rebuild) === undefined) written.set(member, [rebuild])
       counts.rebuilt++
       counts.rebuiltBytes += shard.length
     }
+    if (failures[0] !== undefined) throw failures[0]
     packed.giveBack?.()
   }
 
