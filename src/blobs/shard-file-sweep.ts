@@ -4,14 +4,16 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { toStoreError } from '../base/errors.ts'
+import type { Fid } from '../base/fid.ts'
 import { SHARD_FILE_AGE_MS_MIN, SHARD_FILE_SWEEP_PERIOD_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Disk } from '../disk/disk.ts'
+import type { Key } from '../disk/volume-keys.ts'
 import { listVolume } from '../disk/volume-listing.ts'
 import type { VolumeSet } from '../disk/volume-set.ts'
 import { FLAG } from '../disk/volume-table.ts'
-import { SHARD_FILES, SHARD_FILES_BEGUN, ShardFilesVolume } from './shard-files.ts'
+import { SHARD_FILES, SHARD_FILES_BEGUN, ShardFilesVolume, type ShardReference } from './shard-files.ts'
 
 export interface ShardFileSweepOptions {
   volumes: VolumeSet
@@ -19,7 +21,7 @@ export interface ShardFileSweepOptions {
   clock: Clock
   random: Random
   log: Log
-  /** A file is missing that a volume names. */
+  /** A file is missing that a volume names, or what names it cannot be read. */
   onMissing: (volumeId: number, key: { keyHigh: number; keyLow: number }) => void
   /** Younger files stay: their volumes may not name them yet. Default SHARD_FILE_AGE_MS_MIN. */
   ageMsMin?: number
@@ -77,10 +79,10 @@ export class ShardFileSweep {
     const shards = volumes.list().filter((each) => each instanceof ShardFilesVolume)
     for (const [root, some] of Map.groupBy(shards, (each) => each.root)) {
       const found = disk.list(`${root}/${SHARD_FILES}`).filter((name) => SHARD_FILE.test(name))
-      const named = await this.#namedBy(some, new Set(found), swept)
+      const { named, isComplete } = await this.#namedBy(some, new Set(found), swept)
       if (this.#stopped) break
-      // A volume that is being filled does not know yet what belongs to it.
-      if (some.some(({ slot }) => slot.hasFlag(FLAG.filling))) continue
+      // A volume that is being filled does not know yet what belongs to it, and a damaged record does not say what it names.
+      if (!isComplete || some.some(({ slot }) => slot.hasFlag(FLAG.filling))) continue
       for (const name of found) {
         if (!named.has(name) && this.#removeShard(root, name)) swept.removed++
       }
@@ -92,19 +94,28 @@ export class ShardFileSweep {
     return swept
   }
 
+  /** Files that needles name. `isComplete`: each of them could be read. */
   async #namedBy(
     volumes: readonly ShardFilesVolume[],
     found: ReadonlySet<string>,
     swept: SweptFiles,
-  ): Promise<Set<string>> {
+  ): Promise<{ named: Set<string>; isComplete: boolean }> {
     const { disk, onMissing } = this.#options
     const named = new Set<string>()
+    let isComplete = true
     for (const volume of volumes) {
-      for await (const batch of listVolume(volume, 0)) {
-        if (this.#stopped) return named
+      const noteDamaged = (key: Key) => {
+        isComplete = false
+        swept.missing++
+        onMissing(volume.id, key)
+      }
+      for await (const batch of listVolume(volume, 0, undefined, noteDamaged)) {
+        if (this.#stopped) return { named, isComplete }
         for (const { id } of batch) {
-          const fileName = (await volume.reference(id))?.fileName
-          if (fileName === undefined) continue
+          const reference = await readReference(volume, id)
+          if (reference === 'damaged') noteDamaged(id)
+          if (reference === 'damaged' || reference === undefined) continue
+          const { fileName } = reference
           named.add(fileName)
           if (found.has(fileName) || disk.stat(`${volume.root}/${SHARD_FILES}/${fileName}`)) continue
           swept.missing++
@@ -112,7 +123,7 @@ export class ShardFileSweep {
         }
       }
     }
-    return named
+    return { named, isComplete }
   }
 
   /** It may be written again in this very moment: so it is taken away first, and then looked at. */
@@ -134,5 +145,18 @@ export class ShardFileSweep {
     const { disk, clock, ageMsMin = SHARD_FILE_AGE_MS_MIN } = this.#options
     const stat = disk.stat(path)
     return stat !== undefined && !stat.isDirectory && stat.modifiedMs <= clock.nowMs() - ageMsMin
+  }
+}
+
+async function readReference(
+  volume: ShardFilesVolume,
+  id: Fid,
+): Promise<ShardReference | undefined | 'damaged'> {
+  try {
+    return await volume.reference(id)
+  } catch (error) {
+    const { code } = toStoreError(error)
+    if (code === 'io_error' || code === 'corrupt') return 'damaged'
+    throw error
   }
 }

@@ -117,13 +117,21 @@ export function needleState(volume: Volume, key: Key): NeedleState {
   })
 }
 
-/** The cookie in the record of a key that is not deleted, whatever it is worth; undefined: there is no record. */
+/**
+ * The cookie in the record of a key that is not deleted, whatever it is worth; undefined: there is no record. Of one that cannot be
+ * read any will do.
+ */
 export function storedCookie(volume: Volume, key: Key): number | undefined {
   return pinned(volume, () => {
     const { index, context, slot } = volume
     if (!index.get(key.keyHigh, key.keyLow) || index.deleted) return undefined
     const head = Buffer.alloc(codec.HEADER_BYTES)
-    context.disk.readSync(slot.get(WORD.datHandle), head, 0, head.length, index.offsetUnits * 8)
+    try {
+      context.disk.readSync(slot.get(WORD.datHandle), head, 0, head.length, index.offsetUnits * 8)
+    } catch (error) {
+      if (toStoreError(error).code !== 'io_error') throw error
+      return 0
+    }
     return codec.decodeHeader(head).cookie
   })
 }

@@ -2,10 +2,12 @@
 import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Fid } from '../base/fid.ts'
 import { appendTimeToMs } from './append-time.ts'
+import type { Disk } from './disk.ts'
 import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import * as codec from './needle.ts'
 import { isFillerKey } from './publish.ts'
 import type { Volume } from './volume.ts'
+import type { Key } from './volume-keys.ts'
 import { STATE, WORD } from './volume-table.ts'
 
 export interface ListedNeedle {
@@ -21,6 +23,8 @@ export interface ListedNeedle {
 /** Where the listing of a volume is, and which state of its files it belongs to. */
 export interface ListedPage {
   needles: ListedNeedle[]
+  /** Keys whose records have a head or tail that cannot be read, or that is another record's. */
+  damaged: Key[]
   /** Entry to go on at; undefined at the end. */
   next: number | undefined
   /** The volume's compaction revision. */
@@ -34,8 +38,8 @@ const BATCH_ENTRIES = 256
 const TIME_OFFSET = 4
 
 /**
- * The live needles of at most `count` entries of `.idx`. Not verified: what has a damaged head is left out.
- * Throws `volume_not_found`, `io_error`.
+ * The live needles of at most `count` entries of `.idx`. Not verified: what has a damaged head is named apart. Throws
+ * `volume_not_found`, and `io_error` when `.idx` cannot be read.
  */
 export function listPage(volume: Volume, fromEntry: number, count: number): ListedPage {
   const { slot } = volume
@@ -45,8 +49,8 @@ export function listPage(volume: Volume, fromEntry: number, count: number): List
       throw new StoreError('volume_not_found', `volume ${volume.id} is not here any more`)
     const entries = Math.min(count, slot.get(WORD.idxEntries) - fromEntry)
     const revision = slot.get(WORD.compactionRevision)
-    if (entries <= 0) return { needles: [], next: undefined, revision }
-    return { needles: readBatch(volume, fromEntry, entries), next: fromEntry + entries, revision }
+    if (entries <= 0) return { needles: [], damaged: [], next: undefined, revision }
+    return { ...readBatch(volume, fromEntry, entries), next: fromEntry + entries, revision }
   } catch (error) {
     throw toStoreError(error)
   } finally {
@@ -56,52 +60,59 @@ export function listPage(volume: Volume, fromEntry: number, count: number): List
 
 /**
  * As `listPage`, of all entries at `fromEntry` and later, and before `endEntry`, in batches; other work of the thread goes between. Throws
- * `conflict` when the volume was compacted meanwhile.
+ * `conflict` when the volume was compacted meanwhile. `onDamaged` is told of records that are there and cannot be listed.
  */
 export async function* listVolume(
   volume: Volume,
   fromEntry: number,
   endEntry = Number.POSITIVE_INFINITY,
+  onDamaged: (key: Key) => void = () => {},
 ): AsyncGenerator<ListedNeedle[], void, undefined> {
   const revision = volume.slot.get(WORD.compactionRevision)
   for (let at: number | undefined = fromEntry; at !== undefined && at < endEntry; ) {
     const page = listPage(volume, at, Math.min(BATCH_ENTRIES, endEntry - at))
     if (page.revision !== revision)
       throw new StoreError('conflict', `volume ${volume.id} was compacted meanwhile`)
+    for (const key of page.damaged) onDamaged(key)
     if (page.needles.length > 0) yield page.needles
     await volume.context.clock.sleep(0)
     at = page.next
   }
 }
 
-function readBatch(volume: Volume, fromEntry: number, count: number): ListedNeedle[] {
+function readBatch(
+  volume: Volume,
+  fromEntry: number,
+  count: number,
+): Pick<ListedPage, 'needles' | 'damaged'> {
   const { slot, context, index } = volume
   const block = Buffer.allocUnsafe(count * IDX_ENTRY_BYTES)
   const handle = slot.get(WORD.idxHandle)
   const bytes = context.disk.readSync(handle, block, 0, block.length, fromEntry * IDX_ENTRY_BYTES)
-  const found: ListedNeedle[] = []
+  const [needles, damaged]: [ListedNeedle[], Key[]] = [[], []]
   for (let at = 0; at + IDX_ENTRY_BYTES <= bytes; at += IDX_ENTRY_BYTES) {
     const entry = decodeIdxEntry(block, at)
     if (entry.sizeBytes === IDX_SIZE_DELETED || isFillerKey(entry)) continue
     const isPresent = index.get(entry.keyHigh, entry.keyLow) && !index.deleted
     if (!isPresent || index.offsetUnits !== entry.offsetUnits) continue
     const needle = readListed(volume, entry)
-    if (needle !== undefined) found.push(needle)
+    if (needle !== undefined) needles.push(needle)
+    else damaged.push({ keyHigh: entry.keyHigh, keyLow: entry.keyLow })
   }
-  return found
+  return { needles, damaged }
 }
 
-/** Head and tail of one record. */
+/** Head and tail of one record; undefined where they are damaged. */
 function readListed(volume: Volume, entry: IdxEntry): ListedNeedle | undefined {
   const { disk } = volume.context
   const handle = volume.slot.get(WORD.datHandle)
   const start = entry.offsetUnits * 8
   const head = Buffer.alloc(codec.DATA_OFFSET + LISTED_HEAD_BYTES)
   const tail = Buffer.alloc(codec.TAIL_BYTES)
-  const headBytes = disk.readSync(handle, head, 0, head.length, start)
   const tailAt = start + codec.HEADER_BYTES + entry.sizeBytes
-  if (headBytes < codec.DATA_OFFSET || disk.readSync(handle, tail, 0, tail.length, tailAt) < tail.length)
-    return undefined
+  const headBytes = readIfReadable(disk, { handle, into: head, position: start })
+  const tailBytes = readIfReadable(disk, { handle, into: tail, position: tailAt })
+  if (headBytes < codec.DATA_OFFSET || tailBytes < tail.length) return undefined
   const { keyHigh, keyLow, cookie, sizeBytes } = codec.decodeHeader(head)
   if (keyHigh !== entry.keyHigh || keyLow !== entry.keyLow || sizeBytes !== entry.sizeBytes) return undefined
   const dataBytes = sizeBytes === 0 ? 0 : head.readUInt32BE(codec.HEADER_BYTES)
@@ -116,5 +127,18 @@ function readListed(volume: Volume, entry: IdxEntry): ListedNeedle | undefined {
         low: tail.readUInt32BE(TIME_OFFSET + 4),
       }),
     ),
+  }
+}
+
+/** How many bytes there are; none where the disk does not give them. */
+function readIfReadable(
+  disk: Disk,
+  { handle, into, position }: { handle: number; into: Buffer; position: number },
+): number {
+  try {
+    return disk.readSync(handle, into, 0, into.length, position)
+  } catch (error) {
+    if (toStoreError(error).code === 'io_error') return 0
+    throw error
   }
 }

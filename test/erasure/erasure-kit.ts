@@ -1,8 +1,7 @@
 /** Erasure groups over real volumes: each volume in a store of its own, in this process or behind a volume server. */
 import { randomBytes } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
 import { groupMembers, groupVolume, layoutNamed } from '../../src/base/erasure-id.ts'
 import { StoreError } from '../../src/base/errors.ts'
@@ -13,8 +12,8 @@ import type { AssignedKeys } from '../../src/blobs/id-lease.ts'
 import { localBlobVolumes } from '../../src/blobs/local-volumes.ts'
 import { RemoteBlobs } from '../../src/blobs/remote-blobs.ts'
 import { RoutedBlobs } from '../../src/blobs/routed-blobs.ts'
-import { SHARD_FILES, SHARD_FILES_BEGUN, VOLUMES_BESIDE_FILES } from '../../src/blobs/shard-files.ts'
 import type { VolumeServer } from '../../src/blobs/volume-server.ts'
+import { realDisk } from '../../src/disk/real-disk.ts'
 import type { Volume } from '../../src/disk/volume.ts'
 import { listPage } from '../../src/disk/volume-listing.ts'
 import { HttpClient } from '../../src/net/http-client.ts'
@@ -53,7 +52,7 @@ export interface ErasureKit {
 export async function startErasure(
   isLocal: (index: number) => boolean,
   name: 'rs-4-2' | 'rs-2-1' = 'rs-4-2',
-  { files = false, collection = 'c' } = {},
+  { files = false, collection = 'c', disk = realDisk } = {},
 ): Promise<ErasureKit> {
   const { m } = layoutNamed(name)
   const first = groupVolume(name, 3)
@@ -66,7 +65,7 @@ export async function startErasure(
   const sockets: Socket[] = []
   for (const [index, volumeId] of groupMembers(first).entries()) {
     const { path } = temporaryDirectory()
-    const store = files ? filesStore(path) : new RealStore(path)
+    const store = files ? shardFilesStore(path, disk) : new RealStore(path, { disk })
     await store.create(volumeId, 0, collection)
     const server = isLocal(index) ? undefined : newVolumeServer(store, { auth, http })
     const port = (await server?.listen({ host: '127.0.0.1', port: 0 })) ?? 0
@@ -142,11 +141,6 @@ export async function startErasure(
       for (const { store } of domains) await store.close()
     },
   }
-}
-
-function filesStore(path: string): RealStore {
-  for (const name of [SHARD_FILES, SHARD_FILES_BEGUN, VOLUMES_BESIDE_FILES]) mkdirSync(join(path, name))
-  return shardFilesStore(path)
 }
 
 /** Blobs that volumes list, of all shards together. */

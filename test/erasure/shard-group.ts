@@ -14,6 +14,7 @@ import { Scrubber } from '../../src/disk/scrub.ts'
 import type { ScrubDamage } from '../../src/disk/scrub-volume.ts'
 import { FAST, HOUR_MS, until } from '../support/planted-flips.ts'
 import { RealStore, temporaryDirectory } from '../support/real-store.ts'
+import { shardFilesStore } from './shard-files-store.ts'
 
 export const GROUP = groupVolume('rs-4-2', 7)
 export const MEMBERS = groupMembers(GROUP)
@@ -31,11 +32,13 @@ export class ShardGroup {
   readonly blobs: StoredBlob[] = []
   readonly store: RealStore
   readonly #random: Random
+  readonly #files: boolean
   repairer: ShardRepairer
 
-  constructor(random: Random, disk: Disk) {
+  constructor(random: Random, disk: Disk, { files = false } = {}) {
     this.#random = random
-    this.store = new RealStore(this.#directory.path, { disk })
+    this.#files = files
+    this.store = files ? shardFilesStore(this.path, disk) : new RealStore(this.path, { disk })
     this.repairer = this.#newRepairer()
   }
 
@@ -43,8 +46,9 @@ export class ShardGroup {
     return this.#directory.path
   }
 
-  static async make(random: Random, disk = realDisk): Promise<ShardGroup> {
-    const group = new ShardGroup(random, disk)
+  /** `files`: shards are files. */
+  static async make(random: Random, disk = realDisk, { files = false } = {}): Promise<ShardGroup> {
+    const group = new ShardGroup(random, disk, { files })
     for (const id of MEMBERS) await group.store.create(id)
     return group
   }
@@ -77,8 +81,10 @@ export class ShardGroup {
       ...{ keyHigh: 3, keyLow, cookie: this.#random.u32() },
       bytes: this.#random.bytes(lengthBytes),
     }
-    for (const [shard, packed] of this.codec.pack(blob.bytes).entries()) {
-      if (!without.includes(shard)) await this.volume(shard).write(bytesNeedle(blob, packed))
+    const all = this.codec.pack(blob.bytes)
+    for (const [shard, packed] of all.entries()) {
+      const needle = { ...bytesNeedle(blob, packed), name: this.#files ? all.blobName!() : undefined }
+      if (!without.includes(shard)) await this.volume(shard).write(needle)
     }
     this.blobs.push(blob)
     return blob
