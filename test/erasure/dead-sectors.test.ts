@@ -1,5 +1,6 @@
 /** Records that the disk does not give: they are left out, made anew, and trouble nobody else. */
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { readdirSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -11,6 +12,7 @@ import { SHARD_FILES } from '../../src/blobs/shard-files.ts'
 import { listPage } from '../../src/disk/volume-listing.ts'
 import { randomOf } from '../support/seeds.ts'
 import { deadSectors } from './dead-sectors.ts'
+import { startErasure } from './erasure-kit.ts'
 import { MEMBERS, ShardGroup } from './shard-group.ts'
 
 const [HEAD, DATA] = [4, 40]
@@ -96,3 +98,22 @@ for (const at of [HEAD])
       await group.close()
     }
   })
+
+test('readers of blobs with a dead sector on two disks keep nobody from writing, and mend them', async () => {
+  const dead = deadSectors()
+  const kit = await startErasure(() => true, 'rs-4-2', { disk: dead.disk })
+  try {
+    const write = (data: Buffer) => kit.blobs.write({ data, collection: 'c', redundancy: 'rs-4-2' })
+    const [small, large] = [randomBytes(3_000), randomBytes(LARGE_BYTES)]
+    for (const bytes of [small, large]) {
+      const ids = [await write(bytes), await write(bytes)]
+      const volumes = [0, 1].map((index) => kit.domains[index]!.store.volume(kit.domains[index]!.volumeId))
+      for (const [i, volume] of volumes.entries()) dead.kill(volume, ids[i]!, 100)
+      for (const id of ids) assert.ok((await kit.blobs.read(id)).equals(bytes))
+      assert.ok((await kit.blobs.read(await write(small))).equals(small))
+      for (const [i, id] of ids.entries()) while (!(await kit.has(id, i))) await systemClock.sleep(5)
+    }
+  } finally {
+    await kit.close()
+  }
+})

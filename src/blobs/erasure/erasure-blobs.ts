@@ -340,7 +340,7 @@ export class ErasureBlobs {
     } catch (error) {
       const failure = toStoreError(error)
       if (failure.code === 'timeout') this.#health.noteSlow(volumeId)
-      else this.#health.noteFailure(volumeId, failure)
+      else this.#health.noteReadFailure(volumeId, failure)
       throw error
     } finally {
       // Behind the read that hangs, if one does.

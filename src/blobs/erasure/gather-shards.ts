@@ -113,7 +113,7 @@ class Gathering {
     } catch (error) {
       const failure = toStoreError(error)
       this.#found.failures[index] = failure
-      health.noteFailure(volumeId, failure)
+      health.noteReadFailure(volumeId, failure)
     }
   }
 

@@ -51,8 +51,15 @@ export class ShardHealth {
     return false
   }
 
+  /** Of a write or delete. */
   noteFailure(volumeId: number, { code }: StoreError): void {
     if (AWAY.has(code)) this.#mark(this.#ill, volumeId)
+  }
+
+  /** A disk that does not give one shard may give and take others. */
+  noteReadFailure(volumeId: number, failure: StoreError): void {
+    if (failure.code === 'io_error') this.noteSlow(volumeId)
+    else this.noteFailure(volumeId, failure)
   }
 
   noteHung(volumeId: number): void {
@@ -72,7 +79,7 @@ export class ShardHealth {
   }
 }
 
-/** Whether an error says that a shard is not there, or damaged, so that writing it again helps. */
+/** Whether an error says that a shard is not there, damaged, or on a dead sector, so that writing it again helps. */
 export function isMendable(error: StoreError | undefined): boolean {
-  return error?.code === 'not_found' || error?.code === 'corrupt'
+  return error?.code === 'not_found' || error?.code === 'corrupt' || error?.code === 'io_error'
 }

@@ -103,4 +103,15 @@ test('of volumes that failed two are too many, and what was written of the blob 
   await assert.rejects(third.written, { code: 'unavailable' })
 })
 
+test('a disk that does not give a shard is read last for a while, and written to; one that takes none is left alone', () => {
+  const { clock, health } = newServers()
+  const failure = new StoreError('io_error', 'i/o error')
+  health.noteReadFailure(VOLUME, failure)
+  assert.deepEqual([health.isLate(VOLUME), health.isIll(VOLUME)], [true, false])
+  health.noteFailure(VOLUME, failure)
+  assert.equal(health.isIll(VOLUME), true)
+  clock.advance(ERASURE_SHARD_REFUSED_MS)
+  assert.deepEqual([health.isLate(VOLUME), health.isIll(VOLUME)], [false, false])
+})
+
 const settled = () => new Promise<string>((resolve) => setImmediate(() => resolve('waits')))
