@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Disk } from '../../src/disk/disk.ts'
+import { bytesNeedle } from '../../src/disk/needle.ts'
 import { realDisk } from '../../src/disk/real-disk.ts'
 import { MIB } from '../support/needles.ts'
 import { until } from '../support/planted-flips.ts'
@@ -135,3 +136,20 @@ test('a member that cannot be written keeps the shards of others from nobody', (
       await group.close()
     }
   }))
+
+for (const missing of [0, 5])
+  test(`a shard of other content with a right checksum, and shard ${missing} missing: others are taken, and all are made right`, () =>
+    withSeed(seed, async (random) => {
+      const group = await ShardGroup.make(random)
+      try {
+        const blob = await group.put(3_000, [missing])
+        const other = Buffer.from(group.codec.pack(blob.bytes)[3]!)
+        other[100]! ^= 1
+        await group.volume(3).write(bytesNeedle(blob, other))
+        group.repairer.start()
+        await group.untilWhole()
+        assert.deepEqual([group.repairer.status.rebuilt, group.repairer.status.failed], [2, 0])
+      } finally {
+        await group.close()
+      }
+    }))

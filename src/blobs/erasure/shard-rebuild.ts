@@ -2,8 +2,8 @@
 import { type StoreError, toStoreError } from '../../base/errors.ts'
 import { SHARD_DATA_BYTES_MAX, SHARD_DATA_MAX } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
-import type { BlobKey, GroupMember, OwnMember } from './group-member.ts'
-import type { Shard, ShardCodec } from './packed-shard.ts'
+import { type BlobKey, type GroupMember, isOwn, type OwnMember } from './group-member.ts'
+import type { JoinedBlob, Shard, ShardCodec } from './packed-shard.ts'
 
 export interface Rebuild {
   key: BlobKey
@@ -56,7 +56,8 @@ export class ShardRebuild {
       const written = new Map<OwnMember, Rebuild[]>()
       for (const job of jobs) {
         try {
-          await this.#finish(job, written)
+          const joined = await this.#joined(members, job)
+          await this.#finish(members, job, joined, written)
         } catch (error) {
           this.#fail(job.rebuild, error)
           const isLost = members.every((member) => member !== undefined) && isHopeless(job, error)
@@ -78,12 +79,12 @@ export class ShardRebuild {
     return failed
   }
 
-  /** Asks for shards until each blob has k, or nobody is left to ask. */
-  async #gather(members: Members, jobs: Job[]): Promise<void> {
+  /** Asks for shards until each blob has so many, or nobody is left to ask. */
+  async #gather(members: Members, jobs: Job[], wanted = this.#options.k): Promise<void> {
     for (;;) {
       const asks = new Map<number, Job[]>()
       for (const job of jobs) {
-        const lacking = this.#options.k - job.shards.filter((shard) => shard !== undefined).length
+        const lacking = wanted - job.shards.filter((shard) => shard !== undefined).length
         for (const shard of job.untried.splice(0, Math.max(0, lacking))) {
           const asked = asks.get(shard)
           if (asked === undefined) asks.set(shard, [job])
@@ -110,15 +111,37 @@ export class ShardRebuild {
     }
   }
 
-  /** Throws when a member did not get its shard; the others have theirs all the same. */
-  async #finish({ rebuild, shards }: Job, written: Map<OwnMember, Rebuild[]>): Promise<void> {
+  /** A shard may be another one, with checksums that are right: then more are asked for, as long as there are any. */
+  async #joined(members: Members, job: Job): Promise<JoinedBlob> {
+    const { k, codec } = this.#options
+    for (let wanted = k; ; wanted++) {
+      try {
+        return codec.join(job.shards)
+      } catch (error) {
+        if (toStoreError(error).code !== 'corrupt' || job.untried.length === 0) throw error
+        await this.#gather(members, [job], wanted + 1)
+      }
+    }
+  }
+
+  /**
+   * Writes what is missing, and what turned out to be wrong here. Throws when a member did not get its shard; the others have
+   * theirs all the same.
+   */
+  async #finish(
+    members: Members,
+    { rebuild }: Job,
+    { blob, wrong }: JoinedBlob,
+    written: Map<OwnMember, Rebuild[]>,
+  ): Promise<void> {
     const { codec, counts } = this.#options
-    const { blob } = codec.join(shards)
-    const indexes = rebuild.missing.map(({ shard }) => shard)
+    const wrongHere = wrong.map((shard) => members[shard]).filter((member) => member !== undefined)
+    const lacking = [...rebuild.missing, ...wrongHere.filter(isOwn)]
+    const indexes = lacking.map(({ shard }) => shard)
     const packed = codec.pack(blob, indexes)
     const failures: StoreError[] = []
     for (const [i, shard] of packed.entries()) {
-      const member = rebuild.missing[i]!
+      const member = lacking[i]!
       try {
         await member.write(rebuild.key, shard, packed.blobName)
       } catch (error) {
