@@ -67,7 +67,7 @@ test('a record that cannot be read is named apart in listings, and can be remove
   }
 })
 
-for (const at of [HEAD])
+for (const at of [HEAD, DATA])
   test(`a sweep of files beside a needle with a dead byte ${at} removes none, and has it made anew`, async () => {
     const dead = deadSectors()
     const group = await ShardGroup.make(randomOf(1), dead.disk, { files: true })

@@ -52,7 +52,7 @@ export class VolumeMember implements OwnMember {
     return { filling: this.filling, states }
   }
 
-  /** Where a shard is a file, the needle alone does not say how it is. */
+  /** Where a shard is a file, the needle alone does not say how it is. One that cannot be read is damaged, whatever keeps it. */
   async #state(key: Key): Promise<NeedleState> {
     const volume = this.#volume
     const state = needleState(volume, key)
@@ -62,7 +62,7 @@ export class VolumeMember implements OwnMember {
       needle?.large?.close()
       return needle === undefined ? state : { ...state, sizeBytes: needle.dataSizeBytes }
     } catch (error) {
-      if (toStoreError(error).code !== 'corrupt') throw error
+      if (toStoreError(error).code === 'volume_not_found') throw error
       return { kind: 'damaged' }
     }
   }
