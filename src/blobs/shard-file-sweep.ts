@@ -13,7 +13,13 @@ import type { Key } from '../disk/volume-keys.ts'
 import { listVolume } from '../disk/volume-listing.ts'
 import type { VolumeSet } from '../disk/volume-set.ts'
 import { FLAG } from '../disk/volume-table.ts'
-import { SHARD_FILES, SHARD_FILES_BEGUN, ShardFilesVolume, type ShardReference } from './shard-files.ts'
+import {
+  listFileDirectory,
+  SHARD_FILES,
+  SHARD_FILES_BEGUN,
+  ShardFilesVolume,
+  type ShardReference,
+} from './shard-files.ts'
 
 export interface ShardFileSweepOptions {
   volumes: VolumeSet
@@ -78,7 +84,7 @@ export class ShardFileSweep {
     const swept = { removed: 0, missing: 0 }
     const shards = volumes.list().filter((each) => each instanceof ShardFilesVolume)
     for (const [root, some] of Map.groupBy(shards, (each) => each.root)) {
-      const found = disk.list(`${root}/${SHARD_FILES}`).filter((name) => SHARD_FILE.test(name))
+      const found = listFileDirectory(disk, root, SHARD_FILES).filter((name) => SHARD_FILE.test(name))
       const { named, isComplete } = await this.#namedBy(some, new Set(found), swept)
       if (this.#stopped) break
       // A volume that is being filled does not know yet what belongs to it, and a damaged record does not say what it names.
@@ -86,7 +92,7 @@ export class ShardFileSweep {
       for (const name of found) {
         if (!named.has(name) && this.#removeShard(root, name)) swept.removed++
       }
-      for (const name of disk.list(`${root}/${SHARD_FILES_BEGUN}`)) {
+      for (const name of listFileDirectory(disk, root, SHARD_FILES_BEGUN)) {
         const path = `${root}/${SHARD_FILES_BEGUN}/${name}`
         if (BEGUN_FILE.test(name) && this.#isOld(path)) disk.removeSync(path)
       }

@@ -138,6 +138,19 @@ export class ShardFilesVolume extends Volume {
   }
 
   async #replaceFile(fileName: string, bytes: Buffer): Promise<void> {
+    try {
+      await this.#placeFile(fileName, bytes).catch((error) => {
+        if (!isNoEntry(error)) throw error
+        makeFileDirectories(this.context.disk, this.root)
+        return this.#placeFile(fileName, bytes)
+      })
+    } catch (error) {
+      throw toStoreError(error)
+    }
+  }
+
+  /** Throws the disk's error. */
+  async #placeFile(fileName: string, bytes: Buffer): Promise<void> {
     const { disk } = this.context
     const directory = `${this.root}/${SHARD_FILES}`
     const begun = `${this.root}/${SHARD_FILES_BEGUN}/${this.#random.bytes(RANDOM_BYTES).toString('hex')}`
@@ -153,7 +166,7 @@ export class ShardFilesVolume extends Volume {
       disk.syncDirectorySync(directory)
     } catch (error) {
       removeQuietly(disk, begun)
-      throw toStoreError(error)
+      throw error
     }
   }
 }
@@ -166,6 +179,27 @@ function readShardFile(disk: Disk, root: string, reference: ShardReference): Buf
   if (!hashOf(bytes).equals(hash))
     throw new StoreError('corrupt', `the file of a shard does not match its name: ${fileName}`)
   return Buffer.concat([head, bytes.subarray(0, storedBytes)])
+}
+
+/** The names in a directory of a root, which somebody may have removed: then it is made. Throws the disk's error. */
+export function listFileDirectory(disk: Disk, root: string, name: string): string[] {
+  try {
+    return disk.list(`${root}/${name}`)
+  } catch (error) {
+    if (!isNoEntry(error)) throw error
+    makeFileDirectories(disk, root)
+    return []
+  }
+}
+
+/** They are there when a server starts; who removes them while it runs loses what was in them, and no more. */
+function makeFileDirectories(disk: Disk, root: string): void {
+  for (const name of [SHARD_FILES, SHARD_FILES_BEGUN]) disk.mkdirSync(`${root}/${name}`)
+  disk.syncDirectorySync(root)
+}
+
+function isNoEntry(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT'
 }
 
 /** For the scrub: verifies the files that needles refer to. */

@@ -3,7 +3,11 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { SHARD_FILES } from '../../src/blobs/shard-files.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { silentLog } from '../../src/base/log.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import { ShardFileSweep } from '../../src/blobs/shard-file-sweep.ts'
+import { SHARD_FILES, SHARD_FILES_BEGUN } from '../../src/blobs/shard-files.ts'
 import { realDisk } from '../../src/disk/real-disk.ts'
 import { until } from '../support/planted-flips.ts'
 import { randomOf } from '../support/seeds.ts'
@@ -36,6 +40,37 @@ test('a file that cannot be read is a damaged one, and keeps nothing else from b
     assert.deepEqual(await group.wrongShards(), [`${damaged + 1}/2`])
     rmSync(join(files, name), { recursive: true })
     await group.untilWhole()
+  }))
+
+test('directories that are removed are made again by who writes there', () =>
+  withFiles(async (group) => {
+    for (let i = 0; i < 3; i++) {
+      for (const name of [SHARD_FILES, SHARD_FILES_BEGUN].slice(i % 2))
+        rmSync(join(group.path, name), { recursive: true })
+      const blob = await group.put(3_000)
+      assert.deepEqual(await Promise.all(MEMBERS.map((_, shard) => group.shardOf(blob, shard))), [
+        ...group.codec.pack(blob.bytes),
+      ])
+    }
+  }))
+
+test('a sweep of directories that are removed makes them, and tells of each file', () =>
+  withFiles(async (group) => {
+    for (let i = 0; i < 3; i++) await group.put(3_000)
+    for (const name of [SHARD_FILES, SHARD_FILES_BEGUN]) rmSync(join(group.path, name), { recursive: true })
+    const told: number[] = []
+    const sweep = new ShardFileSweep({
+      ...{ volumes: group.store.volumes, disk: realDisk, clock: systemClock },
+      ...{ random: systemRandom, log: silentLog, ageMsMin: 0 },
+      onMissing: (volumeId) => void told.push(volumeId),
+    })
+    assert.deepEqual(await sweep.run(), { removed: 0, missing: 18 })
+    assert.deepEqual(
+      told,
+      MEMBERS.flatMap((id) => [id, id, id]),
+    )
+    assert.deepEqual(readdirSync(join(group.path, SHARD_FILES)), [])
+    assert.deepEqual(readdirSync(join(group.path, SHARD_FILES_BEGUN)), [])
   }))
 
 /** What the names of a blob's files begin with. */
