@@ -106,7 +106,8 @@ export class RemoteBlobs {
    */
   async remove(fid: Fid): Promise<void> {
     const reply = await this.#ask({ method: 'DELETE', fid, query: '', headers: {} })
-    if (reply.status !== 202 && reply.status !== 404) throw await failureOf(reply, fid)
+    const isGone = reply.status === 202 || (reply.status === 404 && !isElsewhere(reply))
+    if (!isGone) throw await failureOf(reply, fid)
     await reply.bytes(ERROR_REPLY_BYTES_MAX)
   }
 
@@ -123,9 +124,11 @@ export class RemoteBlobs {
         tried.add(url)
         try {
           const reply = await this.#send(asked, url)
-          missing?.discard()
+          // Who has the volume knows more than who has it not.
+          const isWorse = missing !== undefined && reply.status === 404 && isElsewhere(reply)
+          ;(isWorse ? reply : missing)?.discard()
           if (reply.status !== 404) return reply
-          missing = reply
+          if (!isWorse) missing = reply
         } catch (error) {
           failure = error
         }
@@ -157,6 +160,11 @@ interface Asked {
 
 function readQuery({ deleted }: RemoteReadOptions): string {
   return deleted === true ? '&readDeleted=true' : ''
+}
+
+/** Whether a server says that it does not have the volume. */
+function isElsewhere(reply: HttpReply): boolean {
+  return reply.headers[ERROR_CODE_HEADER] === 'volume_not_found'
 }
 
 /** The error that a reply stands for. */

@@ -1,9 +1,11 @@
 /** DELETE of a file; of a chunked one its chunks first, so that none is ever left without its manifest. */
-import { StoreError } from '../../base/errors.ts'
+import { isErasure } from '../../base/erasure-id.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
 import type { Fid } from '../../base/fid.ts'
 import type { Needle } from '../../disk/needle.ts'
 import type { Volume } from '../../disk/volume.ts'
 import { errorOutcome, jsonOutcome, type Outcome } from '../../net/reply.ts'
+import { ERROR_CODE_HEADER } from '../cluster-wire.ts'
 import { type ChunkReader, type Manifest, readOwned, storedManifest } from './manifest.ts'
 import { type SyncMode, syncVolume } from './write.ts'
 
@@ -22,7 +24,10 @@ export async function removeFile(request: RemoveRequest, chunks: ChunkReader): P
   const volume = chunks.volumes.get(fid.volumeId)
   if (volume === undefined) {
     chunks.volumes.assertComplete()
-    return jsonOutcome(404, { size: 0 }, pretty)
+    const outcome = jsonOutcome(404, { size: 0 }, pretty)
+    // It says nothing of the file: another server may have it.
+    outcome.headers.push(ERROR_CODE_HEADER, 'volume_not_found')
+    return outcome
   }
   const needle = await readForRemoval(volume, fid)
   let sizeBytes: number | undefined
@@ -52,7 +57,9 @@ async function readForRemoval(volume: Volume, fid: Fid): Promise<Needle | undefi
   try {
     return await readOwned(volume, fid)
   } catch (error) {
-    if (error instanceof StoreError && error.code === 'corrupt') return undefined
+    const { code } = toStoreError(error)
+    // A shard is no manifest, with more to remove.
+    if (code === 'corrupt' || (code === 'io_error' && isErasure(fid.volumeId))) return undefined
     throw error
   }
 }
