@@ -389,7 +389,7 @@ export class ErasureBlobs {
     const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
     const gathered = await gatherShards(parts, id, { needed: k + m })
     if (countOf(gathered.shards) < k) throw lost(id, gathered)
-    const { blob, wrong } = codec.join(gathered.shards)
+    const { blob, wrong } = codec.join(gathered.shards, { compareAll: true })
     const missing = [...gathered.shards.keys()].filter((index) => gathered.shards[index] === undefined)
     const lacking = [...wrong, ...missing]
     gathered.giveBack()

@@ -113,16 +113,16 @@ export class ShardCodec {
   /**
    * The blob, checked by its hash. Shards are at their index, as `unpack` gave them; k of one blob are enough. A shard that
    * is wrong by its content is found where more than k are given. Throws `unavailable` when fewer than k are given,
-   * `corrupt` when no k of them make a blob with its hash.
+   * `corrupt` when no k of them make a blob with its hash. `compareAll`: those that were not needed are compared with it, too.
    */
-  join(shards: readonly (Shard | undefined)[]): JoinedBlob {
+  join(shards: readonly (Shard | undefined)[], { compareAll = false } = {}): JoinedBlob {
     const given = shards.filter((shard) => shard !== undefined)
     if (given.length < this.k) {
       throw new StoreError('unavailable', `${given.length} shards are there, and ${this.k} are needed`)
     }
     const agreeing = mostOfOneBlob(given)
     const strangers = given.filter((shard) => !agreeing.includes(shard))
-    let isFirst = true
+    let isFirst = !compareAll
     for (const chosen of choices(agreeing, this.k)) {
       const blob = this.#joinChosen(chosen)
       // Once some have given another blob, those that do not fit this one are to be found.
@@ -214,7 +214,9 @@ export class ShardCodec {
   #different(shards: readonly Shard[], blob: Buffer): Shard[] {
     const indexes = shards.map((shard) => shard.index)
     const right = this.pack(blob, indexes)
-    return shards.filter((shard, i) => !shard.bytes.equals(right[i]!.subarray(SHARD_HEAD_BYTES)))
+    const different = shards.filter((shard, i) => !shard.bytes.equals(right[i]!.subarray(SHARD_HEAD_BYTES)))
+    right.giveBack?.()
+    return different
   }
 }
 
