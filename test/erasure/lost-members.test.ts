@@ -125,6 +125,30 @@ test('a lost server: its volume waits for one that has none of the group, and wh
   assert.deepEqual(removed, ['g'])
 })
 
+test('of two copies none is removed that has more than the other, or less, until both are the same', async () => {
+  const { removed, report, later } = newCluster()
+  const copy = (files: number, more: Partial<VolumeInfo> = {}) => [
+    volumeInfo({ id: IDS[2]!, fileCount: files + 3, deleteCount: 3, ...more }),
+  ]
+  // The old one, which comes back, and the one that was made anew.
+  for (const [old, anew] of [
+    [copy(5), copy(9)],
+    [copy(9), copy(5)],
+    [copy(5), copy(6, { filling: true })],
+    [copy(5, { filling: true }), copy(9, { filling: true })],
+  ] as const) {
+    report('c', [...old])
+    report('g', [...anew])
+    await later(0)
+    await later(2 * AFTER_MS)
+    assert.deepEqual(removed, [])
+  }
+  report('c', copy(9))
+  report('g', copy(9))
+  await later(2 * AFTER_MS)
+  assert.equal(removed.length, 1)
+})
+
 test('with too few left nothing is made: there is nothing to fill it from', async () => {
   const { made, removed, report, later, health } = newCluster()
   for (const name of ['a', 'b', 'c']) report(name, [])

@@ -104,7 +104,10 @@ export class LostMembers {
     }
   }
 
-  /** Keeps the one that has everything and stands apart from the rest of its group. */
+  /**
+   * Keeps the one that has everything and stands apart from the rest of its group. None is removed that has files which the kept
+   * one may lack: repair first gives both what the other members have.
+   */
   async #removeSpare(group: ErasureGroup, id: number, holders: readonly TopologyNode[]): Promise<void> {
     const rank = (node: TopologyNode) => {
       const others = groupMembers(group.volumeId).filter((each) => each !== id && node.volumes.has(each))
@@ -114,7 +117,12 @@ export class LostMembers {
     if (holders.some((node) => node.volumes.get(id)?.moving)) return
     // While nobody has everything nothing is removed.
     if (kept === undefined || isFilling(kept, id) || kept.volumes.get(id)?.failed !== false) return
-    await this.#remove(id, spare, 'a second copy of a shard volume is removed')
+    const keptFiles = filesOf(kept, id)
+    const needless = spare.filter((node) => {
+      const isPartial = isFilling(node, id) || node.volumes.get(id)?.failed !== false
+      return isPartial ? filesOf(node, id) <= keptFiles : filesOf(node, id) === keptFiles
+    })
+    await this.#remove(id, needless, 'a second copy of a shard volume is removed')
   }
 
   async #remove(id: number, nodes: readonly TopologyNode[], why: string): Promise<void> {
@@ -139,4 +147,10 @@ export class LostMembers {
 
 function isFilling(node: TopologyNode, id: number): boolean {
   return node.volumes.get(id)?.filling === true
+}
+
+/** That are not deleted. */
+function filesOf(node: TopologyNode, id: number): number {
+  const { fileCount = 0, deleteCount = 0 } = node.volumes.get(id) ?? {}
+  return fileCount - deleteCount
 }
