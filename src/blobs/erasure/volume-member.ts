@@ -18,11 +18,18 @@ import { ShardFilesVolume } from '../shard-files.ts'
 import { answerKeys, type KeyAnswer, type KeyQuery } from './compare-keys.ts'
 import type { BlobKey, EntryPlace, MemberStates, OwnMember } from './group-member.ts'
 
+/** After so many records, or bytes of them, that a call has looked at, others of the thread have their turn. */
+export const RECORDS_A_TURN = 4
+export const BYTES_A_TURN = 1024 * 1024
+
 export class VolumeMember implements OwnMember {
   readonly shard: number
   readonly #volume: Volume
   readonly #noteFilled: () => Promise<void>
   #wantsName = false
+  /** Since others had their turn. */
+  #records = 0
+  #bytes = 0
 
   constructor(volume: Volume, shard: number, noteFilled: () => Promise<void> = async () => undefined) {
     this.#volume = volume
@@ -48,7 +55,10 @@ export class VolumeMember implements OwnMember {
 
   async states(keys: readonly Key[]): Promise<MemberStates> {
     const states: NeedleState[] = []
-    for (const key of keys) states.push(await this.#state(key))
+    for (const key of keys) {
+      states.push(await this.#state(key))
+      await this.#giveTurn()
+    }
     return { filling: this.filling, states }
   }
 
@@ -60,6 +70,7 @@ export class VolumeMember implements OwnMember {
     try {
       const needle = await volume.read({ ...key, volumeId: volume.id, cookie: state.cookie })
       needle?.large?.close()
+      this.#bytes += needle?.dataSizeBytes ?? 0
       return needle === undefined ? state : { ...state, sizeBytes: needle.dataSizeBytes }
     } catch (error) {
       if (toStoreError(error).code === 'volume_not_found') throw error
@@ -69,8 +80,22 @@ export class VolumeMember implements OwnMember {
 
   async data(keys: readonly BlobKey[]): Promise<(Buffer | undefined)[]> {
     const found: (Buffer | undefined)[] = []
-    for (const key of keys) found.push(await this.#read(key).catch(() => undefined))
+    for (const key of keys) {
+      const data = await this.#read(key).catch(() => undefined)
+      this.#bytes += data?.length ?? 0
+      found.push(data)
+      await this.#giveTurn()
+    }
     return found
+  }
+
+  /** A record that was looked at may have waited for the disk, and so has the whole thread. */
+  async #giveTurn(): Promise<void> {
+    this.#records++
+    if (this.#records < RECORDS_A_TURN && this.#bytes < BYTES_A_TURN) return
+    this.#records = 0
+    this.#bytes = 0
+    await new Promise<void>((resolve) => this.#volume.context.clock.soon(resolve))
   }
 
   async #read(key: BlobKey): Promise<Buffer | undefined> {
