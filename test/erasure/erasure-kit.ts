@@ -41,6 +41,8 @@ export interface ErasureKit {
   lose(index: number): Promise<void>
   /** From now on a domain's server takes connections and never answers; for those that are not in this process. */
   hang(index: number): Promise<void>
+  /** Connections to servers that hang, of which nobody has given up waiting. */
+  readonly hanging: number
   /** Flips a byte in the middle of a blob's record in a shard's volume. */
   damage(id: BlobId, index: number): void
   /** Whether a shard is there, and can be read. */
@@ -103,13 +105,16 @@ export async function startErasure(
   const shardOf = (id: BlobId, index: number) => ({ ...id, volumeId: first + index })
   return {
     ...{ blobs, domains, away, hidden },
+    get hanging() {
+      return sockets.filter(({ destroyed }) => !destroyed).length
+    },
     async lose(index) {
       const { server, volumeId } = domains[index]!
       if (server === undefined) hidden.add(volumeId)
       else await server.close()
     },
     async hang(index) {
-      const silent = createServer((socket) => void sockets.push(socket))
+      const silent = createServer((socket) => void sockets.push(socket.resume()))
       await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
       silents.push(silent)
       domains[index]!.url = `127.0.0.1:${(silent.address() as AddressInfo).port}`

@@ -53,6 +53,8 @@ export interface BlobReadOptions {
 
 /** A group that failed so may be followed by another one that does not. */
 const ANOTHER_MAY_TAKE_IT: ReadonlySet<string> = new Set(['volume_full', 'disk_full', 'unavailable'])
+/** Who looks at all shards of a blob waits so long for those that are not needed: a server may hang. */
+export const SHARD_LOOK_MS = 2_000
 /** The bytes are copied at once. */
 const BORROWED = { borrow: true }
 const BORROWED_DELETED_TOO = { borrow: true, readDeleted: true }
@@ -190,14 +192,16 @@ export class ErasureBlobs {
       gathered.giveBack()
       return blob
     }
-    try {
-      return this.#join(id, codec, gathered)
-    } catch (error) {
-      // Damage that checksums did not show: with more shards those that are wrong can be told.
-      if (toStoreError(error).code !== 'corrupt') throw error
-      const all = await gatherShards(parts, id, { needed: k + m })
-      return this.#join(id, codec, all)
+    for (const waitMs of [SHARD_LOOK_MS, undefined]) {
+      try {
+        return this.#join(id, codec, gathered)
+      } catch (error) {
+        // Damage that checksums did not show: with more shards those that are wrong can be told.
+        if (toStoreError(error).code !== 'corrupt') throw error
+        gathered = await gatherShards(parts, id, { needed: k + m, waitMs })
+      }
     }
+    return this.#join(id, codec, gathered)
   }
 
   #join(id: BlobId, codec: ShardCodec, { shards, failures, giveBack }: Gathered): LentPiece {
@@ -349,10 +353,10 @@ export class ErasureBlobs {
   }
 
   /** What others can do without is not waited for. */
-  async #soon<T>(coming: Promise<T>): Promise<T> {
+  async #soon<T>(coming: Promise<T>, waitMs = ERASURE_HEDGE_MS): Promise<T> {
     const timer: { stop?: () => void } = {}
     const late = new Promise<never>((_, reject) => {
-      timer.stop = this.#options.clock.after(ERASURE_HEDGE_MS, () =>
+      timer.stop = this.#options.clock.after(waitMs, () =>
         reject(new StoreError('timeout', 'a shard takes long')),
       )
     })
@@ -387,23 +391,26 @@ export class ErasureBlobs {
     const { name, k, m } = layoutOf(id.volumeId)
     const { codec } = this.#coding(name)
     const parts = { shards: this.shards, health: this.#health, codec, clock: this.#options.clock }
-    const gathered = await gatherShards(parts, id, { needed: k + m })
+    const gathered = await gatherShards(parts, id, { needed: k + m, waitMs: SHARD_LOOK_MS })
     if (countOf(gathered.shards) < k) throw lost(id, gathered)
     const { blob, wrong } = codec.join(gathered.shards, { compareAll: true })
     const missing = [...gathered.shards.keys()].filter((index) => gathered.shards[index] === undefined)
-    const lacking = [...wrong, ...missing]
+    // What takes long to be read takes long to be written; repair looks after it.
+    const lacking = [...wrong, ...missing.filter((index) => !gathered.pending.has(index))]
+    const shardsLost = wrong.length + missing.length
     gathered.giveBack()
     if (repair && lacking.length > 0) await this.#mend(id, codec.pack(blob, lacking), lacking)
-    return { sizeBytes: blob.length, shardsLost: lacking.length }
+    return { sizeBytes: blob.length, shardsLost }
   }
 
-  /** Where each shard can be read from now: its index, and `host:port` or '' for this process. */
+  /** Where each shard can be read from now: its index, and `host:port` or '' for this process. One that takes long is left out. */
   async locate(id: BlobId): Promise<Map<number, string>> {
     const { k, m } = layoutOf(id.volumeId)
     const found = new Map<number, string>()
     await Promise.all(
       Array.from({ length: k + m }, async (_, index) => {
-        const url = await this.shards.locate({ ...id, volumeId: shardVolume(id.volumeId, index) })
+        const locating = this.shards.locate({ ...id, volumeId: shardVolume(id.volumeId, index) })
+        const url = await this.#soon(locating, SHARD_LOOK_MS).catch(() => undefined)
         if (url !== undefined) found.set(index, url)
       }),
     )

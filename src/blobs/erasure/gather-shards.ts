@@ -29,19 +29,21 @@ export interface Gathered {
   giveBack(): void
 }
 
+export interface GatherOptions extends ShardReadOptions {
+  needed: number
+  /** When so much time has passed, k are enough; without it, `needed` are waited for. */
+  waitMs?: number | undefined
+}
+
 /** `needed` shards, or all that there are. Never throws. */
-export function gatherShards(
-  parts: GatherParts,
-  id: Fid,
-  options: ShardReadOptions & { needed: number },
-): Promise<Gathered> {
+export function gatherShards(parts: GatherParts, id: Fid, options: GatherOptions): Promise<Gathered> {
   return new Gathering(parts, id, options).run()
 }
 
 class Gathering {
   readonly #parts: GatherParts
   readonly #id: Fid
-  readonly #options: ShardReadOptions & { needed: number }
+  readonly #options: GatherOptions
   readonly #found: Gathered
   readonly #lent: LentPiece[] = []
   #isOver = false
@@ -50,13 +52,17 @@ class Gathering {
   readonly #pending = new Set<number>()
   #isLate = false
   #have = 0
+  /** Goes down to k when too much time has passed. */
+  #needed: number
   #stopHedge = () => {}
+  #stopWait = () => {}
   #done: (found: Gathered) => void = () => {}
 
-  constructor(parts: GatherParts, id: Fid, options: ShardReadOptions & { needed: number }) {
+  constructor(parts: GatherParts, id: Fid, options: GatherOptions) {
     this.#parts = parts
     this.#id = id
     this.#options = options
+    this.#needed = options.needed
     const { k, m } = layoutOf(id.volumeId)
     const indexes = Array.from({ length: k + m }, (_, index) => index)
     const isLate = (index: number) => parts.health.isLate(shardVolume(id.volumeId, index))
@@ -74,8 +80,9 @@ class Gathering {
   run(): Promise<Gathered> {
     return new Promise((resolve) => {
       this.#done = resolve
-      for (let count = 0; count < this.#options.needed; count++) this.#askNext()
+      for (let count = 0; count < this.#needed; count++) this.#askNext()
       this.#hedge()
+      this.#limit()
     })
   }
 
@@ -85,14 +92,27 @@ class Gathering {
     this.#pending.add(index)
     void this.#ask(index).then(() => {
       this.#pending.delete(index)
-      const isEnough = this.#have >= this.#options.needed
+      const isEnough = this.#have >= this.#needed
       if (!isEnough && this.#found.failures[index] !== undefined) this.#askNext()
       if (isEnough || this.#pending.size === 0) this.#end()
     })
   }
 
+  /** From some time on, those that do not come are done without. */
+  #limit(): void {
+    const { waitMs } = this.#options
+    if (waitMs === undefined) return
+    this.#stopWait = this.#parts.clock.after(waitMs, () => {
+      this.#isLate = true
+      this.#needed = layoutOf(this.#id.volumeId).k
+      if (this.#have >= this.#needed) this.#end()
+    })
+  }
+
   #end(): void {
+    if (this.#isOver) return
     this.#stopHedge()
+    this.#stopWait()
     if (this.#isLate)
       for (const index of this.#pending) this.#parts.health.noteSlow(shardVolume(this.#id.volumeId, index))
     this.#isOver = true
