@@ -13,7 +13,7 @@ import type { ClusterClient } from './cluster-client.ts'
 import type { GroupMember } from './erasure/group-member.ts'
 import { GroupRepair, noRepairs, type RepairCounts } from './erasure/group-repair.ts'
 import { ShardCodec } from './erasure/packed-shard.ts'
-import { RemoteMember } from './erasure/remote-member.ts'
+import { NodeSilence, RemoteMember } from './erasure/remote-member.ts'
 import { VolumeMember } from './erasure/volume-member.ts'
 import type { LocalVolumes } from './local-volumes.ts'
 import type { FindVolume } from './volume-locator.ts'
@@ -64,6 +64,9 @@ export class ShardRepairer {
   readonly #counts = noRepairs()
   /** Volumes that were not where they were said to be. */
   readonly #misplaced = new Set<number>()
+  readonly #silence: NodeSilence
+  /** Groups with damage that nobody has looked at yet. */
+  readonly #damaged = new Set<number>()
   /** The trouble with a group that was logged last. */
   readonly #told = new Map<number, string>()
   #stopping = false
@@ -75,6 +78,7 @@ export class ShardRepairer {
 
   constructor(options: ShardRepairerOptions) {
     this.#options = options
+    this.#silence = new NodeSilence(options.clock)
   }
 
   get status(): RepairStatus {
@@ -111,7 +115,9 @@ export class ShardRepairer {
   /** A shard cannot be read. */
   noteLost(volumeId: number, key: { keyHigh: number; keyLow: number }): void {
     if (!isErasure(volumeId)) return
-    this.#groupOf(groupVolumeOf(volumeId)).noteDamage(shardIndexOf(volumeId), key)
+    const group = groupVolumeOf(volumeId)
+    this.#groupOf(group).noteDamage(shardIndexOf(volumeId), key)
+    this.#damaged.add(group)
     this.#isCalled = true
     this.#wake?.()
   }
@@ -123,11 +129,22 @@ export class ShardRepairer {
       const groups = new Set(this.#ownVolumes().map(({ id }) => groupVolumeOf(id)))
       for (const known of this.#groups.keys()) if (!groups.has(known)) this.#groups.delete(known)
       for (const group of groups) {
+        await this.#visitDamaged(groups)
         if (this.#stopping) return
         const repair = this.#groupOf(group)
         if (repair.isDue()) await this.#visit(repair)
       }
       if (!this.#isCalled) await this.#sleep(SHARD_REPAIR_PERIOD_MS)
+    }
+  }
+
+  /** Damage is looked at first: others may take long. What is noted meanwhile has its turn after another group. */
+  async #visitDamaged(groups: ReadonlySet<number>): Promise<void> {
+    const damaged = [...this.#damaged].filter((group) => groups.has(group))
+    this.#damaged.clear()
+    for (const group of damaged) {
+      if (this.#stopping) return
+      await this.#visit(this.#groupOf(group))
     }
   }
 
@@ -204,7 +221,8 @@ export class ShardRepairer {
       }
       const { url, nodeId } = location
       const onFailure = () => void this.#misplaced.add(volumeId)
-      return new RemoteMember({ client, ownNodeId, nodeId, url, volumeId, shard, onFailure })
+      const silence = this.#silence
+      return new RemoteMember({ client, ownNodeId, nodeId, url, volumeId, shard, onFailure, silence })
     } catch {
       this.#misplaced.add(volumeId)
       return undefined

@@ -1,6 +1,7 @@
 /** A member of an erasure group on another volume server, asked through the cluster's calls. */
 import { crc32c } from '../../base/checksum.ts'
-import { StoreError } from '../../base/errors.ts'
+import type { Clock } from '../../base/clock.ts'
+import { StoreError, toStoreError } from '../../base/errors.ts'
 import { SHARD_CALL_MS_MAX, SHARD_REPLY_BYTES_MAX } from '../../base/limits.ts'
 import type { Key, NewEntries } from '../../disk/volume-keys.ts'
 import type { ClusterClient } from '../cluster-client.ts'
@@ -20,6 +21,32 @@ import {
   statesRequest,
 } from './shard-wire.ts'
 
+/** Which servers took a call and did not answer, so that not each group waits for them. */
+export class NodeSilence {
+  readonly #clock: Clock
+  /** Until when each is left alone, monotonic. */
+  readonly #silent = new Map<string, number>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  has(nodeId: string): boolean {
+    const untilMs = this.#silent.get(nodeId)
+    if (untilMs === undefined) return false
+    if (this.#clock.monotonicMs() < untilMs) return true
+    this.#silent.delete(nodeId)
+    return false
+  }
+
+  note(nodeId: string): void {
+    this.#silent.set(nodeId, this.#clock.monotonicMs() + NODE_SILENCE_MS)
+  }
+}
+
+/** A server that did not answer is not asked for so long. */
+export const NODE_SILENCE_MS = 15_000
+
 export interface RemoteMemberOptions {
   client: ClusterClient
   /** Of this process. */
@@ -32,6 +59,7 @@ export interface RemoteMemberOptions {
   shard: number
   /** A call failed: the volume may be elsewhere now. */
   onFailure: () => void
+  silence: NodeSilence
 }
 
 export class RemoteMember implements GroupMember {
@@ -64,7 +92,8 @@ export class RemoteMember implements GroupMember {
   }
 
   async #ask<O extends ShardOperation>(operation: O, request: ShardRequests[O]): Promise<Buffer> {
-    const { client, ownNodeId, nodeId, url, onFailure } = this.#options
+    const { client, ownNodeId, nodeId, url, onFailure, silence } = this.#options
+    if (silence.has(nodeId)) throw new StoreError('unavailable', `${url} did not answer just now`)
     const envelope = { protocolVersion: PROTOCOL_VERSION, nodeId: ownNodeId, epoch: EPOCH, toNodeId: nodeId }
     try {
       const { bytes, checksum } = await client.postForBytes({
@@ -79,6 +108,7 @@ export class RemoteMember implements GroupMember {
       return bytes
     } catch (error) {
       onFailure()
+      if (toStoreError(error).code === 'timeout') silence.note(nodeId)
       throw error
     }
   }
