@@ -418,10 +418,7 @@ export class VolumeCopies {
     if (!isSameCopy(opened, staged.volume) || this.#host.kept(id).info.suspect) {
       // It takes no writes, and the source has it all.
       await this.#host.deleteVolume(id)
-      throw new StoreError(
-        'conflict',
-        `what was opened as the copy of volume ${id} is not what was copied`,
-      )
+      throw new StoreError('conflict', `what was opened as the copy of volume ${id} is not what was copied`)
     }
     this.#host.log.info({ volume: id, collection, directory: staged.directory }, 'volume arrived')
     return opened

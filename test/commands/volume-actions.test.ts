@@ -129,12 +129,11 @@ test('check finds what is damaged, each thing once, and changes nothing', async 
     if (name === 'records') assert.equal((await cairn('fix', directory)).code, 1)
     else {
       fixHere(directory)
-      // What was synced is gone: somebody has to look at it before it takes writes.
-      const left =
-        name === 'torn tail'
-          ? ['1.cairn: a write or sync failed, or its opening was in doubt: the volume needs a compaction']
-          : []
-      assert.deepEqual(await checkHere(directory), left, `${name} after fix`)
+      const left = await checkHere(directory)
+      // What was synced is gone: the index, which tells what it was, stays, and somebody has to look at it before it takes writes.
+      const patterns = name === 'torn tail' ? [/^1\.cairn: .*needs a compaction$/, ...expected] : []
+      assert.equal(left.length, patterns.length, `${name} after fix\n${left.join('\n')}`)
+      for (const [at, pattern] of patterns.entries()) assert.match(left[at]!, pattern)
     }
   }
 })
