@@ -4,15 +4,12 @@
  */
 import { assert } from '../base/assert.ts'
 import { toStoreError } from '../base/errors.ts'
+import { isUnreadable, PIECE_BYTES } from './dead-sectors.ts'
 import type { Disk } from './disk.ts'
 
-/** What a file is read by where it cannot be read at once: the system reads no less either. */
-const PAGE_BYTES = 4096
 const UNIT_BYTES = 8
 /** A page that cannot be read is tried so often. */
 const TRIES = 3
-/** What disks and file systems answer for a place that is lost. */
-const DEAD_CODES = new Set(['EIO', 'ENODATA', 'EILSEQ', 'EBADMSG', 'EUCLEAN'])
 
 /** Bytes of a file, from `start` up to `end`. */
 export interface Span {
@@ -89,7 +86,7 @@ export class DeadPlaces {
 
   /** Throws what is no matter of the place. */
   #noteFailure(error: unknown): false {
-    if (!DEAD_CODES.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+    if (!isUnreadable(error)) throw error
     this.#lastError = error
     return false
   }
@@ -99,7 +96,7 @@ export class DeadPlaces {
     for (const part of without(wanted, this.within(wanted))) {
       if (yield part) continue
       for (let start = part.start; start < part.end; ) {
-        const end = Math.min(part.end, start - (start % PAGE_BYTES) + PAGE_BYTES)
+        const end = Math.min(part.end, start - (start % PIECE_BYTES) + PIECE_BYTES)
         yield* this.#readPage({ start, end })
         start = end
       }

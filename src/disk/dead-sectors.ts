@@ -1,12 +1,18 @@
-/** Reading around what the disk cannot read: a dead sector costs what is in it, not the file. */
+/**
+ * Reading once around what the disk cannot read: a dead sector costs what is in it, not the file. Who reads a file again and again
+ * remembers its `DeadPlaces`.
+ */
 import type { Disk } from './disk.ts'
 
 /** The smallest part of a file that is read by itself. */
 export const PIECE_BYTES = 4096
 
+/** What disks and file systems answer for a place that is lost. */
+const DEAD_CODES = new Set(['EIO', 'ENODATA', 'EILSEQ', 'EBADMSG', 'EUCLEAN'])
+
 /** Whether a read failed for what it was to read. */
 export function isUnreadable(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException | undefined)?.code === 'EIO'
+  return DEAD_CODES.has((error as NodeJS.ErrnoException | undefined)?.code ?? '')
 }
 
 /**

@@ -22,6 +22,8 @@ import { EXTENSION, volumeBaseName } from './volume-paths.ts'
 import { STATE, type VolumeSlot, WORD } from './volume-table.ts'
 
 const WINDOW_BYTES = 256 * 1024
+/** Of files that records speak of, read before others of the thread have their turn. */
+const FOLLOWED_A_TURN_BYTES = 1024 * 1024
 /** In what a scanner reads ahead. */
 const DEAD_PLACES_MAX = 64
 const FIRST_RECORD_UNITS = SUPER_BLOCK_BYTES / 8
@@ -286,7 +288,13 @@ export class VolumeScrub {
       return wanted
     }
     this.#followedBytes = 0
-    for (const entry of group) if (!isPlaceless(entry)) this.#verify(entry)
+    let turnAtBytes = FOLLOWED_A_TURN_BYTES
+    for (const entry of group) {
+      if (!isPlaceless(entry)) this.#verify(entry)
+      if (this.#followedBytes < turnAtBytes) continue
+      turnAtBytes = this.#followedBytes + FOLLOWED_A_TURN_BYTES
+      await new Promise<void>((resolve) => this.#context.clock.soon(resolve))
+    }
     return wanted + this.#followedBytes
   }
 
