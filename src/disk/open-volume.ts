@@ -3,6 +3,7 @@
  * where it is behind, a torn tail is cut off, a hole is covered by a filler. Opens SeaweedFS's volumes as well.
  */
 import { AssertionFailure } from '../base/assert.ts'
+import { isErasure } from '../base/erasure-id.ts'
 import type { Random } from '../base/random.ts'
 import { appendTimeToMs, isLater } from './append-time.ts'
 import { writeCheckpoint } from './checkpoint.ts'
@@ -252,8 +253,7 @@ class VolumeOpening {
     const last = sums.checkpoints.at(-1)
     if (last === undefined) return false
     // The index knows what was lost: without it, deleted files and old versions would come back.
-    if (last.lowWaterUnits * 8 > this.#datEndBytes())
-      this.#noteDoubt(`.dat is shorter than the ${last.lowWaterUnits * 8} bytes that were synced`)
+    if (last.lowWaterUnits * 8 > this.#datEndBytes()) this.#noteShort(last.lowWaterUnits * 8)
     const loaded = loadCoveredEntries(
       {
         disk: this.#context.disk,
@@ -425,6 +425,12 @@ class VolumeOpening {
       this.#noteDoubt(doubt)
     }
     return !this.#keepsRest
+  }
+
+  /** Shards that are gone are made anew from the others of their group, for which the volume must take writes. */
+  #noteShort(syncedBytes: number): void {
+    if (isErasure(this.#options.volumeId)) this.#report.recordsDamaged++
+    else this.#noteDoubt(`.dat is shorter than the ${syncedBytes} bytes that were synced`)
   }
 
   /** The volume is opened, but takes no writes until somebody has looked at it. */

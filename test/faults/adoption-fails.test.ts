@@ -66,7 +66,7 @@ for (const [what, code, path] of [
 test('a volume that cannot be opened is said to have failed, and is verified once it can be', async () => {
   const disk = arrived(false)
   const store = await SimStore.open(disk)
-  disk.failCall(1, 'EIO', { kinds: ['read'], path: /data\/1\.idx$/, forever: true })
+  disk.failCall(1, 'EIO', { kinds: ['open'], path: /data\/1\.idx$/, forever: true })
   await look(store)
   await lookLater(store)
   assert.equal(readAdoption(disk, PLACE)?.state, 'failed')
@@ -83,7 +83,7 @@ test('a failed adoption is verified after a restart, before the volume takes wri
   for (const isDamaged of [true, false]) {
     const disk = arrived(isDamaged)
     const first = await SimStore.open(disk)
-    disk.failCall(1, 'EIO', { kinds: ['read'], path: /data\/1\.idx$/, forever: true })
+    disk.failCall(1, 'EIO', { kinds: ['open'], path: /data\/1\.idx$/, forever: true })
     await look(first)
     await lookLater(first)
     assert.equal(readAdoption(disk, PLACE)?.state, 'failed')
