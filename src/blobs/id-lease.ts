@@ -17,6 +17,7 @@ import {
 } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import type { Redundancy } from '../base/redundancy.ts'
+import { TimedMarks } from '../base/timed-marks.ts'
 import type { BlobTarget } from './blob-store.ts'
 import { CLUSTER_ASSIGN_PATH } from './cluster-wire.ts'
 import type { MasterCalls } from './master-calls.ts'
@@ -87,11 +88,12 @@ export class IdLeases {
   readonly #options: IdLeasesOptions
   readonly #leaseCount: number
   readonly #pools = new Map<string, Pool>()
-  /** Volumes that refused a blob, until when they are left alone. */
-  readonly #refused = new Map<number, number>()
+  /** Volumes that refused a blob. */
+  readonly #refused: TimedMarks<number>
 
   constructor(options: IdLeasesOptions) {
     this.#options = options
+    this.#refused = new TimedMarks(options.clock, BLOB_VOLUME_REFUSED_MS)
     this.#leaseCount = options.leaseCount ?? BLOB_LEASE_COUNT
   }
 
@@ -103,7 +105,7 @@ export class IdLeases {
 
   /** A volume does not take blobs now: its leases are given up. */
   refuse(volumeId: number): void {
-    this.#refused.set(volumeId, this.#options.clock.monotonicMs() + BLOB_VOLUME_REFUSED_MS)
+    this.#refused.add(volumeId)
   }
 
   #pool({ collection, ttl, redundancy }: BlobTarget): Pool {
@@ -122,7 +124,7 @@ export class IdLeases {
     for (;;) {
       const lease = pool.leases[0]
       if (lease === undefined) return undefined
-      if (lease.used === lease.keys.count || now >= lease.endsMs || this.#isRefused(lease.keys.volumeId)) {
+      if (lease.used === lease.keys.count || now >= lease.endsMs || this.#refused.has(lease.keys.volumeId)) {
         pool.leases.shift()
         continue
       }
@@ -147,15 +149,6 @@ export class IdLeases {
     return { fid, url, members }
   }
 
-  #isRefused(volumeId: number): boolean {
-    if (this.#refused.size === 0) return false
-    const untilMs = this.#refused.get(volumeId)
-    if (untilMs === undefined) return false
-    if (this.#options.clock.monotonicMs() < untilMs) return true
-    this.#refused.delete(volumeId)
-    return false
-  }
-
   async #takeLater(pool: Pool): Promise<BlobPlace> {
     const { clock } = this.#options
     const deadlineMs = clock.monotonicMs() + ASSIGN_WAIT_MS_MAX
@@ -164,7 +157,7 @@ export class IdLeases {
       const place = this.#next(pool)
       if (place !== undefined) return place
       // Others, who waited as well, had all of it.
-      if (!this.#isRefused(volumeId)) continue
+      if (!this.#refused.has(volumeId)) continue
       // The master named a volume that refused a blob just now, of which it has not heard yet.
       if (clock.monotonicMs() + waitMs > deadlineMs)
         throw new StoreError('no_writable_volume', 'the volumes that the master names take no blobs now')

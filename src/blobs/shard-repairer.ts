@@ -8,12 +8,13 @@ import { groupMembers, groupVolumeOf, isErasure, layoutOf, shardIndexOf } from '
 import { toStoreError } from '../base/errors.ts'
 import { SHARD_REPAIR_PERIOD_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
+import { TimedMarks } from '../base/timed-marks.ts'
 import type { ScrubDamage } from '../disk/scrub-volume.ts'
 import type { ClusterClient } from './cluster-client.ts'
 import type { GroupMember } from './erasure/group-member.ts'
 import { GroupRepair, noRepairs, type RepairCounts } from './erasure/group-repair.ts'
 import { ShardCodec } from './erasure/packed-shard.ts'
-import { NodeSilence, RemoteMember } from './erasure/remote-member.ts'
+import { NODE_SILENCE_MS, RemoteMember } from './erasure/remote-member.ts'
 import { VolumeMember } from './erasure/volume-member.ts'
 import type { LocalVolumes } from './local-volumes.ts'
 import type { FindVolume } from './volume-locator.ts'
@@ -64,7 +65,7 @@ export class ShardRepairer {
   readonly #counts = noRepairs()
   /** Volumes that were not where they were said to be. */
   readonly #misplaced = new Set<number>()
-  readonly #silence: NodeSilence
+  readonly #silence: TimedMarks<string>
   /** Groups with damage that nobody has looked at yet. */
   readonly #damaged = new Set<number>()
   /** The trouble with a group that was logged last. */
@@ -78,7 +79,7 @@ export class ShardRepairer {
 
   constructor(options: ShardRepairerOptions) {
     this.#options = options
-    this.#silence = new NodeSilence(options.clock)
+    this.#silence = new TimedMarks(options.clock, NODE_SILENCE_MS)
   }
 
   get status(): RepairStatus {

@@ -1,8 +1,8 @@
 /** A member of an erasure group on another volume server, asked through the cluster's calls. */
 import { crc32c } from '../../base/checksum.ts'
-import type { Clock } from '../../base/clock.ts'
 import { StoreError, toStoreError } from '../../base/errors.ts'
 import { SHARD_CALL_MS_MAX, SHARD_REPLY_BYTES_MAX } from '../../base/limits.ts'
+import type { TimedMarks } from '../../base/timed-marks.ts'
 import type { Key, NewEntries } from '../../disk/volume-keys.ts'
 import type { ClusterClient } from '../cluster-client.ts'
 import { EPOCH, PROTOCOL_VERSION, VOLUME_ADMIN_PATH } from '../cluster-wire.ts'
@@ -21,29 +21,6 @@ import {
   statesRequest,
 } from './shard-wire.ts'
 
-/** Which servers took a call and did not answer, so that not each group waits for them. */
-export class NodeSilence {
-  readonly #clock: Clock
-  /** Until when each is left alone, monotonic. */
-  readonly #silent = new Map<string, number>()
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  has(nodeId: string): boolean {
-    const untilMs = this.#silent.get(nodeId)
-    if (untilMs === undefined) return false
-    if (this.#clock.monotonicMs() < untilMs) return true
-    this.#silent.delete(nodeId)
-    return false
-  }
-
-  note(nodeId: string): void {
-    this.#silent.set(nodeId, this.#clock.monotonicMs() + NODE_SILENCE_MS)
-  }
-}
-
 /** A server that did not answer is not asked for so long. */
 export const NODE_SILENCE_MS = 15_000
 
@@ -59,7 +36,8 @@ export interface RemoteMemberOptions {
   shard: number
   /** A call failed: the volume may be elsewhere now. */
   onFailure: () => void
-  silence: NodeSilence
+  /** Servers that took a call and did not answer, by their ids, for NODE_SILENCE_MS: so not each group waits for them. */
+  silence: TimedMarks<string>
 }
 
 export class RemoteMember implements GroupMember {
@@ -108,7 +86,7 @@ export class RemoteMember implements GroupMember {
       return bytes
     } catch (error) {
       onFailure()
-      if (toStoreError(error).code === 'timeout') silence.note(nodeId)
+      if (toStoreError(error).code === 'timeout') silence.add(nodeId)
       throw error
     }
   }

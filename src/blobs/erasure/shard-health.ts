@@ -2,6 +2,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { ErrorCode, StoreError } from '../../base/errors.ts'
 import { ERASURE_SHARD_REFUSED_MS } from '../../base/limits.ts'
+import { TimedMarks } from '../../base/timed-marks.ts'
 
 /** What says something about the volume or its server, not about one shard. */
 const AWAY: ReadonlySet<ErrorCode> = new Set([
@@ -15,45 +16,37 @@ const AWAY: ReadonlySet<ErrorCode> = new Set([
 ])
 
 export class ShardHealth {
-  readonly #clock: Clock
-  /** Until when each is left alone, monotonic. */
-  readonly #ill = new Map<number, number>()
-  /** Until when writes do without each, where enough others are left, monotonic. */
-  readonly #hung = new Map<number, number>()
-  /** Until when each is asked last, monotonic. */
-  readonly #slow = new Map<number, number>()
+  /** Left alone. */
+  readonly #ill: TimedMarks<number>
+  /** Writes do without them, where enough others are left. */
+  readonly #hung: TimedMarks<number>
+  /** Asked last. */
+  readonly #slow: TimedMarks<number>
 
   constructor(clock: Clock) {
-    this.#clock = clock
+    this.#ill = new TimedMarks(clock, ERASURE_SHARD_REFUSED_MS)
+    this.#hung = new TimedMarks(clock, ERASURE_SHARD_REFUSED_MS)
+    this.#slow = new TimedMarks(clock, ERASURE_SHARD_REFUSED_MS)
   }
 
   /** It failed: who writes does without it. */
   isIll(volumeId: number): boolean {
-    return this.#isWithin(this.#ill, volumeId)
+    return this.#ill.has(volumeId)
   }
 
   /** A write had to go on without it. */
   isHung(volumeId: number): boolean {
-    return this.#isWithin(this.#hung, volumeId)
+    return this.#hung.has(volumeId)
   }
 
   /** It failed or was slow: who reads asks it last. A write waits for a slow one, for without it it is worth less. */
   isLate(volumeId: number): boolean {
-    return this.#isWithin(this.#slow, volumeId) || this.isHung(volumeId) || this.isIll(volumeId)
-  }
-
-  #isWithin(marks: Map<number, number>, volumeId: number): boolean {
-    if (marks.size === 0) return false
-    const untilMs = marks.get(volumeId)
-    if (untilMs === undefined) return false
-    if (this.#clock.monotonicMs() < untilMs) return true
-    marks.delete(volumeId)
-    return false
+    return this.#slow.has(volumeId) || this.isHung(volumeId) || this.isIll(volumeId)
   }
 
   /** Of a write or delete. */
   noteFailure(volumeId: number, { code }: StoreError): void {
-    if (AWAY.has(code)) this.#mark(this.#ill, volumeId)
+    if (AWAY.has(code)) this.#ill.add(volumeId)
   }
 
   /** A disk that does not give one shard may give and take others. */
@@ -63,19 +56,15 @@ export class ShardHealth {
   }
 
   noteHung(volumeId: number): void {
-    this.#mark(this.#hung, volumeId)
+    this.#hung.add(volumeId)
   }
 
   noteSlow(volumeId: number): void {
-    this.#mark(this.#slow, volumeId)
+    this.#slow.add(volumeId)
   }
 
   noteSuccess(volumeId: number): void {
-    for (const marks of [this.#ill, this.#hung, this.#slow]) if (marks.size > 0) marks.delete(volumeId)
-  }
-
-  #mark(marks: Map<number, number>, volumeId: number): void {
-    marks.set(volumeId, this.#clock.monotonicMs() + ERASURE_SHARD_REFUSED_MS)
+    for (const marks of [this.#ill, this.#hung, this.#slow]) marks.remove(volumeId)
   }
 }
 
