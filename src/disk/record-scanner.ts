@@ -161,13 +161,8 @@ export class RecordScanner {
 
   /** What a record's header says; undefined behind the end, and where it cannot be read. */
   headerAt(offsetUnits: number): codec.RecordHeader | undefined {
-    try {
-      const head = this.#bytes(offsetUnits * 8, codec.HEADER_BYTES)
-      return head.length < codec.HEADER_BYTES ? undefined : codec.decodeHeader(head)
-    } catch (error) {
-      if (isCorrupt(error)) return undefined
-      throw error
-    }
+    const head = this.#readable(offsetUnits, codec.HEADER_BYTES)
+    return head === undefined || head.length < codec.HEADER_BYTES ? undefined : codec.decodeHeader(head)
   }
 
   /** Decodes a record without its data; throws `corrupt`. */
@@ -221,25 +216,25 @@ export class RecordScanner {
   search(fromUnits: number, toUnits = Number.POSITIVE_INFINITY): number | undefined {
     const endUnits = Math.min(toUnits, (this.#endBytes - codec.EMPTY_RECORD_BYTES) / 8 + 1)
     for (let units = fromUnits; units < endUnits; units++) {
-      if (!this.#isReadable(units)) units = this.#lastOfUnreadable(units)
-      else if (this.#isOurs(units)) return units
+      const head = this.#readable(units, codec.EMPTY_RECORD_BYTES)
+      if (head === undefined) units = this.#lastOfUnreadable(units)
+      else if (this.#isOurs(units, head)) return units
     }
     return undefined
   }
 
   /** Whether sizes stand there that a record with data may have: a cheap look, which most bytes do not pass. */
   mayStandAt(offsetUnits: number): boolean {
-    if (!this.#isReadable(offsetUnits)) return false
-    const head = this.#bytes(offsetUnits * 8, codec.DATA_OFFSET)
-    return head.length === codec.DATA_OFFSET && this.#hasSizes(offsetUnits, head)
+    const head = this.#readable(offsetUnits, codec.EMPTY_RECORD_BYTES)
+    return head !== undefined && head.length >= codec.DATA_OFFSET && this.#hasSizes(offsetUnits, head)
   }
 
-  #isReadable(offsetUnits: number): boolean {
+  /** As `#bytes`; undefined where the disk cannot read them. */
+  #readable(offsetUnits: number, lengthBytes: number): Buffer | undefined {
     try {
-      this.#bytes(offsetUnits * 8, codec.EMPTY_RECORD_BYTES)
-      return true
+      return this.#bytes(offsetUnits * 8, lengthBytes)
     } catch (error) {
-      if (isCorrupt(error)) return false
+      if (isCorrupt(error)) return undefined
       throw error
     }
   }
@@ -256,9 +251,8 @@ export class RecordScanner {
     return restOf(sizeBytes, head.readUInt32BE(codec.HEADER_BYTES)) !== undefined
   }
 
-  #isOurs(offsetUnits: number): boolean {
+  #isOurs(offsetUnits: number, head: Buffer): boolean {
     const position = offsetUnits * 8
-    const head = this.#bytes(position, codec.EMPTY_RECORD_BYTES)
     const sizeBytes = head.readUInt32BE(12)
     const seed = codec.recordSeed(this.#fileSalt, offsetUnits)
     // Zeros, as a torn write leaves them, are told apart cheaply.
