@@ -25,6 +25,13 @@ export interface FileRead {
   position: number
 }
 
+/** One read, to that place of `into`. */
+interface Step {
+  at: number
+  lengthBytes: number
+  position: number
+}
+
 /** Those of one file. */
 export class DeadPlaces {
   /** In their order. */
@@ -43,37 +50,49 @@ export class DeadPlaces {
 
   /** As `Disk.readSync`. */
   readSync(read: FileRead): number {
-    let filledEnd = read.position + read.lengthBytes
-    const spans = this.#spansToRead({ start: read.position, end: filledEnd })
-    for (let next = spans.next(); next.done !== true; ) {
-      const { start, end } = next.value
-      const at = read.intoOffset + start - read.position
-      let isRead = true
+    const steps = this.#steps(read)
+    let step = steps.next()
+    while (step.done !== true) {
+      const { at, lengthBytes, position } = step.value
+      let answer: number | Error
       try {
-        const count = this.#disk.readSync(read.handle, read.into, at, end - start, start)
-        if (start + count < end) filledEnd = Math.min(filledEnd, start + count)
+        answer = this.#disk.readSync(read.handle, read.into, at, lengthBytes, position)
       } catch (error) {
-        isRead = this.#noteFailure(error)
+        answer = error as Error
       }
-      next = spans.next(isRead)
+      step = steps.next(answer)
     }
-    return this.#blank(read, filledEnd)
+    return step.value
   }
 
   /** As `Disk.read`. */
   async read(read: FileRead): Promise<number> {
+    const steps = this.#steps(read)
+    let step = steps.next()
+    while (step.done !== true) {
+      const { at, lengthBytes, position } = step.value
+      let answer: number | Error
+      try {
+        answer = await this.#disk.read(read.handle, read.into, at, lengthBytes, position)
+      } catch (error) {
+        answer = error as Error
+      }
+      step = steps.next(answer)
+    }
+    return step.value
+  }
+
+  /** The reads that it takes, one after the other; it is told the count or the error of each, and gives the count in the end. */
+  *#steps(read: FileRead): Generator<Step, number, number | Error> {
     let filledEnd = read.position + read.lengthBytes
     const spans = this.#spansToRead({ start: read.position, end: filledEnd })
     for (let next = spans.next(); next.done !== true; ) {
       const { start, end } = next.value
       const at = read.intoOffset + start - read.position
-      let isRead = true
-      try {
-        const count = await this.#disk.read(read.handle, read.into, at, end - start, start)
-        if (start + count < end) filledEnd = Math.min(filledEnd, start + count)
-      } catch (error) {
-        isRead = this.#noteFailure(error)
-      }
+      const answer = yield { at, lengthBytes: end - start, position: start }
+      const isRead = typeof answer === 'number'
+      if (!isRead) this.#noteFailure(answer)
+      else if (start + answer < end) filledEnd = Math.min(filledEnd, start + answer)
       next = spans.next(isRead)
     }
     return this.#blank(read, filledEnd)
@@ -85,10 +104,9 @@ export class DeadPlaces {
   }
 
   /** Throws what is no matter of the place. */
-  #noteFailure(error: unknown): false {
+  #noteFailure(error: unknown): void {
     if (!isUnreadable(error)) throw error
     this.#lastError = error
-    return false
   }
 
   /** What is to be read one after the other; it is told of each span whether it could be. */

@@ -77,6 +77,7 @@ const HOLD_WAIT_MS_MAX = 8_000
 const HOLD_WAIT_STEP_MS = 20
 /** Places of a volume; where there are more, the disk reads nothing any more, and nothing is copied. */
 const DEAD_PLACES_MAX = 256
+
 export class VolumeCopies {
   readonly #host: CopyHost
   readonly #staged = new Map<number, Staged>()
