@@ -2,6 +2,7 @@
  * Reading once around what the disk cannot read: a dead sector costs what is in it, not the file. Who reads a file again and again
  * remembers its `DeadPlaces`.
  */
+import { toStoreError } from '../base/errors.ts'
 import type { Disk } from './disk.ts'
 
 /** The smallest part of a file that is read by itself. */
@@ -44,6 +45,16 @@ export function readAround(
     at += wanted
   }
   return into.length
+}
+
+/** How many bytes there are at a place; none where the disk does not give them. */
+export function readIfReadable(disk: Disk, file: { handle: number; position: number }, into: Buffer): number {
+  try {
+    return disk.readSync(file.handle, into, 0, into.length, file.position)
+  } catch (error) {
+    if (toStoreError(error).code === 'io_error') return 0
+    throw error
+  }
 }
 
 /** As `readFileWhole`, for a file that can be made anew: one that is there and cannot be read is empty, and so damaged. */

@@ -1,6 +1,7 @@
 /** What a key has when it is written or removed: whether who asks may, and whether it is there already. All under the volume's lock. */
-import { StoreError, toStoreError } from '../base/errors.ts'
+import { StoreError } from '../base/errors.ts'
 import { SMALL_RECORD_BYTES_MAX } from '../base/limits.ts'
+import { readIfReadable } from './dead-sectors.ts'
 import type { EncodedNeedle, NewNeedle, RecordHeader } from './needle.ts'
 import * as codec from './needle.ts'
 import type { NeedleIndex } from './needle-index.ts'
@@ -76,13 +77,7 @@ export class ExistingRecord {
   #read(lengthBytes: number): Buffer | undefined {
     const { disk, scratchExisting } = this.#context
     const bytes = scratchExisting.subarray(0, lengthBytes)
-    const handle = this.#slot.get(WORD.datHandle)
-    try {
-      const count = disk.readSync(handle, bytes, 0, lengthBytes, this.#index.offsetUnits * 8)
-      return count === lengthBytes ? bytes : undefined
-    } catch (error) {
-      if (toStoreError(error).code === 'io_error') return undefined
-      throw error
-    }
+    const file = { handle: this.#slot.get(WORD.datHandle), position: this.#index.offsetUnits * 8 }
+    return readIfReadable(disk, file, bytes) === lengthBytes ? bytes : undefined
   }
 }

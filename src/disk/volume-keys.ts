@@ -4,6 +4,7 @@
  */
 import { StoreError, toStoreError } from '../base/errors.ts'
 import { appendTimeToMs } from './append-time.ts'
+import { readIfReadable } from './dead-sectors.ts'
 import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED } from './idx-entry.ts'
 import * as codec from './needle.ts'
 import { type IndexEntries, indexEntries } from './needle-index.ts'
@@ -126,13 +127,8 @@ export function storedCookie(volume: Volume, key: Key): number | undefined {
     const { index, context, slot } = volume
     if (!index.get(key.keyHigh, key.keyLow) || index.deleted) return undefined
     const head = Buffer.alloc(codec.HEADER_BYTES)
-    try {
-      context.disk.readSync(slot.get(WORD.datHandle), head, 0, head.length, index.offsetUnits * 8)
-    } catch (error) {
-      if (toStoreError(error).code !== 'io_error') throw error
-      return 0
-    }
-    return codec.decodeHeader(head).cookie
+    const file = { handle: slot.get(WORD.datHandle), position: index.offsetUnits * 8 }
+    return readIfReadable(context.disk, file, head) === 0 ? 0 : codec.decodeHeader(head).cookie
   })
 }
 

@@ -2,7 +2,7 @@
 import { StoreError, toStoreError } from '../base/errors.ts'
 import type { Fid } from '../base/fid.ts'
 import { appendTimeToMs } from './append-time.ts'
-import type { Disk } from './disk.ts'
+import { readIfReadable } from './dead-sectors.ts'
 import { decodeIdxEntry, IDX_ENTRY_BYTES, IDX_SIZE_DELETED, type IdxEntry } from './idx-entry.ts'
 import * as codec from './needle.ts'
 import { isFillerKey } from './publish.ts'
@@ -110,8 +110,8 @@ function readListed(volume: Volume, entry: IdxEntry): ListedNeedle | undefined {
   const head = Buffer.alloc(codec.DATA_OFFSET + LISTED_HEAD_BYTES)
   const tail = Buffer.alloc(codec.TAIL_BYTES)
   const tailAt = start + codec.HEADER_BYTES + entry.sizeBytes
-  const headBytes = readIfReadable(disk, { handle, into: head, position: start })
-  const tailBytes = readIfReadable(disk, { handle, into: tail, position: tailAt })
+  const headBytes = readIfReadable(disk, { handle, position: start }, head)
+  const tailBytes = readIfReadable(disk, { handle, position: tailAt }, tail)
   if (headBytes < codec.DATA_OFFSET || tailBytes < tail.length) return undefined
   const { keyHigh, keyLow, cookie, sizeBytes } = codec.decodeHeader(head)
   if (keyHigh !== entry.keyHigh || keyLow !== entry.keyLow || sizeBytes !== entry.sizeBytes) return undefined
@@ -127,18 +127,5 @@ function readListed(volume: Volume, entry: IdxEntry): ListedNeedle | undefined {
         low: tail.readUInt32BE(TIME_OFFSET + 4),
       }),
     ),
-  }
-}
-
-/** How many bytes there are; none where the disk does not give them. */
-function readIfReadable(
-  disk: Disk,
-  { handle, into, position }: { handle: number; into: Buffer; position: number },
-): number {
-  try {
-    return disk.readSync(handle, into, 0, into.length, position)
-  } catch (error) {
-    if (toStoreError(error).code === 'io_error') return 0
-    throw error
   }
 }
